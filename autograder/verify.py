@@ -1,0 +1,305 @@
+"""Hidden tests: a student's function against a float64 reference, on inputs drawn anew from a seed.
+
+Each exercise registers a ``Spec`` in ``autograder/reference/partN.py``. ``verify(function, name, aspect)`` runs one aspect of
+it and raises ``AssertionError`` with the kind of input that failed and the size of the error, never an expected value.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+ASPECTS = ("values", "dtypes", "edges", "gradients", "purity", "errors")
+SEED_VARIABLE = "COURSE_GRADING_SEED"
+
+
+class JudgeError(Exception):
+    """Something failed on the judge's side: no verdict on the student's function."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call. Float tensors are written in float64; the engine casts them to the dtype under test."""
+
+    label: str  # for the message: "a batch of 1", "rows whose mask is all zero"
+    inputs: dict[str, Any]
+    aspect: str = "values"  # values or edges
+    dtypes: tuple[torch.dtype, ...] = (torch.float32,)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How one exercise is judged.
+
+    Attributes:
+        reference: float64 implementation, called with the case's inputs by keyword.
+        cases: ``generator -> list[Case]``; random draws come from the generator only.
+        differentiable: inputs that receive gradients.
+        detached: float inputs that must receive none.
+        detached_outputs: positions in a returned tuple that carry no gradient.
+        magnitude: ``inputs -> float``, the size of the numbers that are added up (for the tolerance); default the largest
+            finite input, at least 1.
+        looseness: multiples of eps·magnitude that count as equal.
+        exact_dtype: whether float tensor results have the inputs' dtype.
+        raises: ``(label, inputs, exception)``: errors the definition names.
+    """
+
+    name: str
+    reference: Callable[..., Any]
+    cases: Callable[[torch.Generator], list[Case]]
+    differentiable: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
+    detached_outputs: tuple[int, ...] = ()
+    magnitude: Callable[[Mapping[str, Any]], float] | None = None
+    looseness: float = 16.0
+    exact_dtype: bool = True
+    raises: tuple[tuple[str, dict[str, Any], type[Exception]], ...] = ()
+
+
+REGISTRY: dict[str, Spec] = {}
+
+
+def register(spec: Spec) -> Spec:
+    """Add a spec to the registry (once)."""
+    REGISTRY[spec.name] = spec
+    return spec
+
+
+def load_registry() -> dict[str, Spec]:
+    """All specs of the five parts."""
+    for part in range(1, 6):
+        importlib.import_module(f"autograder.reference.part{part}")
+    return REGISTRY
+
+
+def find_spec(name: str) -> Spec:
+    """The spec of one exercise; ``JudgeError`` if there is none."""
+    if name not in REGISTRY:
+        load_registry()
+    if name not in REGISTRY:
+        raise JudgeError(f"no reference is registered for {name}")
+    return REGISTRY[name]
+
+
+def grading_seed() -> int:
+    """The seed of the random inputs: a grading run sets it by the environment, else 0."""
+    return int(os.environ.get(SEED_VARIABLE, "0"))
+
+
+def verify(function: Callable[..., Any], name: str, aspect: str) -> None:
+    """Judge ``function`` against the reference of ``name`` on one aspect (see ``ASPECTS``).
+
+    Raises:
+        AssertionError: the function is wrong; the message says for which kind of input.
+        JudgeError: the reference itself failed, or the aspect or name is unknown.
+    """
+    if aspect not in ASPECTS:
+        raise JudgeError(f"unknown aspect {aspect!r}")
+    spec = find_spec(name)
+    if aspect == "errors":
+        return _verify_errors(function, spec)
+    generator = torch.Generator().manual_seed(grading_seed())
+    cases = spec.cases(generator)
+    chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
+    if not chosen:
+        raise JudgeError(f"{name} has no cases for {aspect}")
+    step = {"gradients": _verify_gradients, "purity": _verify_purity}.get(aspect, _verify_values)
+    for case in chosen:
+        for dtype in _dtypes(case, aspect):
+            step(function, spec, case, dtype)
+    return None
+
+
+def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
+    if aspect == "dtypes":
+        return (torch.float64, torch.bfloat16)
+    return (torch.float64,) if aspect == "gradients" else case.dtypes
+
+
+def cast(value: Any, dtype: torch.dtype) -> Any:
+    """A fresh copy of an input, float tensors in ``dtype``."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
+    return value
+
+
+def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
+    """The reference's result for inputs already rounded to the dtype under test, computed in float64."""
+    try:
+        return spec.reference(**{key: cast(value, torch.float64) for key, value in inputs.items()})
+    except Exception as error:
+        raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
+
+
+def call(function: Callable[..., Any], spec: Spec, label: str, inputs: Mapping[str, Any]) -> Any:
+    """Call the student's function; an exception of theirs becomes a failed test that quotes it."""
+    try:
+        result = function(**inputs)
+    except (JudgeError, AssertionError):
+        raise
+    except Exception as error:
+        raise AssertionError(f"{spec.name} raised {type(error).__name__} for {label}: {str(error)[:300]}") from error
+    if result is None or result is ...:
+        raise AssertionError(f"{spec.name} returned {result!r}: it is not written yet, or a `return` is missing.")
+    return result
+
+
+def leaves(value: Any, path: str = "result") -> Iterator[tuple[str, Any]]:
+    """The numbers and tensors in a result, each with its place: ``result[0]``, ``result['k1']``."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from leaves(value[key], f"{path}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def tolerance(spec: Spec, inputs: Mapping[str, Any], dtype: torch.dtype) -> float:
+    """``looseness · eps(dtype) · magnitude``; float64 is held to float32's precision, as a detour through it is allowed."""
+    if spec.magnitude is not None:
+        size = float(spec.magnitude(inputs))
+    else:
+        floats = [v for v in inputs.values() if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
+        size = max((v[torch.isfinite(v)].abs().max().item() for v in floats if torch.isfinite(v).any()), default=1.0)
+    return spec.looseness * max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps) * max(1.0, size)
+
+
+def _compare(spec: Spec, where: str, got: Any, expected: Any, allowed: float, dtype: torch.dtype) -> None:
+    wanted = dict(leaves(expected))
+    have = dict(leaves(got))
+    missing = sorted(set(wanted) - set(have))
+    if missing or (not isinstance(expected, Mapping) and len(have) != len(wanted)):
+        raise AssertionError(f"{spec.name}: the result has not the form the definition asks for ({where}); missing: {missing}")
+    for path, target in wanted.items():
+        value = have[path]
+        if isinstance(target, torch.Tensor):
+            _compare_tensor(spec, f"{path}, {where}", value, target, allowed, dtype)
+        elif type(value) is not type(target):
+            raise AssertionError(f"{spec.name}: {path} is a {type(value).__name__}, not a {type(target).__name__} ({where})")
+        elif value != target and not (value != value and target != target) and not abs(value - target) <= allowed:
+            raise AssertionError(f"{spec.name}: {path} is wrong for {where}: off by {abs(value - target):.3g}")
+
+
+def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allowed: float, dtype: torch.dtype) -> None:
+    if not isinstance(got, torch.Tensor):
+        raise AssertionError(f"{spec.name}: a {type(got).__name__} where a tensor is asked for ({where})")
+    if got.shape != target.shape:
+        raise AssertionError(f"{spec.name}: shape {list(got.shape)}, asked for {list(target.shape)} ({where})")
+    if target.is_floating_point():
+        if spec.exact_dtype and got.dtype != dtype:
+            raise AssertionError(f"{spec.name}: dtype {got.dtype} for inputs in {dtype} ({where})")
+    elif got.dtype != target.dtype:
+        raise AssertionError(f"{spec.name}: dtype {got.dtype}, asked for {target.dtype} ({where})")
+    left, right = got.detach().double().cpu(), target.detach().double()
+    equal = torch.isclose(left, right, rtol=min(allowed, 0.05), atol=allowed, equal_nan=True)
+    if bool(equal.all()):
+        return
+    if bool(left.isnan().any()):
+        raise AssertionError(f"{spec.name}: the result has NaN for {where}")
+    error = (left - right).abs()
+    finite = error[torch.isfinite(error)]
+    size = f"{finite.max().item():.3g}" if finite.numel() else "infinite"
+    raise AssertionError(f"{spec.name}: {int((~equal).sum())} of {equal.numel()} numbers wrong for {where}; largest error {size}")
+
+
+def _verify_values(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
+    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
+    allowed = tolerance(spec, inputs, dtype)
+    expected = expected_for(spec, inputs)
+    where = f"{case.label} ({str(dtype).removeprefix('torch.')})"
+    got = call(function, spec, where, {key: cast(value, dtype) for key, value in case.inputs.items()})
+    _compare(spec, where, got, expected, allowed, dtype)
+
+
+def _tensors(result: Any) -> list[tuple[str, torch.Tensor]]:
+    return [(path, value) for path, value in leaves(result) if isinstance(value, torch.Tensor) and value.is_floating_point()]
+
+
+def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Gradients of a fixed random projection of the result's tensors; zeros where none flows."""
+    total = None
+    draw = torch.Generator().manual_seed(7)
+    for _, value in _tensors(result):
+        weights = torch.randn(value.shape, generator=draw, dtype=torch.float64).to(value)
+        if value.requires_grad:
+            finite = torch.isfinite(value)
+            term = (torch.where(finite, value, 0) * weights).sum()
+            total = term if total is None else total + term
+    variables = [inputs[name] for name in names]
+    if total is None:
+        return {name: torch.zeros_like(inputs[name]) for name in names}
+    found = torch.autograd.grad(total, variables, allow_unused=True)
+    return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
+
+
+def _with_gradients(case: Case, names: tuple[str, ...], dtype: torch.dtype) -> dict[str, Any]:
+    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
+    for name in names:
+        inputs[name].requires_grad_(True)
+    return inputs
+
+
+def _verify_gradients(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
+    names = spec.differentiable + spec.detached
+    inputs = _with_gradients(case, names, dtype)
+    got = call(function, spec, case.label, inputs)
+    tensors = _tensors(got)
+    for index in spec.detached_outputs:
+        value = got[index] if isinstance(got, tuple | list) and len(got) > index else None
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            raise AssertionError(f"{spec.name}: result[{index}] carries a gradient; the definition says detached")
+    if not spec.differentiable:
+        if any(value.requires_grad for _, value in tensors):
+            raise AssertionError(f"{spec.name}: the result carries a gradient; the definition says detached")
+        return
+    if not any(value.requires_grad for _, value in tensors):
+        raise AssertionError(f"{spec.name}: no gradient flows through the result (was it detached, or made a float?)")
+    try:
+        found = _gradients(got, inputs, names)
+    except RuntimeError as error:
+        raise AssertionError(f"{spec.name}: the backward pass failed for {case.label}: {str(error)[:300]}") from error
+    fresh = _with_gradients(case, spec.differentiable, torch.float64)
+    try:
+        wanted = _gradients(spec.reference(**fresh), fresh, spec.differentiable)
+    except Exception as error:
+        raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
+    allowed = tolerance(spec, {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}, dtype)
+    for name in spec.detached:
+        if bool((found[name] != 0).any()):
+            raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
+    for name in spec.differentiable:
+        error = (found[name].double() - wanted[name]).abs().max().item() if found[name].numel() else 0.0
+        if not error <= allowed * max(1.0, wanted[name].abs().max().item() if wanted[name].numel() else 1.0):
+            raise AssertionError(f"{spec.name}: the gradient to `{name}` is wrong for {case.label}; largest error {error:.3g}")
+
+
+def _verify_purity(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
+    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
+    before = {key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)}
+    call(function, spec, case.label, inputs)
+    for key, value in before.items():
+        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(inputs[key])):
+            raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
+
+
+def _verify_errors(function: Callable[..., Any], spec: Spec) -> None:
+    if not spec.raises:
+        raise JudgeError(f"{spec.name} names no errors")
+    for label, inputs, wanted in spec.raises:
+        try:
+            function(**{key: cast(value, torch.float32) for key, value in inputs.items()})
+        except wanted:
+            continue
+        except (JudgeError, AssertionError):
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise AssertionError(f"{spec.name} raised {kind} for {label}; asked for {wanted.__name__}") from error
+        raise AssertionError(f"{spec.name} raised nothing for {label}; asked for {wanted.__name__}")
