@@ -1,0 +1,122 @@
+"""Reading masters, and running a question's tests in process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from autograder import masters
+
+SAMPLE = Path(__file__).with_name("sample_master.py")
+
+
+@pytest.fixture
+def questions() -> list[masters.Question]:
+    return masters.load_questions_from(SAMPLE, 1)
+
+
+def define(source: str) -> dict[str, object]:
+    env: dict[str, object] = {"torch": torch}
+    exec(compile(source, "<student>", "exec"), env)
+    return env
+
+
+def test_questions_are_read_in_order(questions):
+    code, written = questions
+    assert (code.name, code.points, code.function, code.manual) == ("q1_1", 3.0, "double", False)
+    assert [(t.name, t.points, t.hidden) for t in code.tests] == [
+        ("test_small", 1.0, False),
+        ("test_hidden_shape", 2.0, True),
+    ]
+    assert "IGNORE" not in code.tests[0].source
+    assert code.solution.startswith("def double(values):")
+    assert "SOLUTION" not in code.solution
+    assert "return values * 2" in code.solution
+    assert written.manual
+    assert written.rubric[0]["points"] == 1
+    assert written.sample_answer.startswith("SAMPLE-ANSWER-CANARY")
+    assert written.prompt == "**Question 1.A.** Why two?"
+
+
+def test_the_solution_gets_all_points(questions):
+    results = masters.run_tests(questions[0], define(questions[0].solution))
+    assert [r.points for r in results] == [1.0, 2.0]
+    assert all(r.passed and not r.error for r in results)
+
+
+def test_a_blank_gets_none(questions):
+    results = masters.run_tests(questions[0], define("def double(values):\n    ...\n"))
+    assert sum(r.points for r in results) == 0
+    assert results[0].message == "the function returned None"
+    assert not any(r.error for r in results)
+
+
+def test_a_missing_function_is_passed_as_none_and_gets_none(questions):
+    results = masters.run_tests(questions[0], {})
+    assert not any(r.passed for r in results)
+    assert not any(r.error for r in results)
+
+
+def test_an_exception_in_the_students_code_is_the_students(questions):
+    env = define("def double(values):\n    return values + undefined_name\n")
+    result = masters.run_tests(questions[0], env)[0]
+    assert not result.passed
+    assert not result.error
+    assert "NameError" in result.message
+    assert "`double`" in result.message
+
+
+def test_sys_exit_is_a_failed_test(questions):
+    env = define("def double(values):\n    raise SystemExit(0)\n")
+    assert not any(r.passed for r in masters.run_tests(questions[0], env))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def test_x(double):\n    import no_such_module\n", "def test_x(double):\n    undefined_in_the_test\n"],
+)
+def test_a_broken_test_is_the_judges_fault(source):
+    test = masters.TestCase("test_x", 1.0, False, source)
+    result = masters.run_test("q1_1", test, define("def double(values):\n    return values\n"))
+    assert result.error
+    assert not result.passed
+
+
+def test_env_is_the_whole_dict():
+    test = masters.TestCase("test_x", 1.0, False, "def test_x(env):\n    assert env['answer'] == 7\n")
+    assert masters.run_test("q1_1", test, {"answer": 7}).passed
+
+
+def edit(tmp_path: Path, old: str, new: str) -> Path:
+    text = SAMPLE.read_text()
+    assert old in text
+    path = tmp_path / "broken.py"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("# points: 3", "# points: 4", "add up to 3"),
+        ("# function: double", "# function: triple", "does not define `triple`"),
+        ("# # END TESTS", "# # END SOLUTION", "END SOLUTION"),
+        ("def test_hidden_shape(double)", "def test_small(double)", "one name"),
+        ("# name: q1_1", "# title: q1_1", "needs `name"),
+        ("points: 2\nhidden: true", "hidden: true", "needs `points`"),
+    ],
+)
+def test_a_broken_master_is_named(tmp_path, old, new, message):
+    with pytest.raises(masters.MasterError, match=message):
+        masters.load_questions_from(edit(tmp_path, old, new), 1)
+
+
+def test_every_master_in_the_repository_parses():
+    for part in masters.existing_parts():
+        questions = masters.load_questions(part)
+        assert questions
+        config = masters.read_config(masters.master_path(part))
+        assert config["part"] == part
+        assert config["title"]
