@@ -1,4 +1,4 @@
-"""Stage ``quiz``: put the forecast quiz's tasks to SmolLM2-135M-Instruct and record its greedy answers (about a minute).
+"""Stage ``quiz``: put the forecast quiz's tasks to SmolLM2-135M-Instruct and record its greedy answers (a minute).
 
 The tasks and their rules were written down before the model was run. A rule is mechanical: a regular expression, a word
 count or a JSON value, so that nobody has to judge an answer by taste.
@@ -28,7 +28,8 @@ TASKS: list[tuple[str, str, str, dict]] = [
     ("arithmetic", "What is 17 * 23?", "The last number in the answer is 391.", {"last": ("number", "391")}),
     (
         "arithmetic",
-        "Tom has 3 apples and buys 4 more. Then he eats 2. How many apples does he have now? Answer with the number only.",
+        "Tom has 3 apples and buys 4 more. Then he eats 2. How many apples does he have now? "
+        "Answer with the number only.",
         "The last number in the answer is 5.",
         {"last": ("number", "5")},
     ),
@@ -54,7 +55,8 @@ TASKS: list[tuple[str, str, str, dict]] = [
     ("letters", "Which letter comes after P in the alphabet?", "The answer contains a lone “Q”.", {"has": r"\bQ\b"}),
     (
         "sentiment",
-        "Is this film review positive or negative? Answer with one word.\n\nA tender, funny and beautifully acted film.",
+        "Is this film review positive or negative? Answer with one word.\n\n"
+        "A tender, funny and beautifully acted film.",
         "The answer contains “positive” and not “negative”.",
         {"has": r"(?i)\bpositive\b", "lacks": r"(?i)\bnegative\b"},
     ),
@@ -163,6 +165,6 @@ def build(cache: Path, out: Path) -> None:
         {"kind": kind, "task": task, "rule": rule_text, "answer": answer, "right": int(is_right(answer, rule))}
         for (kind, task, rule_text, rule), answer in zip(TASKS, answers(cache), strict=True)
     ]
-    about = f"Greedy answers of {MODEL} (chat template, at most {NEW_TOKENS} new tokens), made by helpers.assets.build.quiz"
+    about = f"Greedy answers of {MODEL}, chat template, at most {NEW_TOKENS} new tokens (helpers.assets.build.quiz)"
     text = json.dumps({"model": MODEL, "about": about, "tasks": rows}, indent=1, ensure_ascii=False)
     (out / "quiz.json").write_text(text + "\n", encoding="utf-8")
