@@ -1,0 +1,251 @@
+"""Part 4 (DPO): float64 references and the inputs they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.verify import Case, Spec, register
+
+DOUBLE = torch.float64
+FUNCTIONS = (
+    "make_preference_pairs",
+    "sequence_log_prob",
+    "compute_dpo_loss",
+    "dpo_gradient_weight",
+    "preference_accuracy",
+    "dpo_step",
+)
+
+
+def sequence_log_prob(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """Sum of the log-probabilities of the masked-in tokens, each given the tokens before it: ``[B]``."""
+    log_probs = logits[:, :-1] - logits[:, :-1].logsumexp(-1, keepdim=True)
+    next_ones = log_probs.gather(-1, ids[:, 1:, None])[..., 0]
+    return torch.where(mask[:, 1:].bool(), next_ones, torch.zeros_like(next_ones)).sum(-1)
+
+
+def _margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
+    return (chosen - reference_chosen.detach()) - (rejected - reference_rejected.detach())
+
+
+def compute_dpo_loss(
+    policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``(loss, chosen rewards [B], rejected rewards [B])``."""
+    margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    loss = torch.nn.functional.softplus(-beta * margin).mean()
+    chosen = beta * (policy_chosen - reference_chosen)
+    rejected = beta * (policy_rejected - reference_rejected)
+    return loss, chosen.detach(), rejected.detach()
+
+
+def dpo_gradient_weight(
+    policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
+) -> Tensor:
+    """σ(−β·margin) of each pair: ``[B]``, detached."""
+    margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    return torch.special.expit(-beta * margin).detach()
+
+
+def preference_accuracy(chosen_rewards: Tensor, rejected_rewards: Tensor) -> float:
+    """Share of pairs with chosen > rejected, a tie counting one half."""
+    wins = sum(1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen_rewards.tolist(), rejected_rewards.tolist()))
+    return wins / len(chosen_rewards)
+
+
+def make_preference_pairs(rewards: Tensor, min_gap: float = 0.0) -> Tensor:
+    """Rows (prompt, best, worst) of the prompts whose gap is larger than ``min_gap``: int64 ``[M, 3]``."""
+    rows = []
+    for prompt, row in enumerate(rewards.tolist()):
+        best, worst = row.index(max(row)), row.index(min(row))
+        if row[best] - row[worst] > min_gap:
+            rows.append((prompt, best, worst))
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
+
+
+def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=DOUBLE) * scale
+
+
+def _completion_mask(generator: torch.Generator, batch: int, length: int) -> Tensor:
+    """Prompt and padding 0, at least one completion token: what collated pairs look like."""
+    positions = torch.arange(length)
+    starts = torch.randint(1, max(2, length - 1), (batch, 1), generator=generator)
+    ends = torch.minimum(starts + torch.randint(1, length + 1, (batch, 1), generator=generator), torch.tensor(length))
+    return (positions >= starts) & (positions < ends)
+
+
+def _sequence_inputs(generator: torch.Generator, batch: int, length: int, vocabulary: int, scale: float = 2.0) -> dict[str, Any]:
+    return {
+        "logits": _normal(generator, batch, length, vocabulary, scale=scale),
+        "ids": torch.randint(0, vocabulary, (batch, length), generator=generator),
+        "mask": _completion_mask(generator, batch, length),
+    }
+
+
+def _sequence_cases(generator: torch.Generator) -> list[Case]:
+    shapes = [(3, 6, 11), (1, 5, 7), (4, 2, 3), (16, 20, 50)]
+    cases = [Case(f"B={b}, T={t}, V={v}", _sequence_inputs(generator, b, t, v)) for b, t, v in shapes]
+    cases[0].inputs["mask"][-1] = False
+    holes = _sequence_inputs(generator, 3, 8, 9)
+    holes["mask"] = torch.rand(3, 8, generator=generator) < 0.5
+    holes["mask"][:, 0] = True
+    cases.append(Case("a mask with holes that marks the first token too (nothing predicts it)", holes))
+    empty = _sequence_inputs(generator, 3, 6, 5)
+    empty["mask"][:] = False
+    cases.append(Case("masks that are all zero", empty, "edges"))
+    cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
+    for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
+        extreme = _sequence_inputs(generator, 3, 7, 6)
+        outside = ~torch.nn.functional.pad(extreme["mask"][:, 1:], (0, 1))  # positions that predict nothing wanted
+        extreme["logits"][..., 0] = torch.where(outside, number, extreme["logits"][..., 0])
+        cases.append(Case(f"logits of {label} at masked positions", extreme, "edges"))
+    return cases
+
+
+def _sequence_magnitude(inputs: dict[str, Any]) -> float:
+    """The largest logit of a position that counts, times the number of terms added up."""
+    mask = torch.nn.functional.pad(inputs["mask"][:, 1:], (0, 1))
+    counted = inputs["logits"][mask]
+    return max(1.0, counted.abs().max().item() if counted.numel() else 1.0) * max(1, int(mask.sum(-1).max()))
+
+
+def _log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift: float = 3.0) -> dict[str, Any]:
+    chosen, rejected = -20 - 5 * torch.rand(2, batch, generator=generator, dtype=DOUBLE)
+    return {
+        "policy_chosen": chosen + _normal(generator, batch, scale=drift),
+        "policy_rejected": rejected + _normal(generator, batch, scale=drift),
+        "reference_chosen": chosen,
+        "reference_rejected": rejected,
+        "beta": beta,
+    }
+
+
+def _margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
+    zeros = torch.zeros(len(margins), dtype=DOUBLE)
+    return {
+        "policy_chosen": torch.tensor(margins, dtype=DOUBLE),
+        "policy_rejected": zeros.clone(),
+        "reference_chosen": zeros.clone(),
+        "reference_rejected": zeros.clone(),
+        "beta": beta,
+    }
+
+
+def _log_prob_cases(generator: torch.Generator) -> list[Case]:
+    cases = [
+        Case("B=5, β=0.1", _log_prob_inputs(generator, 5, 0.1)),
+        Case("a batch of 1, β=0.5", _log_prob_inputs(generator, 1, 0.5)),
+        Case("B=32, β=0.25", _log_prob_inputs(generator, 32, 0.25)),
+        Case("β=1 given as an int", _log_prob_inputs(generator, 4, 1)),
+    ]
+    start = _log_prob_inputs(generator, 4, 0.1, drift=0.0)
+    edges = [
+        Case("the policy equal to the reference", start, "edges"),
+        Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
+        Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
+        Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
+        Case("β=0", _log_prob_inputs(generator, 3, 0.0), "edges"),
+    ]
+    return cases + edges
+
+
+def _weight_magnitude(inputs: dict[str, Any]) -> float:
+    """A weight lies in [0, 1] and its slope is at most β/4, so an error of the margin counts that much."""
+    size = max(inputs[name].abs().max().item() for name in inputs if name != "beta")
+    return 1.0 if size > 1e3 else max(1.0, abs(float(inputs["beta"])) * size)
+
+
+def _reward_cases(generator: torch.Generator) -> list[Case]:
+    cases = []
+    for batch in (1, 5, 64):
+        values = torch.randint(-8, 9, (2, batch), generator=generator).to(DOUBLE) / 4
+        cases.append(Case(f"{batch} pairs, some of them ties", {"chosen_rewards": values[0], "rejected_rewards": values[1]}))
+    ones = torch.ones(3, dtype=DOUBLE)
+    for label, chosen, rejected in (
+        ("ties alone", ones, ones),
+        ("every pair right", ones, -ones),
+        ("every pair wrong", -ones, ones),
+        ("negative rewards", -ones, -3 * ones),
+        ("rewards of ±1e4", 1e4 * ones, -1e4 * ones),
+    ):
+        cases.append(Case(label, {"chosen_rewards": chosen.clone(), "rejected_rewards": rejected.clone()}, "edges"))
+    return cases
+
+
+def _pair_cases(generator: torch.Generator) -> list[Case]:
+    """Rewards are multiples of 1/16, so that gaps are exact in every dtype."""
+
+    def grid(*shape: int) -> Tensor:
+        return torch.randint(0, 17, shape, generator=generator).to(DOUBLE) / 16
+
+    cases = [
+        Case("P=6, K=4", {"rewards": grid(6, 4), "min_gap": 0.3}),
+        Case("one prompt, K=3", {"rewards": torch.tensor([[0.25, 0.75, 0.5]], dtype=DOUBLE), "min_gap": 0.0}),
+        Case("P=20, K=2", {"rewards": grid(20, 2), "min_gap": 0.25}),
+        Case("min_gap left out", {"rewards": grid(8, 5)}),
+        Case("P=40, K=8", {"rewards": grid(40, 8), "min_gap": 0.8}),
+    ]
+    ties = torch.tensor([[0.5, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5]], dtype=DOUBLE)
+    edges = [
+        Case("two best and two worst completions", {"rewards": ties, "min_gap": 0.0}, "edges"),
+        Case("a gap equal to min_gap", {"rewards": torch.tensor([[0.0, 0.5], [0.0, 0.75]], dtype=DOUBLE), "min_gap": 0.5}, "edges"),
+        Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
+        Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
+        Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
+        Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),
+    ]
+    return cases + edges
+
+
+REFERENCES = ("reference_chosen", "reference_rejected")
+POLICIES = ("policy_chosen", "policy_rejected")
+
+register(
+    Spec(
+        name="make_preference_pairs",
+        reference=make_preference_pairs,
+        cases=_pair_cases,
+    )
+)
+register(
+    Spec(
+        name="sequence_log_prob",
+        reference=sequence_log_prob,
+        cases=_sequence_cases,
+        differentiable=("logits",),
+        magnitude=_sequence_magnitude,
+    )
+)
+register(
+    Spec(
+        name="compute_dpo_loss",
+        reference=compute_dpo_loss,
+        cases=_log_prob_cases,
+        differentiable=POLICIES,
+        detached=REFERENCES,
+        detached_outputs=(1, 2),
+    )
+)
+register(
+    Spec(
+        name="dpo_gradient_weight",
+        reference=dpo_gradient_weight,
+        cases=_log_prob_cases,
+        detached=POLICIES + REFERENCES,
+        magnitude=_weight_magnitude,
+        looseness=64.0,
+    )
+)
+register(
+    Spec(
+        name="preference_accuracy",
+        reference=preference_accuracy,
+        cases=_reward_cases,
+        magnitude=lambda inputs: 1.0,
+        looseness=0.5,
+    )
+)
