@@ -1,0 +1,264 @@
+"""Part 2 (REINFORCE): float64 references and the inputs they are compared on.
+
+``reinforce_step`` is judged by what it does to a model: see ``autograder.functional``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.verify import Case, Spec, register
+
+FUNCTIONS = (
+    "token_log_probs",
+    "compute_reinforce_loss",
+    "leave_one_out_advantages",
+    "gaussian_log_prob",
+    "gaussian_score",
+    "discounted_returns",
+    "reinforce_step",
+)
+
+
+def token_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
+    """``[B, T, V], [B, T] -> [B, T-1]``: log-probability of the token that came next."""
+    return torch.log_softmax(logits[:, :-1], dim=-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+
+
+def compute_reinforce_loss(log_probs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
+    """``[B, T], [B], [B, T] -> scalar``: minus the advantage-weighted log-probability, summed over tokens, mean over rows."""
+    kept = torch.where(mask, log_probs, torch.zeros_like(log_probs))
+    return -(advantages.detach() * kept.sum(dim=1)).mean()
+
+
+def leave_one_out_advantages(rewards: Tensor) -> Tensor:
+    """``[B] -> [B]``: each reward minus the mean of the others; 0 for a batch of 1."""
+    rewards = rewards.detach()
+    count = rewards.numel()
+    if count == 1:
+        return torch.zeros_like(rewards)
+    return rewards - (rewards.sum() - rewards) / (count - 1)
+
+
+def gaussian_log_prob(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
+    """``[B, D], [B, D], [D, D] -> [B]``: log-density of a multivariate Gaussian."""
+    offset = action - mean
+    squared = (offset * torch.linalg.solve(covariance, offset.T).T).sum(dim=1)
+    return -0.5 * (squared + torch.logdet(covariance) + mean.shape[1] * math.log(2 * math.pi))
+
+
+def gaussian_score(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
+    """``[B, D], [B, D], [D, D] -> [B, D]``: gradient of that log-density to the mean."""
+    return torch.linalg.solve(covariance, (action - mean).T).T
+
+
+def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
+    """``[T], float -> [T]``: the discounted sum of this reward and all later ones."""
+    steps = torch.arange(len(rewards))
+    gap = steps[None, :] - steps[:, None]
+    weights = torch.where(gap >= 0, torch.tensor(float(discount), dtype=torch.float64) ** gap.clamp(min=0), 0.0)
+    return weights.to(rewards.dtype) @ rewards
+
+
+# --- inputs ---------------------------------------------------------------------------------------------------------
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _ids(generator: torch.Generator, rows: int, tokens: int, vocabulary: int) -> Tensor:
+    return torch.randint(vocabulary, (rows, tokens), generator=generator)
+
+
+def _token_cases(generator: torch.Generator) -> list[Case]:
+    def case(label: str, rows: int, tokens: int, vocabulary: int, scale: float = 2.0, aspect: str = "values") -> Case:
+        logits = scale * _normal(generator, rows, tokens, vocabulary)
+        return Case(label, {"logits": logits, "ids": _ids(generator, rows, tokens, vocabulary)}, aspect)
+
+    large = _normal(generator, 2, 4, 5).sign() * 1e4
+    return [
+        case("a batch of 4", 4, 6, 11),
+        case("a batch of 1", 1, 5, 7),
+        case("as many rows as tokens and vocabulary entries", 4, 4, 4),
+        case("two tokens a row", 3, 2, 9),
+        case("a larger vocabulary", 2, 7, 300),
+        Case("logits of ±10000", {"logits": large, "ids": _ids(generator, 2, 4, 5)}, "edges"),
+        case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
+        case("one token a row, so that nothing is predicted", 2, 1, 5, aspect="edges"),
+        Case("logits all equal", {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)}, "edges"),
+        Case("the padding token everywhere", {"logits": _normal(generator, 2, 4, 6), "ids": torch.zeros(2, 4).long()}, "edges"),
+    ]
+
+
+def _mask(generator: torch.Generator, rows: int, tokens: int) -> Tensor:
+    """Completion masks: a run of True that begins somewhere and ends somewhere, at least one token long."""
+    start = torch.randint(0, max(1, tokens // 2), (rows, 1), generator=generator)
+    length = torch.randint(1, tokens + 1, (rows, 1), generator=generator)
+    position = torch.arange(tokens)[None]
+    return (position >= start) & (position < start + length)
+
+
+def _loss_cases(generator: torch.Generator) -> list[Case]:
+    def inputs(rows: int, tokens: int) -> dict[str, Tensor]:
+        return {
+            "log_probs": -_normal(generator, rows, tokens).abs() - 0.1,
+            "advantages": _normal(generator, rows),
+            "mask": _mask(generator, rows, tokens),
+        }
+
+    empty_row = inputs(3, 5)
+    empty_row["mask"][1] = False
+    nothing = inputs(2, 4) | {"mask": torch.zeros(2, 4, dtype=torch.bool)}
+    wild = inputs(3, 6)
+    wild["log_probs"] = torch.where(wild["mask"], wild["log_probs"], -1e4)
+    wild_up = inputs(3, 6)
+    wild_up["log_probs"] = torch.where(wild_up["mask"], wild_up["log_probs"], 1e4)
+    return [
+        Case("a batch of 4", inputs(4, 6)),
+        Case("a batch of 1", inputs(1, 5)),
+        Case("as many rows as tokens", inputs(4, 4)),
+        Case("one token a row", inputs(5, 1)),
+        Case("a mask that is True everywhere", inputs(3, 4) | {"mask": torch.ones(3, 4, dtype=torch.bool)}),
+        Case("a row whose mask is all False", empty_row, "edges"),
+        Case("a mask that is all False", nothing, "edges"),
+        Case("-10000 at masked positions", wild, "edges"),
+        Case("+10000 at masked positions", wild_up, "edges"),
+        Case("advantages that are all 0", inputs(3, 4) | {"advantages": torch.zeros(3).double()}, "edges"),
+    ]
+
+
+def _loss_magnitude(inputs: Mapping[str, Any]) -> float:
+    kept = inputs["log_probs"].double().abs() * inputs["mask"]
+    return max(1.0, float((inputs["advantages"].double().abs() * kept.sum(dim=1)).mean()))
+
+
+def _advantage_cases(generator: torch.Generator) -> list[Case]:
+    def case(label: str, rewards: Tensor, aspect: str = "values") -> Case:
+        return Case(label, {"rewards": rewards.double()}, aspect)
+
+    return [
+        case("a batch of 8", torch.rand(8, generator=generator)),
+        case("a batch of 2", torch.rand(2, generator=generator)),
+        case("a batch of 1", torch.rand(1, generator=generator)),
+        case("rewards of either sign", 5 * _normal(generator, 6)),
+        case("a batch of 33", torch.rand(33, generator=generator)),
+        case("a batch of 1", torch.tensor([0.7]), "edges"),
+        case("equal rewards", torch.full((5,), 0.25), "edges"),
+        case("rewards that are all 0", torch.zeros(4), "edges"),
+        case("one reward far from the others", torch.tensor([0.0, 0.0, 0.0, 100.0]), "edges"),
+    ]
+
+
+def _covariance(generator: torch.Generator, size: int) -> Tensor:
+    """A symmetric positive definite matrix with eigenvalues of about 0.5 to 3, not diagonal."""
+    root = _normal(generator, size, size)
+    basis, _ = torch.linalg.qr(root)
+    spread = torch.linspace(0.5, 3.0, size, dtype=torch.float64) if size > 1 else torch.tensor([1.7]).double()
+    return (basis * spread) @ basis.T
+
+
+def _gaussian_cases(generator: torch.Generator) -> list[Case]:
+    def inputs(rows: int, size: int) -> dict[str, Tensor]:
+        return {
+            "action": _normal(generator, rows, size),
+            "mean": _normal(generator, rows, size),
+            "covariance": _covariance(generator, size),
+        }
+
+    at_mean = inputs(3, 2)
+    at_mean["action"] = at_mean["mean"].clone()
+    diagonal = inputs(3, 3) | {"covariance": torch.diag(torch.tensor([0.25, 1.0, 4.0]).double())}
+    small = inputs(2, 2)
+    small["covariance"] = 0.05 * torch.eye(2).double()
+    small["action"] = small["mean"] + 0.1 * small["action"]
+    return [
+        Case("5 actions of 3 numbers", inputs(5, 3)),
+        Case("a batch of 1", inputs(1, 2)),
+        Case("actions of 1 number", inputs(4, 1)),
+        Case("as many actions as numbers in each", inputs(3, 3)),
+        Case("actions of 6 numbers", inputs(2, 6)),
+        Case("an action equal to the mean", at_mean, "edges"),
+        Case("a diagonal covariance", diagonal, "edges"),
+        Case("a covariance of 1 everywhere on the diagonal", inputs(4, 2) | {"covariance": torch.eye(2).double()}, "edges"),
+        Case("a narrow Gaussian", small, "edges"),
+    ]
+
+
+def _gaussian_magnitude(inputs: Mapping[str, Any]) -> float:
+    """How far rounding of the inputs is stretched: the squared distance, times the condition of the covariance."""
+    covariance = inputs["covariance"].double()
+    offset = inputs["action"].double() - inputs["mean"].double()
+    size = 1 + inputs["action"].double().abs().max() + inputs["mean"].double().abs().max()
+    inverse = torch.linalg.inv(covariance)
+    stretch = torch.linalg.matrix_norm(inverse, 2) * torch.linalg.matrix_norm(covariance, 2)
+    return float(stretch * (1 + size * torch.linalg.matrix_norm(inverse, 2) * (1 + offset.abs().max())))
+
+
+def _return_cases(generator: torch.Generator) -> list[Case]:
+    def case(label: str, rewards: Tensor, discount: float, aspect: str = "values") -> Case:
+        return Case(label, {"rewards": rewards.double(), "discount": discount}, aspect)
+
+    return [
+        case("7 steps", _normal(generator, 7), 0.9),
+        case("12 steps", _normal(generator, 12), 0.5),
+        case("1 step", _normal(generator, 1), 0.9),
+        case("60 steps of reward 1", torch.ones(60), 0.99),
+        case("a discount of 0", _normal(generator, 5), 0.0, "edges"),
+        case("a discount of 1, given as an int", _normal(generator, 5), 1, "edges"),
+        case("a discount of 0, given as an int", _normal(generator, 4), 0, "edges"),
+        case("a single reward at the end", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]), 0.8, "edges"),
+        case("400 steps and a small discount", _normal(generator, 400), 0.1, "edges"),
+        case("1 step and a discount of 1", _normal(generator, 1), 1.0, "edges"),
+    ]
+
+
+def _return_magnitude(inputs: Mapping[str, Any]) -> float:
+    """The largest sum of absolute values that a return is made of."""
+    return float(discounted_returns(inputs["rewards"].double().abs(), float(inputs["discount"])).max())
+
+
+register(Spec("token_log_probs", token_log_probs, _token_cases, differentiable=("logits",)))
+register(
+    Spec(
+        "compute_reinforce_loss",
+        compute_reinforce_loss,
+        _loss_cases,
+        differentiable=("log_probs",),
+        detached=("advantages",),
+        magnitude=_loss_magnitude,
+    )
+)
+register(Spec("leave_one_out_advantages", leave_one_out_advantages, _advantage_cases, detached=("rewards",)))
+register(
+    Spec(
+        "gaussian_log_prob",
+        gaussian_log_prob,
+        _gaussian_cases,
+        differentiable=("action", "mean", "covariance"),
+        magnitude=_gaussian_magnitude,
+    )
+)
+register(
+    Spec(
+        "gaussian_score",
+        gaussian_score,
+        _gaussian_cases,
+        differentiable=("action", "mean", "covariance"),
+        magnitude=_gaussian_magnitude,
+    )
+)
+register(
+    Spec(
+        "discounted_returns",
+        discounted_returns,
+        _return_cases,
+        differentiable=("rewards",),
+        magnitude=_return_magnitude,
+    )
+)
