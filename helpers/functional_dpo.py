@@ -1,8 +1,8 @@
 """A small world in which ``dpo_step`` is run and recorded; whoever judges the record does so elsewhere.
 
-The world is a random GPT-2 of a few thousand weights and pairs of made-up "sentences": completions with many tokens of one
-group are chosen over completions with many tokens of another. This module runs the student's step and writes down what
-happened (weights, returned numbers, modes, calls). It knows neither the loss nor what the numbers should be.
+The world is a random GPT-2 of a few thousand weights and pairs of made-up "sentences": completions with many tokens of
+one group are chosen over completions with many tokens of another. This module runs the student's step and writes down
+what happened (weights, returned numbers, modes, calls). It knows neither the loss nor what the numbers should be.
 """
 
 from __future__ import annotations
@@ -24,21 +24,37 @@ BETA = 0.3
 
 
 def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
-    """A random GPT-2 in eval mode; ``noise`` moves its weights away from those of the same seed without noise."""
+    """A random GPT-2 in eval mode; ``noise`` moves its weights away from those of the same seed without noise.
+
+    The weights are drawn here, name by name, so that no version of transformers gives others.
+    """
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=32,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=EOS_ID,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+    )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        policy = GPT2LMHeadModel(
-            GPT2Config(
-                vocab_size=VOCABULARY, n_positions=32, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS,
-                resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=EOS_ID, eos_token_id=EOS_ID,
-                pad_token_id=PAD_ID, initializer_range=0.1,
-            )
-        )  # fmt: skip
-        if noise:
-            with torch.no_grad():
-                for weight in policy.parameters():
-                    weight.add_(noise * torch.randn_like(weight))
-    return policy.eval()
+        policy = GPT2LMHeadModel(config).eval()
+    first = torch.Generator().manual_seed(seed)
+    second = torch.Generator().manual_seed(seed + 1_000_000)
+    with torch.no_grad():
+        for name, weight in sorted(policy.named_parameters()):
+            if name.endswith("bias"):
+                weight.zero_()
+            elif ".ln_" in name:
+                weight.fill_(1.0)
+            else:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=first))
+            weight.add_(noise * torch.randn(weight.shape, generator=second))
+    return policy
 
 
 def small_pairs(seed: int, count: int) -> list[Pair]:
@@ -50,7 +66,7 @@ def small_pairs(seed: int, count: int) -> list[Pair]:
 
     def sentence(favoured: range) -> tuple[int, ...]:
         groups = [favoured if draw(0, 2) else OTHERS for _ in range(draw(3, 9))]
-        return tuple(group[draw(0, len(group))] for group in groups) + (EOS_ID,)
+        return (*(group[draw(0, len(group))] for group in groups), EOS_ID)
 
     pairs = []
     for _ in range(count):
@@ -76,7 +92,9 @@ def _numbers(answer: Any) -> dict[str, Any]:
     return {str(key): value if type(value) is float else type(value).__name__ for key, value in answer.items()}
 
 
-def run_single_steps(step: Callable[..., Any], seed: int, *, moved: bool, cached: tuple[Tensor, Tensor] | None = None) -> dict:
+def run_single_steps(
+    step: Callable[..., Any], seed: int, *, moved: bool, cached: tuple[Tensor, Tensor] | None = None
+) -> dict:
     """Three steps of plain gradient descent, each recorded.
 
     Args:
@@ -88,8 +106,8 @@ def run_single_steps(step: Callable[..., Any], seed: int, *, moved: bool, cached
     Returns:
         ``weights`` (before, and after each step), ``answers`` (what each step returned), ``reference_before`` and
         ``reference_after``, ``training_before`` and ``training_after`` (the policy's and the reference's mode),
-        ``reference_calls`` (forward passes of the reference), ``reference_gradients`` (how many of its weights have one),
-        ``optimizer_steps`` (in all).
+        ``reference_calls`` (forward passes of the reference), ``reference_gradients`` (how many of its weights have
+        one), ``optimizer_steps`` (in all).
     """
     reference = small_policy(seed)
     policy = small_policy(seed, noise=0.05 if moved else 0.0)
@@ -102,7 +120,7 @@ def run_single_steps(step: Callable[..., Any], seed: int, *, moved: bool, cached
     if cached is not None:
         batches = [
             PairBatch(**{**batch.__dict__, "reference_chosen": chosen.clone(), "reference_rejected": rejected.clone()})
-            for batch, chosen, rejected in zip(batches, *cached)
+            for batch, chosen, rejected in zip(batches, *cached, strict=True)
         ]
     record: dict[str, Any] = {
         "weights": [_weights(policy)],

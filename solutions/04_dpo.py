@@ -1,0 +1,1328 @@
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# title: "Part 4: learning from preferences (DPO)"
+# part: 4
+# minutes: {laptop: 25, t4: 30}
+
+# %% [markdown]
+# # Part 4 · Learning from preferences: DPO
+#
+# In Parts 2 and 3 the policy learned **online**: it wrote text, a reward model scored the text, and a policy gradient
+# made well-scored text more likely. In this part it learns from a fixed list of **preferences**: pairs of completions of
+# one prompt, of which somebody said "this one is better". There is no reward model in the training loop, and no
+# sampling. The method is **direct preference optimisation**, DPO for short.
+#
+# You will
+#
+# 1. derive DPO's loss from the KL-regularised objective of Part 3, one step at a time, with numbers;
+# 2. build preference pairs from the policy's own completions;
+# 3. write the loss and check it **before** training, where you know what it must be;
+# 4. train, and read the curves for what they say and for what they do not say;
+# 5. compare several values of β, and DPO with REINFORCE at equal KL;
+# 6. optionally, run the same training with the TRL library and lay its losses over yours.
+#
+# | section | what | time on a 2-core laptop |
+# | --- | --- | --- |
+# | 4.1 | background: from the objective to the loss | reading |
+# | 4.2 | preference pairs (exercise 4.1) | 1 min of sampling |
+# | 4.3 | the log-probability of a completion (exercise 4.2) | seconds |
+# | 4.4 | the loss (exercises 4.3 to 4.5) | seconds |
+# | 4.5 | training (exercise 4.6) | 1 min |
+# | 4.6 | the role of β | 2 min |
+# | 4.7 | what the pairs are worth: gap and noise | 1 min |
+# | 4.8 | DPO beside REINFORCE | 1 min |
+# | 4.9 | optional: TRL beside your own | 1 min |
+# | 4.10 | summary and submission | |
+#
+# Words used as in the earlier parts: the **policy** is the model we train, the **reference** is the frozen model it
+# starts from, a **completion** is the text that follows a prompt, a **log-prob** is the natural logarithm of a
+# probability. Two words are new. The completion that was judged better is the **chosen** one, the other the **rejected** one.
+
+# %%
+# What this notebook uses. Each name is explained where it first occurs.
+import copy
+import math
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from helpers.data import load_prompts
+from helpers.devices import choose_device, seed_everything
+from helpers.evaluation import evaluate
+from helpers.generation import generate
+from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.preferences import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
+from helpers.presets import choose_preset, fast
+from helpers.training import load_points, save_point, train
+
+preset = choose_preset("auto")
+device = choose_device()
+seed_everything(0)
+
+# %% [markdown]
+# **Sizes.** All numbers that decide how long the notebook takes stand in the next cell. If you are in a hurry, make them
+# smaller; the results get noisier.
+
+# %%
+recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
+quick = fast()  # True only when the course tests itself
+
+train_prompt_count = 40 if quick else 1200  # prompts whose completions become training pairs
+test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
+completions_per_prompt = 4  # K, completions sampled for each prompt
+evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
+experiment_pairs = 32 if quick else 480  # pairs used in the side experiments of sections 4.7 and 4.9
+epochs = 1 if quick else recipe.epochs
+beta = recipe.beta  # 0.1
+kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
+
+# %%
+# The policy in its starting state is the reference: it is never changed. Policies to train are copies of it.
+reference, tokenizer = load_policy(preset, device)
+reference.requires_grad_(False)
+reward_model = load_reward_model(preset, device=device)
+pad_id = tokenizer.pad_token_id
+print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, on {device}")
+
+# %% [markdown]
+# ## 4.1 Background: from the objective to the loss
+#
+# ### Why not simply REINFORCE?
+#
+# Parts 2 and 3 needed three things while training: a reward model that scores any text, a policy that keeps writing new
+# text, and an estimate of a gradient from those samples, which is noisy. Very often nobody has a reward model. What
+# people can give is a comparison: they read two answers and say which one they like better. The usual road from there
+# is long: train a reward model on the comparisons, then run PPO or REINFORCE against it, with a KL penalty. DPO
+# (Rafailov et al. 2023, [arXiv 2305.18290](https://arxiv.org/abs/2305.18290); optional reading, this section is enough)
+# shows that the two stages can be folded into **one supervised loss on pairs**.
+
+# %%
+from helpers.dpo_figures import draw_two_roads
+
+draw_two_roads();
+
+# %% [markdown]
+# ### Step 1: the objective, as in Part 3
+#
+# For a prompt $x$, a completion $y$, a reward $r(x, y)$ and a reference $\pi_\text{ref}$ we look for the policy $\pi$
+# that maximises
+#
+# $$J(\pi) = \mathbb{E}_{y \sim \pi}\big[r(x, y)\big] - \beta\,\mathrm{KL}\big(\pi(\cdot|x)\,\|\,\pi_\text{ref}(\cdot|x)\big).$$
+#
+# It is the objective of Part 3. The weight of the KL was called α there; the literature on DPO calls it **β**, and so
+# do we from here on. A large β keeps the policy close to the reference.
+#
+# ### Step 2: the best policy has a closed form
+#
+# The KL is an expectation of a log-ratio, so both terms can be put under one expectation:
+#
+# $$J(\pi) = \mathbb{E}_{y \sim \pi}\Big[r(x,y) - \beta \ln\frac{\pi(y|x)}{\pi_\text{ref}(y|x)}\Big]
+# = -\beta\;\mathbb{E}_{y \sim \pi}\Big[\ln\frac{\pi(y|x)}{\pi_\text{ref}(y|x)\,e^{r(x,y)/\beta}}\Big].$$
+#
+# The denominator is almost a distribution over $y$; it only does not add up to 1. So divide it by its sum, the
+# **partition function** $Z(x) = \sum_y \pi_\text{ref}(y|x)\,e^{r(x,y)/\beta}$, and call the result $\pi^*$:
+#
+# $$\pi^*(y|x) = \frac{1}{Z(x)}\;\pi_\text{ref}(y|x)\;e^{r(x,y)/\beta},
+# \qquad J(\pi) = -\beta\,\mathrm{KL}(\pi\,\|\,\pi^*) + \beta \ln Z(x).$$
+#
+# The last term does not depend on $\pi$. A KL is never negative, and it is 0 only if the two distributions are equal.
+# Hence **$\pi^*$ is the best policy**: take the reference, and multiply each completion's probability by $e^{r/\beta}$.
+#
+# *An example.* There are three completions, the reference gives them 0.5, 0.3 and 0.2, their rewards are 0, 1 and 2, and β = 0.5.
+# The next cell computes $\pi^*$ by the formula. Then it lets plain gradient ascent on $J$ look for the best policy, without the
+# formula. Both should agree.
+
+# %%
+world_reference = torch.tensor([0.5, 0.3, 0.2])  # probabilities of three completions
+world_rewards = torch.tensor([0.0, 1.0, 2.0])
+world_beta = 0.5
+
+unnormalised = world_reference * torch.exp(world_rewards / world_beta)
+partition = unnormalised.sum()  # Z
+best = unnormalised / partition
+print(f"reference × exp(r/β): {[round(v, 2) for v in unnormalised.tolist()]},   Z = {partition:.2f}")
+print(f"π* by the formula:    {[round(v, 3) for v in best.tolist()]}")
+
+scores = torch.zeros(3, requires_grad=True)  # logits of a policy over the three completions
+for _ in range(400):
+    found = scores.softmax(0)
+    objective = (found * (world_rewards - world_beta * (found / world_reference).log())).sum()
+    (gradient,) = torch.autograd.grad(objective, scores)
+    scores = (scores + gradient).detach().requires_grad_(True)
+print(f"π by gradient ascent: {[round(v, 3) for v in found.tolist()]}")
+print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():.4f}")
+assert torch.allclose(found, best, atol=1e-3)
+
+# %% [markdown]
+# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 5000 and 24
+# tokens there are more than $10^{88}$ of them.
+#
+# ### Step 3: turn it round
+#
+# Solve the formula of $\pi^*$ for the reward. Take the logarithm and reorder:
+#
+# $$r(x, y) = \beta \ln\frac{\pi^*(y|x)}{\pi_\text{ref}(y|x)} + \beta \ln Z(x).$$
+#
+# Read it this way: if a policy is the best one for *some* reward, then we can read that reward off the policy. The first term is
+# called the **implicit reward** of the policy. The second term we still cannot compute.
+#
+# ### Step 4: preferences only see differences
+#
+# The **Bradley–Terry model** (1952) is the simplest model of comparisons, the one behind chess ratings. It says how likely
+# somebody is to prefer $y_c$ to $y_r$, given their rewards:
+#
+# $$P(y_c \succ y_r \mid x) = \sigma\big(r(x, y_c) - r(x, y_r)\big), \qquad \sigma(z) = \frac{1}{1 + e^{-z}}.$$
+#
+# Equal rewards give 0.5, a difference of 2 gives 0.88, a difference of −2 gives 0.12. Now put step 3 into it. Both completions answer the
+# **same prompt**, so $\beta \ln Z(x)$ occurs in both rewards, and **it cancels in the difference**:
+#
+# $$r(x,y_c) - r(x,y_r) = \beta\Big[\ln\frac{\pi(y_c|x)}{\pi_\text{ref}(y_c|x)} - \ln\frac{\pi(y_r|x)}{\pi_\text{ref}(y_r|x)}\Big].$$
+#
+# We call the square bracket the **margin** of the pair. The quantity that nobody can compute is gone. The example world shows it
+# in numbers: each implicit reward is off by β ln Z, and the differences are right.
+
+# %%
+implicit = world_beta * (best / world_reference).log()
+print("true rewards:               ", [round(v, 3) for v in world_rewards.tolist()])
+print("implicit rewards:           ", [round(v, 3) for v in implicit.tolist()])
+print("each is too small by β ln Z:", [round(v, 3) for v in (world_rewards - implicit).tolist()])
+print(f"difference between completions 3 and 1: true {world_rewards[2] - world_rewards[0]:.3f}, implicit {implicit[2] - implicit[0]:.3f}")
+
+# %% [markdown]
+# ### Step 5: maximum likelihood
+#
+# We have a model of the probability of each label in our data. Training it is ordinary logistic regression: make the labels that
+# were given as probable as possible. The loss is the mean negative log-probability of the labels:
+#
+# $$L(\pi) = -\frac{1}{B}\sum_{\text{pairs}} \ln \sigma\big(\beta \cdot \text{margin}\big).$$
+#
+# That is all of DPO. There is no reward model, no sampling, and no value function. What is needed are four log-probs for each
+# pair: chosen and rejected, under the policy and under the reference.
+#
+# ### What the logistic function does
+#
+# The difference of implicit rewards can be any number; $\sigma$ turns it into a probability, and its form is that of
+# Bradley–Terry, not a choice of ours. It also decides **how much each pair still teaches**. The gradient of one pair's loss is
+#
+# $$\nabla L = -\beta\;\sigma(-\beta\,\text{margin})\;\big[\nabla\ln\pi(y_c|x) - \nabla\ln\pi(y_r|x)\big].$$
+#
+# The bracket says: make the chosen completion more probable, and the rejected one less. The factor in front is a **weight** between 0
+# and 1. For a pair that the policy orders wrongly with a large margin it is near 1; at margin 0 it is ½; for a pair that is already
+# clearly right it is near 0, and the pair stops pulling. Without such a factor, if the loss were simply −margin, the pull would never
+# end, and the policy could lower its loss for ever by making rejected texts less and less probable.
+#
+# ### On-policy and off-policy
+#
+# REINFORCE is **on-policy**: each gradient needs fresh samples from the policy as it is now. DPO is **off-policy** (also called
+# offline): its pairs are made once, here from the reference, and are used again and again while the policy moves away from the texts in
+# them. Keep this in mind for section 4.8.
+
+# %% [markdown]
+# ## 4.2 Preference pairs
+#
+# In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions from the reference
+# and let it score them. From the scores you choose the pairs.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_1
+# points: 3
+# function: make_preference_pairs
+
+# %% [markdown]
+# **Exercise 4.1 · `make_preference_pairs`** (3 points)
+#
+# You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`, one row per pair:
+# the prompt's index, the index of its best completion (chosen), the index of its worst (rejected).
+#
+# - A prompt makes one pair, or none: only if the gap between best and worst is **larger than** `min_gap`.
+# - If several completions share the best or the worst reward, take the first of them.
+# - Keep the prompts in order. If no prompt makes a pair, return a tensor of shape `[0, 3]`.
+#
+# *Example:* rewards `[[0.2, 0.9, 0.5], [0.4, 0.4, 0.4]]` give `[[0, 1, 0]]`: the second prompt's completions are equally good.
+#
+# *Hint:* `argmax` and `argmin` with `dim=1` return the first index on the CPU.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def make_preference_pairs(rewards, min_gap=0.0):
+    """Choose the best and the worst completion of each prompt.
+
+    Args:
+        rewards: [P, K] rewards of K completions for each of P prompts.
+        min_gap: a pair is kept only if its rewards differ by more than this.
+
+    Returns:
+        int64 [M, 3]: rows (prompt, chosen completion, rejected completion), prompts in order.
+    """
+    # BEGIN SOLUTION
+    best = rewards.argmax(dim=1)  # [P]
+    worst = rewards.argmin(dim=1)  # [P]
+    prompts = torch.arange(len(rewards), device=rewards.device)  # [P]
+    wide_enough = rewards[prompts, best] - rewards[prompts, worst] > min_gap  # [P]
+    return torch.stack([prompts, best, worst], dim=1)[wide_enough]  # [M, 3]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Best and worst completion of each prompt: right."
+""" # END TEST CONFIG
+def test_best_and_worst(make_preference_pairs):
+    import torch
+    from helpers.checks import check
+
+    rewards = torch.tensor([[0.2, 0.9, 0.5], [0.4, 0.4, 0.4], [0.5, 0.3, 0.3], [0.1, 0.7, 0.7]])
+    got = make_preference_pairs(rewards)
+    if isinstance(got, torch.Tensor) and got.dim() == 2 and len(got) > len(rewards):
+        raise AssertionError("make_preference_pairs: more than one pair for a prompt; take only its best and its worst completion")
+    check(
+        got,
+        torch.tensor([[0, 1, 0], [2, 0, 1], [3, 1, 0]]),
+        {
+            "a prompt whose completions all score the same makes no pair: the gap must be larger than min_gap": [
+                [0, 1, 0], [1, 0, 0], [2, 0, 1], [3, 1, 0]
+            ],
+            "chosen and rejected are swapped: the chosen completion is the one with the higher reward": [
+                [0, 0, 1], [2, 1, 0], [3, 0, 1]
+            ],
+            "of equal completions the first must be taken, not the last": [[0, 1, 0], [2, 0, 2], [3, 2, 0]],
+            "the pairs must be in the order of the prompts, not sorted by gap": [[0, 1, 0], [3, 1, 0], [2, 0, 1]],
+            "the first column is the prompt's index in `rewards`, not the pair's number": [[0, 1, 0], [1, 0, 1], [2, 1, 0]],
+            "the columns must be (prompt, chosen, rejected), in this order": [[1, 0, 0], [0, 1, 2], [1, 0, 3]],
+            "the prompt's index is missing; each row has three numbers": [[1, 0], [0, 1], [1, 0]],
+            "the rejected completion must be the worst one, not the second best": [[0, 1, 2], [2, 0, 1], [3, 1, 2]],
+            "the result is transposed: one pair a row, shape [M, 3]": [[0, 2, 3], [1, 0, 1], [0, 1, 0]],
+        },
+        name="make_preference_pairs",
+        dtype=torch.int64,
+    )
+test_best_and_worst(make_preference_pairs)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0.5
+hidden: false
+success_message: "The gap and the empty result: right."
+""" # END TEST CONFIG
+def test_gap(make_preference_pairs):
+    import torch
+    from helpers.checks import check
+
+    rewards = torch.tensor([[0.0, 0.5], [0.0, 0.75], [1.0, 0.5], [0.25, 0.125]])
+    check(
+        make_preference_pairs(rewards, 0.5),
+        torch.tensor([[1, 1, 0]]),
+        {
+            "a gap equal to min_gap is not larger than min_gap": [[0, 1, 0], [1, 1, 0], [2, 0, 1]],
+            "min_gap is ignored": [[0, 1, 0], [1, 1, 0], [2, 0, 1], [3, 0, 1]],
+        },
+        name="make_preference_pairs with min_gap=0.5",
+        dtype=torch.int64,
+    )
+    none = make_preference_pairs(rewards, 2.0)
+    assert isinstance(none, torch.Tensor) and tuple(none.shape) == (0, 3), (
+        "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
+    )
+    assert none.dtype == torch.int64, "make_preference_pairs: the result must be int64, also when there is no pair"
+test_gap(make_preference_pairs)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_values(make_preference_pairs):
+    from autograder.verify import verify
+
+    verify(make_preference_pairs, "make_preference_pairs", "values")
+    verify(make_preference_pairs, "make_preference_pairs", "dtypes")
+test_hidden_values(make_preference_pairs)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0.5
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_edges(make_preference_pairs):
+    from autograder.verify import verify
+
+    verify(make_preference_pairs, "make_preference_pairs", "edges")
+    verify(make_preference_pairs, "make_preference_pairs", "purity")
+test_hidden_edges(make_preference_pairs)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop; a second run reads
+# them from the folder `runs/pairs`. The test pairs come from prompts of the test split, so **no prompt of a test pair is in any training
+# pair**. Otherwise a policy that has only memorised its training prompts would look as if it had learned something.
+
+# %% tags=["training"]
+train_completions = sample_completions(
+    reference, tokenizer, reward_model, load_prompts(preset, "train")[:train_prompt_count],
+    completions_per_prompt, preset.new_tokens, seed=1, folder=kept_files,
+)
+test_completions = sample_completions(
+    reference, tokenizer, reward_model, load_prompts(preset, "test")[:test_prompt_count],
+    completions_per_prompt, preset.new_tokens, seed=2, folder=kept_files,
+)
+
+min_gap = recipe.min_gap  # 0.3: keep only pairs whose rewards differ by more than this
+train_pairs = pairs_from(train_completions, make_preference_pairs(train_completions.rewards, min_gap))
+test_pairs = pairs_from(test_completions, make_preference_pairs(test_completions.rewards, min_gap))
+shared = {pair.prompt for pair in train_pairs} & {pair.prompt for pair in test_pairs}
+assert not shared, f"prompts in training and in test pairs: {shared}"
+print(f"{len(train_completions)} training prompts give {len(train_pairs)} pairs, {len(test_completions)} test prompts give {len(test_pairs)}")
+
+# %% [markdown]
+# **Look at the data before you train on it.** Here are five pairs. Read them as a person who has to give the label: would you have chosen
+# the same completion? The two scores are the reward model's P(positive).
+
+# %% tags=["training"]
+with pd.option_context("display.max_colwidth", None):
+    display(
+        pd.DataFrame(
+            [
+                {"prompt": p.prompt, "chosen": p.chosen, "score": round(p.chosen_score, 2),
+                 "rejected": p.rejected, "score ": round(p.rejected_score, 2)}
+                for p in train_pairs[:5]
+            ]
+        )
+    )
+
+# %% [markdown]
+# **The effect of the gap.** A small gap means that the two completions are nearly equal, and then the label is nearly a coin toss. A large
+# `min_gap` gives clearer labels but fewer pairs. The figure shows the trade; section 4.7 trains on both sides of it.
+
+# %% tags=["training"]
+from helpers.dpo_figures import plot_gaps
+
+every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
+plot_gaps([pair.gap for pair in every_pair], min_gap);
+
+# %% [markdown]
+# ## 4.3 The log-probability of a completion
+#
+# DPO needs $\ln \pi(y|x)$, the log-prob of a whole completion given its prompt. A language model writes one token after the other, so the
+# probability of the completion is the product of the probabilities of its tokens, and its logarithm is a **sum**:
+#
+# $$\ln \pi(y|x) = \sum_{t \in \text{completion}} \ln p(\text{token}_t \mid \text{tokens}_{<t}).$$
+#
+# The batches of this part hold, for each side of the pair,
+#
+# | field | shape | meaning |
+# | --- | --- | --- |
+# | `chosen_ids`, `rejected_ids` | `[B, T]` int64 | prompt, completion, padding on the right |
+# | `chosen_attention`, `rejected_attention` | `[B, T]` bool | True on prompt and completion |
+# | `chosen_mask`, `rejected_mask` | `[B, T]` bool | True on the tokens of the **completion** only |
+#
+# Two points to watch. The logits at position t score the token at position t + 1 (you met this shift in Part 2). And only tokens of the
+# completion count: the prompt was given, the policy did not write it; padding is not text at all.
+
+# %%
+example = collate(
+    pairs_from(
+        sample_completions(reference, tokenizer, reward_model, load_prompts(preset, "validation")[:3], 2, 8, seed=5, progress=False),
+        torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]]),
+    ),
+    pad_id,
+)
+for row in range(3):
+    ids, seen, mask = example.chosen_ids[row], example.chosen_attention[row], example.chosen_mask[row]
+    print("prompt:", repr(tokenizer.decode(ids[seen & ~mask])), "  completion:", repr(tokenizer.decode(ids[mask])))
+print("completion mask:")
+print(example.chosen_mask.int())
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_2
+# points: 5
+# function: sequence_log_prob
+
+# %% [markdown]
+# **Exercise 4.2 · `sequence_log_prob`** (5 points)
+#
+# Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens before it. The result
+# has shape `[B]`. It is a sum, not a mean. Gradients must pass to `logits`.
+#
+# - Logits may be as large as ±10,000: use `log_softmax`, not the logarithm of `softmax`.
+# - A masked position must contribute exactly nothing. A row whose mask is all False gives 0.
+#
+# *Hint:* `token_log_probs` of Part 2 does most of this. You may copy it into this cell, inside the function or above it.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def sequence_log_prob(logits, ids, mask):
+    """Log-probability of each row's completion.
+
+    Args:
+        logits: [B, T, V]; those at position t score the token at t + 1.
+        ids: [B, T] token ids.
+        mask: [B, T] bool, True on the tokens to count (the completion).
+
+    Returns:
+        [B] sums of log-probabilities, with gradients to `logits`.
+    """
+    # BEGIN SOLUTION
+    log_probs = logits[:, :-1].log_softmax(dim=-1)  # [B, T-1, V]
+    of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)  # [B, T-1]
+    return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The sums are right."
+""" # END TEST CONFIG
+def test_sums(sequence_log_prob):
+    import torch
+    from helpers.checks import check
+
+    logits = torch.tensor([
+        [[1.0, 0, -1], [0, 2, 0], [-1, 0, 1], [0, 0, 3]],
+        [[2.0, 1, 0], [0, 0, 1], [1, -1, 0], [1, 1, 0]],
+    ])
+    ids = torch.tensor([[0, 1, 2, 1], [2, 0, 1, 0]])
+    mask = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0]], dtype=torch.bool)
+    check(
+        sequence_log_prob(logits, ids, mask),
+        torch.tensor([-3.6472, -1.9591]),
+        {
+            "you forgot the shift by one: logits at position t score the token at t + 1": [-3.5025, -3.9591],
+            "the shift goes the wrong way: logits at position t score the token at t + 1, not at t - 1": [-1.5025, -0.9591],
+            "this is the mean over tokens; the definition sums": [-1.8236, -0.9795],
+            "the prompt is not masked: only tokens where `mask` is True count": [-5.0548, -2.3667],
+            "the mask is off by one: `mask[:, t]` belongs to the token `ids[:, t]`": [-1.4076, -1.9591],
+            "these are sums of probabilities; take logarithms": [0.3512, 0.8772],
+            "this is the probability itself; its logarithm is asked for": [0.0261, 0.1410],
+            "the sign is wrong: a log-probability is never positive": [3.6472, 1.9591],
+            "these are sums of logits; a logit is no log-probability before log_softmax": [0.0, 2.0],
+            "the softmax goes over the wrong dimension; it belongs over the vocabulary, dim=-1": [-5.5259, -2.5441],
+            "one number per sequence is asked for, shape [B], not one for the whole batch": -5.6062,
+            "one number per sequence is asked for, not the mean over the batch": -2.8031,
+        },
+        name="sequence_log_prob",
+        rtol=1e-3,
+    )
+test_sums(sequence_log_prob)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Large logits, masks and gradients: right."
+""" # END TEST CONFIG
+def test_large_and_gradient(sequence_log_prob):
+    import torch
+    from helpers.checks import check
+
+    large = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]]])
+    got = sequence_log_prob(large, torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, True]]))
+    check(got, torch.tensor([-1000.0]), {
+        "log of softmax overflows for large logits: use log_softmax": float("-inf") * torch.ones(1),
+    }, name="sequence_log_prob with logits of 1000")  # fmt: skip
+
+    logits = torch.zeros(2, 3, 2, requires_grad=True)
+    mask = torch.tensor([[False, False, True], [False, False, False]])
+    result = sequence_log_prob(logits, torch.tensor([[0, 1, 1], [0, 1, 1]]), mask)
+    check(result[1], 0.0, name="sequence_log_prob of a row whose mask is all False")
+    assert result.requires_grad, "sequence_log_prob: no gradient flows to the logits; do not detach, and leave out torch.no_grad()"
+    result.sum().backward()
+    check(
+        logits.grad[0],
+        torch.tensor([[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]]),
+        {"a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]])},
+        name="the gradient of sequence_log_prob",
+    )
+test_large_and_gradient(sequence_log_prob)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_values(sequence_log_prob):
+    from autograder.verify import verify
+
+    verify(sequence_log_prob, "sequence_log_prob", "values")
+    verify(sequence_log_prob, "sequence_log_prob", "dtypes")
+test_hidden_values(sequence_log_prob)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_gradients(sequence_log_prob):
+    from autograder.verify import verify
+
+    verify(sequence_log_prob, "sequence_log_prob", "gradients")
+test_hidden_gradients(sequence_log_prob)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_edges(sequence_log_prob):
+    from autograder.verify import verify
+
+    verify(sequence_log_prob, "sequence_log_prob", "edges")
+    verify(sequence_log_prob, "sequence_log_prob", "purity")
+test_hidden_edges(sequence_log_prob)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Check it on the real model.** Three things must hold before you go on. (1) Padding changes nothing, neither the number of padding
+# tokens nor the id that stands there. (2) The log-prob of a completion is minus the loss that `transformers` reports times the number of
+# tokens. (3) The log-probs that `generate` noted while it sampled are the same ones.
+#
+# If (1) fails, the usual causes are padding on the left without explicit positions, or a mask that counts padding. A well-known case: a
+# library scored GPT-2 sequences with left padding and no `position_ids`, and its log-probs were off by 34 nats.
+
+# %%
+with torch.no_grad():
+    logits = policy_logits(reference, example.chosen_ids.to(device), example.chosen_attention.to(device))
+    plain = sequence_log_prob(logits, example.chosen_ids.to(device), example.chosen_mask.to(device))
+
+    def padded(tensor, value):
+        """Seven more columns on the right, filled with `value`."""
+        return F.pad(tensor.to(device), (0, 7), value=value)
+
+    for junk in (pad_id, 17):
+        logits = policy_logits(reference, padded(example.chosen_ids, junk), padded(example.chosen_attention, False))
+        again = sequence_log_prob(logits, padded(example.chosen_ids, junk), padded(example.chosen_mask, False))
+        print(f"7 more padding tokens with id {junk}: largest change {(again - plain).abs().max():.1e}")
+        assert torch.allclose(again, plain, atol=1e-3), "padding changes the result: look at the mask"
+
+    ids, mask = example.chosen_ids[:1].to(device), example.chosen_mask[:1].to(device)
+    labels = ids.masked_fill(~mask, -100)  # transformers leaves labels of -100 out of its loss
+    loss = reference(input_ids=ids, attention_mask=example.chosen_attention[:1].to(device).long(), labels=labels).loss
+    print(f"minus transformers' loss × tokens: {-(loss * mask.sum()):.4f}; sequence_log_prob: {plain[0]:.4f}")
+    assert torch.allclose(-(loss * mask.sum()), plain[0], atol=1e-3)
+
+    rollout = generate(reference, tokenizer, load_prompts(preset, "validation")[:3], 8, generator=3)
+    logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
+    scored = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)
+    print("noted while sampling:", [round(v, 3) for v in rollout.log_probs.sum(1).tolist()], " scored again:", [round(v, 3) for v in scored.tolist()])
+    assert torch.allclose(rollout.log_probs.sum(1), scored, atol=1e-3)
+
+# %% [markdown]
+# ## 4.4 The loss
+#
+# Three small functions turn four log-probs per pair into a loss, a weight and a score. All of them work on tensors of shape `[B]`.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_3
+# points: 6
+# function: compute_dpo_loss
+
+# %% [markdown]
+# **Exercise 4.3 · `compute_dpo_loss`** (6 points)
+#
+# Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`, return three things:
+#
+# 1. the loss, a scalar: $-\frac1B\sum \ln\sigma\big(\beta\,[(\pi_c - \text{ref}_c) - (\pi_r - \text{ref}_r)]\big)$, where the letters stand for
+#    log-probs;
+# 2. the implicit rewards of the chosen completions, β(π_c − ref_c), shape `[B]`, **detached**: they are for plots, not for training;
+# 3. the implicit rewards of the rejected completions, β(π_r − ref_r), likewise.
+#
+# No gradient may reach the reference's log-probs. The loss must stay finite and right for margins as large as ±10,000.
+#
+# *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point. PyTorch has it in one step.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    """The DPO loss of a batch of pairs, and the implicit rewards.
+
+    Args:
+        policy_chosen, policy_rejected: [B] log-probs of the completions under the policy.
+        reference_chosen, reference_rejected: [B] the same under the reference.
+        beta: weight of the KL in the objective.
+
+    Returns:
+        loss (scalar), chosen rewards [B], rejected rewards [B]; the rewards are detached.
+    """
+    # BEGIN SOLUTION
+    chosen_rewards = beta * (policy_chosen - reference_chosen.detach())  # [B]
+    rejected_rewards = beta * (policy_rejected - reference_rejected.detach())  # [B]
+    loss = -F.logsigmoid(chosen_rewards - rejected_rewards).mean()
+    return loss, chosen_rewards.detach(), rejected_rewards.detach()
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1.5
+hidden: false
+success_message: "Loss and implicit rewards: right."
+""" # END TEST CONFIG
+def test_loss_and_rewards(compute_dpo_loss):
+    import torch
+    from helpers.checks import check
+
+    result = compute_dpo_loss(
+        torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]),
+        torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5,
+    )
+    if isinstance(result, torch.Tensor):
+        raise AssertionError("compute_dpo_loss: return three things: the loss, the chosen rewards and the rejected rewards")
+    assert result is not None and result is not ..., f"compute_dpo_loss returned {result!r}: it is not written yet, or a `return` is missing."
+    loss, chosen, rejected = result
+    check(
+        loss,
+        torch.tensor(0.8005),
+        {
+            "chosen and rejected are swapped": 0.8838,
+            "the reference is missing from the margin": 0.5889,
+            "the reference's log-probs enter with the wrong sign, or chosen and rejected of the reference are swapped": 0.4204,
+            "β is applied twice": 0.7114,
+            "β is missing from the loss": 1.1256,
+            "this is the sum over the pairs; the definition takes the mean": 2.4015,
+            "the mean must come last: average the losses, not the margins": 0.6523,
+            "the minus sign is missing": -0.8005,
+            "the logarithm is missing: −log σ, not −σ": -0.5309,
+            "this is the hinge loss; DPO's is −log σ": 0.9167,
+            "chosen and rejected each have a σ of their own here; take σ of their difference": 1.5331,
+            "one number for the batch is asked for: take the mean over the pairs": [0.3133, 1.7014, 0.3869],
+        },
+        name="the loss of compute_dpo_loss",
+        rtol=5e-4,
+    )
+    check(
+        (chosen, rejected),
+        (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])),
+        {
+            "the implicit rewards lack the factor β": ([1.0, 1.0, 1.0], [-1.0, 4.0, -0.5]),
+            "the implicit rewards of chosen and rejected are swapped": ([-0.5, 2.0, -0.25], [0.5, 0.5, 0.5]),
+            "the implicit rewards must be differences to the reference": ([-6.0, -10.0, -4.5], [-7.5, -9.0, -5.75]),
+            "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
+            "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
+        },
+        name="the rewards of compute_dpo_loss",
+    )
+test_loss_and_rewards(compute_dpo_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1.5
+hidden: false
+success_message: "Gradients and large margins: right."
+""" # END TEST CONFIG
+def test_gradients_and_stability(compute_dpo_loss):
+    import torch
+    from helpers.checks import check
+
+    tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
+    loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
+    assert isinstance(loss, torch.Tensor) and loss.requires_grad, "compute_dpo_loss: the loss carries no gradient; do not detach it or turn it into a float"
+    assert not chosen.requires_grad and not rejected.requires_grad, "compute_dpo_loss: the implicit rewards must be detached"
+    loss.backward()
+    for reference in tensors[2:]:
+        assert reference.grad is None or not reference.grad.any(), "compute_dpo_loss: the reference carries a gradient; detach its log-probs"
+    assert tensors[0].grad is not None and tensors[1].grad is not None, "compute_dpo_loss: no gradient reaches the policy's log-probs"
+    check(tensors[0].grad, torch.tensor([-0.1345]), {
+        "the gradient has the wrong sign: it pushes the chosen completion down": [0.1345],
+    }, name="the gradient of compute_dpo_loss", rtol=2e-3)
+
+    zero = torch.zeros(1)
+    wrong_way = compute_dpo_loss(torch.tensor([-10000.0]), zero, zero, zero, 1.0)[0]
+    check(wrong_way, torch.tensor(10000.0), {
+        "log of sigmoid overflows at a margin of -10000: use logsigmoid": float("inf"),
+        "log of sigmoid gives NaN at a margin of -10000: use logsigmoid": float("nan"),
+    }, name="compute_dpo_loss at a margin of -10000")
+test_gradients_and_stability(compute_dpo_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_values(compute_dpo_loss):
+    from autograder.verify import verify
+
+    verify(compute_dpo_loss, "compute_dpo_loss", "values")
+    verify(compute_dpo_loss, "compute_dpo_loss", "dtypes")
+test_hidden_values(compute_dpo_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_gradients(compute_dpo_loss):
+    from autograder.verify import verify
+
+    verify(compute_dpo_loss, "compute_dpo_loss", "gradients")
+test_hidden_gradients(compute_dpo_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_edges(compute_dpo_loss):
+    from autograder.verify import verify
+
+    verify(compute_dpo_loss, "compute_dpo_loss", "edges")
+    verify(compute_dpo_loss, "compute_dpo_loss", "purity")
+test_hidden_edges(compute_dpo_loss)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_4
+# points: 3
+# function: dpo_gradient_weight
+
+# %% [markdown]
+# **Exercise 4.4 · `dpo_gradient_weight`** (3 points)
+#
+# Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient (end of section 4.1): near 1 for pairs
+# that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs that are clearly right. The factor β in front of it is not part of it.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    """How much each pair counts in the gradient of the DPO loss.
+
+    Args:
+        policy_chosen, policy_rejected, reference_chosen, reference_rejected: [B] sequence log-probs.
+        beta: weight of the KL in the objective.
+
+    Returns:
+        [B] weights between 0 and 1, detached.
+    """
+    # BEGIN SOLUTION
+    margin = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)  # [B]
+    return torch.sigmoid(-beta * margin).detach()  # [B]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1.5
+hidden: false
+success_message: "The weights are right."
+""" # END TEST CONFIG
+def test_weights(dpo_gradient_weight):
+    import torch
+    from helpers.checks import check
+
+    policy_chosen = torch.tensor([-12.0, -20.0, -9.0], requires_grad=True)
+    got = dpo_gradient_weight(
+        policy_chosen, torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5
+    )
+    check(
+        got,
+        torch.tensor([0.2689, 0.8176, 0.3208]),
+        {
+            "the sign is wrong: pairs that are already right must get the small weight": [0.7311, 0.1824, 0.6792],
+            "the factor β in front is not part of the weight": [0.1345, 0.4088, 0.1604],
+            "this is the slope of σ; the weight is σ itself, of minus β times the margin": [0.1966, 0.1491, 0.2179],
+            "the reference is missing from the margin": [0.1824, 0.7311, 0.2227],
+            "β is missing": [0.1192, 0.9526, 0.1824],
+            "β is applied twice": [0.3775, 0.6792, 0.4073],
+            "one weight per pair is asked for, shape [B], not their mean": 0.4691,
+            "do not divide by the number of pairs": [0.0896, 0.2725, 0.1069],
+            "this is the logarithm of the weight": [-1.3133, -0.2014, -1.1369],
+            "this is the gradient, sign and β included; the weight alone is asked for": [-0.1345, -0.4088, -0.1604],
+        },
+        name="dpo_gradient_weight",
+        rtol=1e-3,
+    )
+    assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
+test_weights(dpo_gradient_weight)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1.5
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_values(dpo_gradient_weight):
+    from autograder.verify import verify
+
+    for aspect in ("values", "dtypes", "edges", "gradients", "purity"):
+        verify(dpo_gradient_weight, "dpo_gradient_weight", aspect)
+test_hidden_values(dpo_gradient_weight)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_5
+# points: 2
+# function: preference_accuracy
+
+# %% [markdown]
+# **Exercise 4.5 · `preference_accuracy`** (2 points)
+#
+# Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`. A tie counts one half: a policy that
+# cannot tell the two apart is right half of the time.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def preference_accuracy(chosen_rewards, rejected_rewards):
+    """Share of pairs that are ordered rightly.
+
+    Args:
+        chosen_rewards, rejected_rewards: [B] implicit rewards.
+
+    Returns:
+        A float from 0 to 1; a tie counts one half.
+    """
+    # BEGIN SOLUTION
+    wins = (chosen_rewards > rejected_rewards).double()  # [B]
+    ties = (chosen_rewards == rejected_rewards).double()  # [B]
+    return (wins + ties / 2).mean().item()
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The share of pairs is right."
+""" # END TEST CONFIG
+def test_share(preference_accuracy):
+    import torch
+    from helpers.checks import check, is_float
+
+    got = preference_accuracy(torch.tensor([1.0, -3.0, 0.5, 2.0, -0.25, -0.5]), torch.tensor([0.0, -2.0, 0.5, -1.0, -1.0, -0.6]))
+    check(
+        got,
+        0.75,
+        {
+            "a tie counts one half, not 0": 0.666667,
+            "a tie counts one half, not 1": 0.833333,
+            "chosen and rejected are swapped: count pairs with chosen > rejected": 0.25,
+            "chosen and rejected are swapped, and a tie counts one half": 0.166667,
+            "leave no pair out: a tie counts one half": 0.8,
+            "a share from 0 to 1 is asked for, not a count": 4.5,
+            "a share from 0 to 1 is asked for, not per cent": 75.0,
+            "compare chosen with rejected, not with 0": 0.5,
+            "one number is asked for, not one per pair": [1.0, 0.0, 0.5, 1.0, 1.0, 1.0],
+            "this is the mean margin; count pairs instead": 0.641667,
+            "it is a mean: divide by the number of pairs once": 0.125,
+        },
+        name="preference_accuracy",
+        rtol=1e-5,
+    )
+    assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
+test_share(preference_accuracy)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_values(preference_accuracy):
+    from autograder.verify import verify
+
+    for aspect in ("values", "dtypes", "edges", "purity"):
+        verify(preference_accuracy, "preference_accuracy", aspect)
+test_hidden_values(preference_accuracy)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair, over its margin. In a live notebook you can
+# also move a slider for β. Look for three things: every loss curve passes through ln 2 at margin 0; for a pair that is
+# clearly wrong (far left) the loss is nearly a straight line; and a larger β makes the change from "pulls fully" to "does not pull"
+# happen within fewer nats.
+
+# %%
+from helpers.dpo_figures import margin_explorer
+
+
+def loss_at(margins, beta):
+    """Your loss for single pairs with these margins."""
+    zero = torch.zeros(1)
+    return [compute_dpo_loss(torch.tensor([float(m)]), zero, zero, zero, beta)[0].item() for m in margins]
+
+
+def weight_at(margins, beta):
+    """Your gradient weight for pairs with these margins."""
+    margins = torch.tensor([float(m) for m in margins])
+    zeros = torch.zeros_like(margins)
+    return dpo_gradient_weight(margins, zeros, zeros, zeros, beta).tolist()
+
+
+margin_explorer(loss_at, weight_at)
+
+# %% [markdown]
+# **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss with respect to the chosen log-probs is
+# −β times the weight, divided by the number of pairs. Automatic differentiation of your loss must give the same numbers.
+
+# %%
+four = [torch.tensor(values, requires_grad=True) for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])]
+compute_dpo_loss(*four, 0.5)[0].backward()
+by_formula = -0.5 * dpo_gradient_weight(*four, 0.5) / 3
+print("autograd:", [round(v, 4) for v in four[0].grad.tolist()], "  by the weights:", [round(v, 4) for v in by_formula.tolist()])
+assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
+
+# %% [markdown]
+# **A world small enough to solve.** A prompt has two completions, A and B. People prefer A in 80 % of comparisons. The loss is a mean over the labels, so at its
+# minimum the model's probability must be the observed share: σ(β·margin) = 0.8. Hence the margin must become ln(0.8/0.2)/β = ln 4/β. For β = 0.5
+# that is 2.77 nats: **finite, because people disagree**. Had A won every time, no finite margin would be the best one, and the loss would go on pulling
+# for ever, only ever more weakly. Real preference data has one label per pair, so DPO can always lower its *training* loss by larger margins;
+# that is why it can overfit, and why you will watch the *test* loss.
+
+# %%
+world_scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
+world_optimizer = torch.optim.SGD([world_scores], lr=4.0)
+half = torch.full((10,), math.log(0.5))
+for _ in range(300):
+    log_a, log_b = world_scores.log_softmax(0)
+    chosen = torch.cat([log_a.expand(8), log_b.expand(2)])  # ten comparisons: A won eight, B won two
+    rejected = torch.cat([log_b.expand(8), log_a.expand(2)])
+    world_loss = compute_dpo_loss(chosen, rejected, half, half, 0.5)[0]
+    world_optimizer.zero_grad()
+    world_loss.backward()
+    world_optimizer.step()
+found = (world_scores[0] - world_scores[1]).item()
+print(f"margin found by training on your loss: {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
+assert abs(found - math.log(4) / 0.5) < 0.01
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_1
+# points: 4
+# manual: true
+# rubric:
+#   - "1 point: the difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model)"
+#   - "1 point: −log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood)"
+#   - "1 point: the gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end"
+#   - "1 point: ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed"
+
+# %% [markdown]
+# **Question 4.A** (4 points). (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
+# gradient. (b) Why must both completions of a pair belong to the same prompt?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two rewards. The difference can be any
+# real number, and σ turns it into a probability between 0 and 1; so the given labels have a likelihood, and −ln σ(β·margin) is its negative
+# logarithm. Training is then logistic regression, with the margin as its score. In the gradient, the same function appears as the weight σ(−β·margin): a pair that is ordered
+# wrongly pulls with nearly full force, a pair that is clearly right hardly at all. With a loss that is linear in the margin all pairs would pull
+# equally for ever, and pushing rejected texts to probability 0 would lower the loss without end.
+#
+# (b) The reward written by the policy is β ln(π/π_ref) + β ln Z(x), and Z(x) cannot be computed. It depends on the prompt alone. Two completions of one
+# prompt share it, so it cancels in the difference. For completions of two prompts the term β(ln Z(x₁) − ln Z(x₂)) would remain.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ### Before training: what the loss must be
+#
+# Before the first step the policy **is** the reference. So every log-ratio is 0, every implicit reward is 0, every margin is 0, and the loss is
+# −ln σ(0) = −ln ½ = **ln 2 = 0.6931**, whatever the pairs and whatever β. This is the best test there is of the whole chain from
+# text to loss, and it costs one batch. The next cell computes the reference's log-probs of all pairs, once, and asserts it.
+#
+# When it is *not* ln 2, one of these is usually the cause:
+#
+# | what you see | usual cause |
+# | --- | --- |
+# | loss not ln 2 at the start | policy or reference in train mode: dropout gives each its own log-probs; or different padding for the two; or the reference was loaded in another precision |
+# | loss far from ln 2, rewards of ±10 and more | the reference is missing, or chosen and rejected were exchanged on one side only |
+# | loss stays at 0.693 for ever | policy and reference are the same object, so the ratio is always 0; or the log-probs were detached; or the learning rate is far too small |
+# | rewards exactly 0 after many steps | as before: no gradient reaches the policy, or the reference is a view of it |
+# | accuracy exactly ½ with loss ln 2 | right: all pairs are ties before the first step |
+
+# %%
+@torch.no_grad()
+def completion_log_probs(model, pairs):
+    """Log-probs of the chosen (column 0) and the rejected (column 1) completions of all pairs under a model: [N, 2].
+
+    `pair_log_probs` of the helpers runs the model on both sides of a batch, and calls your `sequence_log_prob` on what comes out.
+    """
+    rows = [
+        torch.stack(pair_log_probs(model, batch, sequence_log_prob), dim=1)
+        for batch in pair_batches(pairs, pad_id, 64, device=device)
+    ]
+    return torch.cat(rows)
+
+
+def measure(model, pairs, kept, beta):
+    """Loss, accuracy, rewards and log-probs of a policy on pairs whose reference log-probs [N, 2] are `kept`."""
+    scores = completion_log_probs(model, pairs)  # [N, 2]
+    loss, chosen, rejected = compute_dpo_loss(scores[:, 0], scores[:, 1], kept[:, 0], kept[:, 1], beta)
+    change = (scores - kept).mean(dim=0)
+    return {
+        "loss": loss.item(),
+        "accuracy": preference_accuracy(chosen, rejected),
+        "chosen_reward": chosen.mean().item(),
+        "rejected_reward": rejected.mean().item(),
+        "margin": (chosen - rejected).mean().item(),
+        "chosen_change": change[0].item(),
+        "rejected_change": change[1].item(),
+    }
+
+
+# %% tags=["training"]
+kept_test = completion_log_probs(reference, test_pairs)  # [N, 2]
+kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
+
+policy = copy.deepcopy(reference)  # a policy that has not been trained yet
+for some_beta in (0.1, 0.5):
+    before = measure(policy, test_pairs, kept_test, some_beta)
+    print(f"β = {some_beta}: loss {before['loss']:.6f}, ln 2 = {math.log(2):.6f}, rewards {before['chosen_reward']:.1e} and {before['rejected_reward']:.1e}, accuracy {before['accuracy']:.2f}")
+    assert abs(before["loss"] - math.log(2)) < 1e-3, "the loss before training must be ln 2; see the table of causes above"
+    assert abs(before["chosen_reward"]) < 1e-3 and abs(before["rejected_reward"]) < 1e-3
+
+# %% [markdown]
+# ## 4.5 Training
+#
+# One step of training takes a batch of pairs and does what every supervised step does: compute the loss, its gradient, and one update. The batch is a
+# `PairBatch` with the fields of section 4.3, and two more: `reference_chosen` and `reference_rejected`, shape `[B]`, the kept
+# log-probs of the reference, or `None` if nobody has computed them.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q4_6
+# points: 6
+# function: dpo_step
+
+# %% [markdown]
+# **Exercise 4.6 · `dpo_step`** (6 points)
+#
+# Do one update of `policy` from one batch of pairs:
+#
+# 1. Compute the log-probs of both sides under the policy: `pair_log_probs(policy, pairs, sequence_log_prob)` gives `(chosen, rejected)`, `[B]` each.
+# 2. Take the reference's log-probs from the batch if they are there (`pairs.reference_chosen is not None`). If not, compute them with the reference, under `torch.no_grad()`.
+# 3. Compute the loss with `compute_dpo_loss`.
+# 4. Clear old gradients, call `backward`, and let the optimizer take **one** step. Leave gradient clipping out.
+#
+# Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward` and `rejected_reward`. They are those *before* the
+# update. Leave the models in the mode (train or eval) in which you found them, and the reference as it is.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def dpo_step(policy, reference, optimizer, pairs, beta):
+    """One DPO update from one batch of pairs.
+
+    Args:
+        policy: the model to train; its weights are in `optimizer`.
+        reference: the frozen model it started from.
+        optimizer: takes one step.
+        pairs: a PairBatch of B pairs, with or without kept reference log-probs.
+        beta: weight of the KL in the objective.
+
+    Returns:
+        dict of floats: loss, accuracy, chosen_reward, rejected_reward (before the update).
+    """
+    # BEGIN SOLUTION
+    policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)  # [B], [B]
+    if pairs.reference_chosen is not None:
+        reference_chosen, reference_rejected = pairs.reference_chosen, pairs.reference_rejected
+    else:
+        with torch.no_grad():
+            reference_chosen, reference_rejected = pair_log_probs(reference, pairs, sequence_log_prob)
+    loss, chosen_rewards, rejected_rewards = compute_dpo_loss(
+        policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta
+    )
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {
+        "loss": loss.item(),
+        "accuracy": preference_accuracy(chosen_rewards, rejected_rewards),
+        "chosen_reward": chosen_rewards.mean().item(),
+        "rejected_reward": rejected_rewards.mean().item(),
+    }
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The first step starts from ln 2, and changes the policy only."
+""" # END TEST CONFIG
+def test_first_step(dpo_step):
+    from helpers.functional_dpo import run_single_steps
+
+    assert callable(dpo_step), "dpo_step is not written yet"
+    record = run_single_steps(dpo_step, 0, moved=False)
+    answer = record["answers"][0]
+    assert "__type__" not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
+    for key, wanted in (("loss", 0.6931), ("accuracy", 0.5), ("chosen_reward", 0.0), ("rejected_reward", 0.0)):
+        value = answer.get(key, "missing")
+        assert type(value) is float, f"dpo_step: the entry {key!r} should be a Python float (use .item()); it is {value}"
+        assert abs(value - wanted) < 2e-3, f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value:.4f}"
+    before, after = record["weights"][0], record["weights"][1]
+    assert any((before[name] != after[name]).any() for name in before), (
+        "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    )
+    same = all((record["reference_before"][name] == record["reference_after"][name]).all() for name in before)
+    assert same, "dpo_step changed the reference's weights"
+    assert record["reference_gradients"] == 0, "dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()"
+    assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
+test_first_step(dpo_step)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Away from the reference, the numbers reported are right, and the modes are kept."
+""" # END TEST CONFIG
+def test_moved_policy(dpo_step):
+    from helpers.checks import check
+    from helpers.functional_dpo import run_single_steps
+
+    assert callable(dpo_step), "dpo_step is not written yet"
+    record = run_single_steps(dpo_step, 3, moved=True)
+    first = record["answers"][0]
+    swapped = "chosen and rejected are swapped"
+    lacking = "the reference is missing"
+    check(first.get("loss"), 0.6123, {
+        swapped: 0.8235,
+        lacking + " from the loss": 0.9848,
+        "β is applied twice": 0.6637,
+        "β is missing": 0.5909,
+        "the padding is not masked": 0.6806,
+    }, name="dpo_step, 'loss'", rtol=1e-3)
+    check(first.get("accuracy"), 0.75, {
+        swapped: 0.25,
+        "compare the implicit rewards, not the log-probs": 0.625,
+    }, name="dpo_step, 'accuracy'", rtol=1e-3)
+    check((first.get("chosen_reward"), first.get("rejected_reward")), (-0.1182, -0.3294), {
+        swapped: (-0.3294, -0.1182),
+        "the prompt is not masked (the loss does not notice, the rewards do)": (-0.3304, -0.5416),
+        "the implicit rewards lack the factor β": (-0.3941, -1.0981),
+        lacking + " from the implicit rewards": (-7.8672, -8.5479),
+    }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
+    kept = record["training_after"] == record["training_before"]
+    assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
+test_moved_policy(dpo_step)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_reported(dpo_step):
+    from autograder.functional import verify_step
+
+    verify_step(dpo_step, "dpo_step", "reported")
+test_hidden_reported(dpo_step)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_update(dpo_step):
+    from autograder.functional import verify_step
+
+    verify_step(dpo_step, "dpo_step", "update")
+test_hidden_update(dpo_step)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_reference(dpo_step):
+    from autograder.functional import verify_step
+
+    verify_step(dpo_step, "dpo_step", "reference")
+test_hidden_reference(dpo_step)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_training(dpo_step):
+    from autograder.functional import verify_step
+
+    verify_step(dpo_step, "dpo_step", "training")
+test_hidden_training(dpo_step)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
