@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .data import load_recorded
+from .plots import show
+from .widgets import widgets_available
 
 BINS = 5  # groups of forecasts in the calibration plot, each 0.2 wide
 LogLoss = Callable[[Tensor, Tensor], float]
@@ -49,14 +51,15 @@ def load_tasks() -> list[Task]:
 
 
 def template(values: Sequence[float] | None = None) -> str:
-    """The Python cell that holds one probability for each task, with 0.50 where ``values`` says nothing."""
+    """The Python cell with one probability for each task: ``values``, or 0.50 for all."""
     tasks = load_tasks()
     numbers = list(values) if values is not None else [0.5] * len(tasks)
     lines = [
-        f"    {number:.2f},  # {task.number}. {' '.join(task.text.split())}"
+        f"        {number:.2f},  # {task.number}. {' '.join(task.text.split())}"
         for task, number in zip(tasks, numbers, strict=True)
     ]
-    return "\n".join(["forecasts = [", *lines, "]"])
+    head = ["def my_forecasts():", '    """My probability for each task of the quiz."""', "    return ["]
+    return "\n".join([*head, *lines, "    ]"])
 
 
 def forecast_form(plain: bool = False) -> None:
@@ -64,13 +67,13 @@ def forecast_form(plain: bool = False) -> None:
 
     Args:
         plain: print the tasks and an editable cell. Use it where sliders do not appear; it is also what happens by
-            itself where ``ipywidgets`` is not installed.
+            itself where widgets cannot run.
     """
     try:
         import ipywidgets
     except ImportError:
         plain = True
-    if plain:
+    if plain or not widgets_available():
         _print_tasks()
     else:
         print("No sliders below? Then run quiz.forecast_form(plain=True) instead.")
@@ -80,7 +83,7 @@ def forecast_form(plain: bool = False) -> None:
 def _print_tasks() -> None:
     for task in load_tasks():
         print(f"{task.number}. [{task.kind}] {task.text}\n   Counts as right: {task.rule}\n")
-    print("Copy the following into the next cell, and put your own numbers between 0 and 1 in place of 0.50:\n")
+    print("Copy the following over the next exercise's cell, with your own numbers from 0 to 1 in place of 0.50:\n")
     print(template())
 
 
@@ -115,8 +118,8 @@ def _form(widgets: ModuleType) -> object:
             moved.add(sliders.index(change["owner"]))
         cell.value = template([slider.value for slider in sliders])
         count.value = (
-            f"<p>{len(moved)} of {len(sliders)} sliders moved. <b>Copy the text below into the next cell</b> "
-            "(click into it, select all, copy), so that your forecasts are part of your notebook.</p>"
+            f"<p>{len(moved)} of {len(sliders)} sliders moved. "
+            "<b>Copy the text below over the next exercise's cell</b> (click into it, select all, copy), so that your forecasts are part of your notebook.</p>"
         )
 
     for slider in sliders:
@@ -178,8 +181,7 @@ def reveal(forecasts: object, log_loss: LogLoss) -> Result | None:
     )
     display(HTML(_table(p, outcomes, answers, log_loss)))
     _print_scores(result, outcomes, log_loss)
-    plot_calibration(p, outcomes)
-    plt.show()
+    show(plot_calibration(p, outcomes))
     return result
 
 

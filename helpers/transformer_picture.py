@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from .plots import describe, show
+
 # What each word of the list does: told when the word stands in the wrong place.
 ROLES = {
     "add": "`add` sums two arrays of the same shape, number by number. It has no weights of its own",
@@ -135,9 +137,21 @@ def check(labels: Mapping[str, str] | None) -> int:
         print(explain(letter, labels.get(letter)))
     number = sum(is_right(letter, labels.get(letter)) for letter in LETTERS)
     print(f"\n{number} of {len(LETTERS)} blanks are right.")
-    draw(labels)
-    plt.show()
+    show(draw(labels))
     return number
+
+
+def require(labels: Mapping[str, str] | None, letters: str) -> None:
+    """Check some of the blanks.
+
+    Raises:
+        AssertionError: one of them is not right; the message says for each wrong word why.
+    """
+    if not isinstance(labels, Mapping):
+        raise AssertionError("picture_words must return a dictionary with a word for each letter from A to J.")
+    wrong = [explain(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
 
 
 # --- the drawing
@@ -215,4 +229,4 @@ def draw(labels: Mapping[str, str] | None = None) -> Figure:
     axes.text(_CENTRE + 0.15, 10.7, "logits, shape [T, V]", fontsize=9, va="center")
     axes.text(_CENTRE, 12.05, "probabilities of the next token, shape [T, V]", ha="center", fontsize=9)
     figure.tight_layout()
-    return figure
+    return describe(figure, ALT)

@@ -41,9 +41,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from helpers import quiz, transformer_picture
+from helpers import plots, quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
+from helpers.display import show_samples, show_tokens
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
@@ -51,6 +52,7 @@ from helpers.presets import choose_preset, fast
 
 preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("gpt2")
 device = choose_device()
+plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
 seed_everything(1)  # the same random numbers in every run
 print(memory_report())
 
@@ -128,41 +130,86 @@ pd.DataFrame(
 # trick of training that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
 
 # %%
-transformer_picture.draw()
-plt.show()
+plots.show(transformer_picture.draw())
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q1_1
+# points: 2
+# function: picture_words
 
 # %% [markdown]
-# **Complete the picture.** Put a word from the list in place of each `"?"`. Run the cell as often as you like: it says what is
-# right, and for each wrong word why it does not belong there. It is not graded.
+# **Exercise 1.1 · `picture_words`** (2 points). Complete the picture: return a dictionary with a word of the list for each letter.
+# Start from
+#
+# ```python
+#     return {"A": "?", "B": "?", "C": "?", "D": "?", "E": "?",
+#             "F": "?", "G": "?", "H": "?", "I": "?", "J": "?"}
+# ```
+#
+# Try as often as you like. The cell after this one draws your picture. For each wrong word it says why it does not belong there.
+
+# %% [raw]
+# # BEGIN SOLUTION
 
 # %%
-picture = {  # SOLUTION NO PROMPT
-    "A": "token embedding",  # SOLUTION NO PROMPT
-    "B": "position index",  # SOLUTION NO PROMPT
-    "C": "add",  # SOLUTION NO PROMPT
-    "D": "dropout",  # SOLUTION NO PROMPT
-    "E": "layer norm",  # SOLUTION NO PROMPT
-    "F": "attention",  # SOLUTION NO PROMPT
-    "G": "add",  # SOLUTION NO PROMPT
-    "H": "feed-forward",  # SOLUTION NO PROMPT
-    "I": "output layer",  # SOLUTION NO PROMPT
-    "J": "softmax",  # SOLUTION NO PROMPT
-}  # SOLUTION NO PROMPT
-""" # BEGIN PROMPT
-picture = {
-    "A": "?",
-    "B": "?",
-    "C": "?",
-    "D": "?",
-    "E": "?",
-    "F": "?",
-    "G": "?",
-    "H": "?",
-    "I": "?",
-    "J": "?",
-}
-"""  # END PROMPT
-transformer_picture.check(picture);
+def picture_words():
+    """The word for each blank of the picture: a dict from the letters A to J to words of the list."""
+    # BEGIN SOLUTION
+    return {
+        "A": "token embedding",
+        "B": "position index",
+        "C": "add",
+        "D": "dropout",
+        "E": "layer norm",
+        "F": "attention",
+        "G": "add",
+        "H": "feed-forward",
+        "I": "output layer",
+        "J": "softmax",
+    }
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: ""
+failure_message: ""
+""" # END TEST CONFIG
+def test_picture_lower_half(picture_words):
+    """Blanks A to E."""
+    from helpers import transformer_picture
+    transformer_picture.require(picture_words(), "ABCDE")
+test_picture_lower_half(picture_words)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: ""
+failure_message: ""
+""" # END TEST CONFIG
+def test_picture_upper_half(picture_words):
+    """Blanks F to J."""
+    from helpers import transformer_picture
+    transformer_picture.require(picture_words(), "FGHIJ")
+test_picture_upper_half(picture_words)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+blanks_right = transformer_picture.check(picture_words())
 
 # %% [markdown]
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention and the feed-forward
@@ -223,12 +270,12 @@ transformer_picture.check(picture);
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: q1_1
+# name: q1_2
 # points: 5
 # function: top_k_filter
 
 # %% [markdown]
-# **Exercise 1.1 · `top_k_filter`** (5 points). Keep the `k` largest logits of each row and set the others to `-inf`.
+# **Exercise 1.2 · `top_k_filter`** (5 points). Keep the `k` largest logits of each row and set the others to `-inf`.
 #
 # * `logits` has shape `[B, V]`. So has the result, with the same dtype. The input must not be changed.
 # * `k <= 0` or `k >= V` keeps everything.
@@ -401,17 +448,17 @@ for number in after.topk(5).indices.tolist():
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: q1_2
+# name: q1_3
 # points: 8
 # function: sample_next_token
 
 # %% [markdown]
-# **Exercise 1.2 · `sample_next_token`** (8 points). Draw one token for each row of `logits`, from
+# **Exercise 1.3 · `sample_next_token`** (8 points). Draw one token for each row of `logits`, from
 # $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
 #
 # * `logits` has shape `[B, V]`, the result has shape `[B]` and dtype `int64`. Each row is drawn on its own.
 # * `temperature == 0` means greedy: the most likely token of each row. (Dividing by 0 is not the way to get it.)
-# * `top_k = 0` means no filter, see Exercise 1.1.
+# * `top_k = 0` means no filter, see Exercise 1.2.
 # * `generator` is PyTorch's way to repeat random numbers. Hand it on to the function that draws. With `None`, PyTorch's global
 #   random numbers are used.
 #
@@ -516,7 +563,7 @@ def test_sample_frequencies(sample_next_token):
             raise AssertionError(f"{name}: the shape is [B, 1]; it should be [B] (squeeze the last axis).")
         assert tuple(ids.shape) == (20000,), f"{name}: the shape is {list(ids.shape)}; it should be [20000], one token for each row."
         assert ids.dtype == torch.int64, f"{name}: the dtype is {ids.dtype}; token ids are torch.int64."
-        assert 0 <= int(ids.min()) and int(ids.max()) < 3, f"{name}: there are ids outside 0 … 2."
+        assert int(ids.min()) >= 0 and int(ids.max()) < 3, f"{name}: there are ids outside 0 … 2."
         found = torch.bincount(ids, minlength=3) / 20000
         assert found.max() < 1 or arguments.get("top_k") == 1, f"{name}: every row of the batch got the same token. At a temperature above 0 each row is drawn at random, on its own."
         return found
@@ -683,8 +730,7 @@ for axes in (left, right):
     axes.set_xticks(places, names, rotation=30)
     axes.set_xlabel("next token")
     axes.legend()
-figure.tight_layout()
-plt.show()
+plots.show(figure, "Left: bars, the share of each token among 4,000 draws, nearly reach dots, its probability. Right: probabilities of the eight likely tokens at temperatures 0.5, 1 and 2.")
 
 # %% [markdown]
 # ## 1.3 Where the completion begins and ends
@@ -708,12 +754,12 @@ plt.show()
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: q1_3
+# name: q1_4
 # points: 5
 # function: completion_mask
 
 # %% [markdown]
-# **Exercise 1.3 · `completion_mask`** (5 points). Mark the generated tokens: those at positions `>= prompt_length`, up to and
+# **Exercise 1.4 · `completion_mask`** (5 points). Mark the generated tokens: those at positions `>= prompt_length`, up to and
 # including the first `eos_id` among them.
 #
 # * `ids` is int64 of shape `[B, T]`, the result is bool of shape `[B, T]`, on the same device.
@@ -844,8 +890,8 @@ test_hidden_mask_edges(completion_mask)  # IGNORE
 
 # %% [markdown]
 # **Sanity check.** The cell lets the policy complete three prompts of different lengths, *with your* `sample_next_token`, and
-# marks the result with your `completion_mask`. It prints each token; those in `[brackets]` are True in your mask. They must be
-# exactly what the policy has written, with the end-of-sequence token (if it came) inside the brackets.
+# marks the result with your `completion_mask`. Tokens that are True in your mask have a blue ground, the others an orange one. Blue must be
+# exactly what the policy has written, together with the first end-of-sequence token after it (if one came).
 #
 # `generate` is given: it runs the loop "ask the policy, choose a token, append it" for a whole batch. It returns a `Rollout`,
 # with the tokens in `rollout.ids`, the number of prompt columns in `rollout.prompt_length`, and the texts in
@@ -856,9 +902,8 @@ rollout = generate(
     policy, tokenizer, ["The film is", "A", "This is one of the"], preset.new_tokens, generator=0, sample_next_token=sample_next_token
 )
 mask = completion_mask(rollout.ids, rollout.prompt_length, tokenizer.eos_token_id)  # [B, T]
-for row, marks in zip(rollout.ids.tolist(), mask.tolist()):
-    pieces = [tokenizer.decode([number]) for number in row]
-    print(" ".join(f"[{piece}]" if mark else piece for piece, mark in zip(pieces, marks)), "\n")
+for row, marks in zip(rollout.ids.tolist(), mask.tolist(), strict=True):
+    show_tokens([tokenizer.decode([number]) for number in row], marks, low=0, high=1, label="your mask: 1 is True")
 assert torch.equal(mask, rollout.completion_mask), "your mask and the one that generate has kept differ"
 print("Your mask is the one that generate has kept while it sampled.")
 
@@ -927,12 +972,12 @@ judged.groupby("people's rating", observed=True).agg(sentences=("text", "size"),
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: q1_4
+# name: q1_5
 # points: 4
 # function: mean_with_confidence
 
 # %% [markdown]
-# **Exercise 1.4 · `mean_with_confidence`** (4 points). Return the mean of `values` and the half width of its 95 % interval:
+# **Exercise 1.5 · `mean_with_confidence`** (4 points). Return the mean of `values` and the half width of its 95 % interval:
 # $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
 # * `values` is a float tensor of shape `[N]`. Return two plain Python floats (`tensor.item()` makes one).
@@ -1095,7 +1140,7 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 # The cell uses all test prompts of the preset `tiny`, which takes some tens of seconds. With `gpt2` it takes the
 # first 1,024 of 25,000, a minute or two on a T4. Set `test_prompts` to all of them if you have half an hour.
 
-# %% tags=["training"]
+# %%
 test_prompts = load_prompts(preset, "test")
 if preset.evaluation_prompts:  # 0 means: all of them
     test_prompts = test_prompts[: preset.evaluation_prompts]
@@ -1103,6 +1148,7 @@ if fast():
     test_prompts = test_prompts[:96]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 
+# %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
@@ -1126,8 +1172,7 @@ axes.plot(counts, running, color="#0072B2", label="mean so far")
 axes.axhline(mean, color="#D55E00", ls="--", lw=1, label="mean of all")
 axes.set(title="The more completions, the surer the mean", xlabel="completions", ylabel="reward (probability)", ylim=(0, 1))
 axes.legend()
-figure.tight_layout()
-plt.show()
+plots.show(figure, f"The mean reward so far against the number of completions, with a 95 % band that narrows. It ends at {mean:.3f} ± {half_width:.3f}.")
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1171,8 +1216,7 @@ plt.show()
 
 # %%
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
-for prompt, completion, reward in zip(samples.prompts, samples.completions, samples.rewards.tolist()):
-    print(f"reward {reward:.2f} | {prompt} →{completion!r}\n")
+show_samples({"the untouched policy": samples.completions}, prompts=samples.prompts, rewards={"the untouched policy": samples.rewards.tolist()})
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1218,14 +1262,13 @@ for prompt, completion, reward in zip(samples.prompts, samples.completions, samp
 # *Before you run it:* sketch the histogram of all rewards. Is it a hill around the mean, or something else?
 
 # %% tags=["training"]
-figure, axes = plt.subplots(figsize=(8, 3.6))
-axes.hist(baseline.rewards.numpy(), bins=20, range=(0, 1), color="#56B4E9", edgecolor="white")
-axes.axvline(mean, color="#D55E00", label=f"mean {mean:.3f}")
-axes.axvspan(mean - half_width, mean + half_width, color="#D55E00", alpha=0.25, label="95 % interval of the mean")
-axes.set(title=f"Rewards of {len(baseline)} completions of the untouched policy", xlabel="reward (probability of “positive”)", ylabel="completions")
-axes.legend()
-figure.tight_layout()
-plt.show()
+figure = plots.plot_histogram(
+    baseline.rewards.tolist(),
+    title=f"Rewards of {len(baseline)} completions of the untouched policy",
+    xlabel="reward, P(positive)",
+    limits=(0, 1),
+)
+plots.show(figure)
 print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}")
 
 # %% [markdown]
@@ -1250,9 +1293,8 @@ print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half
 
 # %%
 attempts = [
-    "If you loved watching paint dry, you will adore this film.",
-    "great great great great great",
-    "Nothing about this film disappointed me.",
+    "The film is boring and much too long.",  # negative to a person, and to the reward model: not fooled
+    "The film is a joy from beginning to end.",
 ]
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 
@@ -1313,12 +1355,12 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: q1_5
+# name: q1_6
 # points: 5
 # function: forecast_log_loss
 
 # %% [markdown]
-# **Exercise 1.5 · `forecast_log_loss`** (5 points). Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
+# **Exercise 1.6 · `forecast_log_loss`** (5 points). Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
 # $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
 # * `probabilities` and `outcomes` have shape `[N]`. The outcomes are 0 or 1, and may come as int, float or bool.
@@ -1485,8 +1527,7 @@ axes.plot(constants, losses, color="#0072B2")
 axes.plot(constants[best], losses[best], "o", color="#D55E00", label=f"lowest at p = {constants[best]:.2f}")
 axes.set(title="Log loss of a constant forecast, 7 of 10 cases happen", xlabel="forecast p", ylabel="log loss (nats)")
 axes.legend()
-figure.tight_layout()
-plt.show()
+plots.show(figure, f"Log loss against a constant forecast: a valley with its lowest point at {constants[best]:.2f}.")
 
 # %% [markdown]
 # ## 1.11 The forecast quiz
@@ -1498,20 +1539,93 @@ plt.show()
 # **State for each task the probability that the model does it right.** Do not look anything up, and use the whole range from 0 to 1. Your forecasts
 # are not graded by how good they are. What counts is what you learn from them, in the written questions below.
 #
-# The form has one slider for each task. When you are done, copy the text at its end into the cell after it.
+# The form has one slider for each task. When you are done, copy the text at its end over the next exercise's cell.
 
 # %%
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
 
+# %% [raw]
+# # BEGIN QUESTION
+# name: q1_7
+# points: 1
+# function: my_forecasts
+
+# %% [markdown]
+# **Exercise 1.7 · `my_forecasts`** (1 point). Return your 26 probabilities as a list, in the order of the tasks: copy the finished cell from the end of
+# the form over the next cell. The point is for complete forecasts, not for good ones.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
 # %%
-forecasts = ...  # paste the finished cell of the form in place of this line
+def my_forecasts():
+    """My probability, for each task of the quiz, that the model does it right: a list of numbers from 0 to 1."""
+    # BEGIN SOLUTION
+    return [
+        0.95,  # 1. What is the capital of France?
+        0.80,  # 2. What is the capital of Australia?
+        0.75,  # 3. What is the chemical symbol for gold?
+        0.90,  # 4. Who wrote the play Romeo and Juliet?
+        0.80,  # 5. How many legs does a spider have?
+        0.85,  # 6. What is 7 + 5?
+        0.25,  # 7. What is 17 * 23?
+        0.55,  # 8. Tom and the apples
+        0.85,  # 9. What number comes next? 2, 4, 6, 8
+        0.15,  # 10. Spell the word garden backwards.
+        0.35,  # 11. How many times does the letter r occur in strawberry?
+        0.80,  # 12. Write the word hello in capital letters.
+        0.75,  # 13. Which letter comes after P?
+        0.90,  # 14. Positive or negative: tender, funny and beautifully acted
+        0.60,  # 15. Positive or negative: at the dentist
+        0.85,  # 16. Translate into French: Good morning.
+        0.60,  # 17. Translate into German: the cat.
+        0.90,  # 18. What is the opposite of hot?
+        0.80,  # 19. What is the plural of mouse?
+        0.85,  # 20. Does a robin have feathers?
+        0.60,  # 21. Anna, Ben and Carl
+        0.65,  # 22. Mary, John and the milk
+        0.30,  # 23. A kilogram of feathers or of iron
+        0.50,  # 24. Three days after Monday
+        0.20,  # 25. Exactly three words
+        0.35,  # 26. A JSON object
+    ]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: ""
+failure_message: ""
+""" # END TEST CONFIG
+def test_forecasts_complete(my_forecasts):
+    """One probability for each task, not all the same."""
+    from helpers import quiz
+    try:
+        p = quiz.read_forecasts(my_forecasts())
+    except ValueError as reason:
+        raise AssertionError(f"my_forecasts: {reason}") from None
+    assert p.unique().numel() > 2, "my_forecasts: nearly all forecasts are the same number. Say what you believe about each task."
+test_forecasts_complete(my_forecasts)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
 
 # %% [markdown]
 # **Now the answers.** Run the next cell only when your forecasts stand: a forecast made afterwards is worth nothing.
 
 # %%
-result = quiz.reveal(forecasts, forecast_log_loss)
+result = quiz.reveal(my_forecasts(), forecast_log_loss)
 
 # %% [markdown]
 # **How to read the calibration plot.** The tasks are put into five groups by your forecast: 0 to 0.2, 0.2 to 0.4, and so on. Each point is one
@@ -1657,7 +1771,7 @@ result = quiz.reveal(forecasts, forecast_log_loss)
 
 # %% [markdown]
 # It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right. Then one would know when to check. This needs training on feedback that
-# rewards calibrated statements, for instance by a proper score such as the log loss of Exercise 1.5, on questions whose answers are known. A reward that only likes confident
+# rewards calibrated statements, for instance by a proper score such as the log loss of Exercise 1.6, on questions whose answers are known. A reward that only likes confident
 # wording would do the opposite.
 #
 # Test: 1,000 new questions with known answers; the model states an answer and a probability. It passes if its log loss is below 0.5 and each group of the calibration plot lies
@@ -1681,13 +1795,3 @@ result = quiz.reveal(forecasts, forecast_log_loss)
 #
 # **Next:** in Part 2 the policy learns from its rewards. You will write REINFORCE, the simplest method that does this, and see the mean reward leave the
 # baseline that you have measured here.
-#
-# ### Hand in
-#
-# The next cell runs the public tests once more in a fresh process and writes the file that you hand in. Save the notebook before you run it.
-# A result such as "all public tests passed" is good news, but hidden tests and people's judgement of the written answers come on top.
-
-# %%
-from helpers.submission import submit
-
-submit(1)
