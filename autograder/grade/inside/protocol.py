@@ -1,0 +1,126 @@
+"""Messages between the judge and a child: a JSON text and a safetensors blob, both of bounded size. Never a pickle.
+
+A frame is two lengths (4 bytes for the JSON, 8 for the blob, big-endian) and the two texts. The judge treats whatever
+arrives as hostile: too long, too late, too deep or malformed ends the conversation and counts against the sender.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any
+
+HEADER = struct.Struct(">IQ")
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Upper bounds for one message: bytes of JSON, bytes of tensors, nesting, entries of all containers, tensors."""
+
+    text: int = 1 << 20
+    blob: int = 64 << 20
+    depth: int = 12
+    entries: int = 100_000
+    tensors: int = 2_000
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no message of this protocol."""
+
+
+class ConnectionLost(Exception):
+    """The other side is gone."""
+
+
+class TooLate(Exception):
+    """The other side did not answer in time."""
+
+
+def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", deadline: float | None = None) -> None:
+    """Send one frame.
+
+    Raises:
+        ConnectionLost: nobody reads it.
+        TooLate: the deadline (on ``time.monotonic``) passed while the other side read nothing.
+    """
+    text = json.dumps(message, allow_nan=False).encode()
+    try:
+        connection.settimeout(_left(deadline))
+        connection.sendall(HEADER.pack(len(text), len(blob)) + text)
+        if blob:
+            connection.settimeout(_left(deadline))
+            connection.sendall(blob)
+    except TimeoutError as error:
+        raise TooLate from error
+    except OSError as error:
+        raise ConnectionLost(str(error)) from error
+
+
+def receive(connection: socket.socket, caps: Caps, deadline: float | None = None) -> tuple[dict[str, Any], bytes]:
+    """Receive one frame: its JSON object and its blob.
+
+    Raises:
+        ConnectionLost: the other side closed the connection.
+        TooLate: the deadline passed.
+        ProtocolError: a length beyond the caps, no JSON object, or one nested too deep or too large.
+    """
+    text_length, blob_length = HEADER.unpack(_exactly(connection, HEADER.size, deadline))
+    if text_length > caps.text or blob_length > caps.blob:
+        raise ProtocolError(f"a message of {text_length} + {blob_length} bytes; {caps.text} + {caps.blob} are allowed")
+    text = _exactly(connection, text_length, deadline)
+    blob = _exactly(connection, blob_length, deadline)
+    try:
+        message = json.loads(bytes(text), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"no JSON: {error}"[:200]) from error
+    if not isinstance(message, dict):
+        raise ProtocolError("the message is no JSON object")
+    check_size(message, caps)
+    return message, bytes(blob)
+
+
+def check_size(message: Any, caps: Caps) -> None:
+    """Refuse a JSON value that is nested too deep or holds too many entries (iteratively, so that depth is no harm)."""
+    entries = 0
+    stack = [(message, 1)]
+    while stack:
+        value, depth = stack.pop()
+        if not isinstance(value, dict | list):
+            continue
+        entries += len(value)
+        if depth > 3 * caps.depth or entries > caps.entries:
+            raise ProtocolError("the message is nested too deep or has too many entries")
+        stack.extend((child, depth + 1) for child in (value.values() if isinstance(value, dict) else value))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _left(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TooLate
+    return left
+
+
+def _exactly(connection: socket.socket, length: int, deadline: float | None) -> bytearray:
+    """Read ``length`` bytes; memory grows with what has arrived, not with what was announced."""
+    data = bytearray()
+    while len(data) < length:
+        try:
+            connection.settimeout(_left(deadline))
+            chunk = connection.recv(min(length - len(data), 1 << 20))
+        except TimeoutError as error:
+            raise TooLate from error
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+        if not chunk:
+            raise ConnectionLost("the connection was closed")
+        data += chunk
+    return data

@@ -1,0 +1,48 @@
+"""How much a submission may use. One set of numbers for the sandbox, the judge and the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds for one submission.
+
+    Attributes:
+        statement_seconds: for one statement of the notebook that is run for grading.
+        call_seconds: for one call of a student's function.
+        run_seconds: for one functional test (a training run with the student's step).
+        total_seconds: for the whole submission, wall time.
+        cpu_seconds: processor time of one process.
+        memory: bytes of address space of one process on top of the warm parent's.
+        group_memory: bytes of all processes of a worker's sandbox together, the warm parent included.
+        processes: processes and threads at one time.
+        open_files: descriptors of one process.
+        file_size: bytes of one file.
+        disk: bytes of all files together.
+        timeouts: calls that may run out of time before a function's other tests are given up.
+        restarts: times a submission's process may die and be started again.
+    """
+
+    statement_seconds: float = 20
+    call_seconds: float = 10
+    run_seconds: float = 120
+    total_seconds: float = 300
+    cpu_seconds: int = 300
+    memory: int = 3072 * MEBIBYTE
+    group_memory: int = 4096 * MEBIBYTE
+    processes: int = 48
+    open_files: int = 128
+    file_size: int = 32 * MEBIBYTE
+    disk: int = 64 * MEBIBYTE
+    timeouts: int = 2
+    restarts: int = 12
+
+    def for_child(self) -> dict[str, int]:
+        """The limits that the kernel enforces inside the sandbox."""
+        names = ("memory", "cpu_seconds", "file_size", "open_files", "processes", "disk")
+        values = asdict(self)
+        return {name: int(values[name]) for name in names}

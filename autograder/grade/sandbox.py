@@ -1,0 +1,251 @@
+"""The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
+
+Fails closed: without bubblewrap or the namespaces, :class:`NoSandbox` is raised and nothing is graded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .cgroups import Group
+from .limits import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+INSIDE = Path(__file__).resolve().parent / "inside"
+START = "import sys; sys.path.insert(0, '/course'); from inside.server import main; main()"
+HOW_TO_INSTALL = (
+    "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
+    "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined, or --cap-add SYS_ADMIN). To grade code that you trust without a sandbox, "
+    "add --trust: every result is then marked as unsandboxed."
+)
+
+
+class NoSandbox(RuntimeError):
+    """The sandbox cannot be had on this machine; nothing may be graded."""
+
+
+class SandboxBroken(RuntimeError):
+    """The warm parent died or does not answer: the judge's trouble, not a student's."""
+
+
+def find_bubblewrap() -> str:
+    """Return the path of ``bwrap``.
+
+    Raises:
+        NoSandbox: it is not installed, or this is not Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        raise NoSandbox(f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust.")
+    found = shutil.which("bwrap")
+    if found is None:
+        raise NoSandbox(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
+    return found
+
+
+def visible_folders() -> list[Path]:
+    """The folders of the system and of Python that the sandbox may read, none of them the instructor's."""
+    folders = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
+    folders += [Path(p) for p in (sys.base_prefix, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))]
+    folders += [Path(os.path.realpath(sys.executable)).parent.parent]
+    kept: list[Path] = []
+    for folder in folders:
+        if folder.exists() and not any(folder.is_relative_to(other) for other in kept):
+            kept.append(folder)
+    return kept
+
+
+def command_line(bwrap: str, fd: int, uid: int, *, as_root: bool, models: bool) -> list[str]:
+    """The bubblewrap command that starts the warm parent."""
+    line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
+    line += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    line += ["--hostname", "sandbox"]
+    if as_root:  # root needs no user namespace to make the others; the parent then leaves root by itself
+        line += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        line += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    made: set[Path] = set()
+
+    def parents(path: Path) -> None:
+        for parent in reversed(path.parents):
+            if parent != Path("/") and parent not in made:
+                made.add(parent)
+                line.extend(["--perms", "0755", "--dir", str(parent)])
+
+    def show(source: Path, target: Path | None = None) -> None:
+        parents(target or source)
+        line.extend(["--ro-bind", str(source), str(target or source)])
+
+    for folder in visible_folders():
+        show(folder)
+        made.add(folder)
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        path = Path("/") / name
+        if path.is_symlink():
+            line += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            show(path)
+    for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for hidden in Path(site).glob("autograder*"):  # an installed copy holds the tests' references
+            line += ["--tmpfs", str(hidden)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(hidden)]
+    show(INSIDE, Path("/course/inside"))
+    show(ROOT / "helpers", Path("/course/helpers"))
+    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",
+        "USER": "student",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "COURSE_FAST": "1",
+    }
+    for name, value in environment.items():
+        line += ["--setenv", name, value]
+    line += ["--chdir", "/tmp", "--", sys.executable, "-s", "-P", "-c", START]
+    return [*line, str(fd), str(uid), str(uid), str(int(models))]
+
+
+def own_uid() -> int:
+    """An unused user id for this worker's sandbox, so that its limits and files are shared with no other."""
+    with open("/proc/self/uid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    wanted = 1_000_000_000 + os.getpid()
+    if any(start <= wanted < start + count for start, _, count in ranges):
+        return wanted
+    return 65534
+
+
+class Sandbox:
+    """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
+
+    def __init__(self, limits: Limits | None = None, *, models: bool = True, patience: float = 300) -> None:
+        """Start the parent and wait until it is warm.
+
+        Raises:
+            NoSandbox: bubblewrap is missing, or the kernel refuses the namespaces.
+        """
+        self.limits = limits or Limits()
+        bwrap = find_bubblewrap()
+        as_root = os.geteuid() == 0
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.group = Group.make(self.limits)
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent
+        line = command_line(bwrap, theirs.fileno(), own_uid() if as_root else 65534, as_root=as_root, models=models)
+        self.process = subprocess.Popen(
+            self.group.wrap(line),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.errors,
+        )
+        theirs.close()
+        self.busy = False
+        self.ended: dict[str, Any] | None = None
+        try:
+            ready = self._hear(time.monotonic() + patience)
+        except SandboxBroken as error:
+            self.close()
+            raise NoSandbox(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
+        if "ready" not in ready:
+            self.close()
+            raise NoSandbox(f"The sandbox did not start: {ready.get('failed', ready)}")
+        self.protection = {
+            "sandboxed": True,
+            "bubblewrap": True,
+            "seccomp": bool(ready["seccomp"]),
+            "cgroup": self.group.kind,
+            "versions": ready["ready"],
+        }
+
+    def _hear(self, deadline: float) -> dict[str, Any]:
+        self.control.settimeout(max(0.01, deadline - time.monotonic()))
+        try:
+            data = self.control.recv(1 << 16)
+        except TimeoutError as error:
+            raise SandboxBroken("the parent does not answer") from error
+        except OSError as error:
+            raise SandboxBroken(str(error)) from error
+        if not data:
+            self.errors.seek(0)
+            said = self.errors.read()[-2000:].decode(errors="replace").strip()
+            raise SandboxBroken(said or "the parent in the sandbox ended without a word")
+        return json.loads(data)
+
+    def spawn(self) -> socket.socket:
+        """Fork a fresh, confined child; return the connection to it.
+
+        Raises:
+            SandboxBroken: the parent is gone.
+        """
+        if self.busy:
+            raise SandboxBroken("a child is still running")
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(
+                self.control, [json.dumps({"do": "spawn", "limits": self.limits.for_child()}).encode()], [theirs.fileno()]
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxBroken(str(error)) from error
+        finally:
+            theirs.close()
+        self.busy = True
+        if "spawned" not in self._hear(time.monotonic() + 30):
+            raise SandboxBroken("the parent did not fork")
+        return ours
+
+    def reap(self, connection: socket.socket) -> dict[str, Any]:
+        """Kill the child and all it started; return how it ended and what it used."""
+        connection.close()
+        if not self.busy:
+            return {}
+        try:
+            self.control.send(b'{"do": "kill"}')
+        except OSError as error:
+            raise SandboxBroken(str(error)) from error
+        outcome = self._hear(time.monotonic() + 30).get("ended")
+        self.busy = False
+        if outcome is None:
+            raise SandboxBroken("the parent lost count of its children")
+        if "refused" in outcome:
+            raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
+        return outcome | {"out_of_memory": self.group.new_kills()}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the warm parent runs."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End the parent and everything in the sandbox."""
+        self.control.close()
+        try:
+            self.process.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self.errors.close()
+        self.group.remove()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
