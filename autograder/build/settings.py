@@ -1,0 +1,82 @@
+"""What an instructor sets in `course.toml`, and the exact versions in `constraints.txt`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from autograder.masters import ROOT
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib  # type: ignore[no-redef]
+
+PLACEHOLDER = "https://github.com/YOUR-ORGANISATION/YOUR-STUDENT-REPOSITORY"
+GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
+NOT_IN_THE_IMAGE = {"jupyterlab", "nbgrader", "jupytext", "typer", "rich", "tomli", "psutil"}  # the instructor's tools
+
+
+@dataclass(frozen=True)
+class Course:
+    """The settings of a course: its name, and the repository that students get."""
+
+    name: str
+    repository: str
+    tag: str
+
+    @property
+    def has_repository(self) -> bool:
+        """False while the repository's address is still the placeholder."""
+        return self.repository != PLACEHOLDER
+
+
+def load_course(path: Path = ROOT / "course.toml") -> Course:
+    """Read `course.toml`.
+
+    Raises:
+        ValueError: if a setting is missing, or could not stand in a command line.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        course = Course(
+            table["course"]["name"], table["student_repository"]["url"].rstrip("/"), table["student_repository"]["tag"]
+        )
+    except KeyError as error:
+        raise ValueError(f"{path.name}: the setting {error} is missing") from error
+    if not re.fullmatch(r"(https://|file:///)[\w./~:@%+-]+", course.repository):
+        raise ValueError(f"{path.name}: student_repository.url is no https address: {course.repository!r}")
+    if not re.fullmatch(r"[\w.][\w./-]*", course.tag):
+        raise ValueError(f"{path.name}: student_repository.tag is no tag name: {course.tag!r}")
+    return course
+
+
+def read_requirements(path: Path) -> list[Requirement]:
+    """The requirements in a pip file, comments and options left out."""
+    lines = (line.split(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
+    """The exact versions of `constraints.txt` for a Python version, by lower-case name."""
+    environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
+    found = {}
+    for requirement in read_requirements(ROOT / "constraints.txt"):
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            found[requirement.name.lower()] = str(requirement.specifier)
+    return found
+
+
+def grading_requirements() -> list[str]:
+    """What the Gradescope image installs: the course's requirements, each at its exact version."""
+    exact = pins()
+    names = [r.name.lower() for r in read_requirements(ROOT / "requirements.txt")]
+    missing = [name for name in names if name not in exact and name not in NOT_IN_THE_IMAGE]
+    if missing:
+        raise ValueError(f"constraints.txt lacks {', '.join(missing)}: an image must not install an unpinned package")
+    # otter pins itself in its own environment file
+    return [f"{name}{exact[name]}" for name in names if name not in NOT_IN_THE_IMAGE | {"otter-grader"}]
