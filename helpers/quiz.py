@@ -119,7 +119,8 @@ def _form(widgets: ModuleType) -> object:
         cell.value = template([slider.value for slider in sliders])
         count.value = (
             f"<p>{len(moved)} of {len(sliders)} sliders moved. "
-            "<b>Copy the text below over the next exercise's cell</b> (click into it, select all, copy), so that your forecasts are part of your notebook.</p>"
+            "<b>Copy the text below over the next exercise's cell</b> (click into it, select all, copy), "
+            "so that your forecasts are part of your notebook.</p>"
         )
 
     for slider in sliders:

@@ -1,0 +1,136 @@
+"""Proof that the tests work: wrong answers lose points and are told their mistake, right ones keep every point.
+
+Each file ``tests/variants/<function>.py`` holds answers as students write them, one after the other below a header line:
+``# === right: in what style`` or ``# === wrong: which mistake | a piece of the message that names it``.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import masters
+from autograder.masters import Question
+
+FOLDER = Path(__file__).parent / "variants"
+HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)
+LEAST_WRONG, LEAST_RIGHT = 5, 2
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One student's answer to one exercise."""
+
+    function: str
+    right: bool
+    title: str
+    told: str | None  # a piece of the message that a wrong answer must get
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The test's name."""
+        return f"{self.function}-{'right' if self.right else 'wrong'}: {self.title}"
+
+
+def read_variants(path: Path) -> list[Variant]:
+    """The answers in one file.
+
+    Raises:
+        ValueError: there is code before the first header, or a header line is not of the form above.
+    """
+    text = path.read_text(encoding="utf-8")
+    headers = list(HEADER.finditer(text))
+    if len(headers) != text.count("# ==="):
+        raise ValueError(f"{path.name}: a line with `# ===` is not of the form `# === right|wrong: title | told`")
+    before = text[: headers[0].start()] if headers else text
+    if any(line.strip() and not line.startswith("#") for line in before.splitlines()):
+        raise ValueError(f"{path.name}: there is code before the first header")
+    ends = [header.start() for header in headers[1:]] + [len(text)]
+    return [
+        Variant(path.stem, header[1] == "right", header[2].strip(), header[3], text[header.end() : end].strip() + "\n")
+        for header, end in zip(headers, ends, strict=True)
+    ]
+
+
+@functools.cache
+def exercises() -> dict[str, tuple[Question, tuple[str, ...]]]:
+    """Each exercise function's question, and the solutions of the exercises before it (earlier parts included)."""
+    found: dict[str, tuple[Question, tuple[str, ...]]] = {}
+    earlier: list[str] = []
+    for part in masters.existing_parts():
+        for question in masters.load_questions(part):
+            if question.function:
+                found[question.function] = (question, tuple(earlier))
+                earlier.append(question.solution)
+    return found
+
+
+VARIANTS = [variant for path in sorted(FOLDER.glob("*.py")) for variant in read_variants(path)]
+
+
+def run_variant(variant: Variant) -> list[masters.TestResult]:
+    """The results of the question's tests, public and hidden, for one answer."""
+    question, earlier = exercises()[variant.function]
+    space: dict[str, object] = {"torch": torch, "math": math, "np": np, "F": torch.nn.functional}
+    for number, solution in enumerate(earlier):
+        exec(compile(solution, f"<solution {number}>", "exec"), space)
+    filename = f"<{variant.name}>"
+    linecache.cache[filename] = (len(variant.source), None, variant.source.splitlines(True), filename)
+    torch.manual_seed(0)
+    exec(compile(variant.source, filename, "exec"), space)
+    return masters.run_tests(question, space)
+
+
+def report(results: list[masters.TestResult]) -> str:
+    """The failing tests' messages."""
+    return "\n".join(f"{result.name}: {result.message}" for result in results if not result.passed)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=[variant.name for variant in VARIANTS])
+def test_variant(variant: Variant) -> None:
+    if variant.function not in exercises():
+        pytest.fail(f"tests/variants/{variant.function}.py belongs to no exercise of the masters")
+    results = run_variant(variant)
+    faults = [result for result in results if result.error]
+    assert not faults, f"the judge failed:\n{report(faults)}"
+    if variant.right:
+        assert all(result.passed for result in results), f"a right answer loses points:\n{report(results)}"
+        return
+    assert sum(r.points for r in results) < sum(r.possible for r in results), "a wrong answer keeps all points"
+    told = [result.message.lower() for result in results if not result.passed]
+    assert any((variant.told or "").strip().lower() in message for message in told), (
+        f"{variant.told!r} is in none of the messages:\n{report(results)}"
+    )
+
+
+@pytest.mark.parametrize("function", sorted(exercises()))
+def test_enough_variants(function: str) -> None:
+    mine = [variant for variant in VARIANTS if variant.function == function]
+    wrong = [variant for variant in mine if not variant.right]
+    assert len(wrong) >= LEAST_WRONG, f"{function}: {len(wrong)} wrong answers in tests/variants, {LEAST_WRONG} needed"
+    assert len(mine) - len(wrong) >= LEAST_RIGHT, (
+        f"{function}: fewer than {LEAST_RIGHT} right answers in tests/variants"
+    )
+    untold = [variant.title for variant in wrong if not variant.told]
+    assert not untold, f"{function}: no `| message` for {untold}"
+    titles = [variant.title for variant in mine]
+    assert len(set(titles)) == len(titles), f"{function}: two variants have one title"
+
+
+def test_headers_are_checked(tmp_path: Path) -> None:
+    broken = tmp_path / "double.py"
+    broken.write_text("# === wong: a slip\ndef double(x): return x\n")
+    with pytest.raises(ValueError, match="not of the form"):
+        read_variants(broken)
+    broken.write_text("x = 1\n# === right: plain\ndef double(x): return 2 * x\n")
+    with pytest.raises(ValueError, match="before the first header"):
+        read_variants(broken)
