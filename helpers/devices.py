@@ -1,0 +1,112 @@
+"""Where the computation runs: device, threads, seeds, memory."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+class OutOfMemory(RuntimeError):
+    """The device's memory was not enough; the message says what to change."""
+
+
+def choose_device(prefer: str | torch.device | None = None) -> torch.device:
+    """Return the device to compute on: CUDA if there is one, else Apple's MPS, else the CPU.
+
+    Args:
+        prefer: a device to use instead, such as ``"cpu"``. The environment variable ``COURSE_DEVICE`` does the same.
+
+    Raises:
+        ValueError: ``prefer`` names a device that this machine does not have.
+    """
+    wanted = prefer or os.environ.get("COURSE_DEVICE")
+    if wanted:
+        device = torch.device(wanted)
+        present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not present.get(device.type, False):
+            raise ValueError(f"this machine has no {device.type!r} device; leave `prefer` out to let the course choose")
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def set_threads(model_is_tiny: bool) -> int:
+    """Set how many CPU threads PyTorch uses, and return that number.
+
+    A tiny model is faster on one thread: its matrices are so small that handing out the work costs more than the work.
+    A larger one takes all cores.
+    """
+    count = 1 if model_is_tiny else max(1, os.cpu_count() or 1)
+    torch.set_num_threads(count)
+    return count
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and PyTorch's random numbers (all devices), so that a run can be repeated."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def device_memory(device: torch.device | None = None) -> tuple[float, float] | None:
+    """Return ``(free, total)`` memory of the device in GiB, or None where it cannot be asked."""
+    device = device or choose_device()
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return free / 2**30, total / 2**30
+    if device.type == "mps":
+        total = torch.mps.recommended_max_memory()
+        return (total - torch.mps.driver_allocated_memory()) / 2**30, total / 2**30
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_AVPHYS_PAGES") * page / 2**30, os.sysconf("SC_PHYS_PAGES") * page / 2**30
+    except (AttributeError, ValueError, OSError):  # not on every system (Windows, some macOS)
+        return None
+
+
+def memory_report() -> str:
+    """Return one line that names the device and says how much of its memory is free."""
+    device = choose_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    memory = device_memory(device)
+    if memory is None:
+        return f"{name}: memory unknown"
+    return f"{name}: {memory[0]:.1f} of {memory[1]:.1f} GiB of memory free"
+
+
+@contextmanager
+def out_of_memory_help(advice: str = "") -> Iterator[None]:
+    """Turn an out-of-memory error of any device inside the block into `OutOfMemory`, which says what to change.
+
+    Args:
+        advice: what helps at this very place, put first (for instance "lower batch_size in the cell above").
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not (isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _mentions_memory(error)):
+            raise
+        steps = [
+            "use a smaller batch, for instance half of it",
+            "use the smaller preset: choose_preset('tiny')",
+            "restart the kernel: models of earlier runs may still be in memory",
+        ]
+        text = "\n".join(f"  - {step}" for step in ([advice] if advice else []) + steps)
+        report = memory_report()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise OutOfMemory(f"The memory is full ({report}). What helps:\n{text}") from error
+
+
+def _mentions_memory(error: BaseException) -> bool:
+    """Tell whether the error is one of PyTorch's plain RuntimeErrors about memory (MPS and CPU raise these)."""
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text

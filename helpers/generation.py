@@ -1,0 +1,225 @@
+"""Sampling completions from the policy in batches, with the log-probability of every sampled token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .models import positions_of
+
+# (logits [B, V], temperature, top_k, generator) -> token ids [B]
+Sampler = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A batch of prompts with sampled completions.
+
+    Each row is ``[padding, prompt, completion, padding]``. The prompts are padded on the left, so that every completion
+    begins at the same column, ``prompt_length``. What follows a completion's first end-of-text token is padding.
+
+    Attributes:
+        ids: int64 ``[B, T]``, token ids; ``T = prompt_length + new_tokens``.
+        attention_mask: bool ``[B, T]``, True on real tokens (prompt and completion, its first end-of-text included).
+        prompt_length: number of columns that prompts take, padding included.
+        completion_mask: bool ``[B, T]``, True on the generated tokens, the first end-of-text included.
+        log_probs: float32 ``[B, T-1]``; entry ``[b, t]`` is the policy's log-probability of ``ids[b, t+1]`` when it was
+            sampled, and 0 outside the completion. It is that of the whole next-token distribution at temperature 1,
+            whatever temperature and top-k were used for sampling. It carries no gradient.
+        prompts, completions, texts: the same as text; a text is its prompt and its completion.
+    """
+
+    ids: Int[Tensor, "B T"]
+    attention_mask: Bool[Tensor, "B T"]
+    prompt_length: int
+    completion_mask: Bool[Tensor, "B T"]
+    log_probs: Float[Tensor, "B T-1"]
+    prompts: list[str]
+    completions: list[str]
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def lengths(self) -> Int[Tensor, "B"]:
+        """Number of generated tokens of each completion."""
+        return self.completion_mask.sum(dim=1)
+
+    def to(self, device: torch.device | str) -> Rollout:
+        """Return the rollout with its tensors on another device."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Rollout(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()})
+
+
+@contextmanager
+def evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
+    """Switch dropout off inside the block, and restore the model's mode after it."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
+def generate(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    min_new_tokens: int | None = None,
+    generator: torch.Generator | int | None = None,
+    sample_next_token: Sampler | None = None,
+) -> Rollout:
+    """Sample one completion for each prompt.
+
+    The keys and values of earlier tokens are kept from step to step (the KV cache), so each step computes one token per
+    row only. Dropout is off while sampling, and the policy's mode is restored after.
+
+    Args:
+        policy: the language model.
+        tokenizer: its tokenizer; padding goes to the left here whatever its own setting is.
+        prompts: ``B`` prompts, none of them empty.
+        new_tokens: number of tokens to generate; a row ends earlier with its first end-of-text token.
+        temperature: divides the logits; 0 takes the most probable token.
+        top_k: sample among the ``k`` most probable tokens; 0 means all, which is right for on-policy training.
+        min_new_tokens: no end-of-text before that many tokens. The recorded log-probabilities stay those of the policy,
+            so such samples are not quite on-policy where the policy would have ended.
+        generator: a seed or a ``torch.Generator`` on the policy's device; None uses PyTorch's global one.
+        sample_next_token: a function ``(logits, temperature=, top_k=, generator=) -> ids`` to sample with instead.
+
+    Returns:
+        A `Rollout` on the policy's device.
+
+    Raises:
+        ValueError: a prompt is empty, the sequence is too long for the model, or ``sample_next_token`` returns
+            something else than ``B`` token ids.
+    """
+    prompts = list(prompts)
+    ids, attention_mask = encode_prompts(tokenizer, prompts)
+    device = policy.device
+    ids, attention_mask = ids.to(device), attention_mask.to(device)  # [B, P]
+    rows, prompt_length = ids.shape
+    limit = getattr(policy.config, "max_position_embeddings", None)
+    if limit is not None and prompt_length + new_tokens > limit:
+        raise ValueError(
+            f"{prompt_length} prompt tokens and {new_tokens} new ones exceed the model's {limit} positions"
+        )
+    if isinstance(generator, int):
+        generator = torch.Generator(device=device).manual_seed(generator)
+    sample = sample_next_token or _sample
+    eos = tokenizer.eos_token_id
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos
+
+    completion = torch.full((rows, new_tokens), pad, dtype=torch.long, device=device)  # [B, N]
+    chosen_log_probs = torch.zeros(rows, new_tokens, device=device)  # [B, N]
+    generated = torch.zeros(rows, new_tokens, dtype=torch.bool, device=device)  # [B, N]
+    alive = torch.ones(rows, dtype=torch.bool, device=device)  # [B]
+    everything = torch.cat([attention_mask, torch.ones_like(completion, dtype=torch.bool)], dim=1)  # [B, P + N]
+    positions = positions_of(everything)  # [B, P + N]
+    mask = everything.long()
+    cache = None
+    step_ids = ids
+    with evaluation_mode(policy):
+        for step in range(new_tokens):
+            end = prompt_length + step
+            output = policy(
+                input_ids=step_ids,
+                attention_mask=mask[:, :end],
+                position_ids=positions[:, end - step_ids.shape[1] : end],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = output.past_key_values
+            logits = output.logits[:, -1].float()  # [B, V]
+            allowed = logits
+            if min_new_tokens is not None and step < min_new_tokens and eos is not None:
+                allowed = logits.clone()
+                allowed[:, eos] = -torch.inf
+            token = sample(allowed, temperature=temperature, top_k=top_k, generator=generator)  # [B]
+            token = _checked(token, rows, logits.shape[-1]).to(device)
+            surprise = torch.nn.functional.cross_entropy(logits, token, reduction="none")  # [B]
+            completion[:, step] = torch.where(alive, token, pad)
+            chosen_log_probs[:, step] = torch.where(alive, -surprise, 0.0)
+            generated[:, step] = alive
+            if eos is not None:
+                alive = alive & (token != eos)
+                if not alive.any():
+                    break
+            step_ids = completion[:, step : step + 1]
+
+    prompt_zeros = torch.zeros(rows, prompt_length, device=device)
+    completions = tokenizer.batch_decode(
+        [row[kept].tolist() for row, kept in zip(completion, generated)], skip_special_tokens=True
+    )
+    return Rollout(
+        ids=torch.cat([ids, completion], dim=1),
+        attention_mask=torch.cat([attention_mask, generated], dim=1),
+        prompt_length=prompt_length,
+        completion_mask=torch.cat([prompt_zeros.bool(), generated], dim=1),
+        log_probs=torch.cat([prompt_zeros[:, 1:], chosen_log_probs], dim=1),
+        prompts=prompts,
+        completions=completions,
+        texts=[prompt + text for prompt, text in zip(prompts, completions)],
+    )
+
+
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> tuple[Int[Tensor, "B P"], Bool[Tensor, "B P"]]:
+    """Return the prompts' token ids, padded on the left, and the mask of real tokens.
+
+    Raises:
+        ValueError: there is no prompt, or one of them has no token.
+    """
+    if not prompts:
+        raise ValueError("generate needs at least one prompt")
+    encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+    empty = [index for index, row in enumerate(encoded) if not row]
+    if empty:
+        raise ValueError(f"prompt number {empty[0]} is empty; a language model needs at least one token to go on from")
+    width = max(map(len, encoded))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in encoded])  # [B, P]
+    mask = torch.tensor([[False] * (width - len(row)) + [True] * len(row) for row in encoded])  # [B, P]
+    return ids, mask
+
+
+def _sample(
+    logits: Float[Tensor, "B V"], temperature: float, top_k: int, generator: torch.Generator | None
+) -> Int[Tensor, "B"]:
+    """Draw tokens by the Gumbel-max trick: the argmax of logits plus Gumbel noise is a softmax sample."""
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    candidates, names = logits, None
+    if 0 < top_k < logits.shape[-1]:
+        candidates, names = logits.topk(top_k, dim=-1)
+    waiting_times = torch.empty_like(candidates).exponential_(generator=generator)
+    winner = (candidates / temperature - waiting_times.log()).argmax(dim=-1)  # [B]
+    return winner if names is None else names.gather(1, winner[:, None])[:, 0]
+
+
+def _checked(token: Tensor, rows: int, vocabulary: int) -> Tensor:
+    """Check what a sampling function returned.
+
+    Raises:
+        ValueError: not ``rows`` integer ids inside the vocabulary.
+    """
+    if not isinstance(token, Tensor) or token.shape != (rows,) or token.dtype != torch.long:
+        what = f"{tuple(token.shape)} of {token.dtype}" if isinstance(token, Tensor) else type(token).__name__
+        raise ValueError(f"sample_next_token must return an int64 tensor of shape ({rows},), it returned {what}")
+    if token.min() < 0 or token.max() >= vocabulary:
+        raise ValueError(f"sample_next_token returned an id outside the vocabulary of {vocabulary} tokens")
+    return token

@@ -1,0 +1,252 @@
+"""Loading the policy and the reward models, and the policy's logits with padding handled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from .devices import choose_device, set_threads
+from .presets import PRESETS, Preset, Source, offline
+
+POSITIVE_NAMES = ("positive", "pos", "good", "favourable", "favorable")
+NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
+OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
+
+
+class ModelNotAvailable(OSError):
+    """A model or data set could not be loaded; the message says what to do."""
+
+
+def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
+    """Call ``loader.from_pretrained`` for a source: its embedded folder, the hub's local cache, or the hub.
+
+    Raises:
+        ModelNotAvailable: none of them has it.
+    """
+    if source.embedded and not (Path(source.location) / "config.json").is_file():
+        raise ModelNotAvailable(
+            f"The embedded model {source.name!r} is missing ({source.location}). Your copy of the course is "
+            "incomplete: fetch it again."
+        )
+    if not source.embedded:
+        options |= {"revision": source.revision, "local_files_only": offline()}
+    try:
+        return loader.from_pretrained(source.location, **options)
+    except OSError as error:
+        if source.embedded:
+            raise
+        raise ModelNotAvailable(not_available(source, error)) from error
+
+
+def is_cached(source: Source) -> bool:
+    """True when the hub's local cache holds the configuration, the weights and the tokenizer of a model."""
+
+    def present(*names: str) -> bool:
+        found = (try_to_load_from_cache(source.name, name, revision=source.revision) for name in names)
+        return any(isinstance(path, str) for path in found)
+
+    return (
+        present("config.json")
+        and present("model.safetensors", "pytorch_model.bin")
+        and present("tokenizer.json", "vocab.json", "vocab.txt")
+    )
+
+
+def not_available(source: Source, error: Exception) -> str:
+    """Return the message for a hub repository that could not be had."""
+    why = "the course is set to work offline" if offline() else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return (
+        f"{source.name} (revision {source.revision}) is not in the local cache and could not be fetched from the "
+        f"Hugging Face hub ({why}). Check your connection, or use the embedded models: choose_preset('tiny')."
+    )
+
+
+def load_policy(
+    preset: Preset | str, device: torch.device | str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the language model to be steered.
+
+    Returns:
+        The model (float32, in evaluation mode, on ``device``) and its tokenizer, which pads on the left with the
+        end-of-text token.
+    """
+    preset = _as_preset(preset)
+    device = torch.device(device) if device is not None else choose_device()
+    if device.type == "cpu":
+        set_threads(preset.tiny)
+    tokenizer = from_hub_or_assets(AutoTokenizer, preset.policy)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    with _quiet():
+        policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32)
+    return policy.to(device).eval(), tokenizer
+
+
+def policy_logits(
+    policy: PreTrainedModel, ids: Int[Tensor, "B T"], attention_mask: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T V"]:
+    """Run the policy on padded sequences; padding changes nothing.
+
+    GPT-2 learns one vector per position, so each row's positions must count from its first real token. The positions
+    are therefore given explicitly: row ``[pad, pad, a, b]`` has positions ``[0, 0, 0, 1]``.
+
+    Args:
+        policy: a causal language model.
+        ids: token ids, padded on the left, on the right, or both.
+        attention_mask: True on real tokens, False on padding.
+
+    Returns:
+        Logits: entry ``[b, t]`` scores the token that comes after ``ids[b, t]``. Padded positions hold no meaning.
+    """
+    positions = positions_of(attention_mask)  # [B, T]
+    output = policy(input_ids=ids, attention_mask=attention_mask.long(), position_ids=positions, use_cache=False)
+    return output.logits
+
+
+def positions_of(attention_mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """Return each token's position counted from its row's first real token; padding gets a valid position as well."""
+    return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+class RewardModel:
+    """A sentiment classifier as a reward: call it with texts, get the probability that each is positive.
+
+    Attributes:
+        model: the ``transformers`` classifier, in evaluation mode, its parameters frozen.
+        tokenizer: its tokenizer.
+        positive_label: the number of the label that means "positive", read from the model's configuration.
+        batch_size: how many texts go through the model at once; it changes speed and memory, never the result.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch_size: int = 64,
+        max_length: int = 256,
+        verify: bool = True,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        limit = getattr(model.config, "max_position_embeddings", max_length)
+        self.max_length = min(max_length, limit)
+        self.positive_label = find_positive_label(model.config)
+        if verify:
+            self.verify()
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "N"]:
+        """Return P(positive) of each text, float32 on the CPU, without gradient.
+
+        Texts of like length are scored together, which saves time; the result comes in the order of ``texts``.
+        """
+        texts = list(texts)
+        if any(not isinstance(text, str) for text in texts):
+            raise TypeError("a reward model scores a list of strings")
+        rewards = torch.empty(len(texts))  # [N]
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            batch = self.tokenizer(
+                [texts[index] for index in chosen],
+                padding=True,
+                truncation=True,
+                max_length=self.max_length,
+                return_tensors="pt",
+            ).to(self.model.device)
+            logits = self.model(**batch).logits.float()  # [n, labels]
+            rewards[chosen] = logits.softmax(dim=-1)[:, self.positive_label].cpu()
+        return rewards
+
+    def verify(self) -> None:
+        """Check the label order on two obvious sentences.
+
+        Raises:
+            ValueError: the sentence in praise does not get the higher score, so the labels are probably swapped.
+        """
+        good, bad = self(OBVIOUS).tolist()
+        if not good > bad:
+            raise ValueError(
+                f"The reward model seems to have its labels swapped: it gives {good:.3f} to {OBVIOUS[0]!r} and "
+                f"{bad:.3f} to {OBVIOUS[1]!r}. Its configuration says that label {self.positive_label} is positive; "
+                "correct id2label in its config.json."
+            )
+
+
+def find_positive_label(config: object) -> int:
+    """Return the number of the label that means "positive", from ``id2label`` or ``label2id``.
+
+    Raises:
+        ValueError: there are not exactly two labels, or their names do not say which is which.
+    """
+    names = {int(number): str(name).lower() for number, name in (getattr(config, "id2label", None) or {}).items()}
+    names |= {int(number): str(name).lower() for name, number in (getattr(config, "label2id", None) or {}).items()}
+    if sorted(names) != [0, 1]:
+        raise ValueError(f"the reward model must have the two labels 0 and 1, but its configuration has {names}")
+    positive = [number for number, name in names.items() if name in POSITIVE_NAMES]
+    negative = [number for number, name in names.items() if name in NEGATIVE_NAMES]
+    if len(positive) == 1:
+        return positive[0]
+    if len(negative) == 1:
+        return 1 - negative[0]
+    raise ValueError(
+        f"the labels' names {json.dumps(names)} do not say which one is positive; give id2label the names "
+        "'negative' and 'positive' in the model's config.json"
+    )
+
+
+def load_reward_model(
+    preset: Preset | str, second: bool = False, device: torch.device | str | None = None
+) -> RewardModel:
+    """Load the reward model, or with ``second=True`` the one that training never sees (it shows over-optimisation).
+
+    Raises:
+        ValueError: the preset has no second reward model, or the model's labels make no sense.
+    """
+    preset = _as_preset(preset)
+    source = preset.second_reward_model if second else preset.reward_model
+    if source is None:
+        raise ValueError(f"the preset {preset.name!r} has no second reward model")
+    device = torch.device(device) if device is not None else choose_device()
+    tokenizer = from_hub_or_assets(AutoTokenizer, source)
+    with _quiet():
+        model = from_hub_or_assets(AutoModelForSequenceClassification, source, dtype=torch.float32)
+    return RewardModel(model.to(device), tokenizer)
+
+
+def _as_preset(preset: Preset | str) -> Preset:
+    """Allow a preset's name instead of the preset."""
+    return PRESETS[preset] if isinstance(preset, str) else preset
+
+
+class _quiet:
+    """Silence the progress bars and notes that ``transformers`` prints while it loads."""
+
+    def __enter__(self) -> None:
+        self.level = transformers_logging.get_verbosity()
+        self.bars = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def __exit__(self, *error: object) -> None:
+        transformers_logging.set_verbosity(self.level)
+        if self.bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,320 @@
+"""Plots in one style: colours that colour-blind readers can tell apart, titles, units, and alternative text."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from matplotlib.figure import Figure
+
+from .training import History
+
+# Okabe & Ito's palette ("Color Universal Design", 2008), black first for the reference.
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "black": "#000000",
+}
+ORDER = ("blue", "orange", "green", "vermilion", "purple", "sky", "black")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))  # colour is never the only difference
+UNITS = {
+    "reward": "reward, P(positive)",
+    "kl": "KL to the reference (nats per completion)",
+    "length": "length (generated tokens)",
+    "loss": "loss",
+    "repetition": "repeated bigrams (share)",
+    "accuracy": "pair accuracy (share)",
+}
+STYLE = {
+    "figure.figsize": (7.0, 4.0),
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "axes.prop_cycle": cycler(color=[COLOURS[name] for name in ORDER]),
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.3,
+    "axes.titlesize": 12,
+    "legend.frameon": False,
+    "svg.hashsalt": "course",
+}
+
+
+def describe(fig: Figure, text: str) -> Figure:
+    """Give a figure its alternative text: what a reader who cannot see it should know. `show` hands it on."""
+    fig.alt = text
+    return fig
+
+
+class AltImage:
+    """A figure as an image with alternative text, for a notebook's output."""
+
+    def __init__(self, png: bytes, alt: str) -> None:
+        self.png = png
+        self.alt = alt
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        data = base64.b64encode(self.png).decode()
+        text = html.escape(self.alt, quote=True)
+        image = f'<img src="data:image/png;base64,{data}" alt="{text}" style="max-width: 100%; background: white">'
+        return {"text/html": image, "text/plain": f"[figure: {self.alt}]"}
+
+
+def show(fig: Figure, alt: str | None = None) -> None:
+    """Show a figure in the notebook as an image with alternative text, and close it.
+
+    Args:
+        alt: the alternative text; without it, what `describe` set, or else the axes' titles and labels.
+    """
+    text = alt or getattr(fig, "alt", None) or _fallback_alt(fig)
+    buffer = io.BytesIO()
+    fig.savefig(
+        buffer, format="png", metadata={"Software": None, "Description": text.encode("ascii", "ignore").decode()}
+    )
+    plt.close(fig)
+    from IPython.display import display
+
+    display(AltImage(buffer.getvalue(), text))
+
+
+def _fallback_alt(fig: Figure) -> str:
+    """Build an alternative text from titles and axis labels."""
+    parts = [f"{axes.get_title()}: {axes.get_ylabel()} over {axes.get_xlabel()}" for axes in fig.axes]
+    return "Plot. " + "; ".join(parts)
+
+
+def smooth(values: Sequence[float], window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the running mean and the running standard deviation of the last ``window`` values.
+
+    At the beginning the window holds the values there are; a single value has standard deviation 0. NaNs are left out.
+    """
+    import pandas as pd
+
+    if window < 1:
+        raise ValueError("window must be at least 1")
+    rolling = pd.Series(np.asarray(values, dtype=float)).rolling(window, min_periods=1)
+    return rolling.mean().to_numpy(), rolling.std(ddof=0).fillna(0).to_numpy()
+
+
+def plot_history(
+    histories: History | Mapping[str, History | Sequence[float]],
+    column: str = "reward",
+    *,
+    title: str | None = None,
+    ylabel: str | None = None,
+    xlabel: str = "training step",
+    window: int = 10,
+    target: float | None = None,
+    target_label: str = "target",
+    log: bool = False,
+    alt: str | None = None,
+) -> Figure:
+    """Draw one recorded column of one or more runs: running mean as a line, one standard deviation as a band.
+
+    Args:
+        histories: a history, or a dict from a run's name to its history (or to its list of values).
+        column: what to draw, such as ``"reward"`` or ``"kl"``.
+        window: number of steps in the running mean; 1 draws the values as they are.
+        target: a value to mark with a horizontal line.
+        log: logarithmic vertical axis.
+        alt: alternative text; without it, a sentence with each run's first and last running mean.
+    """
+    runs = {column: histories} if isinstance(histories, History) else dict(histories)
+    label = ylabel or UNITS.get(column, column)
+    told = []
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots()
+        for number, (name, run) in enumerate(runs.items()):
+            values = run[column] if isinstance(run, History) else list(run)
+            steps = run["step"] if isinstance(run, History) else list(range(len(values)))
+            mean, deviation = smooth(values, window)
+            colour = COLOURS[ORDER[number % len(ORDER)]]
+            axes.plot(steps, mean, color=colour, linestyle=LINES[number % len(LINES)], label=name)
+            if window > 1:
+                axes.fill_between(steps, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0)
+            if len(mean):
+                told.append(f"{name} goes from {mean[0]:.3g} to {mean[-1]:.3g}")
+        if target is not None:
+            axes.axhline(
+                target, color=COLOURS["black"], linestyle=":", linewidth=1, label=f"{target_label} ({target:g})"
+            )
+        if log:
+            axes.set_yscale("log")
+        over = f", mean of {window} steps" if window > 1 else ""
+        axes.set(title=title or f"{column.capitalize()} during training{over}", xlabel=xlabel, ylabel=label)
+        if len(runs) > 1 or target is not None:
+            axes.legend()
+    return describe(fig, alt or f"Line plot of {label} by {xlabel}. " + "; ".join(told) + ".")
+
+
+def plot_histogram(
+    values: Sequence[float] | Mapping[str, Sequence[float]],
+    *,
+    title: str,
+    xlabel: str,
+    bins: int = 20,
+    limits: tuple[float, float] | None = None,
+    ylabel: str = "number of completions",
+    alt: str | None = None,
+) -> Figure:
+    """Draw the distribution of one or more sets of values, with each mean as a dashed line."""
+    groups = dict(values) if isinstance(values, Mapping) else {"": values}
+    told = []
+    arrays = {name: np.asarray(group, dtype=float) for name, group in groups.items()}
+    low = limits[0] if limits else min(group.min() for group in arrays.values())
+    high = limits[1] if limits else max(group.max() for group in arrays.values())
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots()
+        for number, (name, group) in enumerate(arrays.items()):
+            colour = COLOURS[ORDER[number % len(ORDER)]]
+            one = len(arrays) == 1
+            axes.hist(
+                group,
+                bins=edges,
+                color=colour,
+                edgecolor="white" if one else colour,
+                linestyle="-" if one else LINES[number % len(LINES)],
+                histtype="bar" if one else "step",
+                linewidth=1 if one else 2,
+                label=name or None,
+            )
+            axes.axvline(
+                group.mean(), color=colour, linestyle="--", linewidth=1.5, label=f"{name} mean {group.mean():.3f}"
+            )
+            told.append(
+                f"{name + ': ' if name else ''}{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
+            )
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        axes.legend()
+    return describe(fig, alt or f"Histogram of {xlabel}. " + "; ".join(told) + ".")
+
+
+def plot_calibration(
+    probabilities: Sequence[float],
+    outcomes: Sequence[float],
+    *,
+    bins: int = 5,
+    title: str | None = None,
+    alt: str | None = None,
+) -> Figure:
+    """Draw stated probabilities against how often the thing came true, with the diagonal of perfect calibration.
+
+    Each point stands for the forecasts of one bin; its size and number say how many they are.
+    """
+    stated = np.asarray(probabilities, dtype=float)
+    true = np.asarray(outcomes, dtype=float)
+    if stated.shape != true.shape or stated.ndim != 1:
+        raise ValueError("probabilities and outcomes must be two lists of the same length")
+    which = np.minimum((stated * bins).astype(int), bins - 1)
+    told = []
+    with plt.rc_context({**STYLE, "figure.figsize": (5.0, 5.0)}):
+        fig, axes = plt.subplots()
+        axes.plot([0, 1], [0, 1], color=COLOURS["black"], linestyle=":", label="perfect calibration")
+        for number in range(bins):
+            chosen = which == number
+            if not chosen.any():
+                continue
+            x, y, count = stated[chosen].mean(), true[chosen].mean(), int(chosen.sum())
+            label = "your forecasts (number of tasks)" if not told else None
+            axes.scatter(x, y, s=60 + 25 * count, color=COLOURS["blue"], edgecolor="white", zorder=3, label=label)
+            axes.annotate(str(count), (x, y), ha="center", va="center", color="white", fontsize=9, zorder=4)
+            told.append(f"stated {x:.2f}, true {y:.2f} of {count}")
+        axes.set(
+            title=title or "Calibration of the forecasts",
+            xlabel="stated probability (mean of the bin)",
+            ylabel="share of tasks that the model solved",
+            xlim=(-0.05, 1.05),
+            ylim=(-0.08, 1.08),
+        )
+        axes.legend(loc="upper left", markerscale=0.6)
+    return describe(fig, alt or "Calibration plot. " + "; ".join(told) + ".")
+
+
+def plot_frontier(
+    points: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Reward against distance from the reference",
+    group: str = "method",
+    highlight: str | None = None,
+    log: bool = False,
+    alt: str | None = None,
+) -> Figure:
+    """Draw trained policies by their KL to the reference and their reward (points of `load_points`).
+
+    Args:
+        points: dicts with ``name``, ``kl`` and ``reward``.
+        group: the key whose values get a colour and a marker each; points without it are one group.
+        highlight: the name of a point to ring.
+        log: logarithmic KL axis (points at 0 are then drawn at its left end).
+    """
+    groups = list(dict.fromkeys(str(point.get(group, "")) for point in points))
+    with plt.rc_context({**STYLE, "figure.figsize": (7.5, 4.5)}):
+        fig, axes = plt.subplots()
+        for number, name in enumerate(groups):
+            chosen = sorted((p for p in points if str(p.get(group, "")) == name), key=lambda point: point["kl"])
+            axes.plot(
+                [point["kl"] for point in chosen],
+                [point["reward"] for point in chosen],
+                color=COLOURS[ORDER[number % len(ORDER)]],
+                marker=MARKERS[number % len(MARKERS)],
+                linestyle=":",
+                label=name or None,
+            )
+            for point in chosen:
+                axes.annotate(
+                    point["name"],
+                    (point["kl"], point["reward"]),
+                    xytext=(5, -11),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+        for point in points:
+            if point["name"] == highlight:
+                axes.scatter(
+                    point["kl"], point["reward"], s=260, facecolor="none", edgecolor=COLOURS["black"], linewidth=2
+                )
+        if log:
+            axes.set_xscale("symlog", linthresh=1)
+        axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
+        if any(groups):
+            axes.legend(loc="lower right")
+    told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in points)
+    return describe(fig, alt or f"Scatter plot of mean reward by KL to the reference. {told}.")
+
+
+def plot_bars(
+    values: Mapping[str, float],
+    *,
+    title: str,
+    ylabel: str,
+    errors: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    alt: str | None = None,
+) -> Figure:
+    """Draw one bar per name with its value on top and, where given, an error bar."""
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots()
+        heights = list(values.values())
+        spread = [errors.get(name, 0.0) for name in values] if errors else None
+        colours = [COLOURS[ORDER[number % len(ORDER)]] for number in range(len(heights))]
+        bars = axes.bar(list(values), heights, yerr=spread, color=colours, capsize=4, width=0.6)
+        axes.bar_label(bars, fmt="%.3g", padding=3)
+        axes.set(title=title, ylabel=ylabel)
+        if limits:
+            axes.set_ylim(*limits)
+        axes.margins(y=0.12)
+    told = "; ".join(f"{name}: {value:.3g}" for name, value in values.items())
+    return describe(fig, alt or f"Bar chart of {ylabel}. {told}.")

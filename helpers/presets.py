@@ -1,0 +1,215 @@
+"""Presets: which models, which text and which hyper-parameters a notebook uses. One code path serves all of them."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+ASSETS = Path(__file__).parent / "assets"
+HUB = "https://huggingface.co"
+TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model or data set: a folder of ``helpers/assets`` (``embedded``) or a repository of the Hugging Face hub.
+
+    ``revision`` is the commit of a hub repository that is used; ``"main"`` means that it is not pinned.
+    """
+
+    name: str
+    embedded: bool = False
+    revision: str = "main"
+    kind: str = "model"  # or "dataset"
+
+    @property
+    def location(self) -> str:
+        """What ``from_pretrained`` takes: a folder or the repository's name."""
+        return str(ASSETS / self.name) if self.embedded else self.name
+
+    @property
+    def pinned(self) -> bool:
+        """True when the content cannot change: embedded, or fixed by a commit."""
+        return self.embedded or len(self.revision) == 40
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyper-parameters of one part's training run."""
+
+    learning_rate: float
+    batch_size: int
+    steps: int
+    alpha: float = 0.0  # weight of the KL penalty (Part 3)
+    beta: float = 0.1  # DPO's inverse temperature (Part 4)
+    epochs: int = 1  # passes over the pairs (Part 4)
+    pairs: int = 0  # preference pairs to collect (Part 4)
+    min_gap: float = 0.0  # least reward gap of a pair (Part 4)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Models, text and hyper-parameters that belong together."""
+
+    name: str
+    description: str
+    policy: Source
+    reward_model: Source
+    second_reward_model: Source | None
+    prompts: Source
+    new_tokens: int  # tokens generated after each prompt
+    batch_size: int  # prompts per training step
+    learning_rate: float  # of AdamW, unless a recipe says otherwise
+    evaluation_batch_size: int
+    evaluation_prompts: int  # how many test prompts an evaluation takes; 0 means all of them
+    reinforce: Recipe
+    kl: Recipe
+    dpo: Recipe
+    tiny: bool  # True: small enough that one CPU thread is the fastest choice
+
+
+_TINY = Preset(
+    name="tiny",
+    description="a small GPT-2 and small classifiers made for this course, stored with it: runs anywhere, offline",
+    policy=Source("policy", embedded=True),
+    reward_model=Source("reward", embedded=True),
+    second_reward_model=Source("gold", embedded=True),
+    prompts=Source("data", embedded=True, kind="dataset"),
+    new_tokens=24,
+    batch_size=32,
+    learning_rate=5e-4,
+    evaluation_batch_size=64,
+    evaluation_prompts=0,
+    reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=100),
+    kl=Recipe(learning_rate=5e-4, batch_size=32, steps=100, alpha=0.01),
+    dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, pairs=2000, min_gap=0.3),
+    tiny=True,
+)
+
+_GPT2 = Preset(
+    name="gpt2",
+    description="GPT-2 (124 M parameters) fine-tuned on IMDb reviews, from the Hugging Face hub: needs a GPU",
+    policy=Source("lvwerra/gpt2-imdb"),
+    reward_model=Source("lvwerra/distilbert-imdb", revision="0fc02cd68445b599a9cb2da2368050e7fb31d29a"),
+    second_reward_model=None,
+    prompts=Source("stanfordnlp/imdb", revision="e6281661ce1c48d982bc483cf8a173c1bbeb5d31", kind="dataset"),
+    new_tokens=24,  # with a prompt of about six tokens: sequences of about 30
+    batch_size=32,
+    learning_rate=1e-5,
+    evaluation_batch_size=64,
+    evaluation_prompts=1024,
+    reinforce=Recipe(learning_rate=1e-5, batch_size=32, steps=780),
+    kl=Recipe(learning_rate=1e-5, batch_size=32, steps=780, alpha=0.0003),
+    dpo=Recipe(learning_rate=1e-5, batch_size=16, steps=500, beta=0.1, epochs=2, pairs=4000, min_gap=0.3),
+    tiny=False,
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (_TINY, _GPT2)}
+RESERVED = {"smollm2": "SmolLM2-135M from its PyPI package; it is planned and not in this release of the course"}
+
+
+def fast() -> bool:
+    """True when ``COURSE_FAST=1`` is set: notebooks then take few steps, for tests of the course itself."""
+    return os.environ.get("COURSE_FAST", "") == "1"
+
+
+def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
+    """Return a preset and print which one it is and why.
+
+    Args:
+        name: ``"tiny"``, ``"gpt2"`` or ``"auto"``. ``"auto"`` takes ``gpt2`` on a CUDA GPU that reaches the Hugging Face
+            hub (or has the files in its cache), and ``tiny`` everywhere else. The environment variable
+            ``COURSE_PRESET`` replaces ``"auto"``.
+        quiet: print nothing.
+
+    Raises:
+        ValueError: there is no such preset.
+        NotImplementedError: the name is reserved for a preset that does not exist yet.
+    """
+    asked = name
+    reason = "you asked for it"
+    if name == "auto":
+        name = os.environ.get("COURSE_PRESET", "auto")
+        reason = "the environment variable COURSE_PRESET asks for it"
+    if name == "auto":
+        name, reason = _automatic()
+    if name in RESERVED:
+        raise NotImplementedError(
+            f"The preset {name!r} is reserved for {RESERVED[name]}. Choose one of {', '.join(PRESETS)} or 'auto'."
+        )
+    if name not in PRESETS:
+        raise ValueError(
+            f"There is no preset {name!r} (asked: {asked!r}). Choose one of {', '.join(PRESETS)} or 'auto'."
+        )
+    preset = PRESETS[name]
+    if not quiet:
+        print(f"Preset {preset.name!r}: {preset.description}.\nWhy this one: {reason}.")
+    return preset
+
+
+def _automatic() -> tuple[str, str]:
+    """Return the preset that ``auto`` stands for on this machine, and the reason."""
+    if not torch.cuda.is_available():
+        return "tiny", "this machine has no CUDA GPU, and the larger models would be too slow without one"
+    if in_local_cache(PRESETS["gpt2"]):
+        return "gpt2", "there is a CUDA GPU, and the models are in the local hub cache"
+    reachable, why = hub_status()
+    if reachable:
+        return "gpt2", f"there is a CUDA GPU, and {why}"
+    return (
+        "tiny",
+        f"there is a CUDA GPU, but {why}; run the cell again when the hub can be reached for the larger models",
+    )
+
+
+def offline() -> bool:
+    """True when ``COURSE_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids the network."""
+    return any(os.environ.get(name, "").lower() in TRUE_WORDS for name in ("COURSE_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+def hub_status(timeout: float = 3.0) -> tuple[bool, str]:
+    """Ask whether the Hugging Face hub answers within ``timeout`` seconds.
+
+    Returns:
+        ``(reachable, reason)``; the reason is part of a sentence, such as "the hub did not answer within 3 seconds".
+    """
+    if offline():
+        return False, "COURSE_OFFLINE or HF_HUB_OFFLINE is set, so the hub is not asked"
+    address = os.environ.get("HF_ENDPOINT", HUB).rstrip("/") + f"/api/models/{PRESETS['gpt2'].policy.name}"
+    request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "steering-course"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            return True, "the Hugging Face hub answers"
+    except urllib.error.HTTPError as error:
+        return False, f"the Hugging Face hub answers with an error ({error.code})"
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return False, f"the Hugging Face hub cannot be reached within {timeout:g} s ({reason})"
+
+
+def in_local_cache(preset: Preset) -> bool:
+    """True when every model and data set of the preset is embedded or complete in the local hub cache."""
+    from .data import dataset_is_cached
+    from .models import is_cached
+
+    wanted = [source for source in sources(preset) if not source.embedded]
+    return all(dataset_is_cached(source) if source.kind == "dataset" else is_cached(source) for source in wanted)
+
+
+def sources(preset: Preset) -> list[Source]:
+    """Return the models and the data set of a preset, those that it has."""
+    every = (preset.policy, preset.reward_model, preset.second_reward_model, preset.prompts)
+    return [source for source in every if source is not None]
+
+
+def unpinned_revisions() -> list[Source]:
+    """Return the hub repositories that are used at ``main`` and not at a fixed commit, for ``course doctor`` to report.
+
+    Look up the commit under "Files and versions" on the repository's page, and write it into this file.
+    """
+    return [source for preset in PRESETS.values() for source in sources(preset) if not source.pinned]
