@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .plots import COLOURS, LINES, ORDER, STYLE, describe, show, smooth
+from .presets import Preset
+from .runs import RUNS
+from .sweep import Run, load_run, recorded_runs
 from .training import History
 from .widgets import widgets_available
 
@@ -254,3 +258,26 @@ def plot_overlay(own: Sequence[float], other: Sequence[float], *, label: str) ->
             f"their largest difference is {difference.max():.1e}.",
         )
     )
+
+
+def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[Run], str]:
+    """The runs of Part 3 and a sentence that says where they come from.
+
+    Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
+    """
+    own = [run for path in sorted(Path(folder).glob("*.json")) if (run := load_run(path)) is not None]
+    if own:
+        return own, f"{len(own)} policies of Part 3 were read from {folder}, trained by you."
+    if not preset.tiny:
+        return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
+    try:
+        recorded = list(recorded_runs().values())
+    except FileNotFoundError:
+        return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
+    return recorded, f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown."
+
+
+def reward_at_kl(runs: Sequence[Run], kl: float) -> float:
+    """Reward on the frontier of these runs at a given KL: a straight line between the nearest runs on either side."""
+    points = sorted((run.scores["kl"], run.scores["reward"]) for run in runs)
+    return float(np.interp(kl, [x for x, _ in points], [y for _, y in points]))

@@ -1058,10 +1058,10 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 # points: 4
 # manual: true
 # rubric:
-#   - "1 point: the difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model)"
-#   - "1 point: −log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood)"
-#   - "1 point: the gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end"
-#   - "1 point: ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed"
+#   - {points: 1, text: "The difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model)."}
+#   - {points: 1, text: "−log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood)."}
+#   - {points: 1, text: "The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end."}
+#   - {points: 1, text: "Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed."}
 
 # %% [markdown]
 # **Question 4.A** (4 points). (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
@@ -1326,3 +1326,598 @@ test_hidden_training(dpo_step)  # IGNORE
 
 # %% [raw]
 # # END QUESTION
+
+# %% [markdown]
+# **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is the same in every epoch and for every β. You computed them
+# once, above (`kept_train`). The next cell shows that a step with kept log-probs gives the same numbers as a step that runs the reference, and how much
+# time it saves. The larger gain comes with large models: the reference need not be in the GPU's memory at all while training.
+
+# %% tags=["training"]
+def new_policy(learning_rate=recipe.learning_rate):
+    """A fresh copy of the reference to train, and its optimizer."""
+    policy = copy.deepcopy(reference).requires_grad_(True)
+    return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
+
+
+def timed_steps(kept):
+    """Six training steps from the reference; seconds per step (without the first), and what the steps reported."""
+    policy, optimizer = new_policy()
+    batches = list(pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6))[:6]
+    reports = [dpo_step(policy, reference, optimizer, batches[0], beta)]
+    started = time.perf_counter()
+    reports += [dpo_step(policy, reference, optimizer, batch, beta) for batch in batches[1:]]
+    return (time.perf_counter() - started) / 5, reports
+
+
+slow, without = timed_steps(None)
+quicker, with_kept = timed_steps(kept_train)
+difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept) for key in a)
+print(f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step ({slow / quicker:.1f} times faster)")
+print(f"largest difference of anything reported in six steps: {difference:.1e}")
+assert difference < 1e-2, "kept log-probs must give the same training"
+
+# %% [markdown]
+# **Train.** Two epochs of batches of 16 pairs, with AdamW. Every few steps the policy is measured on the test pairs, which it never trains on. This takes about a minute
+# on a laptop. The stop button of the notebook ends a run early and keeps what there is.
+
+# %% tags=["training"]
+def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, learning_rate=recipe.learning_rate):
+    """Train a copy of the reference on pairs. Returns the policy and a history with test measures in columns `test_...`."""
+    seed_everything(seed)
+    policy, optimizer = new_policy(learning_rate)
+    size = min(recipe.batch_size, len(pairs))
+    batches = list(pair_batches(pairs, pad_id, size, seed=seed, reference=kept, epochs=epochs, device=device))
+
+    def step(batch, number):
+        tests = measure(policy, test_pairs, kept_test, beta) if number % test_every == 0 or number == len(batches) - 1 else {}
+        return dpo_step(policy, reference, optimizer, batch, beta) | {f"test_{key}": value for key, value in tests.items()}
+
+    history = train(step, batches, steps=len(batches), description=name)
+    return policy, history
+
+
+started = time.perf_counter()
+policies, histories = {}, {}
+policies[beta], histories[beta] = train_dpo(train_pairs, kept_train, beta, name=f"DPO, β = {beta}")
+final = measure(policies[beta], test_pairs, kept_test, beta)
+print(f"{len(histories[beta])} steps in {time.perf_counter() - started:.0f} s")
+print(f"test loss {math.log(2):.3f} → {final['loss']:.3f}, pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs")
+
+# %% tags=["training"]
+from helpers.dpo_figures import plot_dpo_training
+
+plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
+
+# %% [markdown]
+# <details><summary><b>What to see (open after you have looked)</b></summary>
+#
+# *Loss.* Both curves start at ln 2. The training loss falls further than the test loss; in the second epoch, when each pair is seen again, the gap
+# between them widens. That gap is overfitting. If the test loss *rises*, stop earlier.
+#
+# *Accuracy.* It rises from ½ to about two thirds on test pairs. It cannot reach 1: pairs near the gap's border are nearly ties, and a model of this size knows little about sentiment.
+#
+# *Implicit rewards.* DPO only sees the **difference** of the two. It grows.
+#
+# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as well**, only less. That is no bug. The loss depends on
+# the difference alone, and the two completions of a pair share many tokens and habits: what pushes the rejected one down pulls the chosen one along. Where does the probability go?
+# To texts in no pair. When the chosen log-prob falls by many nats, the policy is moving to texts that nobody has judged, and it is time to
+# stop, to raise β, or to add a term that holds the chosen log-prob up.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_2
+# points: 3
+# manual: true
+# rubric:
+#   - {points: 1, text: "Gives the training loss curve's course and the final test loss with the number of pairs, and says that the start is ln 2 and why."}
+#   - {points: 1, text: "Compares training with test loss and names the gap (overfitting, pairs seen twice)."}
+#   - {points: 1, text: "Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the loss; shared tokens; the probability goes to other texts)."}
+
+# %% [markdown]
+# **Question 4.B** (3 points). Report your test loss before and after training. Describe the course of training and test loss. Then look at the chosen and the rejected
+# log-probs apart: which way did each go, and how can the loss fall although the chosen log-prob falls, too?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before, about 0.61 after two epochs (preset `tiny`, β = 0.1; the exact
+# numbers stand in the output above). The training loss falls further, above all in the second epoch, in which every pair is seen for the second time: the policy begins to remember
+# its training pairs, and the gap to the test loss is overfitting.
+#
+# The rejected log-prob falls clearly. The chosen one changes much less, and may fall as well. The loss depends on the difference of the two log-ratios only; it falls as long as the rejected
+# completion loses more than the chosen one. Both are samples of the same policy for the same prompt and share words and style, so gradients that lower one tend to lower the other. The
+# probability that both lose goes to completions that are in no pair.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 4.6 The role of β
+#
+# β came into the objective as the price of a nat of KL. In the loss it scales the margin. Let us train the same pairs with three values, and measure for each policy what we care about: the
+# **reward** of what it writes, and its **KL** to the reference. The KL is estimated from samples, as in Part 3 (the estimate `k1`): the mean over completions
+# of log π − log π_ref. The log-probs under the policy were noted while sampling; those under the reference come from your `sequence_log_prob`.
+#
+# *You may add other values to the tuple.* Each takes about a minute.
+
+# %% tags=["training"]
+betas = (beta, 0.5) if quick else (0.1, 0.25, 0.5)
+for value in betas:
+    if value not in policies:
+        policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
+
+# %% tags=["training"]
+evaluation_prompts = load_prompts(preset, "test")[:evaluation_prompt_count]
+second_reward_model = load_reward_model(preset, second=True, device=device) if preset.second_reward_model else None
+
+
+@torch.no_grad()
+def reward_and_kl(policy, seed=0):
+    """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition on the evaluation prompts."""
+    from helpers.evaluation import repetition
+
+    rewards, seconds, kl, lengths, completions = [], [], [], [], []
+    for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
+        rollout = generate(policy, tokenizer, evaluation_prompts[start : start + 64], preset.new_tokens, generator=1000 * seed + number)
+        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        under_reference = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)  # [B]
+        kl += (rollout.log_probs.sum(dim=1) - under_reference).tolist()
+        rewards += reward_model(rollout.texts).tolist()
+        seconds += second_reward_model(rollout.texts).tolist() if second_reward_model else []
+        lengths += rollout.lengths.tolist()
+        completions += rollout.completions
+    mean = lambda values: sum(values) / len(values)
+    result = {"reward": mean(rewards), "kl": mean(kl), "length": mean(lengths), "repetition": repetition(completions)}
+    return result | ({"second_reward": mean(seconds)} if seconds else {})
+
+
+base_scores = reward_and_kl(reference)
+scores_by_beta = {value: reward_and_kl(policies[value]) for value in betas}
+rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
+for value in betas:
+    tested = measure(policies[value], test_pairs, kept_test, value)
+    rows.append({"name": f"β = {value:g}", "test loss": tested["loss"], "accuracy": tested["accuracy"],
+                 "margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"], **scores_by_beta[value]})
+display(pd.DataFrame(rows).set_index("name").round(3))
+
+# %% tags=["training"]
+from helpers.dpo_figures import plot_panels, plot_runs
+
+named = {f"β = {value:g}": histories[value] for value in betas}
+plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
+plot_panels(rows[1:], {"test loss": "test loss (nats)", "accuracy": "pair accuracy", "reward": "reward, P(positive)", "kl": "KL (nats per completion)"},
+            title="The same pairs, three values of β")
+
+# %% [markdown]
+# **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
+# −ln σ(0.4) = 0.51; at β = 0.5 it is −ln σ(2) = 0.13. Nothing is better in the second case: the ruler has changed. Within one β, a smaller test loss is a better fit of the
+# labels. Between two β it says nothing about quality. Even the shape of the loss curve depends on β: with a large β the loss falls sooner for the same change of the policy, and
+# pairs stop pulling earlier.
+#
+# What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the samples themselves. The price of a nat of KL differs with β, so expect the small
+# β to go farther from the reference, and to get more reward for it. Which policy is best then depends on how far you are willing to go.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_3
+# points: 5
+# manual: true
+# rubric:
+#   - {points: 1, text: "Reports test losses for three values of β and the loss plots."}
+#   - {points: 1, text: "Says that within one β a smaller test loss is the better one, and that losses of different β cannot be compared as quality, with the reason (β scales the margin)."}
+#   - {points: 1, text: "Explains what β does (price of KL; a larger β keeps the policy near the reference; pairs stop pulling at smaller margins)."}
+#   - {points: 1, text: "Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss."}
+#   - {points: 1, text: "Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels, number of steps fixed)."}
+
+# %% [markdown]
+# **Question 4.C** (5 points). Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test losses. (b) A fellow student says: "The test loss is lowest at
+# the largest β, so this β gives the best model." What do you answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by
+# numbers that can be compared.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) The table above holds them. All start at ln 2.
+#
+# (b) The fellow student compares numbers on different rulers. The loss is −ln σ(β·margin): for the same policy and the same margins it already falls when β is raised. Within one β a smaller test loss means a better
+# fit to unseen labels; between different β it does not rank the policies. (To read it the other way round, "the larger test loss is better", is wrong as well.)
+#
+# (c) β is the price of a nat of KL in the objective. With a small β, a margin of many nats is needed before a pair counts as settled (its weight falls), so the policy goes far from the reference. With a large β few nats are
+# enough, and the policy stays near.
+#
+# (d) Of my three, β = 0.1 has the highest reward and the largest KL, β = 0.5 the lowest of both, with nearly equal pair accuracy. If natural text matters, I take the middle one: most of the reward for clearly less KL; if only the reward counts, β = 0.1, whose samples are still readable. The
+# differences of reward between neighbours are near the width of a 95 % interval (about ±0.04 with 256 completions), all runs share one seed, and the reward model that judges also made the labels; the second reward model is the fairer judge.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 4.7 What the pairs are worth: gap and noise
+#
+# Two side experiments on small sets of pairs of equal size. **Gap:** train once on the pairs with the widest gaps, once on pairs whose two completions score nearly the same. **Noise:** exchange chosen and rejected in 10 % and in 30 % of the
+# pairs, as careless raters would. All policies are tested on the same clean test pairs.
+#
+# *Predict first:* with 30 % of the labels wrong, do you expect the accuracy on clean test pairs to fall by 30 points, by a little, or below ½?
+
+# %% tags=["training"]
+by_gap = sorted(every_pair, key=lambda pair: pair.gap)
+some = train_pairs[:experiment_pairs]
+sets = {
+    "narrow gaps": by_gap[:experiment_pairs],
+    "wide gaps": by_gap[-experiment_pairs:],
+    "0 % noise": some,
+    "10 % noise": swap_labels(some, 0.1, seed=3),
+    "30 % noise": swap_labels(some, 0.3, seed=3),
+}
+experiment_rows = []
+experiments = {}
+for name, pairs in sets.items():
+    if not pairs:
+        continue
+    kept = completion_log_probs(reference, pairs)
+    trained, experiments[name] = train_dpo(pairs, kept, beta, name=name)
+    tested = measure(trained, test_pairs, kept_test, beta)
+    gap = sum(pair.gap for pair in pairs) / len(pairs)
+    experiment_rows.append({"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"], "training loss": experiments[name].mean("loss", last=10)})
+display(pd.DataFrame(experiment_rows).set_index("name").round(3))
+plot_panels(experiment_rows, {"test loss": "loss on clean test pairs", "accuracy": "accuracy on clean test pairs", "training loss": "training loss, last 10 steps"},
+            title=f"What {experiment_pairs} pairs teach")
+
+# %% [markdown]
+# <details><summary><b>What to see (open after you have looked)</b></summary>
+#
+# *Gap.* Wide gaps teach much more than narrow ones, with the same number of pairs. A label on two nearly equal completions is nearly a coin toss; the policy can learn it by heart, which lowers the training loss, and learns little that
+# holds for new prompts.
+#
+# *Noise.* A tenth of wrong labels does little harm: right labels agree with each other, wrong ones pull in all directions. With three tenths the loss is clearly higher, and training longer makes it worse, because
+# the policy then learns the wrong labels by heart. DPO has no defence of its own: a wrong label that the policy contradicts with a large margin gets the *largest* weight, up to 1. Look at your formula of the gradient weight.
+# Remedies are label smoothing (an assumed share of wrong labels in the loss), a larger β, and fewer epochs.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.8 DPO beside REINFORCE
+#
+# In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against their KL: the **frontier**. Its points are read from the folder `runs`
+# beside this notebook if you have trained them there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
+
+# %% tags=["training"]
+from helpers.dpo_figures import earlier_runs
+from helpers.plots import plot_frontier, show
+
+for value in betas:
+    more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
+    save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
+
+earlier, where_from = earlier_runs(preset)
+print(where_from)
+points = [run.point | {"method": "REINFORCE + KL"} for run in earlier]
+points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
+points += [point for point in load_points() if point.get("method") == "DPO"]
+show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
+
+# %% [markdown]
+# **At equal KL.** A policy that has moved farther can easily have more reward. The fair question is: at the *same* distance from the reference, which
+# method has more? The next cell draws a straight line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
+
+# %% tags=["training"]
+from helpers.dpo_figures import reward_at_kl
+
+comparison = []
+for value in betas:
+    scores = scores_by_beta[value]
+    online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
+    comparison.append({"policy": f"DPO β = {value:g}", "KL": scores["kl"], "reward": scores["reward"], "REINFORCE + KL at this KL": online})
+display(pd.DataFrame(comparison).set_index("policy").round(3))
+
+# %% [markdown]
+# **Five fixed prompts**, completed by four policies: the untouched reference, REINFORCE without a fine, REINFORCE with the fine whose KL is nearest to DPO's, and DPO at
+# β = 0.1. The number below each text is the reward. Read the texts before you look at the numbers.
+
+# %% tags=["training"]
+from helpers.display import show_samples
+
+
+def five_samples(policy, prompts):
+    """One completion for each prompt, drawn with a fixed seed, and its reward."""
+    rollout = generate(policy, tokenizer, prompts, preset.new_tokens, generator=7)
+    return rollout.completions, reward_model(rollout.texts).tolist()
+
+
+free = [run for run in earlier if run.settings.get("alpha", run.settings.get("start")) == 0]
+fined = [run for run in earlier if run.settings.get("alpha", 0) > 0]
+side_by_side = {}
+if free:
+    side_by_side["REINFORCE, α = 0"] = free[0]
+if fined:
+    nearest = min(fined, key=lambda run: abs(run.scores["kl"] - scores_by_beta[beta]["kl"]))
+    side_by_side[f"REINFORCE + KL, {nearest.name}"] = nearest
+some_run = next(iter(side_by_side.values()), None)
+five_prompts = [sample["prompt"] for sample in some_run.samples[:5]] if some_run else evaluation_prompts[:5]
+columns = {"reference": five_samples(reference, five_prompts)}
+for name, run in side_by_side.items():
+    columns[name] = ([sample["completion"] for sample in run.samples[:5]], [sample["reward"] for sample in run.samples[:5]])
+columns[f"DPO, β = {beta:g}"] = five_samples(policies[beta], five_prompts)
+show_samples({name: texts for name, (texts, _) in columns.items()}, prompts=five_prompts, rewards={name: rewards for name, (_, rewards) in columns.items()})
+
+# %% [markdown]
+# ### DPO beside PPO, in words
+#
+# PPO (Schulman et al. 2017) is REINFORCE with more machinery: a learned value function as baseline, and the clipped ratio of Part 3 that allows several updates on one
+# batch. For this comparison the two stand on the same side, the **online** side.
+#
+# | | online: PPO, REINFORCE, RLOO, GRPO | DPO |
+# | --- | --- | --- |
+# | signal while training | a reward for any text, at any time | fixed labels on fixed pairs |
+# | data | fresh samples of the policy as it is now (on-policy) | samples made once, by another policy (off-policy) |
+# | models in memory | policy, reference, reward model, often a value function | policy; the reference's log-probs can be kept in a table |
+# | cost of a step | dominated by sampling | one forward and backward pass, as in ordinary fine-tuning |
+# | noise | a gradient estimated from samples; needs baselines, clipping, care | an ordinary supervised gradient |
+# | can find | texts better than any in the data, and texts that fool the reward model | what the pairs show; little beyond |
+# | KL control | the fine acts on what the policy really writes | β acts on the log-ratios of the pairs; texts in no pair are not watched |
+# | typical failure | reward hacking, collapse | overfitting to the pairs, chosen log-probs fall, labels' noise |
+#
+# In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO
+# scored K texts for each prompt, once.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_4
+# points: 4
+# manual: true
+# rubric:
+#   - {points: 1, text: "Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's."}
+#   - {points: 1, text: "Compares at equal KL, not only the end points."}
+#   - {points: 1, text: "Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads."}
+#   - {points: 1, text: "Describes the five DPO samples (close to the reference's style, mildly more positive, little repetition) beside REINFORCE's."}
+
+# %% [markdown]
+# **Question 4.D** (4 points). (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at the end of training and at equal KL. What explains the difference? (b) Describe the
+# five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) REINFORCE without a fine reaches a reward near 1, DPO stays clearly below, between the reference and that value (see the tables). It also stays far nearer to the reference: a few nats up to a few tens instead of a hundred. At equal KL the
+# two are much closer. Three causes: DPO sees only pairs that the reference wrote, so it learns to prefer the better half of the reference's own texts and gets no feedback about
+# texts it moves to; the weight of a pair falls as soon as the pair is settled, so training slows down by itself; and there are few pairs, seen twice. REINFORCE samples anew all the time and follows the reward wherever it leads,
+# also into the region where the reward model is wrong.
+#
+# (b) The DPO completions keep the reference's style and variety: sentences of the same length, with the same slips of a small model. They are more often kind than unkind. There is hardly any repetition. REINFORCE without a fine
+# writes praise whatever the prompt says, with the same few words in every completion.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_5
+# points: 4
+# manual: true
+# rubric:
+#   - {points: 1, text: "On-policy against off-policy: PPO samples while training, DPO uses fixed pairs."}
+#   - {points: 1, text: "What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable, cheap)."}
+#   - {points: 1, text: "Advantages of online methods (feedback on new texts, exploration, any reward, KL on what is really written)."}
+#   - {points: 1, text: "A reasoned choice for a concrete case."}
+
+# %% [markdown]
+# **Question 4.E** (4 points). Compare DPO with online methods such as PPO: what does each need, what are the advantages of each? Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU and a week; (ii) you train a
+# model to write programs that pass automatic tests.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model, and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference. It
+# can use any reward, gets feedback on exactly the texts that it writes now, and can find texts better than any in the data. It is expensive (sampling dominates, several models are in memory), noisy, and has many settings that must be right; and it finds the holes of the
+# reward model.
+#
+# DPO is off-policy: it does logistic regression on fixed pairs. It needs no reward model, no sampling and no value function, its gradient is an ordinary supervised one, and it runs like fine-tuning. It learns only from what is in the pairs, gets no feedback on texts to which it moves,
+# can overfit, and depends on pairs that are near to what the policy writes.
+#
+# (i) DPO: the feedback consists of comparisons, it cannot be asked for more while training, and the means are small. (ii) An online method: the tests are a cheap and exact reward for any text, new texts must be found, and there is no
+# need for preferences.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 4.9 Optional: TRL beside your own
+#
+# This section is optional: it needs the library [TRL](https://huggingface.co/docs/trl) (a link for later; you need not open it now). Where TRL is missing, the cells say how to install it and
+# go on.
+#
+# **What TRL is.** *TRL* (Transformer Reinforcement Learning) is Hugging Face's library of ready-made trainers for steering language models: `SFTTrainer` for ordinary fine-tuning, `RewardTrainer` for reward models,
+# `DPOTrainer` for preferences, `RLOOTrainer` and `GRPOTrainer` for online learning from a reward function. They all build on the `Trainer` of `transformers`. You hand over four things: a **model**, a **data set** with
+# fixed column names, a **configuration** object with all hyper-parameters, and the **tokenizer** (called `processing_class`); then you call `trainer.train()`. The loop, the optimizer, logging and several GPUs are its business.
+#
+# **What must be equal to compare.** A library brings habits of its own. To lay its losses over yours, each of these has to be made the same: start weights, pairs and their order, tokens, β, learning rate, optimizer. And these habits have to be switched off:
+# a learning rate that falls, clipping of gradients, dropout, weight decay, shuffling, bfloat16. `plain_arguments` of the helpers does most of it. There is one more trap: TRL makes tokens from *text*, and puts an end-of-text
+# token behind every completion, also where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
+
+# %% tags=["training"]
+from helpers.dpo_figures import plot_overlay
+from helpers.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
+
+problem = trl_problem()
+trl_steps = 2 if quick else 25
+trl_pairs = train_pairs[: trl_steps * recipe.batch_size]
+trl_batch = min(recipe.batch_size, len(trl_pairs))
+if problem:
+    print(problem)
+else:
+    from trl import DPOConfig, DPOTrainer
+
+    # Your own training, on these pairs in this order.
+    policy, optimizer = new_policy()
+    own_losses = [
+        dpo_step(policy, reference, optimizer, batch, beta)["loss"]
+        for batch in pair_batches(trl_pairs, pad_id, trl_batch, device=device)
+        if len(batch) == trl_batch
+    ]
+
+    # The same with TRL.
+    configuration = DPOConfig(
+        beta=beta,
+        train_sampling_strategy="sequential",  # keep the order of the pairs
+        disable_dropout=True,
+        remove_unused_columns=False,  # our collator reads the column `number`
+        **plain_arguments(batch_size=trl_batch, learning_rate=recipe.learning_rate, steps=len(own_losses), seed=0, cpu=device.type == "cpu"),
+    )
+    with quietly():
+        trainer = silent(
+            DPOTrainer(
+                model=copy.deepcopy(reference).requires_grad_(True),
+                ref_model=copy.deepcopy(reference),
+                args=configuration,
+                train_dataset=pairs_for_trl(trl_pairs),
+                processing_class=tokenizer,
+                data_collator=trl_collator(trl_pairs, pad_id),
+            )
+        )
+        trainer.train()
+    trl_losses = logged(trainer, "loss")[: len(own_losses)]
+    largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses))
+    print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
+    assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
+    plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer")
+
+# %% [markdown]
+# The losses agree to a few millionths at first; rounding errors then grow a little with each step, as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps. Your `dpo_step` *is* DPO, to the last digits that can be expected.
+#
+# **An online trainer on a handful of feedback signals.** `RLOOTrainer` is your REINFORCE of Part 2 with the leave-one-out baseline, and a KL term as in Part 3. It samples several completions for each prompt, asks a **reward function** of yours for a number each, and
+# makes one update. A reward function in TRL gets the prompts and the completions as lists of strings and returns a list of floats; anything can stand behind it, also a person. Here each number counts as one *feedback signal*. How far do a few hundred of them get us?
+
+# %% tags=["training"]
+signals = []  # every reward that was asked for
+
+
+def feedback(prompts, completions, **others):
+    """The reward function that TRL calls: P(positive) of prompt and completion together."""
+    values = reward_model([prompt + completion for prompt, completion in zip(prompts, completions)]).tolist()
+    signals.extend(values)
+    return values
+
+
+online_steps = 2 if quick else 20
+if not problem:
+    from datasets import Dataset
+    from trl import RLOOConfig, RLOOTrainer
+
+    # Prompts of equal length need no padding; TRL scores padded GPT-2 prompts at shifted positions.
+    counted = [(prompt, len(tokenizer(prompt)["input_ids"])) for prompt in load_prompts(preset, "train")]
+    usual = max({n for _, n in counted}, key=[n for _, n in counted].count)
+    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * online_steps]
+
+    configuration = RLOOConfig(
+        num_generations=4,  # completions for each prompt; the other three are a completion's baseline
+        max_completion_length=preset.new_tokens,
+        beta=0.02,  # RLOO's weight of the KL: the α of Part 3, not DPO's β
+        temperature=1.0,
+        top_k=0,
+        disable_dropout=True,
+        **plain_arguments(batch_size=16, learning_rate=preset.reinforce.learning_rate, steps=online_steps, seed=0, cpu=device.type == "cpu"),
+    )
+    with quietly():
+        trainer = silent(
+            RLOOTrainer(
+                model=copy.deepcopy(reference).requires_grad_(True),
+                reward_funcs=feedback,
+                args=configuration,
+                train_dataset=Dataset.from_dict({"prompt": online_prompts}),
+                processing_class=tokenizer,
+            )
+        )
+        trainer.train()
+    online_scores = reward_and_kl(trainer.model.eval())
+    print(f"{len(signals)} feedback signals; reward {base_scores['reward']:.3f} → {online_scores['reward']:.3f}, KL {online_scores['kl']:.1f} nats per completion")
+    print(f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}")
+
+# %% tags=["training"]
+from helpers.plots import plot_history
+
+if not problem:
+    show(plot_history({"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5))
+    show_samples({"reference": five_samples(reference, five_prompts)[0], "TRL's RLOO": five_samples(trainer.model.eval(), five_prompts)[0]}, prompts=five_prompts)
+
+# %% [markdown]
+# **What is alike and what differs from ordinary fine-tuning?** Ordinary (supervised) fine-tuning shows the model texts and makes each of their tokens more likely. Alike: the same model, the same optimizer,
+# the same `Trainer`, log-probs of completion tokens, the prompt masked; even the gradient has the same form, a weighted sum of gradients of log-probs. Different:
+#
+# | | ordinary fine-tuning | DPO | RLOO and other online methods |
+# | --- | --- | --- | --- |
+# | the texts come from | people | pairs made beforehand | the model itself, while training |
+# | the signal | "write this" | "this rather than that" | a number for each text |
+# | weight of a text's gradient | always 1 | ±β σ(−β·margin) | its advantage, of either sign |
+# | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
+# | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
+# | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w4_6
+# points: 3
+# manual: true
+# rubric:
+#   - {points: 1, text: "Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked, supervised-looking loss)."}
+#   - {points: 1, text: "What differs (source of texts, signal, negative weights, reference or KL term)."}
+#   - {points: 1, text: "One thing that had to be switched off or made equal so that TRL's losses agree with one's own, and what it would have changed."}
+
+# %% [markdown]
+# **Question 4.F** (3 points; it can be answered from the text above without running TRL). (a) What is alike and what differs between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a
+# library's trainer that must be switched off before its losses can be compared with yours, and say what it would change.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums with the same optimizer, in the same training loop. Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1. DPO has pairs
+# and pushes one completion up and the other down, with a weight that falls once the pair is settled, relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative; a KL term holds it near the
+# reference. A few hundred numbers were enough to move the reward visibly.
+#
+# (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs. Others: a linearly falling learning rate (later steps are smaller), clipping of gradients (large
+# steps are cut), an end-of-text token added to completions that were cut off (other log-probs).
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 4.10 What you take along
+#
+# * The best policy under a KL fine is the reference times $e^{r/\beta}$. Solved for the reward, it lets a policy speak as a reward model.
+# * In a pair, the partition function cancels. What is left is logistic regression on the difference of two log-ratios: **four log-probs per pair**.
+# * Before the first step the loss is ln 2 and all implicit rewards are 0. Check it every time.
+# * The loss sees differences only. Watch chosen and rejected log-probs apart, and the test loss.
+# * Losses at different β are different rulers. Compare policies by reward, KL and by reading samples.
+# * DPO is simple, cheap and stable; online methods can ask about the texts they are about to write. Neither removes the question of who judges.
+#
+# **Next:** Part 5 opens the model: which of its heads do what, and how one can tell.
+#
+# ### Hand in
+#
+# The next cell runs the public tests once more in a fresh process and writes the file that you hand in. Save the notebook before you run it. Hidden tests and people's judgement of the written answers come on top.
+
+# %%
+from helpers.submission import submit
+
+submit(4)
