@@ -15,7 +15,7 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class MissingFunction(RuntimeError):
+class MissingFunctionError(RuntimeError):
     """A function of an earlier part could not be had; the message says what to do."""
 
 
@@ -50,7 +50,7 @@ def load_functions(
         A named tuple of the functions in the order of ``names``.
 
     Raises:
-        MissingFunction: a function is not found or not written yet.
+        MissingFunctionError: a function is not found or not written yet.
     """
     problems: list[str] = []
     found: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def load_functions(
     if used is None:
         found = _pasted(names)
     if not found:
-        raise MissingFunction(_what_to_do(notebook, names, problems))
+        raise MissingFunctionError(_what_to_do(notebook, names, problems))
     where = used if used is not None else "the cells of this notebook"
     print(f"From {where}: {', '.join(names)}.")
     if tests:
@@ -119,7 +119,7 @@ def _definitions(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], str]
     for statement in chosen:
         module = ast.Module(body=[statement.node], type_ignores=[])
         try:
-            exec(compile(module, str(path), "exec"), namespace)  # noqa: S102 - the student's own code, in their kernel
+            exec(compile(module, str(path), "exec"), namespace)  # the student's own code, in their own kernel
         except Exception as error:  # whatever the student's own code raises is theirs to see
             return {}, f"executing the definition of {', '.join(sorted(statement.gives))} failed: {error!r}"
     return namespace, ""
@@ -191,7 +191,7 @@ def _tests_folder(used: Path | None) -> Path:
 
 
 def failing_tests(found: dict[str, Any], names: Sequence[str], folder: Path) -> list[tuple[str, str]]:
-    """Run the public tests in a folder that test one of the functions; return ``(function, message)`` of those that fail.
+    """Run the public tests in a folder that test one of the functions; return ``(function, message)`` of failures.
 
     A test belongs to a function when it takes it as an argument. Tests that need something else are left out.
     """
@@ -227,7 +227,7 @@ def _what_to_do(notebook: str, names: Sequence[str], problems: Sequence[str]) ->
     return (
         f"This notebook uses what you wrote in Part {part}: {', '.join(names)}.\n{tried}\n"
         "Do one of these, then run this cell again:\n"
-        f"  - put your finished {notebook}.ipynb beside this notebook (in Colab: File > Download in Part {part}, then the "
-        "folder symbol on the left > upload);\n"
+        f"  - put your finished {notebook}.ipynb beside this notebook (in Colab: File > Download in Part {part}, "
+        "then the folder symbol on the left > upload);\n"
         f"  - or paste your functions from Part {part} into a new cell above this one, and run it."
     )

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
+from pyarrow import parquet
 
-from .models import ModelNotAvailable, not_available
+from .models import ModelNotAvailableError, not_available
 from .presets import ASSETS, PRESETS, Preset, Source, offline
 
 Item = TypeVar("Item")
@@ -32,7 +33,7 @@ def load_prompts(preset: Preset | str, split: str) -> list[str]:
         raise ValueError(f"split must be one of {PROMPT_SPLITS}, not {split!r}")
     if preset.prompts.embedded:
         rows = _parquet(str(ASSETS / "data" / "prompts.parquet"))
-        return list(rows.filter(lambda name: name == split, input_columns="split")["prompt"])
+        return list(_of_split(rows, split)["prompt"])
     return _review_prompts(preset.prompts, split)
 
 
@@ -45,7 +46,7 @@ def load_snippets(split: str) -> datasets.Dataset:
     if split not in SNIPPET_SPLITS:
         raise ValueError(f"split must be one of {SNIPPET_SPLITS}, not {split!r}")
     rows = _parquet(str(ASSETS / "data" / "snippets.parquet"))
-    return rows.filter(lambda name: name == split, input_columns="split")
+    return _of_split(rows, split)
 
 
 def load_recorded(name: str) -> Any:
@@ -88,15 +89,20 @@ def batch_at(items: Sequence[Item], size: int, step: int, seed: int = 0) -> list
 
 @lru_cache(maxsize=4)
 def _parquet(path: str) -> datasets.Dataset:
-    """Read a parquet file into memory."""
-    return datasets.Dataset.from_parquet(path, keep_in_memory=True)
+    """Read a parquet file into memory (without the files that `datasets` would otherwise write to its cache)."""
+    return datasets.Dataset(datasets.table.InMemoryTable(parquet.read_table(path)))
+
+
+def _of_split(rows: datasets.Dataset, split: str) -> datasets.Dataset:
+    """Return the rows whose column ``split`` has that value."""
+    return rows.select([number for number, name in enumerate(rows["split"]) if name == split])
 
 
 def dataset_folder(source: Source, *, local_files_only: bool = False) -> Path:
     """Return the folder with a data set's parquet files, from the hub's cache or the hub.
 
     Raises:
-        ModelNotAvailable: neither has it.
+        ModelNotAvailableError: neither has it.
     """
     if source.embedded:
         return Path(source.location)
@@ -112,7 +118,7 @@ def dataset_folder(source: Source, *, local_files_only: bool = False) -> Path:
             local_files_only=local_files_only or offline(),
         )
     except (OSError, HfHubHTTPError, ValueError) as error:
-        raise ModelNotAvailable(not_available(source, error)) from error
+        raise ModelNotAvailableError(not_available(source, error)) from error
     return Path(folder)
 
 
@@ -120,7 +126,7 @@ def dataset_is_cached(source: Source) -> bool:
     """True when the hub's local cache holds the data set's training and test files."""
     try:
         folder = dataset_folder(source, local_files_only=True)
-    except ModelNotAvailable:
+    except ModelNotAvailableError:
         return False
     return all(any(folder.rglob(f"{part}-*.parquet")) for part in ("train", "test"))
 
@@ -133,8 +139,8 @@ def _review_prompts(source: Source, split: str) -> list[str]:
     for part in ("test", "train"):
         files = sorted(str(path) for path in folder.rglob(f"{part}-*.parquet"))
         if not files:
-            raise ModelNotAvailable(f"{source.name}: no {part}-*.parquet in {folder}")
-        texts = datasets.Dataset.from_parquet(files, columns=["text"])["text"]
+            raise ModelNotAvailableError(f"{source.name}: no {part}-*.parquet in {folder}")
+        texts = [text for file in files for text in parquet.read_table(file, columns=["text"])["text"].to_pylist()]
         draw = random.Random(f"prompts:{part}")
         for text in texts:
             length, chance = draw.randint(2, 5), draw.random()

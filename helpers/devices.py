@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 
-class OutOfMemory(RuntimeError):
+class MemoryFullError(RuntimeError):
     """The device's memory was not enough; the message says what to change."""
 
 
@@ -84,7 +84,7 @@ def memory_report() -> str:
 
 @contextmanager
 def out_of_memory_help(advice: str = "") -> Iterator[None]:
-    """Turn an out-of-memory error of any device inside the block into `OutOfMemory`, which says what to change.
+    """Turn an out-of-memory error of any device inside the block into `MemoryFullError`, which says what to change.
 
     Args:
         advice: what helps at this very place, put first (for instance "lower batch_size in the cell above").
@@ -103,7 +103,7 @@ def out_of_memory_help(advice: str = "") -> Iterator[None]:
         report = memory_report()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        raise OutOfMemory(f"The memory is full ({report}). What helps:\n{text}") from error
+        raise MemoryFullError(f"The memory is full ({report}). What helps:\n{text}") from error
 
 
 def _mentions_memory(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 BLUE, ORANGE = (0, 114, 178), (230, 159, 0)  # ends of the scale, from the palette of `plots`
 INVISIBLE = {"\n": "⏎", "\t": "⇥", "": "∅"}
+LETTERS = "color: black; border-radius: 2px"
 TABLE = "border-collapse: collapse; text-align: left; width: 100%"
 CELL = "border: 1px solid #8884; padding: 0.4em; vertical-align: top; text-align: left; white-space: pre-wrap"
 
@@ -51,7 +52,7 @@ def token_page(
 ) -> Page:
     """Return a text whose tokens are coloured by a number each.
 
-    Low values are orange, high ones blue, the middle is white. Pointing at a token shows its number. The plain-text form
+    Low values are orange, high ones blue, the middle white. Pointing at a token shows its number. The plain text
     lists tokens and numbers, so nothing is told by colour alone.
 
     Args:
@@ -69,9 +70,9 @@ def token_page(
     low = min(finite, default=0.0) if low is None else low
     high = max(finite, default=1.0) if high is None else high
     centre = (low + high) / 2 if centre is None else centre
-    spans = "".join(_span(token, value, low, centre, high) for token, value in zip(tokens, numbers))
+    spans = "".join(_span(token, value, low, centre, high) for token, value in zip(tokens, numbers, strict=True))
     legend = "".join(
-        f'<span style="background: {_colour(value, low, centre, high)}; color: black; padding: 0 0.6em">{value:.3g}</span>'
+        f'<span style="{LETTERS}; background: {_colour(value, low, centre, high)}; padding: 0 0.6em">{value:.3g}</span>'
         for value in (low, centre, high)
     )
     heading = f"<div><b>{html.escape(title)}</b></div>" if title else ""
@@ -80,7 +81,7 @@ def token_page(
         f"<div><small>{html.escape(label)}: {legend}</small></div></div>"
     )
     width = max((len(_visible(token)) for token in tokens), default=0)
-    lines = [f"{_visible(token):<{width}}  {value:.3f}" for token, value in zip(tokens, numbers)]
+    lines = [f"{_visible(token):<{width}}  {value:.3f}" for token, value in zip(tokens, numbers, strict=True)]
     return Page(page, "\n".join([*([title] if title else []), f"{'token':<{width}}  {label}", *lines]))
 
 
@@ -154,9 +155,7 @@ def _span(token: str, value: float, low: float, centre: float, high: float) -> s
     if not math.isfinite(value):
         return f"<span>{text}</span><wbr>"
     colour = _colour(value, low, centre, high)
-    return (
-        f'<span title="{value:.3f}" style="background: {colour}; color: black; border-radius: 2px">{text}</span><wbr>'
-    )
+    return f'<span title="{value:.3f}" style="{LETTERS}; background: {colour}">{text}</span><wbr>'
 
 
 def _colour(value: float, low: float, centre: float, high: float) -> str:

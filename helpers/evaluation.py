@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 import torch
@@ -32,11 +33,11 @@ class Evaluation:
         half_width: half width of its 95 % confidence interval.
     """
 
-    rewards: Float[Tensor, "N"]
+    rewards: Float[Tensor, " N"]
     prompts: list[str]
     completions: list[str]
     texts: list[str]
-    lengths: Int[Tensor, "N"]
+    lengths: Int[Tensor, " N"]
     repetition: float
     mean: float
     half_width: float
@@ -144,6 +145,6 @@ def repetition(completions: Sequence[str]) -> float:
     shares = []
     for completion in completions:
         words = completion.lower().split()
-        bigrams = list(zip(words, words[1:]))
+        bigrams = list(pairwise(words))
         shares.append(1 - len(set(bigrams)) / len(bigrams) if bigrams else 0.0)
     return sum(shares) / len(shares) if shares else 0.0

@@ -48,7 +48,7 @@ class Rollout:
         return len(self.prompts)
 
     @property
-    def lengths(self) -> Int[Tensor, "B"]:
+    def lengths(self) -> Int[Tensor, " B"]:
         """Number of generated tokens of each completion."""
         return self.completion_mask.sum(dim=1)
 
@@ -162,7 +162,7 @@ def generate(
 
     prompt_zeros = torch.zeros(rows, prompt_length, device=device)
     completions = tokenizer.batch_decode(
-        [row[kept].tolist() for row, kept in zip(completion, generated)], skip_special_tokens=True
+        [row[kept].tolist() for row, kept in zip(completion, generated, strict=True)], skip_special_tokens=True
     )
     return Rollout(
         ids=torch.cat([ids, completion], dim=1),
@@ -172,7 +172,7 @@ def generate(
         log_probs=torch.cat([prompt_zeros[:, 1:], chosen_log_probs], dim=1),
         prompts=prompts,
         completions=completions,
-        texts=[prompt + text for prompt, text in zip(prompts, completions)],
+        texts=[prompt + text for prompt, text in zip(prompts, completions, strict=True)],
     )
 
 
@@ -199,16 +199,18 @@ def encode_prompts(
 
 def _sample(
     logits: Float[Tensor, "B V"], temperature: float, top_k: int, generator: torch.Generator | None
-) -> Int[Tensor, "B"]:
-    """Draw tokens by the Gumbel-max trick: the argmax of logits plus Gumbel noise is a softmax sample."""
+) -> Int[Tensor, " B"]:
+    """Draw tokens by inverting the cumulative distribution: one random number a row, so it is fast."""
     if temperature == 0:
         return logits.argmax(dim=-1)
     candidates, names = logits, None
     if 0 < top_k < logits.shape[-1]:
         candidates, names = logits.topk(top_k, dim=-1)
-    waiting_times = torch.empty_like(candidates).exponential_(generator=generator)
-    winner = (candidates / temperature - waiting_times.log()).argmax(dim=-1)  # [B]
-    return winner if names is None else names.gather(1, winner[:, None])[:, 0]
+    exact = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no float64
+    reached = (candidates / temperature).to(exact).softmax(dim=-1).cumsum(dim=-1)  # [B, K]
+    point = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact) * reached[:, -1:]
+    winner = torch.searchsorted(reached, point, right=True).clamp(max=reached.shape[-1] - 1)  # [B, 1]
+    return (winner if names is None else names.gather(1, winner))[:, 0]
 
 
 def _checked(token: Tensor, rows: int, vocabulary: int) -> Tensor:

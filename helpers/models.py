@@ -28,7 +28,7 @@ NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
 
 
-class ModelNotAvailable(OSError):
+class ModelNotAvailableError(OSError):
     """A model or data set could not be loaded; the message says what to do."""
 
 
@@ -36,10 +36,10 @@ def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
     """Call ``loader.from_pretrained`` for a source: its embedded folder, the hub's local cache, or the hub.
 
     Raises:
-        ModelNotAvailable: none of them has it.
+        ModelNotAvailableError: none of them has it.
     """
     if source.embedded and not (Path(source.location) / "config.json").is_file():
-        raise ModelNotAvailable(
+        raise ModelNotAvailableError(
             f"The embedded model {source.name!r} is missing ({source.location}). Your copy of the course is "
             "incomplete: fetch it again."
         )
@@ -50,7 +50,7 @@ def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
     except OSError as error:
         if source.embedded:
             raise
-        raise ModelNotAvailable(not_available(source, error)) from error
+        raise ModelNotAvailableError(not_available(source, error)) from error
 
 
 def is_cached(source: Source) -> bool:
@@ -93,7 +93,7 @@ def load_policy(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with _quiet():
+    with _Quiet():
         policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32)
     return policy.to(device).eval(), tokenizer
 
@@ -153,7 +153,7 @@ class RewardModel:
             self.verify()
 
     @torch.no_grad()
-    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "N"]:
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, " N"]:
         """Return P(positive) of each text, float32 on the CPU, without gradient.
 
         Texts of like length are scored together, which saves time; the result comes in the order of ``texts``.
@@ -227,7 +227,7 @@ def load_reward_model(
         raise ValueError(f"the preset {preset.name!r} has no second reward model")
     device = torch.device(device) if device is not None else choose_device()
     tokenizer = from_hub_or_assets(AutoTokenizer, source)
-    with _quiet():
+    with _Quiet():
         model = from_hub_or_assets(AutoModelForSequenceClassification, source, dtype=torch.float32)
     return RewardModel(model.to(device), tokenizer)
 
@@ -237,7 +237,7 @@ def _as_preset(preset: Preset | str) -> Preset:
     return PRESETS[preset] if isinstance(preset, str) else preset
 
 
-class _quiet:
+class _Quiet:
     """Silence the progress bars and notes that ``transformers`` prints while it loads."""
 
     def __enter__(self) -> None:

@@ -194,9 +194,8 @@ def plot_histogram(
             axes.axvline(
                 group.mean(), color=colour, linestyle="--", linewidth=1.5, label=f"{name} mean {group.mean():.3f}"
             )
-            told.append(
-                f"{name + ': ' if name else ''}{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
-            )
+            figures = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
+            told.append(f"{name}: {figures}" if name else figures)
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axes.legend()
     return describe(fig, alt or f"Histogram of {xlabel}. " + "; ".join(told) + ".")

@@ -122,8 +122,8 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
     """Return a preset and print which one it is and why.
 
     Args:
-        name: ``"tiny"``, ``"gpt2"`` or ``"auto"``. ``"auto"`` takes ``gpt2`` on a CUDA GPU that reaches the Hugging Face
-            hub (or has the files in its cache), and ``tiny`` everywhere else. The environment variable
+        name: ``"tiny"``, ``"gpt2"`` or ``"auto"``. ``"auto"`` takes ``gpt2`` on a CUDA GPU that reaches the Hugging
+            Face hub (or has the files in its cache), and ``tiny`` everywhere else. The environment variable
             ``COURSE_PRESET`` replaces ``"auto"``.
         quiet: print nothing.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -69,7 +68,7 @@ class Checkpoint:
         shutil.rmtree(self.previous, ignore_errors=True)
 
     def load(self, policy: torch.nn.Module, optimizer: torch.optim.Optimizer, history: History) -> int:
-        """Restore an unfinished run with the same fingerprint, and return the step to go on from; 0 if there is none."""
+        """Restore an unfinished run of the same fingerprint; return the step to go on from, 0 if there is none."""
         folder = self.current if (self.current / "state.json").is_file() else self.previous
         if not (folder / "state.json").is_file():
             return 0
@@ -154,7 +153,7 @@ def _names(code: CodeType) -> list[str]:
 
 
 def _code_bytes(code: CodeType, docstring: str | None = None) -> bytes:
-    """Return a function's instructions, names and constants as bytes; line numbers and its docstring count for nothing."""
+    """Return a function's instructions, names and constants as bytes, without line numbers and docstring."""
     constants = []
     for value in code.co_consts:
         if isinstance(value, CodeType):
@@ -184,7 +183,7 @@ def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(json.dumps(points, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(new, path)
+    new.replace(path)
     return path
 
 

@@ -147,8 +147,8 @@ def train(
 
     With a ``folder`` (such as ``"runs/kl-0.01"``) the run saves a checkpoint every ``checkpoint_every`` steps: weights,
     optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling ``train`` again goes on
-    from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when the
-    settings or the code of ``step`` have changed, or with ``resume=False``.
+    from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when
+    the settings or the code of ``step`` have changed, or with ``resume=False``.
 
     Args:
         step: ``step(batch) -> {"loss": …, "reward": …}`` does one update and reports it in floats. If it takes two
@@ -158,7 +158,7 @@ def train(
         steps: number of updates.
         policy, optimizer: needed for checkpoints; ``policy`` and ``tokenizer`` for samples.
         record_every: record each so many steps (the last one always).
-        sample_prompts, sample_every, sample_tokens: complete these prompts greedily with a fixed seed each so many
+        sample_prompts, sample_every, sample_tokens: complete these prompts, with one fixed seed, each so many
             steps, before the update, and after the last one.
         on_sample: called with the step and the completions, for instance to print them.
         stop_when: called with each record; return True to end the run.
@@ -190,7 +190,7 @@ def train(
 
     def sample(number: int) -> None:
         rollout = generate(policy, tokenizer, sample_prompts, sample_tokens, generator=0)
-        for prompt, completion in zip(rollout.prompts, rollout.completions):
+        for prompt, completion in zip(rollout.prompts, rollout.completions, strict=True):
             history.samples.append({"step": number, "prompt": prompt, "completion": completion})
         if on_sample is not None:
             on_sample(number, rollout.completions)

@@ -63,7 +63,8 @@ class ForecastForm:
             self._show_sliders()
         else:
             lines = [
-                f"{n:2d}. {task}   [{p:.2f}]" for n, (task, p) in enumerate(zip(self.tasks, self.probabilities), 1)
+                f"{n:2d}. {task}   [{p:.2f}]"
+                for n, (task, p) in enumerate(zip(self.tasks, self.probabilities, strict=True), 1)
             ]
             print("State a probability for each task with form.set(...), in this order:\n" + "\n".join(lines))
 
