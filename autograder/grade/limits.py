@@ -23,8 +23,7 @@ class Limits:
         open_files: descriptors of one process.
         file_size: bytes of one file.
         disk: bytes of all files together.
-        timeouts: calls that may run out of time before a function's other tests are given up.
-        restarts: times a submission's process may die and be started again.
+        strikes: times a function may run out of time or end its process before its other tests are given up.
     """
 
     statement_seconds: float = 20
@@ -38,8 +37,7 @@ class Limits:
     open_files: int = 128
     file_size: int = 32 * MEBIBYTE
     disk: int = 64 * MEBIBYTE
-    timeouts: int = 2
-    restarts: int = 12
+    strikes: int = 2
 
     def for_child(self) -> dict[str, int]:
         """The limits that the kernel enforces inside the sandbox."""

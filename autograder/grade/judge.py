@@ -1,0 +1,222 @@
+"""Grade one submission: run the masters' tests, out here, on stand-ins for the student's functions in the sandbox.
+
+Whose fault a failure is, is decided so: an assertion that fails, anything the student's side did, and any other exception
+that the same test does *not* raise for the course's own solution is the student's (a lost point). A test that breaks for
+the solution too, or that says ``JudgeError``, is the judge's: an error and no mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import inspect
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from autograder import masters
+from autograder.masters import Question, TestCase
+from autograder.verify import SEED_VARIABLE, JudgeError
+
+from .conversation import Conversation, StudentFault
+from .limits import Limits
+from .sandbox import NoSandbox, Sandbox, SandboxBroken
+from .standins import StandIn, make_env
+from .trusted import trusted_env
+
+MESSAGE_KEPT = 1500
+WARNING = "The judge itself failed here; this gives no mark. The instructor has to look: "
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to grade a submission: plain data, so that it can be sent anywhere.
+
+    Attributes:
+        student: who handed it in.
+        part: 1 to 5.
+        cells: the code cells (``number``, ``source``, ``tags``).
+        seed: the submission's secret, hex; every test's random inputs follow from it.
+        files: the student's notebooks of other parts, by file name.
+        only: the questions to grade; all when empty.
+    """
+
+    student: str
+    part: int
+    cells: tuple[dict[str, Any], ...]
+    seed: str
+    files: dict[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+
+
+def questions_of(part: int, only: Sequence[str] = ()) -> list[Question]:
+    """The questions that tests decide; with ``only``, those named.
+
+    Raises:
+        KeyError: a named question does not exist in this part.
+    """
+    questions = [q for q in masters.load_questions(part) if not q.manual]
+    missing = set(only) - {q.name for q in questions}
+    if missing:
+        raise KeyError(f"part {part} has no question {', '.join(sorted(missing))} with tests")
+    return [q for q in questions if not only or q.name in only]
+
+
+def question_seed(secret: str, question: str) -> int:
+    """The seed of a question's random inputs: 48 bits that nobody can tell from another question's."""
+    digest = hmac.new(bytes.fromhex(secret), question.encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed what a test may draw from: the judge's generators, and ``verify`` by its environment variable."""
+    os.environ[SEED_VARIABLE] = str(seed)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str, Any]:
+    """Grade one submission.
+
+    Returns:
+        Plain data: ``student``, ``part``, ``status`` (``graded`` or ``error``), ``points`` (None after a judge's error),
+        ``possible``, ``questions`` with their ``tests``, ``cells`` (what ran and which cells raised), ``usage``,
+        ``protection``.
+
+    Raises:
+        SandboxBroken, NoSandbox: the sandbox failed, so there is no result at all.
+    """
+    began = time.monotonic()
+    questions = questions_of(job.part, job.only)
+    wanted = [q.function for q in masters.load_questions(job.part) if q.function]
+    talk = Conversation(sandbox, job.cells, wanted, job.files, limits)
+    env = make_env(talk, wanted)
+    load_fault = None
+    try:
+        try:
+            talk.open()
+        except StudentFault as fault:
+            load_fault = str(fault)
+        graded = [_grade_question(question, env, job, talk) for question in questions]
+    finally:
+        talk.close()
+    broken = any(test["error"] for question in graded for test in question["tests"])
+    return {
+        "student": job.student,
+        "part": job.part,
+        "status": "error" if broken else "graded",
+        "points": None if broken else sum(question["points"] for question in graded),
+        "possible": sum(question["possible"] for question in graded),
+        "questions": graded,
+        "cells": (talk.loaded or {"defined": {}, "errors": [], "ran": 0, "left_out": 0}) | {"fault": load_fault},
+        "usage": {
+            "seconds": round(time.monotonic() - began, 3),
+            "cpu_seconds": round(talk.usage.cpu_seconds, 3),
+            "memory": talk.usage.memory,
+            "processes": talk.usage.children,
+        },
+        "protection": sandbox.protection,
+    }
+
+
+def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Conversation) -> dict[str, Any]:
+    tests = []
+    seed = question_seed(job.seed, question.name)
+    for test in question.tests:
+        began = time.monotonic()
+        passed, message, error = run_test(question, test, env, seed)
+        tests.append({
+            "name": test.name,
+            "hidden": test.hidden,
+            "passed": passed,
+            "error": error,
+            "points": None if error else test.points if passed else 0.0,
+            "possible": test.points,
+            "message": (WARNING if error else "") + clean(message),
+            "seconds": round(time.monotonic() - began, 4),
+        })
+    broken = any(test["error"] for test in tests)
+    return {
+        "name": question.name,
+        "function": question.function,
+        "points": None if broken else sum(test["points"] for test in tests),
+        "possible": question.points,
+        "tests": tests,
+    }
+
+
+def run_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> tuple[bool, str, bool]:
+    """Run one test on stand-ins: whether it passed, the message, and whether the judge itself failed."""
+    for value in env.values():
+        if isinstance(value, StandIn):
+            value.hidden = test.hidden
+    outcome = _try(question, test, env, seed)
+    if outcome is None:
+        return True, test.success_message, False
+    if isinstance(outcome, JudgeError):
+        return False, f"{type(outcome).__name__}: {outcome}", True
+    fault = _student_fault(outcome)
+    if fault is not None and fault.kind != "raised":
+        return False, str(fault), False
+    suspicious = fault is not None and fault.outside
+    if isinstance(outcome, AssertionError) and not suspicious:
+        return False, str(outcome) or test.failure_message or f"the test {test.name} failed", False
+    if fault is not None and not suspicious:
+        return False, str(fault), False
+    try:
+        for_solution = _try(question, test, trusted_env(question.part), seed)
+    except JudgeError as error:
+        return False, str(error), True
+    if for_solution is None or isinstance(for_solution, AssertionError):
+        if fault is not None:
+            return False, str(fault), False
+        kind = type(outcome).__name__
+        detail = "" if test.hidden else f": {outcome}"
+        return False, f"the test could not work with what {question.function} returned ({kind}{detail})", False
+    return False, f"{type(outcome).__name__}: {outcome}", True
+
+
+def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> Exception | None:
+    """Run a test; return what it raised."""
+    try:
+        function = masters.compile_test(test, f"<{question.name}/{test.name}>")
+        arguments = {}
+        for name in inspect.signature(function).parameters:
+            if name != "env" and name not in env:
+                raise JudgeError(f"the test {test.name} asks for `{name}`, which is no graded function")
+            arguments[name] = env if name == "env" else env[name]
+        seed_everything(seed)
+        function(**arguments)
+    except SyntaxError as error:
+        return JudgeError(f"the test {test.name} does not compile: {error}")
+    except (NoSandbox, SandboxBroken, MemoryError):
+        raise
+    except Exception as error:
+        return error
+    return None
+
+
+def _student_fault(error: BaseException) -> StudentFault | None:
+    """The student's fault behind an exception, if there is one."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, StudentFault):
+            return current
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def clean(message: str) -> str:
+    """A message as one text of bounded length without control characters."""
+    text = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)
+    return text if len(text) <= MESSAGE_KEPT else text[:MESSAGE_KEPT] + " …"
+
