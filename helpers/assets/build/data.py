@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from datasets import Dataset
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from . import sources
 
@@ -60,5 +61,5 @@ def build(cache: Path, out: Path) -> None:
     """Write ``snippets.parquet`` and ``prompts.parquet`` below ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     rows = split_snippets(cache)
-    Dataset.from_list(rows).to_parquet(out / "snippets.parquet")
-    Dataset.from_list(prompts(rows)).to_parquet(out / "prompts.parquet")
+    for name, table in (("snippets", rows), ("prompts", prompts(rows))):
+        pq.write_table(pa.Table.from_pylist(table), out / f"{name}.parquet", compression="zstd", compression_level=19)

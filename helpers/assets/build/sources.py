@@ -45,18 +45,18 @@ def rated_snippets(domain: str, cache: Path) -> list[dict]:
     base = folder / "hutto_ICWSM_2014"
     texts = dict(
         (line.split("\t")[0], line.rstrip("\n").split("\t")[2])
-        for line in (base / f"{domain}ReviewSnippets_GroundTruth.txt").read_text(encoding="latin-1").splitlines()
+        for line in (base / f"{domain}ReviewSnippets_GroundTruth.txt").read_text(encoding="utf-8-sig").splitlines()
     )
     rows = []
-    for line in (base / f"{domain}ReviewSnippets_anonDataRatings.txt").read_text(encoding="latin-1").splitlines():
+    for line in (base / f"{domain}ReviewSnippets_anonDataRatings.txt").read_text(encoding="utf-8-sig").splitlines():
         key, _, _, ratings = line.split("\t")
         rows.append({"id": key, "text": tidy(texts[key]), "ratings": ast.literal_eval(ratings)})
     return rows
 
 
 def tidy(text: str) -> str:
-    """Straight quotes, single blanks, ASCII where a plain equivalent exists."""
-    swaps = {"''": '"', "``": '"', "\x91": "'", "\x92": "'", "\x93": '"', "\x94": '"', "\x96": "-", "\x97": " - "}
+    """Straight quotes, plain dashes, single blanks; letters with accents stay."""
+    swaps = {"''": '"', "``": '"', "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": " - "}
     for old, new in swaps.items():
         text = text.replace(old, new)
     return " ".join(text.split())

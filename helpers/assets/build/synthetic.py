@@ -17,7 +17,7 @@ from datasets import Dataset
 
 from . import sources
 
-EPOCHS, BATCH, LEARNING_RATE = 2, 32, 1.5e-4
+EPOCHS, BATCH, LEARNING_RATE = 1, 32, 1.5e-4
 BUCKET = 2048  # rows sorted by length inside a bucket, so that little of a batch is padding
 
 
@@ -92,7 +92,7 @@ def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
 
 
 @torch.inference_mode()
-def sample(cache: Path, out: Path, rounds: int = 160, size: int = 192, temperature: float = 0.9) -> None:
+def sample(cache: Path, out: Path, rounds: int = 90, size: int = 192, temperature: float = 0.85) -> None:
     """Append ``rounds`` × ``size`` synthetic reviews to ``cache/synthetic.jsonl``; a second run goes on where it was."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -109,7 +109,6 @@ def sample(cache: Path, out: Path, rounds: int = 160, size: int = 192, temperatu
             attention_mask=torch.ones_like(start),
             do_sample=True,
             top_k=0,
-            top_p=0.97,
             temperature=temperature,
             max_new_tokens=44,
             pad_token_id=2,
