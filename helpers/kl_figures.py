@@ -91,8 +91,8 @@ def plot_estimators(
     )
     return describe(
         fig,
-        "Three panels. Histogram of the three estimates on single tokens: k1 has values on both sides of 0, k2 and k3 none "
-        f"below it. Bars of bias and standard deviation in units of the exact KL: {told}.",
+        "Three panels. Histogram of the three estimates on single tokens: k1 has values on both sides of 0, k2 and k3 "
+        f"none below it. Bars of bias and standard deviation in units of the exact KL: {told}.",
     )
 
 
@@ -158,3 +158,20 @@ def plot_opinions(runs: Mapping[str, Run], title: str = "Two opinions of the sam
         axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
         axes.legend(loc="lower right", fontsize=9)
     return describe(fig, "Two lines over KL. " + "; ".join(told) + ".")
+
+
+def plot_clip(ratios: Sequence[float], curves: Mapping[str, Sequence[float]], clip: float) -> Figure:
+    """Draw PPO's loss of one token over its probability ratio, with the borders of the clip range."""
+    with plt.rc_context({**STYLE, "figure.figsize": (7.0, 3.4)}):
+        fig, axes = plt.subplots()
+        for number, (name, losses) in enumerate(curves.items()):
+            axes.plot(ratios, losses, label=name, **_style(number))
+        axes.axvspan(1 - clip, 1 + clip, color="0.92", label=f"clip range, {1 - clip:.1f} to {1 + clip:.1f}")
+        axes.set(title="PPO's loss of one token", xlabel="ratio ρ of new to old probability", ylabel="loss")
+        axes.legend()
+    told = "; ".join(f"{name}: from {losses[0]:.2f} to {losses[-1]:.2f}" for name, losses in curves.items())
+    return describe(
+        fig,
+        f"Two lines of the loss over the ratio, from {ratios[0]:.1f} to {ratios[-1]:.1f}: {told}. The line of the good "
+        "completion falls and is flat to the right of the clip range; that of the bad one is flat to its left and rises.",
+    )

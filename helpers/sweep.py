@@ -1,4 +1,4 @@
-"""Several training runs in one call: each is saved as it ends, and a sweep that was interrupted goes on where it stopped.
+"""Several training runs in one call: each is saved as it ends, and an interrupted sweep goes on where it stopped.
 
 The driver knows nothing of the method: the notebook hands it a function that trains one policy, and a function that
 measures a policy's KL to its reference. What a run gave stands in ``runs/<folder>/<name>.json``.
@@ -10,7 +10,6 @@ measures a policy's KL to its reference. What a run gave stands in ``runs/<folde
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -151,7 +150,7 @@ def save_run(run: Run, path: Path) -> None:
     """Write a run as JSON; the file appears whole or not at all."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
-    os.replace(new, path)
+    new.replace(path)
 
 
 def load_run(path: Path) -> Run | None:
@@ -190,8 +189,8 @@ def examine(
 
     Returns:
         The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
-        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (tokens),
-        ``repetition``; and the samples kept.
+        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (in
+        tokens), ``repetition``; and the samples kept.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
     completions: list[str] = []

@@ -1,4 +1,4 @@
-"""References of Part 3, KL regularisation: exact and estimated KL, shaped rewards, controllers, PPO's loss, GRPO's advantages."""
+"""References of Part 3: exact and estimated KL, shaped rewards, schedules of alpha, PPO's loss, GRPO's advantages."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def _adapt_cases(generator: torch.Generator) -> list[Case]:
 register(Spec("adapt_alpha", adapt_alpha, _adapt_cases))
 
 
-# PPO and GRPO (optional) -----------------------------------------------------------------------------------------------
+# PPO and GRPO (optional) ---------------------------------------------------------------------------------------------
 
 
 def ppo_clip_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tensor, clip: float) -> Tensor:

@@ -114,7 +114,7 @@ def group_advantages(rewards, group_size):
     return ((groups - groups.mean(1, keepdim=True)) / groups.std(1, keepdim=True, unbiased=False)).flatten()
 
 
-# === wrong: TRL's epsilon | millionths
+# === wrong: a larger epsilon | millionth
 def group_advantages(rewards, group_size):
     groups = rewards.detach().view(-1, group_size)
     return ((groups - groups.mean(1, keepdim=True)) / (groups.std(1, keepdim=True, unbiased=False) + 1e-4)).flatten()

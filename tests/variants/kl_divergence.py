@@ -6,11 +6,12 @@ def kl_divergence(policy_logits, reference_logits):
     return (log_p.exp() * difference).sum(dim=-1)
 
 
-# === right: torch.distributions
+# === right: normalised logits of torch.distributions
 def kl_divergence(policy_logits, reference_logits):
     p = torch.distributions.Categorical(logits=policy_logits, validate_args=False)
     q = torch.distributions.Categorical(logits=reference_logits.detach(), validate_args=False)
-    return torch.distributions.kl_divergence(p, q)
+    terms = p.probs * (p.logits - q.logits)
+    return terms.masked_fill(p.probs == 0, 0).sum(-1)
 
 
 # === right: F.kl_div with probabilities as target
@@ -158,18 +159,28 @@ def kl_divergence(policy_logits, reference_logits):
     return (log_p.exp() * (log_p - log_q).abs()).sum(-1)
 
 
-# === wrong: gradient to the reference | reference carries a gradient
+# === wrong: torch.distributions, infinite where the reference underflows | torch.distributions
 def kl_divergence(policy_logits, reference_logits):
     p = torch.distributions.Categorical(logits=policy_logits, validate_args=False)
-    q = torch.distributions.Categorical(logits=reference_logits, validate_args=False)
+    q = torch.distributions.Categorical(logits=reference_logits.detach(), validate_args=False)
     return torch.distributions.kl_divergence(p, q)
+
+
+# === wrong: gradient to the reference | reference carries a gradient
+def kl_divergence(policy_logits, reference_logits):
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits, dim=-1)
+    difference = torch.where(torch.isneginf(log_p), torch.zeros_like(log_p), log_p - log_q)
+    return (log_p.exp() * difference).sum(-1)
 
 
 # === wrong: everything detached | no gradient
 def kl_divergence(policy_logits, reference_logits):
-    p = torch.distributions.Categorical(logits=policy_logits.detach(), validate_args=False)
-    q = torch.distributions.Categorical(logits=reference_logits.detach(), validate_args=False)
-    return torch.distributions.kl_divergence(p, q)
+    with torch.no_grad():
+        log_p = F.log_softmax(policy_logits, dim=-1)
+        log_q = F.log_softmax(reference_logits, dim=-1)
+        difference = torch.where(torch.isneginf(log_p), torch.zeros_like(log_p), log_p - log_q)
+        return (log_p.exp() * difference).sum(-1)
 
 
 # === wrong: the policy's probabilities detached | gradient
@@ -217,11 +228,12 @@ def kl_divergence(policy_logits, reference_logits):
 
 # === wrong: changes its argument in place | in place
 def kl_divergence(policy_logits, reference_logits):
-    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
     with torch.no_grad():
-        reference_logits.sub_(reference_logits.max())
-    p = torch.distributions.Categorical(logits=policy_logits, validate_args=False)
-    return torch.distributions.kl_divergence(p, torch.distributions.Categorical(logits=log_q, validate_args=False))
+        policy_logits.sub_(policy_logits.amax(-1, keepdim=True))
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
+    difference = torch.where(torch.isneginf(log_p), torch.zeros_like(log_p), log_p - log_q)
+    return (log_p.exp() * difference).sum(-1)
 
 
 # === wrong: the last position dropped | shape

@@ -1,0 +1,1972 @@
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# title: "Part 3: staying close to the reference (KL regularisation)"
+# part: 3
+# minutes: {laptop: 25, t4: 60}
+
+# %% [markdown]
+# # Part 3 · Staying close to the reference: KL regularisation
+#
+# In Part 2 the reward rose and the text rotted. The policy found texts that the reward model likes and no reader does. This is called
+# **reward hacking**: the reward model is only a stand-in for what we want, and a policy that is free to go anywhere finds the places
+# where the stand-in is wrong.
+#
+# The usual remedy is a leash. We measure how far the policy has moved from the language model it started from, and we take a fine off the
+# reward for the distance. The measure is the **KL divergence**, and the size of the fine is a number called **α** (alpha). In this
+# part you will
+#
+# 1. learn what the KL divergence is, compute it exactly, and estimate it from samples;
+# 2. put it into the reward, and train with α = 0 first to see what happens without it;
+# 3. sweep α from almost nothing to far too much, and draw reward against distance: the **reward–KL frontier**;
+# 4. find out by experiment what else the fine does to the text;
+# 5. let α change during training, by a schedule and by a controller;
+# 6. optionally, use each batch of samples twice with PPO's clipped loss and GRPO's group advantages.
+#
+# | section | what | time on a 2-core laptop |
+# | --- | --- | --- |
+# | 3.1 | the KL divergence from zero (exercise 3.1) | reading, seconds |
+# | 3.2 | estimating it from samples (exercise 3.2) | half a minute |
+# | 3.3 | a reward with a fine (exercise 3.3) | reading, seconds |
+# | 3.4 | α = 0 first | 1 min |
+# | 3.5 | the sweep | 5 min |
+# | 3.6 | what else the fine does | 1 min |
+# | 3.7 | α that changes (exercises 3.4 and 3.5) | 2 min |
+# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 2 min |
+# | 3.9 | questions, summary, submission | |
+#
+# Words used as in the earlier parts: the **policy** π is the model we train; a **completion** is the text it writes after a prompt; a
+# **log-prob** is the natural logarithm of a probability; the **advantage** of a completion says how much better than the others it was. One
+# word is new: the **reference** π_ref is a frozen copy of the model from before training.
+#
+# You need your functions of Part 2. Put your finished notebook `02_reinforce.ipynb` beside this one.
+
+# %%
+# What this notebook uses. Each name is explained where it first occurs.
+import copy
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from IPython.display import display
+
+from helpers import kl_figures, plots, sweep, widgets
+from helpers.carry import load_functions
+from helpers.data import load_prompts
+from helpers.devices import choose_device, seed_everything
+from helpers.display import show as show_page
+from helpers.display import show_samples
+from helpers.generation import generate
+from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.presets import choose_preset, fast
+from helpers.training import rollout_source, save_point, load_points, train
+
+seed_everything(0)
+preset = choose_preset("auto")
+device = choose_device()
+
+# %% [markdown]
+# **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom setting: fewer and
+# shorter runs, a third of the time, the same shape of the curves.
+
+# %%
+quick = False  # True: the classroom setting, about a third of the time
+
+steps = preset.kl.steps if not quick else preset.kl.steps // 2  # training steps in each run
+alphas = [0.0, 0.003, 0.01, 0.03, 0.1, 1.0] if not quick else [0.0, 0.01, 0.03, 0.1, 1.0]
+held_out = 256 if not quick else 128  # prompts on which each trained policy is examined
+if fast():  # tests of the course itself take the smallest sizes
+    steps, alphas, held_out = 3, [0.0, 1.0], 8
+print(f"{len(alphas)} values of α, {steps} steps each, examined on {held_out} prompts")
+
+# %% [markdown]
+# **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy, and every run starts
+# from a fresh copy of it. There are two reward models. The policy is trained on the first. The second one learned from other data and
+# is never trained on; it is our independent witness.
+
+# %%
+reference, tokenizer = load_policy(preset, device)  # the frozen reference π_ref
+reference.requires_grad_(False)
+reward_model = load_reward_model(preset, device=device)
+has_witness = preset.second_reward_model is not None
+second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
+train_prompts = load_prompts(preset, "train")
+test_prompts = load_prompts(preset, "test")[:held_out]
+print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, vocabulary of {reference.config.vocab_size} tokens")
+
+# %% [markdown]
+# **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs that part's public tests on them.
+# `token_log_probs(logits, ids)` gives the log-prob of each next token, `reinforce_step` does one update from one batch of
+# rollouts. If something is missing, the cell says what to do.
+
+# %%
+token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_probs", "reinforce_step"])
+
+# %% [markdown]
+# ## 3.1 The KL divergence
+#
+# ### A number for "how different"
+#
+# After each piece of text a language model gives a probability to every token of its vocabulary. Two models give two such lists. How
+# different are they? The **Kullback–Leibler divergence**, KL for short, answers with one number:
+#
+# $$\mathrm{KL}(\pi \,\|\, \pi_\text{ref}) = \sum_{v} \pi(v) \, \big[\ln \pi(v) - \ln \pi_\text{ref}(v)\big].$$
+#
+# Read it from the inside out. For one token $v$, the bracket is the **log-ratio**: how much more probable the policy finds this token
+# than the reference does. It is 0 if both agree, ln 2 ≈ 0.69 if the policy finds it twice as probable, and −0.69 if half as
+# probable. The sum is the *average* log-ratio, over tokens drawn **from the policy**. The unit is the **nat**, because we take the natural
+# logarithm (with base 2 it would be the bit; 1 nat is 1.44 bits).
+#
+# **By hand.** Three tokens, *good*, *bad*, *odd*:
+#
+# | | good | bad | odd |
+# | --- | --- | --- | --- |
+# | policy π | 0.50 | 0.25 | 0.25 |
+# | reference π_ref | 0.25 | 0.50 | 0.25 |
+# | log-ratio | +0.693 | −0.693 | 0 |
+# | π × log-ratio | +0.347 | −0.173 | 0 |
+#
+# The sum is **0.173 nats**. Three facts about the KL divergence that we will use:
+#
+# - **It is never negative**, and it is 0 only if the two are the same. Single terms can be negative, as you see; their sum cannot. (The
+#   negative terms belong to tokens that the policy makes rarer, and exactly because it makes them rarer they weigh less.)
+# - **It is not symmetric.** KL(π‖π_ref) and KL(π_ref‖π) are two different numbers. The first is averaged over what the policy writes, the
+#   second over what the reference writes.
+# - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions. So a KL of 12 nats over 24 tokens
+#   means half a nat at each token.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_1
+# points: 6
+# function: kl_divergence
+
+# %% [markdown]
+# **Exercise 3.1 · `kl_divergence`** (6 points)
+#
+# Compute the exact KL(π‖π_ref) at each position, over the whole vocabulary. Both inputs are logits, `[B, T, V]`; the result has
+# shape `[B, T]`, one number of nats per position.
+#
+# - Logits can be as large as ±10,000. Stay in log space: a softmax rounds small probabilities to 0, and the logarithm of 0 is −∞.
+# - Gradients go to the policy's logits only. The reference is a fixed point.
+# - A token that is `-inf` in the policy's logits (excluded, for instance, by top-k) has probability 0 and contributes 0. Careful: in
+#   floating-point numbers, 0 · ∞ is NaN.
+#
+# *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def kl_divergence(policy_logits, reference_logits):
+    """Exact KL divergence of the next-token distributions, KL(policy || reference).
+
+    Args:
+        policy_logits: [B, T, V] logits of the policy; -inf excludes a token.
+        reference_logits: [B, T, V] logits of the reference; no gradient flows to them.
+
+    Returns:
+        [B, T] nats at each position.
+    """
+    # BEGIN SOLUTION
+    log_policy = F.log_softmax(policy_logits, dim=-1)  # [B, T, V]
+    log_reference = F.log_softmax(reference_logits.detach(), dim=-1)  # [B, T, V]
+    log_ratio = log_policy - log_reference  # [B, T, V]
+    log_ratio = log_ratio.masked_fill(torch.isneginf(log_policy), 0.0)  # probability 0: contributes 0, not 0 · ∞
+    return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The divergence is right on two positions, with the right shape."
+""" # END TEST CONFIG
+def test_kl_values(kl_divergence):
+    import torch
+    from helpers.checks import check
+
+    policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
+    reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
+    check(
+        kl_divergence(policy, reference),
+        torch.tensor([[0.69484, 0.73202]]),
+        {
+            "this is the KL the wrong way round, KL(reference || policy): average over the policy's probabilities": [[0.65721, 0.99631]],
+            "the sign is wrong: the log-ratio is policy minus reference": [[-0.69484, -0.73202]],
+            "the log-ratios are weighted by the reference's probabilities; the policy's are asked for": [[-0.65721, -0.99631]],
+            "the log-ratios are added without a weight; each counts with the policy's probability": [[-0.63683, -2.98893]],
+            "the log-ratios are averaged without a weight; each counts with the policy's probability": [[-0.21228, -0.99631]],
+            "this is a mean over the vocabulary; the definition sums": [[0.23161, 0.24401]],
+            "this is one number for everything, summed over tokens (and divided by the batch, if at all); return one per position, [B, T]": 1.42686,
+            "this is one number, the mean over all positions; return one per position, [B, T]": 0.71343,
+            "differences of raw logits: they must be turned into log-probs first (log_softmax)": [[1.24045, 2.72833]],
+            "this is in bits (logarithm to base 2); the definition uses the natural logarithm": [[1.00244, 1.05608]],
+            "this is the cross-entropy; the policy's own log-probs are missing": [[1.52724, 1.09861]],
+            "both directions are added up; only KL(policy || reference) is asked for": [[1.35205, 1.72833]],
+            "both directions are averaged; only KL(policy || reference) is asked for": [[0.67602, 0.86416]],
+            "the softmax runs over the tokens (dim 1); the vocabulary is the last dimension": [[0.09259, 1.18407]],
+            "this is not summed over the vocabulary; the result has the shape [B, T]": [[[0.96752, -0.13915, -0.13353], [-0.09039, -0.09039, 0.91280]]],
+            "absolute values of the log-ratios: terms may be negative, only their sum may not": [[1.24020, 1.09358]],
+            "this is the Jensen–Shannon divergence, a symmetric relative of KL": [[0.15575, 0.19321]],
+        },
+        name="kl_divergence",
+        dtype=torch.float32,
+    )
+    even = torch.zeros(2, 3, 5)
+    check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
+test_kl_values(kl_divergence)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Large logits and excluded tokens are handled."
+""" # END TEST CONFIG
+def test_kl_extremes(kl_divergence):
+    import torch
+    from helpers.checks import check
+
+    large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
+    check(
+        large,
+        torch.tensor([[1000.0]]),
+        {
+            "large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax": [[float("nan")]],
+            "large logits are cut off by a small constant inside the log; use log_softmax, which needs none": [[23.02585]],
+            "large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax": [[float("inf")]],
+            "large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax": [[0.0]],
+        },
+        name="kl_divergence",
+    )
+    excluded = kl_divergence(torch.tensor([[[0.0, 0.0, -torch.inf]]]), torch.zeros(1, 1, 3))
+    check(
+        excluded,
+        torch.tensor([[0.40547]]),
+        {"a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]]},
+        name="kl_divergence",
+    )
+test_kl_extremes(kl_divergence)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Gradients go to the policy and to nobody else."
+""" # END TEST CONFIG
+def test_kl_gradient(kl_divergence):
+    import torch
+    from helpers.checks import check
+
+    policy = torch.tensor([[[1.0, 0.0, -1.0]]], requires_grad=True)
+    reference = torch.tensor([[[0.0, 0.0, 1.0]]], requires_grad=True)
+    result = kl_divergence(policy, reference)
+    assert isinstance(result, torch.Tensor), f"kl_divergence returned {result!r}: not written yet?"
+    assert result.requires_grad, "kl_divergence: no gradient flows to the policy's logits (was the result detached?)"
+    result.sum().backward()
+    assert reference.grad is None or not reference.grad.any(), (
+        "kl_divergence: the reference carries a gradient; detach its logits, it is a fixed point"
+    )
+    check(
+        policy.grad,
+        torch.tensor([[[0.34248, -0.11874, -0.22374]]]),
+        {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]},
+        name="the gradient of kl_divergence",
+    )
+test_kl_gradient(kl_divergence)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_kl_values(kl_divergence):
+    from autograder.verify import verify
+
+    verify(kl_divergence, "kl_divergence", "values")
+    verify(kl_divergence, "kl_divergence", "dtypes")
+test_hidden_kl_values(kl_divergence)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_kl_edges(kl_divergence):
+    from autograder.verify import verify
+
+    verify(kl_divergence, "kl_divergence", "edges")
+    verify(kl_divergence, "kl_divergence", "purity")
+test_hidden_kl_edges(kl_divergence)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_kl_gradients(kl_divergence):
+    from autograder.verify import verify
+
+    verify(kl_divergence, "kl_divergence", "gradients")
+test_hidden_kl_gradients(kl_divergence)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
+
+# %%
+hand_policy = torch.tensor([[[0.50, 0.25, 0.25]]]).log()  # [1, 1, 3]; logarithms of probabilities are valid logits
+hand_reference = torch.tensor([[[0.20, 0.55, 0.25]]]).log()
+table_reference = torch.tensor([[[0.25, 0.50, 0.25]]]).log()
+print("the table:              ", kl_divergence(hand_policy, table_reference))
+print("another reference:      ", kl_divergence(hand_policy, hand_reference))
+print("the other way round:    ", kl_divergence(hand_reference, hand_policy))
+print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
+
+# %% [markdown]
+# ### Forward and reverse, by picture
+#
+# The two directions do not only differ in number; they want different things. Suppose the reference knows two good ways to go on, two bumps. The policy
+# can only make one bump (a bell curve). Which bell curve is closest? The next cell tries many bell curves and takes the best one for each
+# direction. It uses **your** function: the "vocabulary" is a row of 401 points, and log-densities are the logits.
+#
+# <details><summary><b>Predict first:</b> one of the two directions sits on a single bump, the other spreads over both. Which is which? (click for the answer)</summary>
+#
+# KL(π‖π_ref) averages over what the *policy* does. It is expensive to go where the reference is nearly 0, and it costs little to leave out
+# a bump. So this direction picks one bump: it is called **mode-seeking**, or the *reverse* KL. KL(π_ref‖π) averages over what the
+# *reference* does. It is expensive to leave out anything the reference does, so the policy spreads over both bumps and over the
+# valley between them: **mass-covering**, or the *forward* KL.
+# </details>
+
+# %%
+points = torch.linspace(-5, 5, 401)  # [401] the "vocabulary"
+two_bumps = torch.logaddexp(-((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2))  # [401] log-density
+centres, widths = torch.linspace(-3, 3, 61), torch.linspace(0.3, 3, 55)
+bells = -((points - centres[:, None, None]) ** 2) / (2 * widths[None, :, None] ** 2)  # [61, 55, 401]: every bell curve to try
+best = {}
+for name, distances in {
+    "KL(π‖π_ref): seeks one bump": kl_divergence(bells, two_bumps.expand_as(bells)),  # [61, 55]
+    "KL(π_ref‖π): covers both": kl_divergence(two_bumps.expand_as(bells), bells),
+}.items():
+    row, column = divmod(int(distances.argmin()), distances.shape[1])
+    best[name] = bells[row, column].softmax(0).tolist()
+plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
+
+# %% [markdown]
+# We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it: it is an average over the policy's own samples,
+# and those we have anyway. And it punishes what we want to punish: writing text that the reference finds implausible. It does *not* punish a policy
+# for narrowing down, that is, for always writing the same plausible sentence. Keep this in mind when you look at samples later.
+
+# %% [markdown]
+# ## 3.2 Estimating the KL from samples
+#
+# The exact KL needs two tables of logits, `[B, T, V]`. For GPT-2 with 32 completions of 30 tokens each table has 32 · 30 · 50,257 numbers, 193 MB.
+# What training keeps anyway is far smaller: the log-prob of each *sampled* token under both models, `[B, T]`. Can we estimate the KL
+# from those alone? Yes: the KL is an average over the policy's samples, so every sampled token is a small opinion poll. Write
+# $d = \ln\pi(v) - \ln\pi_\text{ref}(v)$ for the log-ratio of the sampled token, and $r = \pi_\text{ref}(v)/\pi(v) = e^{-d}$. Three estimates are in use:
+#
+# | name | formula | idea |
+# | --- | --- | --- |
+# | k1 | $d$ | the definition itself, one sample at a time |
+# | k2 | $\tfrac12 d^2$ | always positive, and close to KL when the two models are close |
+# | k3 | $(r - 1) - \ln r$ | k1 plus a correction whose average is exactly 0 |
+#
+# **Why k3 works.** $-\ln r$ is $d$, so k3 = k1 + (r − 1). The average of $r - 1$ over the policy's samples is
+# $\sum_v \pi(v)\,\big(\pi_\text{ref}(v)/\pi(v) - 1\big) = \sum_v \pi_\text{ref}(v) - \sum_v \pi(v) = 1 - 1 = 0$. We have added something that is zero on average. So
+# k3 has the right mean, as k1 has. It also swings in the opposite direction to k1: where $d$ is small or negative, $r - 1$ is large. So the sum swings less. This is the
+# trick of the baseline in Part 2 once more; statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is
+# never negative.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_2
+# points: 5
+# function: kl_estimates
+
+# %% [markdown]
+# **Exercise 3.2 · `kl_estimates`** (5 points)
+#
+# Return a dict with the keys `"k1"`, `"k2"` and `"k3"`: the three estimates for each token, each of shape `[B, T]`, like the inputs. Nothing is summed
+# or averaged here. Gradients may pass to both inputs.
+#
+# *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5, so k1 = 0.693, k2 = 0.240 and
+# k3 = −0.5 + 0.693 = 0.193.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def kl_estimates(log_probs, reference_log_probs):
+    """Estimate KL(policy || reference) from tokens sampled from the policy, one estimate per token.
+
+    Args:
+        log_probs: [B, T] log-probs of the sampled tokens under the policy.
+        reference_log_probs: [B, T] log-probs of the same tokens under the reference.
+
+    Returns:
+        dict of [B, T] tensors in nats: "k1" = log-ratio, "k2" = half its square, "k3" = (r - 1) - ln r.
+    """
+    # BEGIN SOLUTION
+    log_ratio = log_probs - reference_log_probs  # [B, T]
+    return {
+        "k1": log_ratio,
+        "k2": log_ratio.square() / 2,
+        "k3": torch.expm1(-log_ratio) + log_ratio,  # expm1(x) is exp(x) - 1, precise for small x
+    }
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "A dict with k1, k2 and k3; k1 is right."
+""" # END TEST CONFIG
+def test_estimates_k1(kl_estimates):
+    import torch
+    from helpers.checks import check
+
+    got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
+    assert got is not None and got is not ..., "kl_estimates returned nothing: it is not written yet, or a `return` is missing"
+    assert isinstance(got, dict), f"kl_estimates must return a dict with the keys k1, k2 and k3, not a {type(got).__name__}"
+    missing = [key for key in ("k1", "k2", "k3") if key not in got]
+    assert not missing, f"kl_estimates: the dict lacks {', '.join(missing)}; its keys must be k1, k2 and k3"
+    check(
+        got["k1"],
+        torch.tensor([[0.5, -1.0, 0.0]]),
+        {
+            "the sign is wrong: k1 is the policy's log-prob minus the reference's": [[-0.5, 1.0, 0.0]],
+            "k1 must not be made absolute: a negative value is part of what makes it unbiased": [[0.5, 1.0, 0.0]],
+            "k1 must not be clamped at 0: a negative value is part of what makes it unbiased": [[0.5, 0.0, 0.0]],
+            "the inputs are log-probs, not probabilities: do not take logarithms or quotients of them": [[-0.40547, 0.69315, 0.0]],
+            "do not weigh with the policy's probability: the tokens were sampled from it, so the sample itself does that": [[0.18394, -0.13534, 0.0]],
+            "this is summed; return one estimate per token, [B, T]": [-0.5],
+            "this is averaged; return one estimate per token, [B, T]": -0.16667,
+        },
+        name="kl_estimates, k1",
+    )
+test_estimates_k1(kl_estimates)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "k2 and k3 are right."
+""" # END TEST CONFIG
+def test_estimates_k2_k3(kl_estimates):
+    import torch
+    from helpers.checks import check
+
+    got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
+    assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
+    check(
+        got["k2"],
+        torch.tensor([[0.125, 0.5, 0.0]]),
+        {
+            "the half is missing: k2 is half the squared log-ratio": [[0.25, 1.0, 0.0]],
+            "k2 and k3 are swapped": [[0.10653, 0.71828, 0.0]],
+            "k2 is made of the log-ratio, not of the ratio": [[0.07741, 1.47625, 0.0]],
+        },
+        name="kl_estimates, k2",
+    )
+    check(
+        got["k3"],
+        torch.tensor([[0.10653, 0.71828, 0.0]]),
+        {
+            "the ratio is upside down in k3: r is the reference's probability divided by the policy's": [[0.14872, 0.36788, 0.0]],
+            "the ratio is upside down in k3, r is reference over policy": [[1.14872, -1.63212, 0.0]],
+            "k3 lacks the minus 1: it is (r - 1) - ln r": [[1.10653, 1.71828, 1.0]],
+            "in k3 ln r is subtracted, not added: it is (r - 1) - ln r": [[-0.89347, 2.71828, 0.0]],
+            "k3 lacks the logarithm: it is (r - 1) - ln r": [[-0.39347, 1.71828, 0.0]],
+            "k2 and k3 are swapped": [[0.125, 0.5, 0.0]],
+        },
+        name="kl_estimates, k3",
+    )
+test_estimates_k2_k3(kl_estimates)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_estimates_values(kl_estimates):
+    from autograder.verify import verify
+
+    verify(kl_estimates, "kl_estimates", "values")
+    verify(kl_estimates, "kl_estimates", "dtypes")
+test_hidden_estimates_values(kl_estimates)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_estimates_edges(kl_estimates):
+    from autograder.verify import verify
+
+    verify(kl_estimates, "kl_estimates", "edges")
+    verify(kl_estimates, "kl_estimates", "purity")
+test_hidden_estimates_edges(kl_estimates)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_estimates_gradients(kl_estimates):
+    from autograder.verify import verify
+
+    verify(kl_estimates, "kl_estimates", "gradients")
+test_hidden_estimates_gradients(kl_estimates)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every token with its probability under
+# the policy. k1 and k3 must give the exact KL, 0.1733. k2 is allowed to miss it.
+
+# %%
+every_token = kl_estimates(hand_policy[0], table_reference[0])  # {"k1": [1, 3], …}: all three tokens of the vocabulary
+for name, values in every_token.items():
+    print(f"{name}: values {[round(v, 3) for v in values[0].tolist()]}, average {(hand_policy[0].exp() * values).sum():.4f}")
+
+# %% [markdown]
+# ### Bias and variance on real rollouts
+#
+# Now the same on real text. We need a policy that differs from the reference, before anything is trained. A simple one: the
+# reference itself at another **temperature**. Dividing the logits by 0.8 makes likely tokens likelier. Because we still have all the logits, we
+# know the exact KL at each position, and, as in the sanity check, the exact mean and variance of each estimate.
+#
+# The **bias** of an estimate is its mean minus the truth. Its **standard deviation** says how far a single token's estimate typically lies from
+# the mean. Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
+#
+# The cell samples 64 completions for each of three temperatures. It takes about half a minute.
+
+# %%
+def estimator_statistics(temperature, positions=400):
+    """Bias and standard deviation of the estimates for the reference at another temperature, on its own rollouts.
+
+    Returns: estimates on the sampled tokens {name: [N]}, exact KL [N], {name: (relative bias, relative std)}.
+    """
+    rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=temperature, generator=0)
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1]: the positions that were sampled
+    with torch.no_grad():
+        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+    sampled = kl_estimates(
+        token_log_probs(logits / temperature, rollout.ids)[mask][None],  # [1, N]
+        token_log_probs(logits, rollout.ids)[mask][None],
+    )
+    some = logits[:, :-1][mask][None, :positions]  # [1, n, V]: enough positions for the exact averages
+    exact = kl_divergence(some / temperature, some)  # [1, n]
+    log_policy, log_reference = (some / temperature).log_softmax(-1)[0], some.log_softmax(-1)[0]  # [n, V]
+    weights = log_policy.exp()  # [n, V]
+    statistics = {}
+    for name, values in kl_estimates(log_policy, log_reference).items():  # [n, V]: the estimate of every token
+        mean = (weights * values).sum(-1)  # [n]
+        variance = (weights * values.square()).sum(-1) - mean.square()  # [n]
+        statistics[name] = (
+            ((mean - exact[0]).mean() / exact.mean()).item(),
+            (variance.mean().clamp(min=0).sqrt() / exact.mean()).item(),
+        )
+    return {name: values[0] for name, values in sampled.items()}, exact[0], statistics
+
+
+temperatures = {"near (temperature 0.9)": 0.9, "middling (0.7)": 0.7, "far (0.5)": 0.5}
+results = {name: estimator_statistics(temperature) for name, temperature in temperatures.items()}
+sampled, exact, _ = results["middling (0.7)"]
+plots.show(
+    kl_figures.plot_estimators(
+        {name: values.tolist() for name, values in sampled.items()},
+        exact.mean().item(),
+        {f"{name}\nKL {kl.mean():.2f}": statistics for name, (_, kl, statistics) in results.items()},
+    )
+)
+
+# %% [markdown]
+# **What you see.** In the left panel, k1 lies on both sides of 0; k2 and k3 do not. In the middle panel, k1 and k3 have no bias at any distance. k2
+# is nearly right when the policies are near, and worse the farther they are. In the right panel, the spread of a single token's k1 is
+# large compared with the KL, above all when the KL is small: there k1 is a small mean under a lot of noise, and k3 is several times steadier.
+#
+# So is k3 always the best? To **measure** the KL, usually yes. As a **fine on the reward** we will use k1: what we need there is the right
+# average of its *gradient*, and section 3.3 shows that k1 gives it. A word of warning about k3: if the policy makes a token much rarer than the
+# reference does, $r$ is huge for that token, and one such sample can blow up the average.
+#
+# ### When an estimate of the KL is negative
+#
+# Sooner or later a training log shows a negative KL, and somebody asks whether it is a bug. It depends:
+#
+# - **One token with negative k1** means only that the reference found this token more probable than the policy does. It is normal.
+# - **A batch whose mean k1 is a little below 0** is normal too when the true KL is small: the mean of $n$ tokens has a standard error of
+#   std/$\sqrt n$. Compare the two before you worry.
+# - **A mean k1 many standard errors below 0** is a bug. The true KL cannot be negative, and k1 is unbiased, *if the samples come from the
+#   policy whose log-probs are used*. So they did not. Common causes: sampling with top-k or a temperature and scoring without it, dropout
+#   switched on in one of the two, padding that shifts positions, or rollouts that are some updates old.
+#
+# The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as if the policy (temperature
+# 0.7) had written them.
+
+# %%
+right, _, _ = results["middling (0.7)"]
+rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0)  # not the policy's samples
+mask = rollout.completion_mask[:, 1:]
+with torch.no_grad():
+    logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
+wrong = kl_estimates(token_log_probs(logits / 0.7, rollout.ids)[mask], token_log_probs(logits, rollout.ids)[mask])
+for name, values in {"samples of the policy": right, "samples of the wrong model": wrong}.items():
+    k1, k3 = values["k1"], values["k3"]
+    error = k1.std() / len(k1) ** 0.5
+    print(
+        f"{name:27s} tokens with negative k1: {(k1 < 0).float().mean():.0%}   mean k1 {k1.mean():+.3f} ± {error:.3f}"
+        f" ({k1.mean() / error:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
+    )
+
+# %% [markdown]
+# With the right samples about a third of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
+# far below 0. Note that **k3 stays positive even then**: it cannot be negative, so it hides the bug, and its value is wrong. Log k1 beside k3.
+
+# %% [markdown]
+# ## 3.3 A reward with a fine
+#
+# ### The objective
+#
+# We now want two things at once: high reward, and a small distance from the reference. The objective weighs them against each other:
+#
+# $$J(\pi) = \mathbb{E}_{y\sim\pi}\big[\,r(y)\,\big] \;-\; \alpha\,\mathrm{KL}(\pi\|\pi_\text{ref}).$$
+#
+# **α is an exchange rate**: how much reward one nat of KL must buy. At α = 0.01, moving 10 nats away must raise the reward by at least
+# 0.1, or it does not pay. Since our reward lies between 0 and 1, no policy can gain more than 1, so it never pays to go farther than 1/α nats.
+#
+# ### The fine is just another reward
+#
+# The KL is itself an average over the policy's completions: $\mathrm{KL}(\pi\|\pi_\text{ref}) = \mathbb{E}_{y\sim\pi}\big[\ln\pi(y) - \ln\pi_\text{ref}(y)\big]$. So
+# both terms fit under one average,
+#
+# $$J(\pi) = \mathbb{E}_{y\sim\pi}\big[\underbrace{r(y) - \alpha\,(\ln\pi(y) - \ln\pi_\text{ref}(y))}_{R(y)}\big],$$
+#
+# and we get a **shaped reward** $R(y)$ for each completion. One thing is new: $R$ itself depends on the policy, through $\ln\pi(y)$. Must
+# we take the gradient of that, too? Do it: the gradient of an average over π of something that depends on π has two parts,
+#
+# $$\nabla J = \mathbb{E}\big[R(y)\,\nabla\ln\pi(y)\big] + \mathbb{E}\big[\nabla R(y)\big], \qquad \mathbb{E}\big[\nabla R(y)\big] = -\alpha\,\mathbb{E}\big[\nabla\ln\pi(y)\big] = 0.$$
+#
+# The second part is zero, because the average of $\nabla\ln\pi$ is zero: that is the fact behind the baseline of Part 2. So **we treat R as
+# a plain number, detached from the graph, and use REINFORCE as it is.** The opposite mistake is instructive: put k1 into the loss and let the gradient
+# flow through it, without the product with $\nabla\ln\pi$. Its gradient is zero on average. One would add pure noise and no leash at all.
+#
+# ### Which tokens count
+#
+# A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the policy. The
+# prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine and the one in the loss, run over the completion's
+# tokens only, and the mask says which they are.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_3
+# points: 5
+# function: kl_shaped_rewards
+
+# %% [markdown]
+# **Exercise 3.3 · `kl_shaped_rewards`** (5 points)
+#
+# Take the fine off the rewards: for each completion, the reward minus α times the **sum** of the log-ratios of its masked tokens. The
+# result has shape `[B]` and carries no gradient.
+#
+# - `mask` is a bool tensor `[B, T]`, True on the tokens that count. What stands at the other positions must not matter.
+# - Do not clamp or make anything absolute: a completion whose log-ratios sum to a negative number gets a bonus, and that is right.
+#
+# *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
+    """Rewards minus a fine for moving away from the reference.
+
+    Args:
+        rewards: [B] one reward per completion.
+        log_probs: [B, T] log-probs of the sampled tokens under the policy.
+        reference_log_probs: [B, T] log-probs of the same tokens under the reference.
+        mask: [B, T] bool, True on the completion's tokens.
+        alpha: reward that one nat costs.
+
+    Returns:
+        [B] shaped rewards, detached.
+    """
+    # BEGIN SOLUTION
+    log_ratio = (log_probs - reference_log_probs).masked_fill(~mask, 0.0)  # [B, T]
+    return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The fine is right on two completions."
+""" # END TEST CONFIG
+def test_shaped_values(kl_shaped_rewards):
+    import torch
+    from helpers.checks import check
+
+    rewards = torch.tensor([1.0, 0.5])
+    log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
+    reference_log_probs = torch.tensor([[-2.0, -1.5, -1.0], [-1.0, -1.0, -0.5]])
+    mask = torch.tensor([[True, True, False], [False, True, False]])
+    check(
+        kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, 0.1),
+        torch.tensor([0.95, 0.70]),
+        {
+            "the sign of the fine is wrong: moving away from the reference must cost reward": [1.05, 0.30],
+            "the mask is ignored: only the tokens with mask True count": [1.15, 1.0],
+            "the mask is the wrong way round: True marks the tokens that count": [1.2, 0.8],
+            "this is a mean over the masked tokens; the definition sums": [0.975, 0.70],
+            "this is a mean over all tokens; the definition sums": [0.98333, 0.56667],
+            "this uses k3; the fine uses the log-ratio itself (k1)": [0.94834, 0.06109],
+            "this uses k2; the fine uses the log-ratio itself (k1)": [0.9375, 0.30],
+            "alpha is not used": [0.5, 2.5],
+            "divided by alpha; the fine is alpha times the sum": [-4.0, 20.5],
+            "the fine is the batch's mean; each completion pays its own": [1.075, 0.575],
+            "the fine is the batch's sum; each completion pays its own": [1.15, 0.65],
+            "only the fine is returned; the reward itself is missing": [-0.05, 0.20],
+            "the reward must not be multiplied by (1 - alpha)": [0.85, 0.65],
+            "absolute values: a negative log-ratio lowers the fine, and that is right": [0.85, 0.30],
+            "the absolute value of the sum: a completion may earn a bonus": [0.95, 0.30],
+            "negative sums are cut off at 0; a completion may earn a bonus": [0.95, 0.50],
+            "negative log-ratios are cut off at 0; they must count": [0.90, 0.50],
+            "the reference is missing: the fine is about log-prob minus the reference's log-prob": [1.3, 0.80],
+            "the reward counts once for each completion, not once for each token": [1.95, 0.70],
+            "probabilities instead of log-probs": [0.98553, 0.53181],
+            "this has one number per token; return one per completion, [B]": [[0.9, 1.05, 1.0], [0.5, 0.7, 0.5]],
+        },
+        name="kl_shaped_rewards",
+        dtype=torch.float32,
+    )
+test_shaped_values(kl_shaped_rewards)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "No gradient flows, and alpha = 0 leaves the rewards as they are."
+""" # END TEST CONFIG
+def test_shaped_detached(kl_shaped_rewards):
+    import torch
+    from helpers.checks import check
+
+    log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
+    reference_log_probs = torch.tensor([[-2.0, -1.5]], requires_grad=True)
+    rewards = torch.tensor([0.25], requires_grad=True)
+    got = kl_shaped_rewards(rewards, log_probs, reference_log_probs, torch.tensor([[True, True]]), 0)
+    check(got, torch.tensor([0.25]), {"alpha = 0 must leave the rewards as they are": [-0.25]}, name="kl_shaped_rewards")
+    assert not got.requires_grad, (
+        "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
+    )
+test_shaped_detached(kl_shaped_rewards)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_shaped_values(kl_shaped_rewards):
+    from autograder.verify import verify
+
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "values")
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "dtypes")
+test_hidden_shaped_values(kl_shaped_rewards)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_shaped_edges(kl_shaped_rewards):
+    from autograder.verify import verify
+
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "edges")
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "purity")
+test_hidden_shaped_edges(kl_shaped_rewards)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_shaped_detached(kl_shaped_rewards):
+    from autograder.verify import verify
+
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "gradients")
+test_hidden_shaped_detached(kl_shaped_rewards)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sanity check.** The same completion under a rising α. At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
+
+# %%
+one = dict(rewards=torch.tensor([1.0]), log_probs=torch.tensor([[-1.0, -2.0, -3.0]]), reference_log_probs=torch.tensor([[-2.0, -1.5, -1.0]]))
+for alpha in (0.0, 0.1, 1.0, 2.0):
+    print(f"α = {alpha}: {kl_shaped_rewards(**one, mask=torch.tensor([[True, True, False]]), alpha=alpha).item():.2f}")
+
+# %% [markdown]
+# ### The training step
+#
+# The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**, in place of the reward model. To
+# REINFORCE the fine is just another reward. Beside that, it measures. `measure_kl` runs both models over the rollout and uses
+# your functions to give, for every position, the exact KL and k1. (The log-probs at time of sampling stand in `rollout.log_probs`. Column
+# $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
+
+# %%
+def measure_kl(policy, rollout):
+    """KL to the reference at each position of a rollout: exact, and by the sampled token alone (k1); both [B, T-1]."""
+    with torch.no_grad():
+        scores = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        log_probs = token_log_probs(scores, rollout.ids)  # [B, T-1]
+        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
+        return {
+            "exact": kl_divergence(scores[:, :-1], reference_scores[:, :-1]),
+            "k1": kl_estimates(log_probs, reference_log_probs)["k1"],
+            "reference_log_probs": reference_log_probs,
+        }
+
+
+def kl_step(policy, optimizer, rollout, alpha):
+    """One REINFORCE update with the KL fine; returns what to record, in floats."""
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
+    measured = measure_kl(policy, rollout)
+    rewards = reward_model(rollout.texts).to(mask.device)  # [B]
+    shaped = kl_shaped_rewards(rewards, rollout.log_probs, measured["reference_log_probs"], mask, alpha)  # [B]
+    record = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
+    return {
+        "loss": record["loss"],
+        "reward": rewards.mean().item(),
+        "shaped_reward": shaped.mean().item(),
+        "kl": (measured["exact"] * mask).sum(1).mean().item(),  # nats per completion
+        "k1": (measured["k1"] * mask).sum(1).mean().item(),
+        "alpha": float(alpha),
+    }
+
+# %% [markdown]
+# `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random numbers for every run, and the
+# training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says which α step `number` uses; for now it is a constant. `examine` then
+# samples one completion for each held-out prompt and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
+
+# %%
+def run_training(name, settings, folder, alpha_at, after_step=None):
+    """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
+    seed_everything(0)
+    policy = copy.deepcopy(reference).requires_grad_(True)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
+    state = {"alpha": settings["alpha"]}
+    source = rollout_source(
+        policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size,
+        min_new_tokens=settings.get("min_new_tokens"),
+    )  # fmt: skip
+
+    def step(rollout, number):
+        record = kl_step(policy, optimizer, rollout, alpha_at(number, state))
+        if after_step is not None:
+            after_step(record, state)
+        return record
+
+    history = train(
+        step, source, steps=steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
+        settings={**settings, **common}, description=name,
+    )  # fmt: skip
+    return policy, history
+
+
+def train_fixed(name, settings, folder):
+    """Train with one α from beginning to end."""
+    return run_training(name, settings, folder, lambda number, state: settings["alpha"])
+
+
+def examine(policy):
+    """Scores and samples of a policy on the held-out prompts."""
+    judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
+    return sweep.examine(
+        policy, tokenizer, test_prompts, judges, measure_kl,
+        new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
+    )  # fmt: skip
+
+
+common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.learning_rate, "held_out": held_out}  # shared by all runs
+
+# %% [markdown]
+# ## 3.4 α = 0 first
+#
+# Before we use the leash, we look at what happens without it. The next cell trains with α = 0. That is Part 2's training; the only difference is
+# that we now **measure** the KL at every step, without using it.
+#
+# <details><summary><b>Predict first:</b> what will the KL do over the training steps? Where does it start, does it level off, and why? (click for our expectation)</summary>
+#
+# It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long as any change of the text raises the
+# reward a little, the policy makes it. We expect it to go on rising after the reward has nearly reached its ceiling of 1, because REINFORCE
+# keeps sharpening whatever scores best. We expect it to reach tens of nats per completion.
+# </details>
+#
+# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`, and the sweep will not repeat it. It takes about a minute.
+
+# %% tags=["training"]
+runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
+free = runs["α = 0"]
+plots.show(
+    plots.plot_history(
+        {"exact": free.history["kl"], "estimated by k1": free.history["k1"]}, "kl",
+        title="α = 0: KL to the reference during training (mean of 10 steps)", window=10,
+    )
+)  # fmt: skip
+plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
+
+# %% [markdown]
+# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain: compare the right halves of
+# the two plots. The two curves of the first plot, the exact KL and its estimate from the sampled tokens, agree on average; the estimate is noisier.
+#
+# The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue** where the policy finds the token
+# more probable than the reference does, **orange** where less. The numbers of one text add up to that text's estimate of the KL. Point at
+# a token to see its number.
+
+# %% tags=["training"]
+show_page(sweep.run_page(free))
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_1
+# points: 4
+# manual: true
+# rubric:
+#   - "1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off"
+#   - "1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable"
+#   - "1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on; far from the reference it is exploited (reward hacking)"
+#   - "1 point: points to evidence in the run: repetition, unnatural samples, loss of variety, or the second reward model's lower score"
+
+# %% [markdown]
+# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that unwelcome, although the reward is
+# high? Support your answer with something you see in the run: a sample, or a number.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises because the objective contains only
+# the reward: each update makes texts with a positive advantage more probable and others less, and no term asks what that does to the language. Even
+# when the mean reward is nearly 1, small differences between completions remain, and the updates keep sharpening the distribution.
+#
+# It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
+# those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
+# wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
+# is several times that of the untuned policy, and in the second reward model, whose opinion lags behind the first's.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 3.5 The sweep
+#
+# Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same held-out prompts. It takes about
+# five minutes on a laptop. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
+# has a checkpoint, and calling the cell again goes on from there. If you later change one of your functions, the runs that used it
+# are trained anew.
+#
+# <details><summary><b>Predict first:</b> which of these will happen at α = 1? (a) reward rises more slowly, but to the same value; (b) nothing is learned; (c) training diverges. (click)</summary>
+#
+# (b), or nearly. At α = 1 one nat costs as much as the whole range of the reward. A completion that earns 0.3 more than average may move 0.3 nats away
+# at most, and that is next to nothing. The policy is held where it started.
+# </details>
+
+# %% tags=["training"]
+plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in alphas}
+runs = sweep.sweep(plan, train_fixed, examine, common=common)
+
+# %% [markdown]
+# **The untuned policy** belongs into every comparison. It has KL 0 by definition.
+
+# %% tags=["training"]
+scores, samples = examine(reference)
+untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
+everything = {"untuned": untuned, **runs}
+display(sweep.table(everything))
+
+# %% [markdown]
+# Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the reward. "Repeated bigrams" is the share
+# of neighbouring word pairs that already occurred in the same completion. If you skip the sweep, `runs = sweep.recorded_runs()` gives the
+# runs recorded with the course.
+
+# %% [markdown]
+# ### How the runs went
+#
+# <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the six values of α, in one plot.</summary>
+#
+# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL. And a curve with a fine should level
+# off, where one more nat costs as much as it earns, while the curve of α = 0 goes on rising.
+# </details>
+
+# %% tags=["training"]
+plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
+
+# %% [markdown]
+# ### The reward–KL frontier
+#
+# One point for each policy: how far it went, and what it got for it. A policy is better than another if it lies **higher and further to the left**: more reward at less
+# distance. The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches a higher reward" says
+# little, if it also went ten times as far. Part 4 will draw DPO into the same plot.
+
+# %% tags=["training"]
+sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
+plots.show(plots.plot_frontier([run.point for run in everything.values()], log=True))
+
+# %% [markdown]
+# The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit. **Look at the slope**: the first few nats buy most of the
+# reward; the last tens of nats buy almost nothing. And what do they cost? The next plot asks the independent witness.
+
+# %% tags=["training"]
+if has_witness:
+    plots.show(kl_figures.plot_opinions(everything))
+
+# %% [markdown]
+# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where the first goes on
+# rising and the second stays behind or falls, the policy is collecting the *errors* of the first model. This is **over-optimisation**, and you
+# would not see it in the training reward alone. (The witness is a model too, with faults of its own. It is better than nothing, and reading samples
+# is better still.)
+#
+# ### Reading the samples along the frontier
+#
+# Move the slider from the untuned policy to the far end. Each position shows the point on the frontier and five samples, tokens coloured by their log-ratio as
+# before. Where widgets do not run, the same is shown as one list.
+
+# %% tags=["training"]
+pages = {name: sweep.run_page(run) for name, run in everything.items()}
+widgets.frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_2
+# points: 6
+# manual: true
+# rubric:
+#   - "2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL, comments on the samples (indistinguishable from the untuned policy's)"
+#   - "2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score, and comments on the samples (repetition, few words, praise without content)"
+#   - "2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers"
+
+# %% [markdown]
+# **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high** (the reward stays within about 0.05 of the
+# untuned policy's), one that is **too low** (the text degenerates), and one in between that you would use (reward 0.8 or more, mostly natural text). For
+# each, give reward, KL, repetition and the second reward model's score, say what its KL and reward curves look like, and comment on its five
+# samples: are they grammatical, varied, and really positive?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# *The figures are those of one run at seed 0; yours should be near them.*
+#
+# SWEEP_ANSWER
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 3.6 What else the fine does
+#
+# The fine is **summed** over the tokens of a completion. Think about what that rewards, apart from plausible text.
+#
+# <details><summary><b>Predict first:</b> a policy pays for each token that differs from the reference. What is the cheapest way to pay less, while still being praised? (click)</summary>
+#
+# Write fewer tokens. A short completion has fewer places to differ. If a single "brilliant." gets the full reward, everything after it can only cost. So
+# a fine that is summed over tokens is also a fine on length.
+# </details>
+#
+# Look at the *length* panel of the sweep again: every run whose KL is fined and who has something to gain becomes shorter or longer than the untuned policy. But the runs differ in
+# many ways at once. An experiment should change one thing. The next cell trains with the middle α once more, but forbids the policy to end its text early
+# (`min_new_tokens`): every completion has the same number of tokens, and brevity pays nothing.
+
+# %%
+best_alpha = 0.01  # yours: the α you would use, from W3.2
+
+# %% tags=["training"]
+fixed_plan = {f"α = {best_alpha:g}, fixed length": {"alpha": best_alpha, "min_new_tokens": preset.new_tokens, "method": "fixed length"}}
+pair = {f"α = {best_alpha:g}": {"alpha": best_alpha}, **fixed_plan}
+pair = sweep.sweep(pair, train_fixed, examine, common=common)
+plots.show(kl_figures.plot_runs(pair, ("length", "kl"), title="Free and fixed length"))
+display(sweep.table({"untuned": untuned, **pair}))
+
+# %% [markdown]
+# LENGTH_RESULT
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_3
+# points: 3
+# manual: true
+# rubric:
+#   - "1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it with the lengths seen in the runs (whatever direction they show)"
+#   - "1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like; report length and KL per token, or fix the length"
+#   - "1 point: names a remedy and its price, such as a fixed length, a mean over tokens (which then lets long texts drift farther), or a reward that minds length"
+
+# %% [markdown]
+# **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text? What did you see in your runs? Name a remedy, and
+# what it costs.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. LENGTH_ANSWER
+#
+# It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
+# token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
+# the number of tokens (but then a long text may drift farther in total, and padding a text with harmless tokens dilutes the fine), or including a wish about
+# length in the reward itself.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 3.7 An α that changes
+#
+# A fixed α has two weaknesses. It must be found by trying, as you have just done: an α that is right for one reward is wrong for another, because it is an exchange
+# rate between nats and that reward's units. And one value must serve the whole training, although the beginning and the end want different things. Two remedies are in use.
+#
+# **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value. *Example:* from 0.4 to 0.1 in 20 steps, step 5 is
+# a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_4
+# points: 3
+# function: anneal_alpha
+
+# %% [markdown]
+# **Exercise 3.4 · `anneal_alpha`** (3 points)
+#
+# Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step. With
+# `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`. Return a Python float.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def anneal_alpha(step, total_steps, start, end):
+    """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
+
+    Args:
+        step: number of the step, from 0.
+        total_steps: where the line ends; 0 means at once.
+        start, end: α at the two ends.
+
+    Returns:
+        float
+    """
+    # BEGIN SOLUTION
+    share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
+    return float(start + share * (end - start))
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The line is right in both directions."
+""" # END TEST CONFIG
+def test_anneal_line(anneal_alpha):
+    from helpers.checks import check
+
+    check(
+        anneal_alpha(5, 20, 0.4, 0.1),
+        0.325,
+        {
+            "start and end are swapped": 0.175,
+            "the end is reached one step early: the line ends at step total_steps": 0.3210526,
+            "step 0 must give start: the line is one step ahead": 0.31,
+            "the result stays at start: is there an integer division, or is the line not linear?": 0.4,
+            "this is geometric (equal factors); the definition is linear (equal differences)": 0.2828427,
+            "this is a cosine; the definition is linear": 0.3560660,
+            "`end` is not used on the way: the line goes to 0": 0.3,
+            "this is not linear: it is already at the end": 0.1,
+        },
+        name="anneal_alpha(5, 20, 0.4, 0.1)",
+    )
+    check(
+        anneal_alpha(5, 20, 0.1, 0.5),
+        0.2,
+        {"a schedule that should rise jumps to its end: start may be smaller than end": 0.5, "a schedule that should rise stays at its start": 0.1},
+        name="anneal_alpha(5, 20, 0.1, 0.5)",
+    )
+test_anneal_line(anneal_alpha)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "After the end it stays at the end."
+""" # END TEST CONFIG
+def test_anneal_ends(anneal_alpha):
+    from helpers.checks import check, is_float
+
+    check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
+    check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
+    check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
+    try:
+        got = anneal_alpha(0, 0, 0.4, 0.1)
+    except ZeroDivisionError:
+        raise AssertionError("anneal_alpha divides by zero with total_steps = 0; that means: at the end") from None
+    check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
+    got = anneal_alpha(9, 4, 3, 1)
+    assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
+test_anneal_ends(anneal_alpha)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_anneal(anneal_alpha):
+    from autograder.verify import verify
+
+    verify(anneal_alpha, "anneal_alpha", "values")
+    verify(anneal_alpha, "anneal_alpha", "edges")
+test_hidden_anneal(anneal_alpha)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The adaptive controller** turns the question round. It is easier to say how far the policy may go ("about 8 nats") than to say what a nat should
+# cost. So state a **target KL** and let α find itself: if the policy is too far away, raise the price, if it is nearer than it needs to be, lower it. This is a
+# **proportional controller**, like a thermostat, as used by Ziegler and others (2019):
+#
+# $$\alpha_\text{new} = \alpha \cdot \Big(1 + \mathrm{clip}\big(\tfrac{\text{observed KL}}{\text{target KL}} - 1,\; -0.2,\; 0.2\big) \cdot \tfrac{\text{steps}}{\text{horizon}}\Big).$$
+#
+# The bracket after clip is the relative error: +0.5 means "half as far again as wanted". **clip** keeps it between −0.2 and 0.2, so that one odd batch
+# cannot throw α off. The last factor sets the pace: `steps` is how much training went by since the last adjustment, `horizon` how much should go
+# by until a full correction is made. *Example:* α = 0.1, observed 8, target 2: the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α
+# becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_5
+# points: 3
+# function: adapt_alpha
+
+# %% [markdown]
+# **Exercise 3.5 · `adapt_alpha`** (3 points)
+#
+# Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
+    """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
+
+    Args:
+        alpha: the present α.
+        observed_kl: the KL just measured (an estimate: it may be negative).
+        target_kl: the KL wanted, above 0.
+        horizon: how much training a full correction takes, in the unit of `steps`.
+        steps: how much training went by since the last adjustment.
+
+    Returns:
+        float, the new α.
+    """
+    # BEGIN SOLUTION
+    error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
+    return float(alpha * (1.0 + error * steps / horizon))
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "A small error is corrected in proportion."
+""" # END TEST CONFIG
+def test_adapt_small_error(adapt_alpha):
+    from helpers.checks import check, is_float
+
+    got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
+    check(
+        got,
+        0.102,
+        {
+            "the wrong direction: a KL above the target must raise alpha": 0.098,
+            "the quotient is upside down: it is observed over target": 0.0980952,
+            "steps and horizon are not used: the error is multiplied by steps / horizon": 0.105,
+            "the error is a ratio minus 1, not a difference of the two KLs": 0.104,
+            "the minus 1 is missing: the error is observed / target - 1": 0.108,
+            "this is only the factor; multiply it by alpha": 1.02,
+            "the correction is added; it multiplies alpha": 0.12,
+            "this is only the change; alpha itself is missing": 0.002,
+            "steps and horizon are the wrong way round: it is steps / horizon": 0.1125,
+            "a KL above the target changes nothing": 0.1,
+        },
+        name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)",
+        atol=1e-6,
+    )
+    assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
+test_adapt_small_error(adapt_alpha)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Large errors are clipped, above and below."
+""" # END TEST CONFIG
+def test_adapt_clip(adapt_alpha):
+    from helpers.checks import check
+
+    check(
+        adapt_alpha(0.1, 8.0, 2.0, 100, 50),
+        0.11,
+        {
+            "a large error is not clipped from above": 0.25,
+            "clip the error before it is multiplied by steps / horizon": 0.12,
+            "the error is clipped at the wrong border: it is 0.2": 0.125,
+        },
+        name="adapt_alpha(0.1, 8.0, 2.0, 100, 50)",
+        atol=1e-6,
+    )
+    check(
+        adapt_alpha(0.1, 0.5, 2.0, 100, 50),
+        0.09,
+        {
+            "an error far below 0 is not clipped from below": 0.0625,
+            "alpha must fall when the KL is below the target": 0.1,
+        },
+        name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)",
+        atol=1e-6,
+    )
+test_adapt_clip(adapt_alpha)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_adapt(adapt_alpha):
+    from autograder.verify import verify
+
+    verify(adapt_alpha, "adapt_alpha", "values")
+    verify(adapt_alpha, "adapt_alpha", "edges")
+test_hidden_adapt(adapt_alpha)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α. Starting far off, the controller must bring the KL to its target of 8,
+# that is, α to 0.0125.
+
+# %%
+trial = 0.1
+for number in range(120):
+    if number % 20 == 0:
+        print(f"step {number:3d}: α = {trial:.4f}, KL = {0.1 / trial:.2f}")
+    trial = adapt_alpha(trial, 0.1 / trial, target_kl=8.0, horizon=160, steps=32)
+
+# %% [markdown]
+# ### Both beside the best fixed α
+#
+# The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α and aims at the KL that your best
+# fixed α reached. It counts in completions, as the paper does: one training step is a batch of 32. About two minutes.
+
+# %%
+def train_scheduled(name, settings, folder):
+    """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
+    if "end" in settings:
+        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, steps, settings["alpha"], settings["end"]))
+
+    def adjust(record, state):
+        state["alpha"] = adapt_alpha(state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size)
+
+    return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
+
+# %% tags=["training"]
+best = runs.get(f"α = {best_alpha:g}") or max(runs.values(), key=lambda run: run.scores["reward"])
+target_kl = round(best.scores["kl"], 1)
+schedule_plan = {
+    "annealed": {"alpha": 10 * best_alpha, "end": best_alpha / 3, "method": "annealed α"},
+    "controlled": {"alpha": 10 * best_alpha, "target_kl": target_kl, "horizon": 160, "method": "controlled α"},
+}
+scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
+compared = {best.name: best, **scheduled}
+plots.show(kl_figures.plot_runs(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+sweep.save_points(scheduled)
+plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
+display(sweep.table({"untuned": untuned, **compared}))
+
+# %% [markdown]
+# SCHEDULE_RESULT
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_4
+# points: 4
+# manual: true
+# rubric:
+#   - "1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model, one value must serve the whole training (or another real limit, such as high variance, or that the KL does not oppose narrowing)"
+#   - "1 point: explains the limit from the objective (α is an exchange rate between nats and reward units) or from the runs"
+#   - "1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model, PPO's trust region …) and how it works"
+#   - "1 point: says what the remedy does not solve or what it costs, with reference to the comparison above"
+
+# %% [markdown]
+# **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here, and explain it. Which remedy fits it, and what does
+# it leave unsolved? Use the comparison above.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to another reward model or another
+# policy, and a wrong one fails either way: too high and nothing is learned, too low and the text rots. It must be found by a sweep, which costs as
+# many trainings as there are values. Moreover one value has to serve the whole training: the strong hold that protects the text late in training slows
+# learning at the beginning.
+#
+# Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate; the controller replaces the unknown α by a target KL, which means
+# the same for every reward, and finds α on the way. SCHEDULE_ANSWER
+#
+# What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open, and KL(π‖π_ref) does not oppose a policy that always
+# writes the same plausible sentence. The annealing plan and the controller have settings of their own (start, end, target, horizon).
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## 3.8 Optional: two epochs per batch, PPO and GRPO
+#
+# *This section is optional: nothing later needs it. Its two exercises carry points of their own.*
+#
+# Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update. Could we take a second update from the same
+# batch? After the first update the batch is **off-policy**: it was sampled by a policy that no longer exists. Two things repair this, up to a point.
+#
+# **The ratio.** Let $\rho_t = \pi(v_t)/\pi_\text{old}(v_t)$ be how much more probable the sampled token has become since it was sampled. Weighing each token's advantage
+# with ρ makes up for the change (this is called importance sampling). In the first epoch ρ = 1 everywhere, and the gradient of ρ·A is exactly REINFORCE's.
+#
+# **The clip.** If ρ has grown far from 1, the batch says little about the new policy, and one should stop pulling. **PPO** (proximal policy optimisation,
+# Schulman and others 2017) takes the smaller of two terms:
+#
+# $$L = -\frac1B \sum_b \sum_t \mathrm{mask}_{bt}\,\min\big(\rho_{bt} A_b,\; \mathrm{clip}(\rho_{bt},\,1-\varepsilon,\,1+\varepsilon)\,A_b\big).$$
+#
+# For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there, and its gradient is 0. For a bad one (A < 0) the pull ends once
+# ρ < 1 − ε. The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_6
+# points: 5
+# function: ppo_clip_loss
+
+# %% [markdown]
+# **Exercise 3.6 · `ppo_clip_loss`** (optional, 5 points)
+#
+# Write the loss: sum over the masked tokens, mean over the batch, with a minus sign. `old_log_probs` and `advantages` are detached inside. Apply the mask to the
+# log-ratios **before** the exponential: what stands at a masked position may be as large as 10,000, exp of that is infinite, and 0 · ∞ is NaN.
+#
+# *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4. With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
+    """PPO's clipped loss (Schulman et al. 2017, arXiv 1707.06347): sum over tokens, mean over the batch.
+
+    Args:
+        log_probs: [B, T] log-probs of the sampled tokens under the policy as it is now.
+        old_log_probs: [B, T] the same at the time of sampling; detached inside.
+        advantages: [B] one per completion; detached inside.
+        mask: [B, T] bool, True on the completion's tokens.
+        clip: ε, half width of the range in which the ratio may move.
+
+    Returns:
+        scalar loss.
+    """
+    # BEGIN SOLUTION
+    log_ratio = (log_probs - old_log_probs.detach()).masked_fill(~mask, 0.0)  # [B, T]
+    ratio = log_ratio.exp()  # [B, T]
+    weight = advantages.detach().unsqueeze(1)  # [B, 1]
+    gain = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)  # [B, T]
+    return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The clipped loss is right on two completions."
+""" # END TEST CONFIG
+def test_ppo_values(ppo_clip_loss):
+    import torch
+    from helpers.checks import check
+
+    old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
+    new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    check(
+        ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2),
+        torch.tensor(-1.75),
+        {
+            "the larger of the two terms is taken; it is the min": -2.55,
+            "the sign is wrong: the loss is minus the gain": 1.75,
+            "nothing is clipped (or the minimum is missing)": -2.2,
+            "only the clipped term is there; take the minimum of it and the unclipped one": -2.1,
+            "the ratio is upside down: it is new over old": -1.37576,
+            "this is a mean over the tokens of the batch; the definition sums over tokens and divides by the batch": -0.7,
+            "this is a mean over the tokens of each completion; the definition sums over tokens": -0.39167,
+            "this is a mean over the tokens, masked ones included; the definition sums over tokens": -0.58333,
+            "the sum must be divided by the batch size": -3.5,
+            "the mask is ignored: only the tokens with mask True count": -1.3,
+            "the log-ratio is used as the ratio; exp is missing": 0.81005,
+            "the log-ratio is clipped; clip the ratio": -1.76204,
+            "the product of ratio and advantage is clipped; clip the ratio": -0.8,
+            "one ratio for the whole completion; PPO's ratio is per token": -0.59,
+            "the advantages are made absolute; a bad completion must be pushed down": -3.75,
+        },
+        name="ppo_clip_loss",
+    )
+test_ppo_values(ppo_clip_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "The mask comes before the exponential, and gradients go where they should."
+""" # END TEST CONFIG
+def test_ppo_mask_and_gradient(ppo_clip_loss):
+    import torch
+
+    new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
+    old = torch.tensor([[-1.1, -9000.0]], requires_grad=True)
+    advantages = torch.tensor([1.0], requires_grad=True)
+    loss = ppo_clip_loss(new, old, advantages, torch.tensor([[True, False]]), 0.2)
+    assert isinstance(loss, torch.Tensor), f"ppo_clip_loss returned {loss!r}: not written yet?"
+    assert torch.isfinite(loss).all(), (
+        "ppo_clip_loss: a masked position makes the loss infinite or NaN; mask the log-ratios before the exponential"
+    )
+    assert loss.requires_grad, "ppo_clip_loss: no gradient flows to the log-probs (was the ratio detached?)"
+    loss.sum().backward()
+    assert new.grad is not None and torch.isfinite(new.grad).all(), (
+        "ppo_clip_loss: the gradient is NaN at a masked position; mask the log-ratios before the exponential"
+    )
+    assert new.grad[0, 0] != 0, "ppo_clip_loss: no gradient flows to the log-probs"
+    assert new.grad[0, 1] == 0, "ppo_clip_loss: a masked position gets a gradient"
+    assert old.grad is None or not old.grad.any(), "ppo_clip_loss: the old log-probs carry a gradient; detach them"
+    assert advantages.grad is None or not advantages.grad.any(), "ppo_clip_loss: the advantages carry a gradient; detach them"
+test_ppo_mask_and_gradient(ppo_clip_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_ppo_values(ppo_clip_loss):
+    from autograder.verify import verify
+
+    verify(ppo_clip_loss, "ppo_clip_loss", "values")
+    verify(ppo_clip_loss, "ppo_clip_loss", "dtypes")
+test_hidden_ppo_values(ppo_clip_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_ppo_edges(ppo_clip_loss):
+    from autograder.verify import verify
+
+    verify(ppo_clip_loss, "ppo_clip_loss", "edges")
+    verify(ppo_clip_loss, "ppo_clip_loss", "purity")
+test_hidden_ppo_edges(ppo_clip_loss)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_ppo_gradients(ppo_clip_loss):
+    from autograder.verify import verify
+
+    verify(ppo_clip_loss, "ppo_clip_loss", "gradients")
+test_hidden_ppo_gradients(ppo_clip_loss)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Sanity check.** How the loss of one token depends on its ratio. The line is flat where PPO stops pulling: to the right for a good completion, to the left for
+# a bad one.
+
+# %%
+ratios = torch.linspace(0.4, 1.8, 141)  # [141]
+curves = {}
+for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = −1": -1.0}.items():
+    losses = [ppo_clip_loss(r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2) for r in ratios]
+    curves[label] = [loss.item() for loss in losses]
+plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
+
+# %% [markdown]
+# **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages. Each prompt gets a *group* of several completions, and each completion is compared with its own
+# group: a prompt that begins with "The worst" makes all its completions score low, and this is not their fault. The advantage is the distance from the
+# group's mean, measured in the group's standard deviations.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q3_7
+# points: 4
+# function: group_advantages
+
+# %% [markdown]
+# **Exercise 3.7 · `group_advantages`** (optional, 4 points)
+#
+# `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`: (reward − mean of its group) /
+# (standard deviation of its group + 0.000001), detached. Use the *population* standard deviation: divide by the number of rewards, not by one
+# less. A group whose rewards are all equal gives 0.
+#
+# *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707, 1.414).
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def group_advantages(rewards, group_size):
+    """GRPO's advantages (Shao et al. 2024, arXiv 2402.03300): rewards standardised within each group.
+
+    Args:
+        rewards: [B] rewards; consecutive runs of `group_size` belong to one prompt.
+        group_size: completions per prompt.
+
+    Returns:
+        [B] advantages, detached.
+    """
+    # BEGIN SOLUTION
+    groups = rewards.detach().reshape(-1, group_size)  # [prompts, group_size]
+    mean = groups.mean(dim=1, keepdim=True)  # [prompts, 1]
+    deviation = groups.std(dim=1, keepdim=True, correction=0)  # [prompts, 1]
+    return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "Two groups of three are right."
+""" # END TEST CONFIG
+def test_group_values(group_advantages):
+    import torch
+    from helpers.checks import check
+
+    check(
+        group_advantages(torch.tensor([1.0, 2.0, 6.0, 0.0, 0.0, 3.0]), 3),
+        torch.tensor([-0.92582, -0.46291, 1.38873, -0.70711, -0.70711, 1.41421]),
+        {
+            "this divides by the sample standard deviation (n - 1); the population's (n) is asked for": [-0.75593, -0.37796, 1.13389, -0.57735, -0.57735, 1.15470],
+            "the mean is taken off, but the result is not divided by the standard deviation": [-2.0, -1.0, 3.0, -1.0, -1.0, 2.0],
+            "the whole batch is treated as one group": [-0.48038, 0.0, 1.92154, -0.96077, -0.96077, 0.48038],
+            "the whole batch is treated as one group, with the sample standard deviation": [-0.43853, 0.0, 1.75412, -0.87706, -0.87706, 0.43853],
+            "the standard deviation is the batch's; each group has its own": [-0.96077, -0.48038, 1.44115, -0.48038, -0.48038, 0.96077],
+            "the groups are consecutive rewards, not every second one; or group_size was taken for the number of groups": [-1.0, 1.0, 1.0, -1.0, -1.0, 1.0],
+            "the groups are consecutive rewards: rows of the table, not columns": [-0.50800, 0.26726, 1.39700, -1.33631, -0.88900, 1.06904],
+            "this divides by the variance; take its square root": [-0.42857, -0.21429, 0.64286, -0.5, -0.5, 1.0],
+            "these are leave-one-out advantages; GRPO takes off the mean of the whole group": [-3.0, -1.5, 4.5, -1.5, -1.5, 3.0],
+            "the leave-one-out mean is taken off; GRPO takes off the mean of the whole group": [-1.38873, -0.69436, 2.08309, -1.06066, -1.06066, 2.12132],
+            "the median is taken off; it is the mean": [-0.46291, 0.0, 1.85164, 0.0, 0.0, 2.12132],
+            "the group's mean is not taken off": [0.46291, 0.92582, 2.77746, 0.0, 0.0, 2.12132],
+            "the sign is wrong: it is reward minus mean": [0.92582, 0.46291, -1.38873, 0.70711, 0.70711, -1.41421],
+            "this scales each group to between 0 and 1": [0.0, 0.2, 1.0, 0.0, 0.0, 1.0],
+            "this is a table of groups; return one flat tensor, [B]": [[-0.92582, -0.46291, 1.38873], [-0.70711, -0.70711, 1.41421]],
+        },
+        name="group_advantages",
+    )
+test_group_values(group_advantages)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: false
+success_message: "A group of equal rewards gives 0, and no gradient flows."
+""" # END TEST CONFIG
+def test_group_equal_and_detached(group_advantages):
+    import torch
+    from helpers.checks import check
+
+    rewards = torch.tensor([0.5, 0.5, 0.25, 0.75], requires_grad=True)
+    got = group_advantages(rewards, 2)
+    check(
+        got,
+        torch.tensor([0.0, 0.0, -1.0, 1.0]),
+        {
+            "a group whose rewards are all equal gives NaN; add 0.000001 to the standard deviation": [float("nan"), float("nan"), -1.0, 1.0],
+            "this divides by the sample standard deviation (n - 1); the population's (n) is asked for": [0.0, 0.0, -0.70711, 0.70711],
+            "the constant added to the standard deviation is too large: it is 0.000001, one millionth": [0.0, 0.0, -0.99960, 0.99960],
+        },
+        name="group_advantages",
+    )
+    assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
+test_group_equal_and_detached(group_advantages)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_group_values(group_advantages):
+    from autograder.verify import verify
+
+    verify(group_advantages, "group_advantages", "values")
+    verify(group_advantages, "group_advantages", "dtypes")
+test_hidden_group_values(group_advantages)  # IGNORE
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_hidden_group_edges(group_advantages):
+    from autograder.verify import verify
+
+    verify(group_advantages, "group_advantages", "edges")
+    verify(group_advantages, "group_advantages", "gradients")
+    verify(group_advantages, "group_advantages", "purity")
+test_hidden_group_edges(group_advantages)  # IGNORE
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**: the same number of updates as REINFORCE, from half the samples.
+# "PPO" uses the clipped loss with the batch's mean as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
+
+# %%
+def train_two_epochs(name, settings, folder):
+    """Train with PPO's clipped loss: half the batches, two updates from each."""
+    seed_everything(0)
+    policy = copy.deepcopy(reference).requires_grad_(True)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
+    group = settings["group_size"]
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group)
+
+    def step(rollout):
+        mask = rollout.completion_mask[:, 1:]  # [B, T-1]
+        measured = measure_kl(policy, rollout)
+        rewards = reward_model(rollout.texts).to(mask.device)  # [B]
+        shaped = kl_shaped_rewards(rewards, rollout.log_probs, measured["reference_log_probs"], mask, settings["alpha"])
+        advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
+        for _ in range(2):  # two epochs over the same batch
+            log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return {
+            "loss": loss.item(), "reward": rewards.mean().item(), "alpha": settings["alpha"],
+            "kl": (measured["exact"] * mask).sum(1).mean().item(), "k1": (measured["k1"] * mask).sum(1).mean().item(),
+        }  # fmt: skip
+
+    history = train(
+        step, source, steps=max(1, steps // 2), policy=policy, optimizer=optimizer, folder=folder,
+        settings={**settings, **common}, description=name,
+    )  # fmt: skip
+    return policy, history
+
+# %% tags=["training"]
+two_epoch_plan = {
+    "PPO": {"alpha": best_alpha, "group_size": 1, "method": "PPO, 2 epochs"},
+    "GRPO": {"alpha": best_alpha, "group_size": 4, "method": "GRPO, 2 epochs"},
+}
+two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common)
+sweep.save_points(two_epochs)
+plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], log=True))
+display(sweep.table({best.name: best, **two_epochs}))
+
+# %% [markdown]
+# PPO_RESULT
+
+# %% [markdown]
+# ## 3.9 Questions, summary, submission
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_5
+# points: 3
+# manual: true
+# rubric:
+#   - "1 point: the loss (and the fine) runs over the generated tokens only, up to and including the first end-of-text token"
+#   - "1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions; including them would push the policy towards or away from the prompts)"
+#   - "1 point: what follows the end of the text, padding, is left out, because it was not sampled either; the end-of-text token is in, because ending was a choice"
+
+# %% [markdown]
+# **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine? Why these, and what would go wrong with the others?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine. Those are the policy's actions. The prompt
+# was given: its tokens are not samples from the policy, so the derivation does not hold for them, and multiplying their log-probs by the advantage
+# would teach the policy to find prompts of good completions more probable, which is not what we want and adds noise. Padding after the end was not sampled
+# either, and its log-probs mean nothing. The end-of-text token itself is included, because ending was a decision: without it the policy could never learn
+# when to stop.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_6
+# points: 4
+# manual: true
+# rubric:
+#   - "1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)"
+#   - "1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts"
+#   - "1 point: distinguishes the KL to the fixed reference from PPO's clip, which limits each update relative to the previous policy and does not stop a slow drift over many updates"
+#   - "1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring, early stopping)"
+
+# %% [markdown]
+# **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a single update goes. Why does one still add a KL term
+# to the reference? What does each of the two hold back?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe, but a hundred small safe updates in the same
+# direction still lead far away: the clip forgets where training began. The KL term compares with the fixed reference and remembers. It has two
+# tasks. It keeps the policy in the region where the reward model was trained and can be trusted, so that reward hacking does not pay. And it keeps the
+# abilities of the pretrained model, grammar, facts, variety, which the reward says nothing about and which would be lost otherwise. Too much of it and nothing is learned; too little, and the policy collapses
+# onto a few texts that the reward model overrates, as the sweep shows. The KL is also the best gauge to watch during training: a sudden rise usually comes before the text breaks.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: w3_7
+# points: 3
+# manual: true
+# rubric:
+#   - "1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable"
+#   - "1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small; the true KL cannot be negative"
+#   - "1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used; names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)"
+
+# %% [markdown]
+# **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the standard error is 0.05. What do you tell them? What
+# would you check first? And what if it were −0.02 ± 0.05?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias, so chance does not explain it: the tokens were not sampled from the policy whose log-probs
+# stand in the formula. Check sampling against scoring: temperature or top-k in sampling only, dropout on, wrong positions because of padding, a mask that lets padding or the prompt in, rollouts older than the policy, or policy
+# and reference swapped. A quick test: before the first update, both models must give every token the same log-prob, so k1 must be exactly 0. −0.02 ± 0.05 is no cause for worry: it is within half a
+# standard error of 0, and means only that the true KL is small. Single negative tokens mean nothing in either case.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ### Summary
+#
+# - KL(π‖π_ref) is the mean log-ratio over the policy's own tokens: 0 for equal models, never negative, not symmetric.
+# - It can be computed exactly from logits, or estimated from sampled tokens. k1 and k3 have no bias; k3 is steadier and hides bugs; k2 is biased when the models are far apart.
+# - The fine α·log-ratio is added to the reward and detached. REINFORCE then maximises reward minus α·KL without any other change.
+# - α = 0: the KL rises without end and the text rots. α too high: nothing is learned. Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
+# - A fine summed over tokens also rewards brevity. Report lengths.
+# - Annealing and a controller replace one unknown α by a plan or by a target KL. PPO's clip limits each update, the KL term the whole journey.
+#
+# ### Further reading (all optional; the notebook is complete without it)
+#
+# - Ziegler and others, *Fine-Tuning Language Models from Human Preferences*, [arXiv 1909.08593](https://arxiv.org/abs/1909.08593). Section 2 has the objective of this part and the controller. **Optional.**
+# - Schulman, *Approximating KL Divergence*, [joschu.net/blog/kl-approx.html](http://joschu.net/blog/kl-approx.html). The three estimators, in two pages. **Optional.**
+# - Schulman and others, *Proximal Policy Optimization Algorithms*, [arXiv 1707.06347](https://arxiv.org/abs/1707.06347), and Shao and others, *DeepSeekMath* (GRPO), [arXiv 2402.03300](https://arxiv.org/abs/2402.03300). **Optional.**
+#
+# ### Submission
+#
+# The next cell saves what has to be handed in, after running all *public* tests once more. Hidden tests run at grading.
