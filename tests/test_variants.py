@@ -1,6 +1,6 @@
 """Proof that the tests work: wrong answers lose points and are told their mistake, right ones keep every point.
 
-Each file ``tests/variants/<function>.py`` holds answers as students write them, one after the other below a header line:
+Each file ``tests/variants/<function>.py`` holds answers as students write them, each below a header line:
 ``# === right: in what style`` or ``# === wrong: which mistake | a piece of the message that names it``.
 """
 
