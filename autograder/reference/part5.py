@@ -1,0 +1,306 @@
+"""Part 5 · Interpretability: references and cases, and how often a game is asked for the worth of a coalition."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import torch
+
+from autograder.verify import Case, Spec, grading_seed, register
+
+FUNCTIONS = (
+    "exact_shapley_values",
+    "logit_difference",
+    "io_probability",
+    "ablate_heads",
+    "patching_effect",
+    "faithfulness",
+)
+Game = Callable[[frozenset[int]], float]
+
+
+# --- exact_shapley_values
+
+
+def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
+    """The mean gain over all orders of arrival; above 6 players by Harsanyi's dividends.
+
+    A coalition's dividend is what it earns beyond its parts; its members share it equally.
+    """
+    everyone = range(players)
+    worth = {
+        frozenset(c): float(value(frozenset(c)))
+        for n in range(players + 1)
+        for c in itertools.combinations(everyone, n)
+    }
+    result = torch.zeros(players, dtype=torch.float64)
+    if players <= 6:
+        for order in itertools.permutations(everyone):
+            present: frozenset[int] = frozenset()
+            for player in order:
+                result[player] += worth[present | {player}] - worth[present]
+                present = present | {player}
+        return result / math.factorial(players)
+    dividends: dict[frozenset[int], float] = {}
+    for size in range(players + 1):
+        for members in itertools.combinations(everyone, size):
+            group = frozenset(members)
+            smaller = (frozenset(c) for n in range(size) for c in itertools.combinations(members, n))
+            dividends[group] = worth[group] - sum(dividends[part] for part in smaller)
+            for player in members:
+                result[player] += dividends[group] / size
+    return result
+
+
+def table_game(worth: torch.Tensor) -> Game:
+    """The game in which the coalition with bit pattern ``k`` is worth ``worth[k]``."""
+    numbers = worth.tolist()
+
+    def value(coalition: frozenset[int]) -> float:
+        return numbers[sum(1 << player for player in coalition)]
+
+    return value
+
+
+def shapley_cases(generator: torch.Generator) -> list[Case]:
+    """Random games of one to eight players, and games in which a likely mistake shows."""
+
+    def draw(players: int, empty: float | None = None) -> Game:
+        worth = 2 * torch.randn(2**players, generator=generator, dtype=torch.float64)
+        if empty is not None:
+            worth[0] = empty
+        return table_game(worth)
+
+    weights = torch.randn(6, generator=generator, dtype=torch.float64).tolist()
+    cases = [Case(f"a random game of {n} players", {"value": draw(n), "players": n}) for n in (2, 3, 4, 5)]
+    return [
+        *cases,
+        Case("a game of one player", {"value": draw(1), "players": 1}, "edges"),
+        Case("a game whose empty coalition is worth a lot", {"value": draw(3, 25.0), "players": 3}, "edges"),
+        Case("a game of eight players", {"value": draw(8), "players": 8}, "edges"),
+        Case("a game in which every player adds the same amount each time",
+             {"value": lambda coalition: sum(weights[player] for player in coalition), "players": 6}, "edges"),
+        Case("a game of integers", {"value": lambda coalition: len(coalition) ** 2, "players": 4}, "edges"),
+    ]  # fmt: skip
+
+
+register(
+    Spec("exact_shapley_values", exact_shapley_values, shapley_cases, magnitude=lambda inputs: 10.0, exact_dtype=False)
+)
+
+
+class CountedGame:
+    """A game that counts how often each coalition was asked for, and notes questions that are no coalition."""
+
+    def __init__(self, value: Game, players: int) -> None:
+        self.value = value
+        self.players = players
+        self.asked: dict[frozenset[int], int] = {}
+        self.strange: str | None = None
+
+    def __call__(self, coalition: frozenset[int]) -> float:
+        if not isinstance(coalition, frozenset):
+            self.strange = f"`value` was called with a {type(coalition).__name__}; a coalition is a frozenset"
+        elif not all(player in range(self.players) for player in coalition):
+            self.strange = f"`value` was called with {sorted(map(str, coalition))}; players are 0 to {self.players - 1}"
+        group = frozenset(coalition)
+        self.asked[group] = self.asked.get(group, 0) + 1
+        return self.value(group)
+
+
+def verify_evaluations(function: Callable[..., torch.Tensor]) -> None:
+    """Each coalition is evaluated at most once, as a frozenset of player numbers; the result is float64."""
+    generator = torch.Generator().manual_seed(500 + grading_seed())
+    for players in (3, 5):
+        worth = torch.randn(2**players, generator=generator, dtype=torch.float64)
+        game = CountedGame(table_game(worth), players)
+        try:
+            result = function(game, players)
+        except Exception as error:
+            kind = type(error).__name__
+            raise AssertionError(
+                f"exact_shapley_values raised {kind} for {players} players: {str(error)[:300]}"
+            ) from error
+        if result is None or result is ...:
+            raise AssertionError(
+                f"exact_shapley_values returned {result!r}: it is not written yet, or `return` is missing."
+            )
+        if game.strange:
+            raise AssertionError(f"exact_shapley_values: {game.strange}")
+        most = max(game.asked.values(), default=0)
+        if most > 1:
+            raise AssertionError(
+                f"exact_shapley_values: a coalition was evaluated {most} times with {players} players; keep each value "
+                "and look it up, because evaluating a coalition means running a model"
+            )
+        if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
+            found = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
+            raise AssertionError(f"exact_shapley_values: the result is {found}; asked for a float64 tensor")
+
+
+# --- logit_difference and io_probability
+
+
+def logit_difference(logits: torch.Tensor, io_ids: torch.Tensor, s_ids: torch.Tensor) -> torch.Tensor:
+    """Row by row."""
+    return torch.stack([row[io] - row[s] for row, io, s in zip(logits, io_ids, s_ids, strict=True)])
+
+
+def io_probability(logits: torch.Tensor, io_ids: torch.Tensor) -> torch.Tensor:
+    """One over the sum of the exponentials of the differences to the IO logit."""
+    own = torch.stack([row[io] for row, io in zip(logits, io_ids, strict=True)])
+    return torch.exp(-torch.logsumexp(logits - own[:, None], dim=1))
+
+
+def _ids(rows: int, entries: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    first = torch.randint(entries, (rows,), generator=generator)
+    second = (first + torch.randint(1, entries, (rows,), generator=generator)) % entries
+    return first, second
+
+
+def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
+    """Logits at the last position and the names' ids."""
+
+    def inputs(rows: int, entries: int, scale: float = 3.0) -> dict[str, torch.Tensor]:
+        logits = scale * torch.randn(rows, entries, generator=generator, dtype=torch.float64)
+        io, s = _ids(rows, entries, generator)
+        return {"logits": logits, "io_ids": io} | ({"s_ids": s} if with_s else {})
+
+    equal = inputs(5, 5)
+    equal["io_ids"] = torch.full((5,), 2)
+    large = inputs(4, 9)
+    large["logits"] = 1e4 * torch.tanh(large["logits"])
+    return [
+        Case("random logits", inputs(6, 11)),
+        Case("as many prompts as tokens", inputs(7, 7)),
+        Case("a batch of 1", inputs(1, 8)),
+        Case("two tokens", inputs(4, 2)),
+        Case("the same name in every row", equal, "edges"),
+        Case("logits of size 1e4", large, "edges"),
+    ]
+
+
+register(Spec("logit_difference", logit_difference, lambda g: name_cases(g, with_s=True), differentiable=("logits",)))
+register(Spec("io_probability", io_probability, lambda g: name_cases(g, with_s=False), differentiable=("logits",)))
+
+
+# --- ablate_heads
+
+
+def ablate_heads(
+    head_outputs: torch.Tensor, heads: list[int], mean_outputs: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Head by head, put together anew."""
+    columns = []
+    for head in range(head_outputs.shape[2]):
+        own = head_outputs[:, :, head]
+        if head in heads:
+            own = torch.zeros_like(own) if mean_outputs is None else mean_outputs[:, head].expand_as(own)
+        columns.append(own)
+    return torch.stack(columns, dim=2)
+
+
+def ablation_cases(generator: torch.Generator) -> list[Case]:
+    """Shapes in which axes of equal length would hide a mix-up, and others."""
+
+    def inputs(shape: tuple[int, int, int, int], heads: list[int], mean: bool) -> dict[str, object]:
+        outputs = torch.randn(*shape, generator=generator, dtype=torch.float64)
+        means = 1 + torch.randn(*shape[1:], generator=generator, dtype=torch.float64) if mean else None
+        return {"head_outputs": outputs, "heads": heads, "mean_outputs": means}
+
+    return [
+        Case("zero ablation of two heads", inputs((3, 5, 4, 2), [0, 2], mean=False)),
+        Case("mean ablation of two heads", inputs((3, 5, 4, 2), [1, 3], mean=True)),
+        Case("batch, positions and heads of the same number", inputs((4, 4, 4, 3), [2], mean=True)),
+        Case("zero ablation, batch, positions and heads of the same number", inputs((3, 3, 3, 3), [1], mean=False)),
+        Case("a batch of 1", inputs((1, 6, 3, 2), [1], mean=True)),
+        Case("one position", inputs((5, 1, 3, 2), [0], mean=True)),
+        Case("no head at all", inputs((2, 3, 4, 2), [], mean=True), "edges"),
+        Case("no head at all, zero ablation", inputs((2, 3, 4, 2), [], mean=False), "edges"),
+        Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
+        Case("all heads, mean ablation", inputs((2, 3, 4, 2), [3, 1, 2, 0], mean=True), "edges"),
+        Case("the last head", inputs((2, 5, 6, 3), [5], mean=True), "edges"),
+    ]
+
+
+register(Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0))
+
+
+# --- patching_effect and faithfulness
+
+
+def patching_effect(clean: torch.Tensor, corrupted: torch.Tensor, patched: torch.Tensor) -> float:
+    """Of the way from the corrupted mean to the clean one, the share that the patched mean has gone."""
+    start, goal, reached = (math.fsum(x.tolist()) / len(x) for x in (corrupted, clean, patched))
+    if goal == start:
+        raise ValueError("clean and corrupted runs do not differ")
+    return (reached - start) / (goal - start)
+
+
+def faithfulness(circuit: torch.Tensor, full: torch.Tensor) -> float:
+    """The distance of the two means."""
+    return abs(math.fsum(full.tolist()) / len(full) - math.fsum(circuit.tolist()) / len(circuit))
+
+
+def patching_cases(generator: torch.Generator) -> list[Case]:
+    """Logit differences of ``B`` prompts in three runs."""
+
+    def inputs(rows: int, goal: float, start: float, reached: float) -> dict[str, torch.Tensor]:
+        noise = torch.randn(3, rows, generator=generator, dtype=torch.float64) * 0.5
+        noise = noise - noise.mean(dim=1, keepdim=True)
+        return {"clean": goal + noise[0], "corrupted": start + noise[1], "patched": reached + noise[2]}
+
+    return [
+        Case("a patch that restores a part", inputs(6, 4.0, -3.0, 1.2)),
+        Case("a batch of 1", inputs(1, 3.5, 0.5, 2.0)),
+        Case("a corrupted run above 0", inputs(9, 5.0, 2.0, 2.7)),
+        Case("a patch that goes too far", inputs(5, 3.0, -2.0, 4.5), "edges"),
+        Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
+        Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
+        Case("a patch that changes nothing", inputs(4, 2.5, -1.5, -1.5), "edges"),
+    ]
+
+
+def faithfulness_cases(generator: torch.Generator) -> list[Case]:
+    """Logit differences of ``B`` prompts in the circuit and in the whole model."""
+
+    def inputs(rows: int, circuit: float, full: float) -> dict[str, torch.Tensor]:
+        noise = torch.randn(2, rows, generator=generator, dtype=torch.float64)
+        return {"circuit": circuit + noise[0], "full": full + noise[1]}
+
+    mixed = inputs(8, 0.0, 0.0)
+    mixed["full"] = torch.cat([mixed["circuit"][:4] + 3.0, mixed["circuit"][4:] - 3.0])
+    below, above = inputs(6, -3.0, -1.0), inputs(6, 5.0, 3.0)
+    return [
+        Case("a circuit below the model", inputs(7, 2.0, 3.5)),
+        Case("a circuit above the model", above),
+        Case("a batch of 1", inputs(1, 1.0, 3.0)),
+        Case("prompts whose gaps cancel in the mean", mixed, "edges"),
+        Case("negative logit differences", below, "edges"),
+    ]
+
+
+_SAME = torch.tensor([1.0, 3.0], dtype=torch.float64)
+_OTHER = torch.tensor([2.5, 0.5], dtype=torch.float64)
+register(
+    Spec(
+        "patching_effect",
+        patching_effect,
+        patching_cases,
+        raises=(
+            (
+                "clean and corrupted runs that are the same",
+                {"clean": _SAME, "corrupted": _SAME, "patched": _OTHER},
+                ValueError,
+            ),
+            (
+                "clean and corrupted runs with the same mean",
+                {"clean": _SAME, "corrupted": _SAME.flip(0), "patched": _OTHER},
+                ValueError,
+            ),
+        ),
+    )
+)
+register(Spec("faithfulness", faithfulness, faithfulness_cases))

@@ -1,0 +1,339 @@
+"""Look inside attention heads and intervene on them, in plain ``transformers`` models of the GPT-2 and Llama kinds.
+
+A *head output* here is what one head has mixed together from the values it attended to, **before** the layer's output
+projection: a tensor ``[B, T, H, D]`` for one layer (batch, position, head, head width). The layer's output projection
+turns the heads' outputs into the vector that is added to the residual stream. Everything in this module reads or
+replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model itself
+is never changed, and every hook is removed again even when an error occurs.
+
+Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and path patching; Elhage et al. 2021,
+"A Mathematical Framework for Transformer Circuits", for direct logit attribution.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+Head = tuple[int, int]  # (layer, head), both counted from 0
+Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> head outputs [B, T, H, D]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where the parts of a model are: the same names for both kinds of model."""
+
+    blocks: Sequence[nn.Module]  # one per layer
+    heads: int  # H, query heads per layer
+    key_heads: int  # key and value heads per layer; fewer than H where several heads share them (Llama kind)
+    width: int  # D, of one head
+    final_norm: nn.Module
+    unembedding: Float[Tensor, "V W"]
+    is_gpt2: bool
+
+    def attention(self, layer: int) -> nn.Module:
+        """The attention module of a layer."""
+        return self.blocks[layer].attn if self.is_gpt2 else self.blocks[layer].self_attn
+
+    def output_projection(self, layer: int) -> nn.Module:
+        """The module that turns the concatenated head outputs into the layer's attention output."""
+        return self.attention(layer).c_proj if self.is_gpt2 else self.attention(layer).o_proj
+
+    def all_heads(self) -> list[Head]:
+        """Every (layer, head) of the model, layer by layer."""
+        return [(layer, head) for layer in range(len(self.blocks)) for head in range(self.heads)]
+
+    def head_matrices(self, layer: int) -> Float[Tensor, "H D W"]:
+        """The output projection cut into one matrix per head: head output ``[D]`` times it is what the head adds."""
+        weight = self.output_projection(layer).weight
+        weight = weight if self.is_gpt2 else weight.T  # GPT-2's Conv1D stores [in, out], nn.Linear [out, in]
+        return weight.reshape(self.heads, self.width, -1)
+
+
+def anatomy(model: nn.Module) -> Anatomy:
+    """Find the parts of a GPT-2 or Llama-kind causal language model; ``TypeError`` for any other architecture."""
+    config = getattr(model, "config", None)
+    if hasattr(model, "transformer") and hasattr(model.transformer, "h"):
+        blocks, norm, gpt2 = model.transformer.h, model.transformer.ln_f, True
+    elif hasattr(model, "model") and hasattr(model.model, "layers") and hasattr(model.model.layers[0], "self_attn"):
+        blocks, norm, gpt2 = model.model.layers, model.model.norm, False
+    else:
+        raise TypeError(f"{type(model).__name__} is neither of the GPT-2 nor of the Llama kind")
+    heads = config.num_attention_heads
+    key_heads = heads if gpt2 else config.num_key_value_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return Anatomy(list(blocks), heads, key_heads, width, norm, model.get_output_embeddings().weight, gpt2)
+
+
+@contextmanager
+def hooks(handles: list) -> Iterator[list]:
+    """Collect hook handles in a list; all of them are removed at the end of the ``with`` block."""
+    try:
+        yield handles
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
+    """Register ``edit`` on the head outputs of one layer; returns the hook's handle."""
+
+    def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        merged = inputs[0]  # [B, T, H·D]
+        outputs = edit(layer, merged.unflatten(-1, (parts.heads, parts.width)))
+        return (outputs.flatten(-2), *inputs[1:])
+
+    return parts.output_projection(layer).register_forward_pre_hook(before_projection)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one forward pass left behind: ``B`` texts of ``T`` tokens, ``L`` layers of ``H`` heads of width ``D``."""
+
+    logits: Float[Tensor, "B T V"]
+    outputs: Float[Tensor, "L B T H D"]  # head outputs
+    patterns: Float[Tensor, "L B H T T"] | None  # attention: [..., query position, key position]
+    before: Float[Tensor, "L B T W"]  # the residual stream that enters each layer
+    middle: Float[Tensor, "L B T W"]  # after the attention of the layer, before its MLP
+    last: Float[Tensor, "B T W"]  # the residual stream that enters the final normalisation
+
+
+@torch.no_grad()
+def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
+    """Run the model on ``ids`` (no padding) and keep the head outputs, attention patterns and residual stream."""
+    parts = anatomy(model)
+    outputs: dict[int, Tensor] = {}
+    before: dict[int, Tensor] = {}
+    middle: dict[int, Tensor] = {}
+    last: list[Tensor] = []
+
+    def keep(layer: int, heads: Tensor) -> Tensor:
+        outputs[layer] = heads.clone()
+        return heads
+
+    def keep_input(store: dict[int, Tensor], layer: int):
+        def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
+            store[layer] = (args[0] if args else kwargs["hidden_states"]).clone()
+
+        return hook
+
+    if patterns and model.config._attn_implementation != "eager":
+        model.set_attn_implementation("eager")  # the only kind that computes the attention pattern explicitly
+    with hooks([]) as handles:
+        for layer, block in enumerate(parts.blocks):
+            second_norm = block.ln_2 if parts.is_gpt2 else block.post_attention_layernorm
+            handles.append(head_output_hook(parts, layer, keep))
+            handles.append(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
+            handles.append(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
+        handles.append(
+            parts.final_norm.register_forward_pre_hook(lambda module, inputs: last.append(inputs[0].clone()))
+        )
+        result = model(ids, output_attentions=patterns, use_cache=False)
+    stack = lambda store: torch.stack([store[layer] for layer in range(len(parts.blocks))])  # noqa: E731
+    attention = torch.stack(result.attentions) if patterns else None
+    return Recording(result.logits, stack(outputs), attention, stack(before), stack(middle), last[0])
+
+
+@torch.no_grad()
+def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
+    """Run the model with every layer's head outputs passed through ``edit(layer, outputs [B, T, H, D])``."""
+    parts = anatomy(model)
+    with hooks([]) as handles:
+        for layer in range(len(parts.blocks)):
+            handles.append(head_output_hook(parts, layer, edit))
+        return model(ids, use_cache=False).logits
+
+
+def replace_heads(
+    heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
+) -> Edit:
+    """An edit that takes the named heads' outputs from ``source`` (another recording's ``outputs``).
+
+    With ``positions``, one position for each text, only the outputs at that position are replaced.
+    """
+    by_layer: dict[int, list[int]] = {}
+    for layer, head in heads:
+        by_layer.setdefault(layer, []).append(head)
+
+    def edit(layer: int, outputs: Tensor) -> Tensor:
+        if layer not in by_layer:
+            return outputs
+        changed = outputs.clone()
+        for head in by_layer[layer]:
+            if positions is None:
+                changed[:, :, head] = source[layer][:, :, head]
+            else:
+                rows = torch.arange(len(outputs), device=outputs.device)
+                changed[rows, positions, head] = source[layer][rows, positions, head]
+        return changed
+
+    return edit
+
+
+def patch_heads(
+    model: nn.Module,
+    ids: Int[Tensor, "B T"],
+    heads: Sequence[Head],
+    source: Float[Tensor, "L B T H D"],
+    positions: Int[Tensor, " B"] | None = None,
+) -> Float[Tensor, "B V"]:
+    """Activation patching: run on ``ids`` with some heads' outputs from another run; logits at the last position."""
+    return run_with_heads(model, ids, replace_heads(heads, source, positions))[:, -1]
+
+
+def path_patch(
+    model: nn.Module,
+    ids: Int[Tensor, "B T"],
+    clean: Recording,
+    other: Recording,
+    senders: Sequence[Head],
+    receivers: Sequence[Head] = (),
+    through: str = "query",
+    positions: Int[Tensor, " B"] | None = None,
+) -> Float[Tensor, "B V"]:
+    """Path patching (Wang et al. 2022): change what the receivers are told by the senders, and nothing else.
+
+    The senders' outputs come from ``other``; every other head is held at its output in ``clean`` (the recording of
+    ``ids``), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
+    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in that
+    run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
+    change to one position of each text. Returns the logits at the last position.
+    """
+    swap = replace_heads(senders, other.outputs, positions)
+
+    def hold(layer: int, outputs: Tensor) -> Tensor:
+        return swap(layer, clean.outputs[layer])
+
+    if not receivers:
+        return run_with_heads(model, ids, hold)[:, -1]
+    parts = anatomy(model)
+    seen: dict[int, Tensor] = {}
+    layers = sorted({layer for layer, _ in receivers})
+    with hooks([]) as handles, torch.no_grad():
+        for layer in range(len(parts.blocks)):
+            handles.append(head_output_hook(parts, layer, hold))
+        for layer in layers:
+            handles.append(
+                projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
+            )
+        model(ids, use_cache=False)
+    with hooks([]) as handles, torch.no_grad():
+        for layer in layers:
+            chosen = [head for at, head in receivers if at == layer]
+            if through != "query":  # heads that share keys and values receive together
+                chosen = sorted({head * parts.key_heads // parts.heads for head in chosen})
+
+            def insert(x: Tensor, layer: int = layer, chosen: list[int] = chosen) -> Tensor:
+                changed = x.clone()
+                changed[:, :, chosen] = seen[layer][:, :, chosen]
+                return changed
+
+            handles.append(projection_hook(parts, layer, through, insert))
+        return model(ids, use_cache=False).logits[:, -1]
+
+
+def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]):
+    """Register ``act`` on the queries, keys or values ``[B, T, heads, D]`` of a layer; its result replaces them."""
+    if kind not in ("query", "key", "value"):
+        raise ValueError(f"through must be 'query', 'key' or 'value', not {kind!r}")
+    heads = parts.heads if kind == "query" else parts.key_heads
+
+    def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
+        if not parts.is_gpt2:
+            changed = act(output.unflatten(-1, (heads, parts.width)))
+            return None if changed is None else changed.flatten(-2)
+        three = list(output.chunk(3, dim=-1))  # GPT-2 computes queries, keys and values in one matrix
+        index = ("query", "key", "value").index(kind)
+        changed = act(three[index].unflatten(-1, (heads, parts.width)))
+        if changed is None:
+            return None
+        three[index] = changed.flatten(-2)
+        return torch.cat(three, dim=-1)
+
+    if parts.is_gpt2:
+        return parts.attention(layer).c_attn.register_forward_hook(hook)
+    name = {"query": "q_proj", "key": "k_proj", "value": "v_proj"}[kind]
+    return getattr(parts.attention(layer), name).register_forward_hook(hook)
+
+
+def mean_outputs(recordings: Float[Tensor, "L B T H D"]) -> Float[Tensor, "L T H D"]:
+    """The mean head outputs over the texts of a recording, position by position."""
+    return recordings.mean(dim=1)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Who writes how much in a chosen direction of the logits, at the last position; the four parts add up to it."""
+
+    heads: Float[Tensor, "B L H"]
+    mlps: Float[Tensor, "B L"]
+    embedding: Float[Tensor, " B"]
+    constant: Float[Tensor, " B"]  # biases of the output projections and of the final normalisation
+
+    def total(self) -> Float[Tensor, " B"]:
+        """The sum of all parts: exactly the logit difference of the run."""
+        return self.heads.sum((1, 2)) + self.mlps.sum(1) + self.embedding + self.constant
+
+
+@torch.no_grad()
+def direct_logit_attribution(
+    model: nn.Module, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
+) -> Attribution:
+    """Split the difference of two tokens' logits at the last position into what each head and each MLP wrote directly.
+
+    The residual stream is a sum, and the logits are a linear function of it once the scale of the final normalisation
+    is held at its value in this run; so the logit difference is a sum of one number for each part of the model.
+    """
+    parts = anatomy(model)
+    norm = parts.final_norm
+    direction = parts.unembedding[plus_ids] - parts.unembedding[minus_ids]  # [B, W]
+    stream = run.last[:, -1]  # [B, W]
+    if isinstance(norm, nn.LayerNorm):
+        scale = (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+        direction_in = norm.weight * direction / scale
+        direction_in = direction_in - direction_in.mean(-1, keepdim=True)  # the normalisation takes the mean away
+        from_bias = (norm.bias * direction).sum(-1)
+    else:  # RMSNorm: no mean, no bias
+        scale = (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
+        direction_in = norm.weight * direction / scale
+        from_bias = torch.zeros_like(direction[:, 0])
+
+    heads, mlps = [], []
+    after = [*run.before[1:], run.last]
+    for layer in range(len(parts.blocks)):
+        written = torch.einsum("bhd,hdw->bhw", run.outputs[layer][:, -1], parts.head_matrices(layer))
+        heads.append(torch.einsum("bhw,bw->bh", written, direction_in))
+        mlps.append(((after[layer] - run.middle[layer])[:, -1] * direction_in).sum(-1))
+        bias = parts.output_projection(layer).bias
+        if bias is not None:
+            from_bias = from_bias + (bias * direction_in).sum(-1)
+    embedding = (run.before[0][:, -1] * direction_in).sum(-1)
+    return Attribution(torch.stack(heads, 1), torch.stack(mlps, 1), embedding, from_bias)
+
+
+def with_shifted_head(model: nn.Module, head: Head, size: float, seed: int = 0) -> nn.Module:
+    """A copy of a GPT-2 that computes the same function, in which one head always says a constant more.
+
+    A random constant of the given length is added to the head's values. A head's attention adds up to 1, so its output
+    then holds the same constant, whatever the text. What this adds to the residual stream is subtracted from the bias
+    of the output projection. Model and copy give the same logits; but "this head's output set to 0" now means
+    something else. Used to compare zero ablation with mean ablation.
+    """
+    changed = copy.deepcopy(model)
+    parts = anatomy(changed)
+    if not parts.is_gpt2:
+        raise TypeError("only GPT-2 has the biases that this needs")
+    layer, number = head
+    constant = torch.randn(parts.width, generator=torch.Generator().manual_seed(seed))
+    constant = (size * constant / constant.norm()).to(parts.unembedding)
+    start = 2 * parts.heads * parts.width + number * parts.width  # queries, keys, then values
+    with torch.no_grad():
+        parts.attention(layer).c_attn.bias[start : start + parts.width] += constant
+        parts.output_projection(layer).bias -= constant @ parts.head_matrices(layer)[number]
+    return changed
