@@ -21,6 +21,7 @@ NOTEBOOK_METADATA = {
     "language_info": {"name": "python"},
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
+LARGE = 200_000  # bytes
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache"}
 
 
@@ -106,7 +107,10 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def copy_tree(source: Path, target: Path, *, without: Iterable[str] = (), link: bool = False) -> None:
-    """Copy a folder's files but those below `without`; with `link`, as hard links where the disk allows."""
+    """Copy a folder's files but those below `without`.
+
+    With `link`, large files become hard links where the disk allows. Small ones never do: an edit must stay a copy's own.
+    """
     excluded = tuple(Path(entry) for entry in without)
     for file in files_below(source):
         relative = file.relative_to(source)
@@ -115,7 +119,7 @@ def copy_tree(source: Path, target: Path, *, without: Iterable[str] = (), link: 
         destination = target / relative
         destination.parent.mkdir(parents=True, exist_ok=True)
         destination.unlink(missing_ok=True)
-        if link:
+        if link and file.stat().st_size > LARGE:
             try:
                 os.link(file, destination)
                 continue

@@ -29,9 +29,12 @@ class BuildError(RuntimeError):
     """A form could not be built; the message says which and why."""
 
 
-def run_tool(command: list[str], folder: Path, what: str) -> str:
+def run_tool(command: list[str], folder: Path, what: str, *, project_on_path: bool = True) -> str:
     """Run another tool's command line in a folder; its output is part of the error if it fails."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPATH", None)
+    if project_on_path:
+        environment["PYTHONPATH"] = str(ROOT)
     # nbgrader calls `alembic` by name: it must be found even where the environment is not activated
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
@@ -87,7 +90,11 @@ def tidy_markers(notebook: NotebookNode) -> None:
     """Take out what otter leaves for its own PDF export: the comments around written questions and emptied cells."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"^(<!-- (BEGIN|END) QUESTION -->\s*)+", "", cell.source)
+            plain = re.sub(r"^(<!-- (BEGIN|END) QUESTION -->\s*)+", "", cell.source)
+            if plain != cell.source and not re.match(r"[qw]\d+_\w+-text|course-", cell.id):
+                cell.metadata.pop("editable", None)  # locked by otter only because its comment stood there
+                cell.metadata.pop("deletable", None)
+            cell.source = plain
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
 
 

@@ -15,11 +15,14 @@ from autograder import masters
 from autograder.masters import ROOT, MasterError
 
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
-from .normalise import files_below, write_json
+from .normalise import files_below, write_json, write_text
 from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
+# The rule by which the grader chooses what to run of a notebook. `submit` runs public tests by the same rule, so
+# students get a copy; the grader's own copy must not lie where a student's code could replace it.
+SHARED = {Path("helpers/selection.py"): ROOT / "autograder" / "grade" / "inside" / "cells.py"}
 
 
 @dataclass
@@ -74,11 +77,19 @@ def build(
         with ThreadPoolExecutor(WORKERS) as executor:
             list(executor.map(build_part, sources))
         write_json(out / "notebooks" / "tests" / "hidden.json", hidden_counts(sources, destination))
+        write_shared(out)
         report = install(out, destination, list(sources))
     if not committed_only:
         for part in sources:
             add_helpers(part, destination)
     return report
+
+
+def write_shared(out: Path) -> None:
+    """Copy the modules that the student's side shares with the grader, with a line that says so."""
+    for relative, source in SHARED.items():
+        note = f"# Made by `course build` from {source.relative_to(ROOT)}: change it there.\n"
+        write_text(out / relative, note + source.read_text(encoding="utf-8"))
 
 
 def hidden_counts(sources: dict[int, Path], destination: Path) -> dict[str, int]:
@@ -120,7 +131,7 @@ def built_files(destination: Path, parts: Sequence[int]) -> set[Path]:
 def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     """What differs between the committed forms below two folders, one line a file."""
     lines = []
-    names = built_files(left, parts) | built_files(right, parts) | {Path("notebooks/tests/hidden.json")}
+    names = built_files(left, parts) | built_files(right, parts) | {Path("notebooks/tests/hidden.json"), *SHARED}
     for relative in sorted(names):
         if not (left / relative).exists():
             lines.append(f"{relative}: no longer made by the masters")

@@ -18,7 +18,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 PLACEHOLDER = "https://github.com/YOUR-ORGANISATION/YOUR-STUDENT-REPOSITORY"
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
-NOT_IN_THE_IMAGE = {"jupyterlab", "nbgrader", "jupytext", "typer", "rich", "tomli", "psutil"}  # the instructor's tools
+NOT_IN_THE_IMAGE = {"jupyterlab", "nbgrader", "jupytext", "typer", "rich", "tomli", "psutil", "latex2mathml"}  # the instructor's tools
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,352 @@
+"""The console command `course`: build, run, check, report, release and print; `course COMMAND --help` says what each does."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+app = typer.Typer(
+    name="course",
+    help="The course's tools for instructors and teaching assistants.\n\n"
+    "The masters in solutions/*.py are the single source. `course build` makes every notebook from them, `course run` "
+    "executes the solutions, `course check` runs the graders on them, `course release` writes what students get.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+Parts = Annotated[
+    list[int] | None, typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=1, max=5)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
+Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]
+Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, gpt2, or auto.")]
+Force = Annotated[bool, typer.Option("--force", help="Do it again even if nothing changed.")]
+
+WRONG, MISUSE = 1, 2  # exit codes: something is not as it should be; the call itself was wrong
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn the errors that a user can do something about into one clear message and exit code 1."""
+    from autograder.build.otter_forms import BuildError
+    from autograder.masters import MasterError
+    from autograder.release import ReleaseError
+
+    try:
+        yield
+    except (BuildError, MasterError, ReleaseError, FileNotFoundError, ValueError) as error:
+        errors.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        raise typer.Exit(WRONG) from error
+
+
+def progress_bar() -> Progress:
+    """A bar with a description, a count and the time; nothing but plain lines where there is no terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=errors, transient=True)
+
+
+def chosen(parts: list[int] | None) -> list[int]:
+    """The parts asked for; all that exist if none were."""
+    from autograder.masters import existing_parts
+
+    exist = existing_parts()
+    missing = [part for part in parts or [] if part not in exist]
+    if missing:
+        errors.print(f"[bold red]Error:[/] there is no master of part {', '.join(map(str, missing))} in solutions/")
+        raise typer.Exit(MISUSE)
+    return sorted(set(parts)) if parts else exist
+
+
+def show_json(value: Any) -> None:
+    """Print a result for a program."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+@app.command()
+def doctor(
+    as_json: AsJson = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask whether the Hugging Face hub answers.")
+    ] = False,
+) -> None:
+    """Say what is wrong with this installation, and what to do about it.
+
+    Looks at Python, the installed versions against constraints.txt, torch, GPU, memory, disk, the Hugging Face hub, the
+    embedded models, Bubblewrap, Chromium and course.toml. Exit code 1 if there is a problem, 0 if there are only notes.
+    """
+    from autograder.doctor import MARK, PROBLEM, examine
+
+    findings = examine(network=not offline)
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        colours = {"ok": "green", "note": "yellow", "problem": "red"}
+        for finding in findings:
+            colour = colours[finding.state]
+            console.print(f"[{colour}]{MARK[finding.state]}[/] [bold]{finding.name}[/]: ", end="", highlight=False)
+            console.print(finding.found, markup=False, highlight=False)
+            if finding.advice and finding.state != "ok":
+                console.print(f"    → {finding.advice}", markup=False, highlight=False)
+    if any(finding.state == PROBLEM for finding in findings):
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def build(
+    part: Parts = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 if a committed file is out of date.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make every form of the notebooks from the masters.
+
+    Student notebooks and public tests (notebooks/), solution notebooks (solutions/*.ipynb), Gradescope zips
+    (build/otter/) and nbgrader's source and release (build/nbgrader/). The same masters give the same bytes each time.
+    """
+    from autograder.build import build as build_forms
+    from autograder.build import check as check_forms
+
+    with clear_errors():
+        parts = chosen(part)
+        if check:
+            lines = check_forms(parts)
+            if as_json:
+                show_json({"up_to_date": not lines, "differences": lines})
+            for line in [] if as_json else lines:
+                console.print(f"[red]✗[/] {line}", highlight=False)
+            if lines:
+                errors.print("Run `course build` and commit what it writes.")
+                raise typer.Exit(WRONG)
+            if not as_json:
+                console.print(
+                    f"[green]✓[/] what is committed is what the masters give (parts {', '.join(map(str, parts))})"
+                )
+            return
+        with progress_bar() as bar:
+            task = bar.add_task("Building", total=len(parts))
+            report = build_forms(parts, progress=lambda number: bar.advance(task))
+    if as_json:
+        show_json({"parts": report.parts, "written": report.written, "changed": report.changed})
+        return
+    console.print(
+        f"Built parts {', '.join(map(str, report.parts))}: {len(report.written)} files, {len(report.changed)} changed."
+    )
+    for path in report.changed:
+        console.print(f"  {path}", highlight=False)
+
+
+def run_all(parts: list[int], *, fast: bool, preset: str, force: bool) -> dict[int, Any]:
+    """Execute the parts' solutions with a progress bar; returns the runs by part."""
+    from autograder.run import run_part
+
+    runs = {}
+    for number in parts:
+        with progress_bar() as bar:
+            task = bar.add_task(f"Part {number}", total=None)
+
+            def step(done: int, total: int, bar: Progress = bar, task: Any = task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            runs[number] = run_part(number, fast=fast, preset=preset, force=force, progress=step)
+        run = runs[number]
+        state = "up to date" if run.cached else f"{run.seconds:.0f} s"
+        errors.print(
+            f"[green]✓[/] part {number}: {state}" if run.ok else f"[red]✗[/] part {number} failed after {state}"
+        )
+        if not run.ok:
+            errors.print(run.error, markup=False, highlight=False)
+    return runs
+
+
+@app.command()
+def run(
+    part: Parts = None, fast: Fast = False, preset: Preset = "tiny", force: Force = False, as_json: AsJson = False
+) -> None:
+    """Execute the solution notebooks from top to bottom.
+
+    The executed notebooks go to build/run/. A part whose notebook, helpers, models and versions have not changed since its
+    last run is not run again. Exit code 1 if a notebook fails.
+    """
+    with clear_errors():
+        runs = run_all(chosen(part), fast=fast, preset=preset, force=force)
+    if as_json:
+        show_json([asdict(found) for found in runs.values()])
+    if not all(found.ok for found in runs.values()):
+        raise typer.Exit(WRONG)
+
+
+def check_all(parts: list[int], *, otter: bool, force: bool) -> dict[int, Any]:
+    """Check the parts with the graders, with a line for each."""
+    from autograder.check import check_part
+
+    marks = {}
+    for number in parts:
+        with errors.status(f"Checking part {number}"):
+            marks[number] = check_part(number, otter=otter, force=force)
+        for found in marks[number]:
+            mark = "[green]✓[/]" if found.ok else "[red]✗[/]"
+            text = (
+                f"{found.solution:g} of {found.possible:g} for the solution, {found.blank:g} for the untouched notebook"
+            )
+            errors.print(f"{mark} part {number}, {found.grader}: {text}{' (up to date)' if found.cached else ''}")
+            for problem in found.problems:
+                errors.print(f"    {problem}", markup=False, highlight=False)
+    return marks
+
+
+@app.command()
+def check(
+    part: Parts = None,
+    otter: Annotated[
+        bool, typer.Option(help="Also run `otter run` with the Gradescope zip (half a minute a part).")
+    ] = True,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check that the graders give the solutions full marks and the untouched notebooks none.
+
+    Runs every test, hidden ones too, on both: in this process, and with `otter run` on the zip that Gradescope gets.
+    Exit code 1 if anything is lost or given away.
+    """
+    with clear_errors():
+        marks = check_all(chosen(part), otter=otter, force=force)
+    if as_json:
+        show_json([{**asdict(found), "ok": found.ok} for several in marks.values() for found in several])
+    if not all(found.ok for several in marks.values() for found in several):
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def report(
+    part: Parts = None,
+    fast: Fast = False,
+    preset: Preset = "tiny",
+    otter: Annotated[bool, typer.Option(help="Also check with `otter run`.")] = True,
+    force: Force = False,
+) -> None:
+    """Run and check what is not up to date, then print the table and write the report page with the plots.
+
+    This is what `make course` ends with.
+    """
+    from autograder.report import headline_text, make_rows, write_report
+
+    with clear_errors():
+        parts = chosen(part)
+        runs = run_all(parts, fast=fast, preset=preset, force=force)
+        marks = check_all(parts, otter=otter, force=force)
+        rows = make_rows(runs, marks)
+        path = write_report(rows)
+    table = Table("part", "questions", "points", "seconds", "graders", "headline figures", title="The course")
+    for row in rows:
+        if row.run is None:
+            continue
+        good = row.run.ok and all(found.ok for found in row.marks)
+        table.add_row(
+            str(row.part),
+            str(row.questions),
+            f"{row.automatic:g} + {row.manual:g} by hand",
+            f"{row.run.seconds:.0f}",
+            "[green]✓[/]" if good else "[red]✗[/]",
+            headline_text(row.run, 4),
+        )
+    console.print(table)
+    console.print(f"The plots: {path}", highlight=False, soft_wrap=True)
+    if not all(found.ok for found in runs.values()) or not all(m.ok for several in marks.values() for m in several):
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def release(
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write; a new folder, or one that an earlier release filled.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds other files.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the student repository: notebooks, public tests, helpers, requirements, README, and nothing else.
+
+    Set the repository's address and tag in course.toml and run `course build` before.
+    """
+    from autograder.build.settings import load_course
+    from autograder.release import write_release
+
+    with clear_errors():
+        course = load_course()
+        files = write_release(folder, force=force, course=course)
+    if as_json:
+        show_json(files)
+        return
+    console.print(
+        f"{len(files)} files in {folder}. Push them to {course.repository} and tag them {course.tag}.", soft_wrap=True
+    )
+    if not course.has_repository:
+        errors.print(
+            "[yellow]Note:[/] course.toml still names the placeholder: in Colab the first cell will find nothing."
+        )
+
+
+@app.command("print")
+def print_pages(
+    part: Parts = None,
+    pdf: Annotated[bool, typer.Option(help="Also make PDF files, where Chromium is installed.")] = True,
+    folder: Annotated[Path | None, typer.Option(help="Where to write; build/print by default.")] = None,
+) -> None:
+    """Write every part as a printable page and a PDF: for students, and with solutions and outputs."""
+    from autograder.doctor import find_chromium
+    from autograder.pages import KINDS, PAGES, print_part
+
+    if pdf and find_chromium() is None:
+        errors.print(
+            "[yellow]Note:[/] there is no Chromium here, so no PDF: open the pages in a browser and print them."
+        )
+    with clear_errors():
+        for number in chosen(part):
+            for kind in KINDS:
+                page = print_part(number, kind, folder or PAGES, pdf=pdf)
+                console.print(str(page.pdf or page.html), highlight=False, soft_wrap=True)
+
+
+def add_commands(module: str, register: str = "register") -> None:
+    """Let another part of the project add its commands: `module` has a function that takes the app."""
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and module.startswith(error.name):
+            return
+        raise
+    function: Callable[[typer.Typer], None] | None = getattr(found, register, None)
+    if function is not None:
+        function(app)
+
+
+add_commands("autograder.grade.commands")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(app())
