@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .inside import protocol, values
-from .inside.protocol import Caps, ConnectionLost, ProtocolError, TooLate
+from .inside.protocol import WALL, Caps, ConnectionLost, ProtocolError, TooLate
 from .limits import Limits
 from .sandbox import Sandbox
 
@@ -44,7 +44,9 @@ class Usage:
     cpu_seconds: float = 0.0
     memory: int = 0
     children: int = 0
-    strikes: dict[str, int] = field(default_factory=dict)  # by function: how often it ran out of time or killed its process
+    strikes: dict[str, int] = field(
+        default_factory=dict
+    )  # by function: how often it ran out of time or killed its process
 
 
 class Conversation:
@@ -100,7 +102,7 @@ class Conversation:
             "files": self.files,
             "seconds": self.limits.statement_seconds,
         }
-        answer, _ = self._exchange(message, b"", 3 * self.limits.statement_seconds + GRACE, what)
+        answer, _ = self._exchange(message, b"", 2 * WALL * self.limits.statement_seconds, what)
         if "error" in answer:
             raise StudentFault("protocol", "the notebook's cells could not be run: the process answered nonsense")
         self.loaded = self._checked_load(answer)
@@ -113,12 +115,14 @@ class Conversation:
         clean = []
         for error in errors[:50]:
             if isinstance(error, dict):
-                clean.append({
-                    "cell": _number(error.get("cell")),
-                    "line": _number(error.get("line")),
-                    "type": str(error.get("type"))[:80],
-                    "message": str(error.get("message"))[:300],
-                })
+                clean.append(
+                    {
+                        "cell": _number(error.get("cell")),
+                        "line": _number(error.get("line")),
+                        "type": str(error.get("type"))[:80],
+                        "message": str(error.get("message"))[:300],
+                    }
+                )
         return {
             "defined": {name: bool(defined.get(name)) for name in self.wanted if name in defined},
             "errors": clean,
@@ -158,7 +162,9 @@ class Conversation:
         self._still_tried(what)
         if self.connection is None:
             self.open()
-        answer, data = self._exchange(message | {"seconds": seconds}, blob, seconds + GRACE, what, callables, caps)
+        answer, data = self._exchange(
+            message | {"seconds": seconds}, blob, WALL * seconds + GRACE, what, callables, caps
+        )
         try:
             tensors = values.unpack(data, caps or self.caps)
         except ProtocolError as error:
@@ -199,8 +205,9 @@ class Conversation:
         except TooLate as error:
             self._bury()
             self._strike(what)
-            limit = f"{seconds - GRACE:g} s" if deadline < self.end else "the submission's time"
-            raise StudentFault("timeout", f"{what} did not return within {limit} (an endless loop?)") from error
+            allowed = message.get("seconds", seconds)
+            limit = f"{allowed:g} s" if deadline < self.end else "the submission's time"
+            raise StudentFault("timeout", f"{what} did not come back within {limit} (an endless loop?)") from error
         except ConnectionLost as error:
             raise self._death(what) from error
         except (ProtocolError, RecursionError) as error:
@@ -248,11 +255,19 @@ class Conversation:
             return StudentFault("memory", f"{what} used more memory than a submission may")
         number = outcome.get("signal")
         if number == 9:  # the kernel's, for time or memory, or the code's own
-            return StudentFault("died", f"{what}: the process was killed (it used too much time or memory, or killed itself)")
+            return StudentFault(
+                "died", f"{what}: the process was killed (it used too much time or memory, or killed itself)"
+            )
         if number == 24:
             return StudentFault("timeout", f"{what} used more processor time than a submission may")
         if number is not None:
-            names = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
+            names = {
+                11: "segmentation fault",
+                6: "abort",
+                7: "bus error",
+                4: "illegal instruction",
+                25: "file too large",
+            }
             return StudentFault("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
         return StudentFault("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
 
@@ -268,7 +283,7 @@ class Conversation:
         kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"
         if kind == "TimeLimit":
             self._strike(what)
-            return StudentFault("timeout", f"{what} did not return within {seconds:g} s (an endless loop?)")
+            return StudentFault("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
         place = error.get("place")
         where = ""
         if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:

@@ -26,6 +26,7 @@ from autograder.verify import SEED_VARIABLE, JudgeError
 
 from .conversation import Conversation, StudentFault
 from .limits import Limits
+from .measured import measure
 from .sandbox import NoSandbox, Sandbox, SandboxBroken
 from .standins import StandIn, make_env
 from .trusted import trusted_env
@@ -123,7 +124,19 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str,
             "processes": talk.usage.children,
         },
         "protection": sandbox.protection,
+        "measured": _measured(env),
     }
+
+
+def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Reward and KL of the policies that were trained on the way, by function."""
+    found = {}
+    for name, function in env.items():
+        if isinstance(function.trained, dict):
+            measures = measure(function.trained)
+            if measures is not None:
+                found[name] = measures
+    return found
 
 
 def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Conversation) -> dict[str, Any]:
@@ -132,16 +145,18 @@ def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Con
     for test in question.tests:
         began = time.monotonic()
         passed, message, error = run_test(question, test, env, seed)
-        tests.append({
-            "name": test.name,
-            "hidden": test.hidden,
-            "passed": passed,
-            "error": error,
-            "points": None if error else test.points if passed else 0.0,
-            "possible": test.points,
-            "message": (WARNING if error else "") + clean(message),
-            "seconds": round(time.monotonic() - began, 4),
-        })
+        tests.append(
+            {
+                "name": test.name,
+                "hidden": test.hidden,
+                "passed": passed,
+                "error": error,
+                "points": None if error else test.points if passed else 0.0,
+                "possible": test.points,
+                "message": (WARNING if error else "") + clean(message),
+                "seconds": round(time.monotonic() - began, 4),
+            }
+        )
     broken = any(test["error"] for test in tests)
     return {
         "name": question.name,
@@ -219,4 +234,3 @@ def clean(message: str) -> str:
     """A message as one text of bounded length without control characters."""
     text = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)
     return text if len(text) <= MESSAGE_KEPT else text[:MESSAGE_KEPT] + " …"
-

@@ -11,12 +11,14 @@ MEBIBYTE = 1 << 20
 class Limits:
     """Upper bounds for one submission.
 
+    The first three count processor time; on the clock five times as much may pass, because the machine may be busy.
+
     Attributes:
         statement_seconds: for one statement of the notebook that is run for grading.
         call_seconds: for one call of a student's function.
         run_seconds: for one functional test (a training run with the student's step).
-        total_seconds: for the whole submission, wall time.
-        cpu_seconds: processor time of one process.
+        total_seconds: for the whole submission, on the clock.
+        cpu_seconds: processor time of one process, enforced by the kernel.
         memory: bytes of address space of one process on top of the warm parent's.
         group_memory: bytes of all processes of a worker's sandbox together, the warm parent included.
         processes: processes and threads at one time.
@@ -27,10 +29,10 @@ class Limits:
     """
 
     statement_seconds: float = 20
-    call_seconds: float = 10
+    call_seconds: float = 6
     run_seconds: float = 120
-    total_seconds: float = 300
-    cpu_seconds: int = 300
+    total_seconds: float = 900
+    cpu_seconds: int = 600
     memory: int = 3072 * MEBIBYTE
     group_memory: int = 4096 * MEBIBYTE
     processes: int = 48

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -47,7 +48,9 @@ def find_bubblewrap() -> str:
         NoSandbox: it is not installed, or this is not Linux.
     """
     if not sys.platform.startswith("linux"):
-        raise NoSandbox(f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust.")
+        raise NoSandbox(
+            f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust."
+        )
     found = shutil.which("bwrap")
     if found is None:
         raise NoSandbox(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
@@ -57,7 +60,9 @@ def find_bubblewrap() -> str:
 def visible_folders() -> list[Path]:
     """The folders of the system and of Python that the sandbox may read, none of them the instructor's."""
     folders = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
-    folders += [Path(p) for p in (sys.base_prefix, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))]
+    folders += [
+        Path(p) for p in (sys.base_prefix, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    ]
     folders += [Path(os.path.realpath(sys.executable)).parent.parent]
     kept: list[Path] = []
     for folder in folders:
@@ -66,7 +71,20 @@ def visible_folders() -> list[Path]:
     return kept
 
 
-def command_line(bwrap: str, fd: int, uid: int, *, as_root: bool, models: bool) -> list[str]:
+def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
+    """The folder ``helpers`` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
+    source = ROOT / "helpers"
+    private = (p for p in source.rglob("*") if not p.stat().st_mode & stat.S_IROTH and "__pycache__" not in p.parts)
+    if not as_root or next(private, None) is None:
+        return source
+    copy = scratch / "helpers"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "build"))
+    for path in [scratch, copy, *copy.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return copy
+
+
+def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool, models: bool) -> list[str]:
     """The bubblewrap command that starts the warm parent."""
     line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
     line += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
@@ -100,7 +118,7 @@ def command_line(bwrap: str, fd: int, uid: int, *, as_root: bool, models: bool) 
         for hidden in Path(site).glob("autograder*"):  # an installed copy holds the tests' references
             line += ["--tmpfs", str(hidden)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(hidden)]
     show(INSIDE, Path("/course/inside"))
-    show(ROOT / "helpers", Path("/course/helpers"))
+    show(helpers, Path("/course/helpers"))
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -147,7 +165,10 @@ class Sandbox:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.group = Group.make(self.limits)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent
-        line = command_line(bwrap, theirs.fileno(), own_uid() if as_root else 65534, as_root=as_root, models=models)
+        self.scratch = tempfile.TemporaryDirectory(prefix="course-grade-")
+        helpers = readable_helpers(Path(self.scratch.name), as_root=as_root)
+        uid = own_uid() if as_root else 65534
+        line = command_line(bwrap, theirs.fileno(), uid, helpers, as_root=as_root, models=models)
         self.process = subprocess.Popen(
             self.group.wrap(line),
             pass_fds=[theirs.fileno()],
@@ -199,7 +220,9 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         try:
             socket.send_fds(
-                self.control, [json.dumps({"do": "spawn", "limits": self.limits.for_child()}).encode()], [theirs.fileno()]
+                self.control,
+                [json.dumps({"do": "spawn", "limits": self.limits.for_child()}).encode()],
+                [theirs.fileno()],
             )
         except OSError as error:
             ours.close()
@@ -243,6 +266,7 @@ class Sandbox:
             self.process.wait()
         self.errors.close()
         self.group.remove()
+        self.scratch.cleanup()
 
     def __enter__(self) -> Sandbox:
         return self

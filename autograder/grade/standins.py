@@ -61,6 +61,7 @@ class StandIn:
         self._conversation = conversation
         self._name = name
         self.__name__ = self.__qualname__ = name
+        self.trained: dict[str, torch.Tensor] | None = None  # the weights of the last training run, for the report
         self.hidden = True  # whether the running test is hidden: then nothing the student's code says is quoted
 
     def __repr__(self) -> str:
@@ -112,7 +113,10 @@ class StandIn:
         try:
             _Call(self._conversation, self._name).check_defined()
             answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
-            return decode(answer.get("result"), tensors, RUN_CAPS)
+            record = decode(answer.get("result"), tensors, RUN_CAPS)
+            if arguments[:1] == ("reinforce_training",) and isinstance(record, dict):
+                self.trained = record.get("weights")
+            return record
         except StudentFault as fault:
             raise as_exception(fault, self.hidden) from None
 
@@ -186,7 +190,11 @@ class _Call:
             raise StudentFault("protocol", "the answer has not the agreed form") from error
         positions = sorted(table.values(), key=str)
         expected = list(range(count - len(table), count))
-        if len(table) > count or positions != sorted(expected, key=str) or not set(table) <= set(range(len(self.inputs))):
+        if (
+            len(table) > count
+            or positions != sorted(expected, key=str)
+            or not set(table) <= set(range(len(self.inputs)))
+        ):
             raise StudentFault("protocol", "the answer has not the agreed form")
         return table
 
@@ -250,7 +258,9 @@ class _Remote(torch.autograd.Function):
     """The student's function in the judge's autograd graph."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, handle: int, places: list[int], outputs: list[torch.Tensor], *sources: Any) -> Any:
+    def forward(
+        ctx: Any, call: _Call, handle: int, places: list[int], outputs: list[torch.Tensor], *sources: Any
+    ) -> Any:
         ctx.call, ctx.handle, ctx.places = call, handle, places
         ctx.mark_non_differentiable(*(tensor for n, tensor in enumerate(outputs) if n not in places))
         ctx.set_materialize_grads(False)
@@ -276,7 +286,10 @@ def redirect_worlds() -> None:
     for name in ("functional_reinforce", "functional_dpo"):
         module = importlib.import_module(f"helpers.{name}")
         for world, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__ and next(iter(inspect.signature(function).parameters), "") == "step":
+            if (
+                function.__module__ == module.__name__
+                and next(iter(inspect.signature(function).parameters), "") == "step"
+            ):
                 setattr(module, world, _redirected(name, world, function))
 
 

@@ -94,7 +94,9 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
             tree = ast.parse(source, filename=f"cell {number}")
             found = [_statement(number, node, "training" in cell["tags"]) for node in tree.body]  # type: ignore[operator]
         except SyntaxError as error:
-            errors.append({"cell": number, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]})
+            errors.append(
+                {"cell": number, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]}
+            )
             continue
         except (RecursionError, MemoryError, ValueError, OverflowError) as error:
             message = "the code of this cell is nested too deep to be read"
@@ -112,7 +114,9 @@ def _statement(cell: int, node: ast.stmt, training: bool) -> Statement:
     code = compile(ast.Module(body=[node], type_ignores=[]), f"cell {cell}", "exec", dont_inherit=True)
     result = Statement(cell, node, training=training)
     _names(code, result, top=True)
-    result.definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom)
+    result.definition = isinstance(
+        node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    )
     if isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node.value):
         result.definition = True
     result.star = isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from . import cells, protocol, values
-from .protocol import Caps
+from .protocol import WALL, Caps
 
 OUTPUT_KEPT = 20_000
 RESULTS_KEPT = 64  # results whose gradients can still be asked for
@@ -82,7 +82,7 @@ class Child:
             except BaseException as error:
                 answer, data = {"error": self.describe(error)}, b""
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                _start_clock(0)
             answer |= {"id": message["id"], "printed": self.output.take()[:2000]}
             if len(data) > Caps(blob=128 << 20).blob:
                 answer, data = {"id": message["id"], "error": self.describe(ValueError("the result is too large"))}, b""
@@ -100,7 +100,7 @@ class Child:
         errors = list(selection.errors)
         for statement in selection.statements:
             try:
-                signal.setitimer(signal.ITIMER_REAL, message["seconds"])
+                _start_clock(message["seconds"])
                 module = cells.ast.Module(body=[statement.node], type_ignores=[])
                 code = compile(module, f"cell {statement.cell}", "exec", flags=selection.flags, dont_inherit=True)
                 exec(code, self.space)
@@ -109,7 +109,7 @@ class Child:
             except BaseException as error:
                 errors.append(self._place(statement, type(error).__name__, str(error)[:500]))
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                _start_clock(0)
         defined = {name: callable(self.space.get(name)) for name in message["wanted"] if name in self.space}
         return {
             "defined": defined,
@@ -139,9 +139,9 @@ class Child:
         for place in message["grad"]:
             tensors[place].requires_grad_(True)
         _seed(message["seed"])
-        signal.setitimer(signal.ITIMER_REAL, message["seconds"])
+        _start_clock(message["seconds"])
         result = function(*arguments, **named)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _start_clock(0)
         encoder = values.Encoder(self.caps)
         answer: dict[str, Any] = {"result": encoder.encode(result)}
         outputs = list(encoder.tensors)
@@ -152,8 +152,10 @@ class Child:
             new = new if state is None else state.get_state()
             if not _same(old, new):
                 answer["changed"][str(place)] = len(outputs) + len(answer["changed"])
-        changed = [tensors[int(p)] if id(tensors[int(p)]) not in generators else generators[id(tensors[int(p)])].get_state()
-                   for p in answer["changed"]]
+        changed = [
+            tensors[int(p)] if id(tensors[int(p)]) not in generators else generators[id(tensors[int(p)])].get_state()
+            for p in answer["changed"]
+        ]
         if answer["grad"]:
             self.count += 1
             answer["handle"] = self.count
@@ -179,9 +181,9 @@ class Child:
         outputs, inputs = self.results[message["handle"]]
         given = values.unpack(blob, Caps(tensors=100_000))
         chosen = [outputs[place] for place in message["places"]]
-        signal.setitimer(signal.ITIMER_REAL, message["seconds"])
+        _start_clock(message["seconds"])
         found = torch.autograd.grad(chosen, inputs, given, allow_unused=True, retain_graph=True)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _start_clock(0)
         return {"none": [n for n, g in enumerate(found) if g is None]}, [g for g in found if g is not None]
 
     def run(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], list[torch.Tensor]]:
@@ -191,9 +193,9 @@ class Child:
         arguments, named = decoder.decode(message["args"]), decoder.decode(message["kwargs"])
         arguments.insert(message["place"], self.space.get(message["function"]))
         _seed(message["seed"])
-        signal.setitimer(signal.ITIMER_REAL, message["seconds"])
+        _start_clock(message["seconds"])
         record = runner(*arguments, **named)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _start_clock(0)
         encoder = values.Encoder(Caps())
         return {"result": encoder.encode(record)}, encoder.tensors
 
@@ -235,13 +237,19 @@ def _generator(state: torch.Tensor, known: dict[int, torch.Generator]) -> torch.
     return known[id(state)]
 
 
+def _start_clock(seconds: float) -> None:
+    """Allow so much processor time, and several times as much on the wall's clock; 0 stops the clock."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * WALL)
+
+
 def _alarm(number: int, frame: object) -> None:
     raise TimeLimit
 
 
 def main(connection: socket.socket) -> None:
     """Prepare the process and serve."""
-    os.environ["HOME"] = "/tmp/work"
+    os.environ["HOME"] = str(Path.cwd())
     os.umask(0o077)
     child = Child(connection)
     sys.stdout = sys.stderr = child.output  # type: ignore[assignment]
@@ -250,6 +258,7 @@ def main(connection: socket.socket) -> None:
     builtins.display = lambda *_, **__: None  # type: ignore[attr-defined]
     builtins.get_ipython = lambda: None  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     try:
         child.serve()
     except (protocol.ConnectionLost, protocol.ProtocolError):

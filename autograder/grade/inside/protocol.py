@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+WALL = 5  # seconds on the clock for each second of processor time that a call may take: the machine may be busy
 HEADER = struct.Struct(">IQ")
 
 

@@ -94,9 +94,7 @@ class Keeper:
         return outcome | {"cpu_seconds": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
 
 
-def keep(
-    connection: socket.socket, limits: Mapping[str, int], rules: object | None, leash: int, outbox: int
-) -> None:
+def keep(connection: socket.socket, limits: Mapping[str, int], rules: object | None, leash: int, outbox: int) -> None:
     """Run as the keeper: enter the namespaces, start the child, wait for its end or for the leash to be let go."""
     try:
         os.setsid()
@@ -126,9 +124,9 @@ def keep(
     select.select([leash, handle], [], [])
     signal.pidfd_send_signal(handle, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    report: dict[str, Any] = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {
-        "exit": os.WEXITSTATUS(status)
-    }
+    report: dict[str, Any] = (
+        {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"exit": os.WEXITSTATUS(status)}
+    )
     refused = os.read(failure_in, 4000)
     if refused:
         report["refused"] = refused.decode(errors="replace")

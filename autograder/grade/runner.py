@@ -1,0 +1,174 @@
+"""A grading run from end to end: take submissions in, grade what is not done, write the outputs."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from autograder import masters
+
+from . import intake, outputs, report, schedule, written
+from .intake import Submission
+from .judge import Job, questions_of
+from .limits import Limits
+from .schedule import Plan
+from .store import Store
+
+DATABASE = "results.db"
+
+
+def open_store(out: Path, *, must_exist: bool = False) -> Store:
+    """Open a folder's results.
+
+    Raises:
+        FileNotFoundError: nothing was graded there yet, but something must have been.
+    """
+    if must_exist and not (out / DATABASE).exists():
+        raise FileNotFoundError(f"there are no results in {out}; run `course grade` first")
+    return Store(out / DATABASE)
+
+
+def make_plan(*, workers: int, scheduler: str, trust: bool, limits: Limits | None = None) -> Plan:
+    """How to run."""
+    return Plan(workers=workers, scheduler=scheduler, trust=trust, limits=limits or Limits())
+
+
+@functools.cache
+def tests_digest(part: int) -> str:
+    """What the verdict depends on besides the submission: the part's questions with their tests, and the references."""
+    text = repr([(q.name, q.points, q.tests) for q in masters.load_questions(part)])
+    digest = hashlib.sha256(text.encode())
+    folder = masters.ROOT / "autograder"
+    for path in [folder / "verify.py", *sorted(folder.glob("functional*.py")), folder / "reference" / f"part{part}.py"]:
+        if path.exists():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def take_roster(store: Store, path: Path) -> None:
+    """Read the roster and keep it."""
+    store.set_roster(list(intake.load_roster(path).values()))
+
+
+def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -> list[Job]:
+    """Register all submissions under a path; return the jobs that are not done yet.
+
+    Raises:
+        FileNotFoundError: there is no such path, or nothing in it.
+    """
+    people = {
+        row["student"]: intake.Person(row["student"], row["name"], row["email"], row["other"]) for row in store.roster()
+    }
+    found = [s for s in intake.collect(source, people) if not parts or s.part in parts or not s.part]
+    if not found:
+        raise FileNotFoundError(f"no submission was found in {source}")
+    files: dict[str, dict[str, str]] = {}
+    for submission in found:
+        if submission.notebook is not None:
+            files.setdefault(submission.student, {})[f"{masters.PARTS[submission.part]}.ipynb"] = _code_only(submission)
+    jobs = []
+    store.forget_others({s.key for s in found})
+    for submission in found:
+        answers = written.answers(submission.notebook) if submission.notebook else {}
+        store.register(submission, answers)
+        if submission.notebook is None:
+            continue
+        if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
+            jobs.append(_job(store, submission, files[submission.student]))
+    return jobs
+
+
+def _code_only(submission: Submission) -> str:
+    """A notebook of a submission's code cells alone, for the student's other parts to take functions from."""
+    assert submission.notebook is not None
+    cells = [{"cell_type": "code", "metadata": {}, "source": cell["source"]} for cell in submission.notebook.code]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def _job(store: Store, submission: Submission, files: dict[str, str]) -> Job:
+    assert submission.notebook is not None
+    own = f"{masters.PARTS[submission.part]}.ipynb"
+    others = {name: text for name, text in files.items() if name != own and len(text) < 5_000_000}
+    seed = store.seed(submission.student, submission.part)
+    return Job(submission.student, submission.part, submission.notebook.code, seed, others)
+
+
+def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
+    """Jobs that grade only the named questions, for all submissions they belong to.
+
+    Raises:
+        KeyError: no part has such a question with tests.
+    """
+    by_part = {part: [q.name for q in questions_of(part)] for part in masters.existing_parts()}
+    unknown = [name for name in names if not any(name in found for found in by_part.values())]
+    if unknown:
+        raise KeyError(f"no part has a question {', '.join(unknown)} with tests")
+    jobs = []
+    for row in store.submissions():
+        only = tuple(name for name in names if name in by_part.get(row["part"], ()))
+        if only and not row["problem"] and store.result(row["student"], row["part"]) is not None:
+            seed = store.seed(row["student"], row["part"])
+            jobs.append(Job(row["student"], row["part"], tuple(row["code"]), seed, {}, only))
+    return jobs
+
+
+def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Grade the jobs; each result is committed before it is yielded."""
+    digests = {(row["student"], row["part"]): row["digest"] for row in store.submissions()}
+    for job, result in schedule.run(jobs, plan):
+        if job.only:
+            result = _merged(store.result(job.student, job.part), result)
+        retry = result["status"] == "error"  # not done: the next run tries again
+        tests = "" if retry else tests_digest(job.part)
+        store.save(job.student, job.part, digests[job.student, job.part], tests, result, why)
+        yield job, result
+
+
+def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """An earlier result with some of its questions replaced."""
+    if old is None or not new["questions"]:
+        return new
+    fresh = {q["name"]: q for q in new["questions"]}
+    questions = [fresh.pop(q["name"], q) for q in old["questions"]] + list(fresh.values())
+    broken = any(test["error"] for q in questions for test in q["tests"])
+    return old | {
+        "questions": questions,
+        "status": "error" if broken else "graded",
+        "points": None if broken else sum(q["points"] for q in questions),
+        "possible": sum(q["possible"] for q in questions),
+    }
+
+
+def points_of(store: Store, names: Sequence[str]) -> dict[tuple[str, str], float | None]:
+    """The points of some questions: (student, question) → points."""
+    return {
+        (result["student"], q["name"]): q["points"]
+        for result in store.results()
+        for q in result["questions"]
+        if q["name"] in names
+    }
+
+
+def write_changes(path: Path, before: dict[tuple[str, str], Any], after: dict[tuple[str, str], Any]) -> None:
+    """Old and new marks side by side."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["student", "question", "old", "new", "changed"])
+        for key in sorted(set(before) | set(after)):
+            old, new = before.get(key), after.get(key)
+            cells = ["" if value is None else f"{value:g}" for value in (old, new)]
+            writer.writerow([outputs.safe_cell(key[0]), key[1], *cells, "yes" if old != new else ""])
+
+
+def write_outputs(store: Store, out: Path) -> dict[str, Path]:
+    """Write everything that is made from the results; return the paths by kind."""
+    made = outputs.write_all(store, out)
+    made["report"] = report.write(store, out / "report.html")
+    if written.write_pages(store, out / "written"):
+        made["written"] = out / "written"
+    return made

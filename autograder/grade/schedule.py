@@ -1,0 +1,216 @@
+"""Send submissions to workers: Dask's, on this machine or a cluster's, or this very process.
+
+Workers need the repository and bubblewrap, no shared disk: a job carries everything. Each worker process keeps one warm
+sandbox. A submission whose worker dies is tried once more by Dask; one that takes two workers with it is reported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import judge
+from .judge import Job
+from .limits import Limits
+from .sandbox import NoSandbox, Sandbox, SandboxBroken
+
+AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
+_local = threading.local()
+_one_at_a_time = threading.Lock()  # a worker process with several threads still judges one submission at a time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run.
+
+    Attributes:
+        workers: worker processes on this machine; 0 grades in this process.
+        scheduler: the address of an existing Dask scheduler, instead of workers of our own.
+        trust: without a sandbox.
+        limits: what a submission may use.
+    """
+
+    workers: int = 1
+    scheduler: str = ""
+    trust: bool = False
+    limits: Limits = Limits()
+
+
+def broken(job: Job, message: str, kind: str = "infrastructure") -> dict[str, Any]:
+    """The result of a submission that could not be judged: an error and no mark."""
+    return {
+        "student": job.student,
+        "part": job.part,
+        "status": "error",
+        "points": None,
+        "possible": sum(q.points for q in judge.questions_of(job.part, job.only)),
+        "questions": [],
+        "cells": {"defined": {}, "errors": [], "ran": 0, "left_out": 0, "fault": None},
+        "usage": {},
+        "protection": {},
+        "error": {"kind": kind, "message": message[:2000]},
+    }
+
+
+class Worker:
+    """What one worker process keeps: a warm sandbox, made anew when it has died."""
+
+    def __init__(self, limits: Limits, trust: bool) -> None:
+        self.limits = limits
+        self.trust = trust
+        self.sandbox: Any = None
+        atexit.register(self.close)
+
+    def grade(self, job: Job) -> dict[str, Any]:
+        """Grade one submission. What goes wrong on our side becomes an error result, after a second try.
+
+        Raises:
+            NoSandbox: there is no sandbox on this machine; nothing can be graded here.
+        """
+        for attempt in (1, 2):
+            try:
+                return judge.grade(self._ready(), job, self.limits)
+            except SandboxBroken as error:
+                self.close()
+                if attempt == 2:
+                    return broken(job, f"the sandbox broke down twice: {error}", "sandbox")
+            except NoSandbox:
+                self.close()
+                raise
+            except Exception as error:
+                self.close()
+                return broken(job, f"{type(error).__name__}: {error}", "judge")
+        raise AssertionError("unreachable")
+
+    def _ready(self) -> Any:
+        if self.sandbox is None or not self.sandbox.alive:
+            self.close()
+            if self.trust:
+                from .unsandboxed import Unsandboxed
+
+                self.sandbox = Unsandboxed(self.limits)
+            else:
+                self.sandbox = Sandbox(self.limits)
+        return self.sandbox
+
+    def close(self) -> None:
+        """Give the sandbox up."""
+        sandbox, self.sandbox = self.sandbox, None
+        if sandbox is not None:
+            with contextlib.suppress(OSError):
+                sandbox.close()
+
+
+def on_worker(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+    """Grade a job in a worker process, with the sandbox that this thread keeps. This is what Dask calls."""
+    import torch
+
+    torch.set_num_threads(1)
+    with _one_at_a_time:
+        return _grade_here(job, limits, trust)
+
+
+def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+    worker = getattr(_local, "worker", None)
+    if worker is None or (worker.limits, worker.trust) != (limits, trust):
+        if worker is not None:
+            worker.close()
+        worker = _local.worker = Worker(limits, trust)
+    result = worker.grade(job)
+    gc.collect()
+    return result
+
+
+def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Grade all jobs; yield each with its result as it is done, in no fixed order.
+
+    Raises:
+        NoSandbox: no worker can make a sandbox.
+        ConnectionError: the scheduler cannot be reached, or has no workers.
+    """
+    if not jobs:
+        return
+    if plan.workers == 0 and not plan.scheduler:
+        try:
+            for job in jobs:
+                yield job, on_worker(job, plan.limits, plan.trust)
+        finally:
+            worker = getattr(_local, "worker", None)
+            if worker is not None:
+                worker.close()
+        return
+    with _client(plan) as client:
+        yield from _through(client, jobs, plan)
+
+
+@contextlib.contextmanager
+def _client(plan: Plan) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 1,  # a second try, no third
+            "distributed.worker.memory.target": False,  # results are small; never spill or pause
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
+            "distributed.worker.memory.terminate": False,
+            "distributed.comm.timeouts.connect": "30s",
+        }
+    )
+    if plan.scheduler:
+        try:
+            client = Client(plan.scheduler, timeout=30, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise ConnectionError(f"no Dask scheduler answers at {plan.scheduler}: {error}") from error
+        with client:
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                client.wait_for_workers(1, timeout=120)
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=plan.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None,
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+    from distributed import KilledWorker, as_completed
+
+    waiting = list(reversed(jobs))
+    known: dict[str, Job] = {}
+    pool = as_completed()
+
+    def feed() -> None:
+        workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        while waiting and len(known) < AHEAD * workers:
+            job = waiting.pop()
+            key = f"grade-{job.part}-{job.seed[:16]}-{time.monotonic_ns()}"
+            known[key] = job
+            pool.add(client.submit(on_worker, job, plan.limits, plan.trust, key=key, pure=False))
+
+    feed()
+    for future in pool:
+        job = known.pop(future.key)
+        error = None if future.status == "finished" else future.exception()
+        if error is None:
+            result = future.result()
+        elif isinstance(error, NoSandbox):
+            raise error
+        elif isinstance(error, KilledWorker):
+            result = broken(job, "two workers died while they graded this submission", "worker")
+        else:
+            result = broken(job, f"{type(error).__name__}: {error}", "worker")
+        future.release()
+        feed()
+        yield job, result

@@ -1,0 +1,165 @@
+"""Results on disk: one SQLite file, written so that no crash loses or halves a result.
+
+A result is committed before it counts as done, so a run that was killed goes on with what is not there. Each run's secret
+seed is kept here too: a submission that is graded again sees the same random inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS submission (
+    student TEXT NOT NULL, part INTEGER NOT NULL,
+    file TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL, notes TEXT NOT NULL,
+    problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL,
+    PRIMARY KEY (student, part)
+);
+CREATE TABLE IF NOT EXISTS result (
+    student TEXT NOT NULL, part INTEGER NOT NULL, digest TEXT NOT NULL, tests TEXT NOT NULL, finished REAL NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (student, part)
+);
+CREATE TABLE IF NOT EXISTS earlier (
+    student TEXT NOT NULL, part INTEGER NOT NULL, replaced REAL NOT NULL, why TEXT NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS mark (
+    student TEXT NOT NULL, question TEXT NOT NULL, points REAL NOT NULL, comment TEXT NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (student, question)
+);
+CREATE TABLE IF NOT EXISTS roster (student TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, other TEXT NOT NULL);
+"""
+
+
+class Store:
+    """The results of a class. Only the process that runs ``course grade`` writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self.connection.executescript(SCHEMA)
+        path.chmod(0o600)  # it holds the seeds and everybody's marks
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------ settings
+
+    def secret(self) -> str:
+        """The class's secret, drawn once: every submission's seed follows from it."""
+        self.connection.execute("INSERT OR IGNORE INTO setting VALUES ('secret', ?)", (secrets.token_hex(32),))
+        return self.setting("secret")
+
+    def setting(self, name: str, default: str = "") -> str:
+        """A setting's value."""
+        row = self.connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return row["value"] if row else default
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a setting."""
+        self.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    def seed(self, student: str, part: int) -> str:
+        """The secret seed of one submission, hex; the same whenever it is graded in this file."""
+        return hmac.new(bytes.fromhex(self.secret()), f"{part}/{student}".encode(), hashlib.sha256).hexdigest()
+
+    # ------------------------------------------------------------------------------------------------ submissions
+
+    def register(self, submission: Any, written: dict[str, str]) -> None:
+        """Note a submission, so that outputs can be made from this file alone."""
+        code = submission.notebook.code if submission.notebook else ()
+        row = (
+            submission.student, submission.part, submission.file, submission.digest, submission.name, submission.email,
+            json.dumps(submission.notes), submission.problem, json.dumps(list(code)), json.dumps(written),
+        )  # fmt: skip
+        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
+
+    def forget_others(self, keys: set[tuple[str, int]]) -> None:
+        """Drop submissions that were taken back: registered before, absent now."""
+        for row in self.connection.execute("SELECT student, part FROM submission").fetchall():
+            if (row["student"], row["part"]) not in keys:
+                for table in ("submission", "result"):
+                    self.connection.execute(f"DELETE FROM {table} WHERE student = ? AND part = ?", tuple(row))
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """All submissions, ordered by student and part."""
+        rows = self.connection.execute("SELECT * FROM submission ORDER BY student, part").fetchall()
+        return [dict(row) | {key: json.loads(row[key]) for key in ("notes", "code", "written")} for row in rows]
+
+    def set_roster(self, people: list[Any]) -> None:
+        """Keep the roster."""
+        self.connection.execute("BEGIN")
+        self.connection.execute("DELETE FROM roster")
+        for person in people:
+            row = (person.student, person.name, person.email, json.dumps(person.other))
+            self.connection.execute("INSERT INTO roster VALUES (?, ?, ?, ?)", row)
+        self.connection.execute("COMMIT")
+
+    def roster(self) -> list[dict[str, Any]]:
+        """The people of the roster."""
+        rows = self.connection.execute("SELECT * FROM roster ORDER BY student").fetchall()
+        return [dict(row) | {"other": json.loads(row["other"])} for row in rows]
+
+    # ------------------------------------------------------------------------------------------------ results
+
+    def is_done(self, student: str, part: int, digest: str, tests: str) -> bool:
+        """Whether this very file was graded by these very tests."""
+        row = self.connection.execute(
+            "SELECT digest, tests FROM result WHERE student = ? AND part = ?", (student, part)
+        ).fetchone()
+        return row is not None and (row["digest"], row["tests"]) == (digest, tests)
+
+    def save(self, student: str, part: int, digest: str, tests: str, content: dict[str, Any], why: str = "") -> None:
+        """Commit a result; with ``why``, keep the one it replaces."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        if why and (old := self.result(student, part)) is not None:
+            self.connection.execute(
+                "INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", (student, part, time.time(), why, json.dumps(old))
+            )
+        row = (student, part, digest, tests, time.time(), json.dumps(content))
+        self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
+        self.connection.execute("COMMIT")
+
+    def result(self, student: str, part: int) -> dict[str, Any] | None:
+        """One result."""
+        row = self.connection.execute(
+            "SELECT content FROM result WHERE student = ? AND part = ?", (student, part)
+        ).fetchone()
+        return json.loads(row["content"]) if row else None
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """All results, ordered by student and part."""
+        for row in self.connection.execute("SELECT content FROM result ORDER BY student, part"):
+            yield json.loads(row["content"])
+
+    # ------------------------------------------------------------------------------------------------ marks by hand
+
+    def set_mark(self, student: str, question: str, points: float, comment: str, source: str) -> None:
+        """Keep a mark that a person gave."""
+        row = (student, question, points, comment, source)
+        self.connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?, ?)", row)
+
+    def marks(self) -> dict[tuple[str, str], tuple[float, str]]:
+        """All marks given by people: (student, question) → points and comment."""
+        rows = self.connection.execute("SELECT * FROM mark").fetchall()
+        return {(row["student"], row["question"]): (row["points"], row["comment"]) for row in rows}
