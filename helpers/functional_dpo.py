@@ -19,7 +19,7 @@ from .preferences import Pair, PairBatch, collate
 VOCABULARY, WIDTH, LAYERS, HEADS = 48, 32, 2, 2
 PAD_ID, EOS_ID = 0, 1
 LIKED, DISLIKED, OTHERS = range(2, 13), range(13, 24), range(24, 48)
-BATCH, STEPS = 8, 40
+BATCH, STEPS = 8, 25
 BETA = 0.3
 
 

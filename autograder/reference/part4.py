@@ -52,7 +52,10 @@ def dpo_gradient_weight(
 
 def preference_accuracy(chosen_rewards: Tensor, rejected_rewards: Tensor) -> float:
     """Share of pairs with chosen > rejected, a tie counting one half."""
-    wins = sum(1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen_rewards.tolist(), rejected_rewards.tolist()))
+    wins = sum(
+        1.0 if c > r else 0.5 if c == r else 0.0
+        for c, r in zip(chosen_rewards.tolist(), rejected_rewards.tolist(), strict=True)
+    )
     return wins / len(chosen_rewards)
 
 
@@ -78,7 +81,9 @@ def _completion_mask(generator: torch.Generator, batch: int, length: int) -> Ten
     return (positions >= starts) & (positions < ends)
 
 
-def _sequence_inputs(generator: torch.Generator, batch: int, length: int, vocabulary: int, scale: float = 2.0) -> dict[str, Any]:
+def _sequence_inputs(
+    generator: torch.Generator, batch: int, length: int, vocabulary: int, scale: float = 2.0
+) -> dict[str, Any]:
     return {
         "logits": _normal(generator, batch, length, vocabulary, scale=scale),
         "ids": torch.randint(0, vocabulary, (batch, length), generator=generator),
@@ -143,11 +148,19 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
         Case("β=1 given as an int", _log_prob_inputs(generator, 4, 1)),
     ]
     start = _log_prob_inputs(generator, 4, 0.1, drift=0.0)
+    far = {
+        "policy_chosen": torch.tensor([-2000.0, -100.0], dtype=DOUBLE),
+        "policy_rejected": torch.tensor([-2003.0, -101.0], dtype=DOUBLE),
+        "reference_chosen": torch.tensor([-1000.0, -1200.0], dtype=DOUBLE),
+        "reference_rejected": torch.tensor([-1002.0, -1200.0], dtype=DOUBLE),
+        "beta": 1.0,
+    }
     edges = [
         Case("the policy equal to the reference", start, "edges"),
         Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
         Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
         Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
+        Case("policies far from the reference, on both sides", far, "edges"),
         Case("β=0", _log_prob_inputs(generator, 3, 0.0), "edges"),
     ]
     return cases + edges
@@ -163,7 +176,9 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
     cases = []
     for batch in (1, 5, 64):
         values = torch.randint(-8, 9, (2, batch), generator=generator).to(DOUBLE) / 4
-        cases.append(Case(f"{batch} pairs, some of them ties", {"chosen_rewards": values[0], "rejected_rewards": values[1]}))
+        cases.append(
+            Case(f"{batch} pairs, some of them ties", {"chosen_rewards": values[0], "rejected_rewards": values[1]})
+        )
     ones = torch.ones(3, dtype=DOUBLE)
     for label, chosen, rejected in (
         ("ties alone", ones, ones),
@@ -192,7 +207,11 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
     ties = torch.tensor([[0.5, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5]], dtype=DOUBLE)
     edges = [
         Case("two best and two worst completions", {"rewards": ties, "min_gap": 0.0}, "edges"),
-        Case("a gap equal to min_gap", {"rewards": torch.tensor([[0.0, 0.5], [0.0, 0.75]], dtype=DOUBLE), "min_gap": 0.5}, "edges"),
+        Case(
+            "a gap equal to min_gap",
+            {"rewards": torch.tensor([[0.0, 0.5], [0.0, 0.75]], dtype=DOUBLE), "min_gap": 0.5},
+            "edges",
+        ),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
