@@ -58,29 +58,26 @@ def grade(
     if submissions is None and not merge and nbgrader is None:
         errors.print("Say what to grade, or what to merge: course grade SUBMISSIONS, course grade --merge marks.csv")
         raise typer.Exit(MISUSE)
-    with _clear_errors():
-        with runner.open_store(out) as store:
-            if roster is not None:
-                runner.take_roster(store, roster)
-            if submissions is not None:
-                jobs = runner.take_in(store, submissions, parts=part)
-                if trust and not as_json:
-                    errors.print(
-                        "[bold]Without a sandbox:[/] the students' code can read your files and use the network."
-                    )
-                plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
-                _work(store, jobs, plan, live=live, as_json=as_json)
-            for path in merge or []:
-                from .written import merge as merge_marks
+    with _ClearErrors(), runner.open_store(out) as store:
+        if roster is not None:
+            runner.take_roster(store, roster)
+        if submissions is not None:
+            jobs = runner.take_in(store, submissions, parts=part)
+            if trust and not as_json:
+                errors.print("[bold]Without a sandbox:[/] the students' code can read your files and use the network.")
+            plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
+            _work(store, jobs, plan, live=live, as_json=as_json)
+        for path in merge or []:
+            from .written import merge as merge_marks
 
-                count = merge_marks(store, path)
-                _say(f"{count} marks taken from {path}", as_json)
-            made = runner.write_outputs(store, out)
-            if nbgrader is not None:
-                from .gradebook import write_gradebook
+            count = merge_marks(store, path)
+            _say(f"{count} marks taken from {path}", as_json)
+        made = runner.write_outputs(store, out)
+        if nbgrader is not None:
+            from .gradebook import write_gradebook
 
-                _say(f"{write_gradebook(store, nbgrader)} submissions written to {nbgrader}", as_json)
-            failed = _summary(store, out, made, as_json)
+            _say(f"{write_gradebook(store, nbgrader)} submissions written to {nbgrader}", as_json)
+        failed = _summary(store, out, made, as_json)
     if failed:
         raise typer.Exit(JUDGE_FAILED)
 
@@ -97,7 +94,7 @@ def regrade(
     """Grade single questions again after a test was fixed, with the same random inputs; old and new marks side by side."""
     from . import runner
 
-    with _clear_errors(), runner.open_store(out, must_exist=True) as store:
+    with _ClearErrors(), runner.open_store(out, must_exist=True) as store:
         jobs = runner.jobs_for_questions(store, question)
         plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
         before = runner.points_of(store, question)
@@ -135,7 +132,7 @@ def _say(text: str, as_json: bool) -> None:
         console.print(escape(text))
 
 
-class _clear_errors:
+class _ClearErrors:
     """Turn what a user can do something about into one message and an exit code."""
 
     def __enter__(self) -> None:
@@ -161,7 +158,7 @@ def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, 
     from . import runner
 
     if as_json or not live or not console.is_terminal:
-        for number, (job, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
+        for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
             if as_json:
                 line = {key: result[key] for key in ("student", "part", "status", "points", "possible")}
                 print(json.dumps(line | {"seconds": result["usage"].get("seconds")}), flush=True)

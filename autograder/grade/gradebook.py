@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,8 @@ def write_gradebook(store: Store, path: Path) -> int:
                 )
             first, _, last = row["name"].rpartition(" ")
             book.update_or_create_student(row["student"], first_name=first, last_name=last, email=row["email"] or None)
-            try:
+            with contextlib.suppress(MissingEntry):
                 book.remove_submission(assignment, row["student"])
-            except MissingEntry:
-                pass
             book.add_submission(assignment, row["student"])
             submitted = book.find_submission_notebook(assignment, assignment, row["student"])
             for grade in submitted.grades:

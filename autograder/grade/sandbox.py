@@ -111,7 +111,7 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/") / name
         if path.is_symlink():
-            line += ["--symlink", os.readlink(path), str(path)]
+            line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             show(path)
     for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:

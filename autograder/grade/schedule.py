@@ -11,8 +11,8 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import judge
@@ -39,7 +39,7 @@ class Plan:
     workers: int = 1
     scheduler: str = ""
     trust: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def broken(job: Job, message: str, kind: str = "infrastructure") -> dict[str, Any]:

@@ -6,6 +6,7 @@ harm. It can read the instructor's files and use the network.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -59,10 +60,8 @@ class Unsandboxed:
         deadline = time.monotonic() + 0.2
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         _, status, usage = os.wait4(process.pid, 0) if process.returncode is None else (0, 0, None)
         code = process.returncode if process.returncode is not None else os.waitstatus_to_exitcode(status)
         self.folder.cleanup()

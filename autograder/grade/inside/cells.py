@@ -16,7 +16,6 @@ Names are read from the compiled byte code, so a local variable never pulls in a
 """
 
 from __future__ import annotations
-
 import __future__ as future
 
 import ast
