@@ -8,10 +8,10 @@ from pathlib import Path
 from autograder import masters
 from autograder.build.normalise import copy_tree, write_text
 from autograder.build.otter_forms import NOT_FOR_GRADING
-from autograder.build.settings import Course, load_course
+from autograder.build.settings import Course, load_course, student_requirements
 from autograder.masters import ROOT
 
-FILES = ("requirements.txt", "constraints.txt", "requirements-colab.txt", "LICENSE", "LICENSE-PROSE")
+FILES = ("constraints.txt", "requirements-colab.txt", "LICENSE", "LICENSE-PROSE")
 KEPT = {".git", ".github"}  # what a release leaves alone in its folder
 MARK = ".course-release"
 
@@ -91,6 +91,7 @@ def write_release(folder: Path, *, force: bool = False, course: Course | None = 
     for name in FILES:
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, folder / name)
+    write_text(folder / "requirements.txt", student_requirements())
     students = ROOT / "docs" / "students.md"
     if students.exists():
         write_text(folder / "docs" / "students.md", students.read_text(encoding="utf-8"))

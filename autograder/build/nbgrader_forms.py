@@ -14,7 +14,7 @@ from autograder.masters import ROOT
 from .compose import nbgrader_source
 from .normalise import clean_notebook, copy_tree, write_notebook, write_text
 from .otter_forms import NOT_FOR_GRADING, run_tool
-from .settings import Course
+from .settings import Course, student_requirements
 
 CONFIG = Path(__file__).with_name("nbgrader_config.py.txt")
 
@@ -40,5 +40,4 @@ def add_helpers(part: int, target: Path) -> None:
     for form in ("source", "release"):
         folder = target / "build" / "nbgrader" / form / masters.PARTS[part]
         copy_tree(ROOT / "helpers", folder / "helpers", without=NOT_FOR_GRADING, link=True)
-        for name in ("requirements.txt", "constraints.txt"):
-            shutil.copyfile(ROOT / name, folder / name)
+        write_text(folder / "requirements.txt", student_requirements())

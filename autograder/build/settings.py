@@ -18,7 +18,8 @@ except ModuleNotFoundError:  # Python 3.10
 
 PLACEHOLDER = "https://github.com/YOUR-ORGANISATION/YOUR-STUDENT-REPOSITORY"
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
-NOT_IN_THE_IMAGE = {"jupyterlab", "nbgrader", "jupytext", "typer", "rich", "tomli", "psutil", "latex2mathml"}  # the instructor's tools
+INSTRUCTORS_LINE = "# --- from here on for instructors"  # in requirements.txt
+NOT_IN_THE_IMAGE = {"jupyterlab", "otter-grader"}  # no grader opens JupyterLab; otter pins itself
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,21 @@ def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
     return found
 
 
+def student_requirements() -> str:
+    """The text of `requirements.txt` down to the line where the instructor's tools begin."""
+    return (ROOT / "requirements.txt").read_text(encoding="utf-8").split(INSTRUCTORS_LINE)[0].rstrip() + "\n"
+
+
 def grading_requirements() -> list[str]:
-    """What the Gradescope image installs: the course's requirements, each at its exact version."""
+    """What the Gradescope image installs: what students have, each package at its exact version.
+
+    Raises:
+        ValueError: if `constraints.txt` lacks one.
+    """
     exact = pins()
-    names = [r.name.lower() for r in read_requirements(ROOT / "requirements.txt")]
-    missing = [name for name in names if name not in exact and name not in NOT_IN_THE_IMAGE]
+    lines = [line for line in student_requirements().splitlines() if line and not line.startswith("#")]
+    names = [name for name in (Requirement(line).name.lower() for line in lines) if name not in NOT_IN_THE_IMAGE]
+    missing = [name for name in names if name not in exact]
     if missing:
         raise ValueError(f"constraints.txt lacks {', '.join(missing)}: an image must not install an unpinned package")
-    # otter pins itself in its own environment file
-    return [f"{name}{exact[name]}" for name in names if name not in NOT_IN_THE_IMAGE | {"otter-grader"}]
+    return [f"{name}{exact[name]}" for name in names]

@@ -1,0 +1,188 @@
+# Made by `course build` from autograder/grade/inside/cells.py: change it there.
+"""Which of a notebook's statements are run for grading: those that the graded functions need, and no others.
+
+The rule, for every statement at the top level of a code cell, in the notebook's order:
+
+1. A statement is taken if it binds a graded function's name, or a name that a taken statement looks up (directly or
+   inside a function), and so on until nothing is added. So imports, helper functions, constants and set-up are found
+   wherever they stand, in whatever order, in merged, split, moved or copied cells; training, plots, prints,
+   ``input()``, ``exit()`` and sanity checks are left out, because nothing graded looks their names up.
+2. A statement that changes a taken variable (``TABLE["a"] = 1``, ``names.append(x)``, ``model.eval()``) is taken as well.
+3. In a cell tagged ``training`` only imports, definitions and plain constants are taken.
+4. ``from x import *`` is taken, because what it binds cannot be known.
+5. If a graded name is bound nowhere, but a cell speaks of it next to ``exec``, ``globals`` or ``setattr``, that cell is
+   taken as a whole.
+
+Names are read from the compiled byte code, so a local variable never pulls in a global of the same name.
+"""
+
+from __future__ import annotations
+import __future__ as future
+
+import ast
+import dis
+import re
+import types
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
+RUN_BODY = ("time", "timeit", "capture", "prun", "memit", "mprun")  # cell magics whose body is ordinary code
+LATE_BINDING = re.compile(r"\b(exec|globals|setattr|locals|vars)\b")
+MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|\?{1,2}[\w.]+\s*)$")
+MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
+
+
+@dataclass
+class Statement:
+    """A statement at the top level of a cell, with the names it binds, looks up and changes."""
+
+    cell: int
+    node: ast.stmt
+    binds: set[str] = field(default_factory=set)
+    needs: set[str] = field(default_factory=set)
+    changes: set[str] = field(default_factory=set)
+    definition: bool = False
+    star: bool = False
+    training: bool = False
+
+
+@dataclass
+class Selection:
+    """What to run: statements in order, the cells' cleaned sources, compile flags, and cells that do not parse."""
+
+    statements: list[Statement]
+    sources: dict[int, str]
+    flags: int
+    errors: list[dict[str, object]]
+    left_out: int
+
+
+def clean(source: str) -> str | None:
+    """Return a cell's Python code without what only IPython understands, or None if the cell is not Python."""
+    source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
+    first = source.lstrip().split("\n", 1)
+    if first[0].startswith("%%"):
+        if first[0][2:].split(" ")[0].strip() not in RUN_BODY or len(first) < 2:
+            return None
+        source = first[1]
+    try:
+        compile(source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        return source
+    except (SyntaxError, ValueError):
+        lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
+        return "\n".join(lines)
+
+
+def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selection:
+    """Choose the statements to run.
+
+    Args:
+        cells: the notebook's code cells: ``number``, ``source`` and ``tags``.
+        wanted: the names of the graded functions.
+    """
+    statements: list[Statement] = []
+    sources: dict[int, str] = {}
+    errors: list[dict[str, object]] = []
+    flags = 0
+    for cell in cells:
+        number = int(cell["number"])  # type: ignore[call-overload]
+        source = clean(str(cell["source"]))
+        if source is None:
+            continue
+        try:
+            tree = ast.parse(source, filename=f"cell {number}")
+            found = [_statement(number, node, "training" in cell["tags"]) for node in tree.body]  # type: ignore[operator]
+        except SyntaxError as error:
+            errors.append(
+                {"cell": number, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]}
+            )
+            continue
+        except (RecursionError, MemoryError, ValueError, OverflowError) as error:
+            message = "the code of this cell is nested too deep to be read"
+            errors.append({"cell": number, "line": None, "type": type(error).__name__, "message": message})
+            continue
+        sources[number] = source
+        statements += found
+        if any(isinstance(n, ast.ImportFrom) and n.module == "__future__" for n in tree.body):
+            flags |= future.annotations.compiler_flag
+    chosen = _closure(statements, set(wanted), sources)
+    return Selection(chosen, sources, flags, errors, len(statements) - len(chosen))
+
+
+def _statement(cell: int, node: ast.stmt, training: bool) -> Statement:
+    code = compile(ast.Module(body=[node], type_ignores=[]), f"cell {cell}", "exec", dont_inherit=True)
+    result = Statement(cell, node, training=training)
+    _names(code, result, top=True)
+    result.definition = isinstance(
+        node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    )
+    if isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node.value):
+        result.definition = True
+    result.star = isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    result.changes = _changed(node)
+    return result
+
+
+def _names(code: types.CodeType, result: Statement, top: bool) -> None:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in LOADS:
+            result.needs.add(instruction.argval)
+        elif instruction.opname == "STORE_GLOBAL" or (top and instruction.opname == "STORE_NAME"):
+            result.binds.add(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            _names(constant, result, top=False)
+
+
+def _is_constant(value: ast.expr | None) -> bool:
+    plain = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.UnaryOp, ast.BinOp)
+    extra = (ast.operator, ast.unaryop, ast.expr_context, ast.Lambda, ast.arguments)
+    if isinstance(value, ast.Lambda):
+        return True
+    return value is not None and all(isinstance(part, (*plain, *extra)) for part in ast.walk(value))
+
+
+def _root(node: ast.expr) -> str | None:
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """The variables that a statement changes without binding them."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = [t for t in node.targets if isinstance(t, ast.Attribute | ast.Subscript)]
+    elif isinstance(node, ast.AugAssign) and not isinstance(node.target, ast.Name):
+        targets = [node.target]
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        targets = [node.value.func]
+    elif isinstance(node, ast.For):
+        return {name for part in node.body for name in _changed(part)}
+    return {name for name in (_root(target) for target in targets) if name}
+
+
+def _closure(statements: list[Statement], wanted: set[str], sources: dict[int, str]) -> list[Statement]:
+    usable = [s for s in statements if s.definition or not s.training]
+    bound = {name for s in usable for name in s.binds}
+    whole = {
+        number
+        for number, source in sources.items()
+        if LATE_BINDING.search(source) and any(name not in bound and name in source for name in wanted)
+    }
+    modules = {n for s in usable if isinstance(s.node, ast.Import | ast.ImportFrom) for n in s.binds}
+    chosen: set[int] = set()
+    names = set(wanted)
+    while True:
+        added = {
+            index
+            for index, s in enumerate(usable)
+            if index not in chosen
+            and (s.star or s.cell in whole or s.binds & names or (s.changes - modules) & names & bound)
+        }
+        if not added:
+            return [usable[index] for index in sorted(chosen)]
+        chosen |= added
+        for index in added:
+            names |= usable[index].needs

@@ -1,0 +1,22 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "q1_1"
+points = 2
+
+@test_case(points=1, hidden=False,
+    success_message="",
+    failure_message="")
+def test_picture_lower_half(picture_words):
+    """Blanks A to E."""
+    from helpers import transformer_picture
+    transformer_picture.require(picture_words(), 'ABCDE')
+
+@test_case(points=1, hidden=False,
+    success_message="",
+    failure_message="")
+def test_picture_upper_half(picture_words):
+    """Blanks F to J."""
+    from helpers import transformer_picture
+    transformer_picture.require(picture_words(), 'FGHIJ')

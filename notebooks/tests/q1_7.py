@@ -1,0 +1,18 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "q1_7"
+points = 1
+
+@test_case(points=1, hidden=False,
+    success_message="",
+    failure_message="")
+def test_forecasts_complete(my_forecasts):
+    """One probability for each task, not all the same."""
+    from helpers import quiz
+    try:
+        p = quiz.read_forecasts(my_forecasts())
+    except ValueError as reason:
+        raise AssertionError(f'my_forecasts: {reason}') from None
+    assert p.unique().numel() > 2, 'my_forecasts: nearly all forecasts are the same number. Say what you believe about each task.'
