@@ -25,11 +25,17 @@ from helpers.models import load_policy, load_reward_model, policy_logits
 ASPECTS = ("update", "report", "modes", "training")
 SAME_DIRECTION = 0.99
 TEST_PROMPTS, TEST_TOKENS = 128, 16
-LEAST_RISE = 0.10  # of the mean reward, by the short training of `run_training`
+LEAST_RISE = 0.15  # of the mean reward, by the short training of `run_training`
 
 
 def gradient_of(
-    policy: nn.Module, rollout: Rollout, advantages: Tensor, mask: Tensor, *, per_token: bool = False, shift: bool = True
+    policy: nn.Module,
+    rollout: Rollout,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    per_token: bool = False,
+    shift: bool = True,
 ) -> Tensor:
     """The direction in which a step with these advantages and this mask ``[B, T-1]`` moves the weights: minus the gradient.
 
@@ -59,17 +65,23 @@ def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
         "the prompt's tokens are in the loss; only the completion's tokens count": direction(
             right, rollout.attention_mask[:, 1:]
         ),
-        "prompt and padding are in the loss; only the completion's tokens count": direction(right, torch.ones_like(mask)),
+        "prompt and padding are in the loss; only the completion's tokens count": direction(
+            right, torch.ones_like(mask)
+        ),
         "the padding after the completion is in the loss": direction(right, after_prompt),
         "the mask is off by one: log-prob t belongs to token t + 1, so the mask is completion_mask[:, 1:]": direction(
             right, rollout.completion_mask[:, :-1]
         ),
-        "the end-of-text token is missing from the loss; the policy chose it, so it counts": direction(right, without_eos),
+        "the end-of-text token is missing from the loss; the policy chose it, so it counts": direction(
+            right, without_eos
+        ),
         "the rewards are used without a baseline; take the leave-one-out advantages": direction(rewards, mask),
         "this is the mean over a completion's tokens; the definition sums": direction(right, mask, per_token=True),
         "the completions were scored without their prompts; score rollout.texts": direction(of_completions, mask),
         "the log-probs lack the shift by one": direction(right, mask, shift=False),
-        "all advantages are alike: every completion is made likelier, good or bad": direction(torch.ones_like(right), mask),
+        "all advantages are alike: every completion is made likelier, good or bad": direction(
+            torch.ones_like(right), mask
+        ),
     }
 
 
@@ -140,7 +152,9 @@ def check_report(record: Mapping[str, Any], seed: int) -> None:
                 raise AssertionError(f"reinforce_step: the returned dict has no entry {key!r}")
         for key, value in answer.items():
             if type(value) is not float:
-                raise AssertionError(f"reinforce_step: the entry {key!r} is a {value}; make it a Python float (use .item())")
+                raise AssertionError(
+                    f"reinforce_step: the entry {key!r} is a {value}; make it a Python float (use .item())"
+                )
             if not math.isfinite(value):
                 raise AssertionError(f"reinforce_step: the entry {key!r} is {value}")
         rewards = world.small_reward_model(world.small_rollout(seed, number, policy).texts)
@@ -187,7 +201,9 @@ def check_training(record: Mapping[str, Any], seed: int) -> None:
     if record["reward_model_changed"]:
         raise AssertionError("reinforce_step changed the reward model's weights; only the policy learns")
     if record["reward_model_gradients"]:
-        raise AssertionError("reinforce_step: the reward model's weights received a gradient; call reward_model(texts) as it is")
+        raise AssertionError(
+            "reinforce_step: the reward model's weights received a gradient; call reward_model(texts) as it is"
+        )
     if record["training"] is not False:
         raise AssertionError("reinforce_step was given the policy in eval mode and left it in train mode")
     before, after = base_reward(seed), mean_reward(record["weights"], seed)
@@ -199,7 +215,7 @@ def check_training(record: Mapping[str, Any], seed: int) -> None:
 
 
 def judge(aspect: str, run: Callable[..., Any], seed: int | None = None) -> None:
-    """One aspect of the functional test.
+    """One aspect of the functional test. The training, which costs the most, is run only where single updates are right.
 
     Args:
         aspect: one of ``ASPECTS``.
@@ -215,6 +231,10 @@ def judge(aspect: str, run: Callable[..., Any], seed: int | None = None) -> None
     elif aspect == "modes":
         check_modes(run("run_single_steps", seed=seed), run("run_single_steps", seed=seed, training=True))
     elif aspect == "training":
+        try:
+            check_update(run("run_single_steps", seed=seed), seed)
+        except AssertionError as wrong:
+            raise AssertionError(f"the short training was left out, since single updates are wrong already: {wrong}") from wrong
         check_training(run("run_training", seed=seed), seed)
     else:
         raise JudgeError(f"unknown aspect {aspect!r} of reinforce_step")

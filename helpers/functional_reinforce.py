@@ -25,7 +25,7 @@ from .models import load_policy, load_reward_model, policy_logits
 ROWS, PROMPT, NEW = 8, 5, 9  # completions in a batch of the small world, columns of the prompts, columns after them
 SINGLE_STEPS = 3
 LEARNING_RATE = 0.05  # of the plain gradient descent in the small world
-TRAINING_STEPS, TRAINING_BATCH, TRAINING_TOKENS, TRAINING_RATE = 30, 16, 16, 1e-3  # in the world of the embedded models
+TRAINING_STEPS, TRAINING_BATCH, TRAINING_TOKENS, TRAINING_RATE = 16, 16, 16, 1e-3  # in the world of the embedded models
 WORDS = [f"{a}{b}" for a in string.ascii_lowercase[:7] for b in string.ascii_lowercase[:7]]  # word number i is token i
 NUMBERS = {word: number for number, word in enumerate(WORDS)}
 

@@ -1068,9 +1068,11 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_gradients(gaussian_score):
+    from autograder.reference.part2 import through_root
     from autograder.verify import verify
     verify(gaussian_score, "gaussian_score", "dtypes")
     verify(gaussian_score, "gaussian_score", "gradients")
+    verify(through_root(gaussian_score), "gaussian_score_by_root", "gradients")
 test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
 
 # %% [raw]
@@ -1461,7 +1463,7 @@ test_reinforce_step_report(reinforce_step)  # IGNORE
 
 # %%
 """ # BEGIN TEST CONFIG
-points: 2
+points: 3
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_step_update(reinforce_step):
@@ -1482,7 +1484,7 @@ test_hidden_reinforce_step_report(reinforce_step)  # IGNORE
 
 # %%
 """ # BEGIN TEST CONFIG
-points: 3
+points: 2
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_step_training(reinforce_step):

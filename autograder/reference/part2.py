@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -190,6 +190,27 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
+def through_root(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A Gaussian function of ``root`` in place of the covariance ``root·rootᵀ``.
+
+    Right implementations may use a symmetric covariance or its transpose, whose gradients differ; this one's do not.
+    """
+    return lambda action, mean, root: function(action=action, mean=mean, covariance=root @ root.T)
+
+
+def _root_cases(generator: torch.Generator) -> list[Case]:
+    cases = []
+    for case in _gaussian_cases(generator):
+        inputs = dict(case.inputs)
+        inputs["root"] = torch.linalg.cholesky(inputs.pop("covariance"))
+        cases.append(Case(case.label, inputs, case.aspect))
+    return cases
+
+
+def _root_magnitude(inputs: Mapping[str, Any]) -> float:
+    return 4 * _gaussian_magnitude({**inputs, "covariance": inputs["root"] @ inputs["root"].T})
+
+
 def _gaussian_magnitude(inputs: Mapping[str, Any]) -> float:
     """How far rounding of the inputs is stretched: the squared distance, times the condition of the covariance."""
     covariance = inputs["covariance"].double()
@@ -249,8 +270,17 @@ register(
         "gaussian_score",
         gaussian_score,
         _gaussian_cases,
-        differentiable=("action", "mean", "covariance"),
+        differentiable=("action", "mean"),
         magnitude=_gaussian_magnitude,
+    )
+)
+register(
+    Spec(
+        "gaussian_score_by_root",
+        through_root(gaussian_score),
+        _root_cases,
+        differentiable=("action", "mean", "root"),
+        magnitude=_root_magnitude,
     )
 )
 register(
