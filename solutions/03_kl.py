@@ -44,8 +44,6 @@
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
 
-import matplotlib.pyplot as plt
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import display
@@ -55,11 +53,10 @@ from helpers.carry import load_functions
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show as show_page
-from helpers.display import show_samples
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
-from helpers.training import rollout_source, save_point, load_points, train
+from helpers.training import load_points, rollout_source, train
 
 seed_everything(0)
 preset = choose_preset("auto")
@@ -833,9 +830,10 @@ test_hidden_shaped_detached(kl_shaped_rewards)  # IGNORE
 # **Sanity check.** The same completion under a rising α. At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
 
 # %%
-one = dict(rewards=torch.tensor([1.0]), log_probs=torch.tensor([[-1.0, -2.0, -3.0]]), reference_log_probs=torch.tensor([[-2.0, -1.5, -1.0]]))
+one_reward, one_mask = torch.tensor([1.0]), torch.tensor([[True, True, False]])
+one_policy, one_reference = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-2.0, -1.5, -1.0]])
 for alpha in (0.0, 0.1, 1.0, 2.0):
-    print(f"α = {alpha}: {kl_shaped_rewards(**one, mask=torch.tensor([[True, True, False]]), alpha=alpha).item():.2f}")
+    print(f"α = {alpha}: {kl_shaped_rewards(one_reward, one_policy, one_reference, one_mask, alpha).item():.2f}")
 
 # %% [markdown]
 # ### The training step
@@ -880,8 +878,16 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 # `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random numbers for every run, and the
 # training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says which α step `number` uses; for now it is a constant. `examine` then
 # samples one completion for each held-out prompt and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
+#
+# **One thing is different from Part 2: the length is fixed.** No completion may end before it has all its tokens (`min_new_tokens`). Section 3.6 lets you find
+# out why. (The price: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
 
 # %%
+def least_tokens(settings):
+    """The number of tokens before which no completion may end: all of them, unless the settings say "free_length"."""
+    return None if settings.get("free_length") else preset.new_tokens
+
+
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
     seed_everything(0)
@@ -890,7 +896,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
     state = {"alpha": settings["alpha"]}
     source = rollout_source(
         policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size,
-        min_new_tokens=settings.get("min_new_tokens"),
+        min_new_tokens=least_tokens(settings),
     )  # fmt: skip
 
     def step(rollout, number):
@@ -911,12 +917,12 @@ def train_fixed(name, settings, folder):
     return run_training(name, settings, folder, lambda number, state: settings["alpha"])
 
 
-def examine(policy):
+def examine(policy, settings):
     """Scores and samples of a policy on the held-out prompts."""
     judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
-        new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
+        new_tokens=preset.new_tokens, min_new_tokens=least_tokens(settings), batch_size=preset.evaluation_batch_size,
     )  # fmt: skip
 
 
@@ -1015,7 +1021,7 @@ runs = sweep.sweep(plan, train_fixed, examine, common=common)
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
 
 # %% tags=["training"]
-scores, samples = examine(reference)
+scores, samples = examine(reference, {})
 untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
@@ -1035,7 +1041,8 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
+plots.show(kl_figures.plot_runs(runs, ("reward", "kl"), title="Six values of α"))
+plots.show(kl_figures.plot_runs(runs, ("k1", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -1046,7 +1053,7 @@ plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
 
 # %% tags=["training"]
 sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
-plots.show(plots.plot_frontier([run.point for run in everything.values()], log=True))
+plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded so far, Part 4's included once you have done it
 
 # %% [markdown]
 # The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit. **Look at the slope**: the first few nats buy most of the
@@ -1104,27 +1111,31 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # %% [markdown]
 # ## 3.6 What else the fine does
 #
-# The fine is **summed** over the tokens of a completion. Think about what that rewards, apart from plausible text.
+# So far every completion had the same number of tokens. Now we let the policy end its text where it likes. The fine is **summed** over the tokens
+# of a completion. Think about what that rewards, apart from plausible text.
 #
-# <details><summary><b>Predict first:</b> a policy pays for each token that differs from the reference. What is the cheapest way to pay less, while still being praised? (click)</summary>
+# <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference. What is the cheapest way to be praised? (click after you have an answer)</summary>
 #
-# Write fewer tokens. A short completion has fewer places to differ. If a single "brilliant." gets the full reward, everything after it can only cost. So
-# a fine that is summed over tokens is also a fine on length.
+# Write few tokens. A short completion has fewer places to differ. If one word of praise gets the full reward, everything after it can only
+# cost. So a fine that is summed over tokens is also a fine on length. How strong the effect is, the experiment shows.
 # </details>
 #
-# Look at the *length* panel of the sweep again: every run whose KL is fined and who has something to gain becomes shorter or longer than the untuned policy. But the runs differ in
-# many ways at once. An experiment should change one thing. The next cell trains with the middle α once more, but forbids the policy to end its text early
-# (`min_new_tokens`): every completion has the same number of tokens, and brevity pays nothing.
+# An experiment should change one thing. The next cell trains again with the α you found best, and changes nothing but the freedom to end. It takes about a minute.
 
 # %%
-best_alpha = 0.01  # yours: the α you would use, from W3.2
+best_alpha = 0.03  # yours: the α you would use, from W3.2
 
 # %% tags=["training"]
-fixed_plan = {f"α = {best_alpha:g}, fixed length": {"alpha": best_alpha, "min_new_tokens": preset.new_tokens, "method": "fixed length"}}
-pair = {f"α = {best_alpha:g}": {"alpha": best_alpha}, **fixed_plan}
-pair = sweep.sweep(pair, train_fixed, examine, common=common)
-plots.show(kl_figures.plot_runs(pair, ("length", "kl"), title="Free and fixed length"))
-display(sweep.table({"untuned": untuned, **pair}))
+name = f"α = {best_alpha:g}"
+pair = sweep.sweep(
+    {name: {"alpha": best_alpha}, f"{name}, free length": {"alpha": best_alpha, "free_length": True, "method": "free length"}},
+    train_fixed, examine, common=common,
+)  # fmt: skip
+plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="Fixed and free length"))
+scores, samples = examine(reference, {"free_length": True})
+free_reference = sweep.Run("untuned, free length", {"alpha": 0.0}, scores, samples=samples)
+display(sweep.table({"untuned": untuned, "untuned, free length": free_reference, **pair}))
+show_page(sweep.run_page(pair[f"{name}, free length"]))
 
 # %% [markdown]
 # LENGTH_RESULT
@@ -1821,7 +1832,7 @@ def train_two_epochs(name, settings, folder):
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
     group = settings["group_size"]
-    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group)
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group, min_new_tokens=least_tokens(settings))
 
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
@@ -1958,7 +1969,7 @@ display(sweep.table({best.name: best, **two_epochs}))
 # - It can be computed exactly from logits, or estimated from sampled tokens. k1 and k3 have no bias; k3 is steadier and hides bugs; k2 is biased when the models are far apart.
 # - The fine α·log-ratio is added to the reward and detached. REINFORCE then maximises reward minus α·KL without any other change.
 # - α = 0: the KL rises without end and the text rots. α too high: nothing is learned. Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
-# - A fine summed over tokens also rewards brevity. Report lengths.
+# - A fine summed over tokens also rewards brevity. Fix the length, or report it.
 # - Annealing and a controller replace one unknown α by a plan or by a target KL. PPO's clip limits each update, the KL term the whole journey.
 #
 # ### Further reading (all optional; the notebook is complete without it)

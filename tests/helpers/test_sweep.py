@@ -1,0 +1,143 @@
+"""Sweeps: runs that are saved, skipped when done, trained anew when something changed, and examined alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers import kl_figures, sweep
+from helpers.training import History
+
+SCORES = {"reward": 0.5, "half_width": 0.1, "kl": 2.0, "length": 4.0, "repetition": 0.0}
+SAMPLE = {"prompt": "the film", "completion": " was good", "tokens": [" was", " good"], "log_ratios": [0.5, -1.0]}
+
+
+class Trainer:
+    """Stands in for a notebook's training function and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.interrupt: str | None = None
+
+    def plan(self, folder: Path, plan: dict, **common) -> dict[str, sweep.Run]:
+        asked, owner = self.asked, self
+
+        def train_one(name, settings, checkpoints):
+            asked.append(name)
+            history = History(records=[{"step": 0.0, "reward": 0.5, "kl": settings["alpha"]}])
+            history.stopped = "interrupted" if name == owner.interrupt else "finished"
+            return None, history
+
+        def examine(policy, settings):
+            return dict(SCORES, kl=settings["alpha"]), [dict(SAMPLE, reward=0.5)]
+
+        return sweep.sweep(plan, train_one, examine, common=common, folder=folder)
+
+
+def test_finished_runs_are_not_trained_again(tmp_path):
+    trainer, plan = Trainer(), {"α = 0": {"alpha": 0.0}, "α = 0.1": {"alpha": 0.1}}
+    first = trainer.plan(tmp_path, plan, steps=3)
+    second = trainer.plan(tmp_path, plan, steps=3)
+    assert trainer.asked == ["α = 0", "α = 0.1"]
+    assert list(second) == list(plan)
+    assert second["α = 0.1"].scores == first["α = 0.1"].scores
+    assert second["α = 0.1"].history["kl"] == [0.1]
+
+
+@pytest.mark.parametrize("change", ["settings", "common", "file"])
+def test_a_changed_run_is_trained_again(tmp_path, change):
+    trainer = Trainer()
+    trainer.plan(tmp_path, {"a": {"alpha": 0.1}}, steps=3)
+    if change == "file":
+        (tmp_path / "a.json").unlink()
+    settings = {"alpha": 0.2 if change == "settings" else 0.1}
+    trainer.plan(tmp_path, {"a": settings}, steps=4 if change == "common" else 3)
+    assert trainer.asked == ["a", "a"]
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, capsys):
+    trainer, plan = Trainer(), {name: {"alpha": 0.1} for name in "abc"}
+    trainer.interrupt = "b"
+    assert list(trainer.plan(tmp_path, plan)) == ["a"]
+    assert "go on from here" in capsys.readouterr().out
+    trainer.interrupt = None
+    assert list(trainer.plan(tmp_path, plan)) == ["a", "b", "c"]
+    assert trainer.asked == ["a", "b", "b", "c"]
+
+
+def test_file_names():
+    assert sweep.slug("α = 0.003") == "alpha-0.003"
+    assert sweep.slug("α = 0.03, free length") == "alpha-0.03-free-length"
+
+
+def test_examination_measures_completions_only(policy, tokenizer, reward_model):
+    def measure(model, rollout):
+        """One nat at every position, prompt and padding included: only completions may count."""
+        ones = torch.ones(rollout.ids.shape[0], rollout.ids.shape[1] - 1)
+        return {"exact": ones, "k1": 2 * ones}
+
+    judges = {"reward": reward_model, "second_reward": lambda texts: torch.zeros(len(texts))}
+    prompts = ["the film", "a story was", "it is not", "i loved"]
+    arguments = {"new_tokens": 5, "batch_size": 3, "samples": 2}
+    scores, samples = sweep.examine(policy, tokenizer, prompts, judges, measure, **arguments)
+    assert scores["kl"] == pytest.approx(scores["length"])
+    assert scores["kl_k1"] == pytest.approx(2 * scores["length"])
+    assert scores["kl_per_token"] == pytest.approx(1.0)
+    assert scores["second_reward"] == 0.0
+    assert [sample["prompt"] for sample in samples] == prompts[:2]
+    assert all(len(sample["tokens"]) == len(sample["log_ratios"]) for sample in samples)
+    assert "".join(samples[0]["tokens"]).startswith(samples[0]["completion"])
+    again, _ = sweep.examine(policy, tokenizer, prompts, judges, measure, **arguments)
+    assert again == scores
+    full, _ = sweep.examine(policy, tokenizer, prompts, judges, measure, min_new_tokens=5, **arguments)
+    assert full["length"] == 5.0
+
+
+def make_run(name: str = "α = 0.1", **scores: float) -> sweep.Run:
+    records = [
+        {"step": float(i), "reward": 0.5, "k1": 0.1 * i, **({"kl": 0.2 * i} if i % 5 == 0 else {})} for i in range(11)
+    ]
+    return sweep.Run(name, {"alpha": 0.1}, {**SCORES, **scores}, records, [dict(SAMPLE, reward=0.5, second_reward=0.4)])
+
+
+def test_pages_escape_and_colour_every_token():
+    run = make_run()
+    run.samples[0]["tokens"] = [" <b>", " good"]
+    page = sweep.run_page(run)
+    assert "<b>&nbsp;" not in page.html
+    assert "&lt;b&gt;" in page.html
+    assert page.html.count("background: rgb") >= 2
+    assert "-1.000" in page.text
+    assert "sum of log-ratios -0.5 nats" in page.text
+
+
+def test_points_go_to_the_frontier_file(tmp_path):
+    sweep.save_points({"a": make_run(second_reward=0.25)}, folder=tmp_path)
+    (point,) = json.loads((tmp_path / "frontier.json").read_text())
+    assert (point["name"], point["kl"], point["reward"], point["second_reward"]) == ("α = 0.1", 2.0, 0.5, 0.25)
+    assert point["method"] == "fixed α"
+    assert point["samples"] == ["the film was good"]
+
+
+def test_recorded_copy_reads_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "ASSETS", tmp_path)
+    monkeypatch.setattr("helpers.data.ASSETS", tmp_path)
+    (tmp_path / "recorded").mkdir()
+    sweep.save_run(make_run(), tmp_path / "a.json")
+    sweep.record(tmp_path)
+    run = sweep.recorded_runs()["α = 0.1"]
+    assert run.scores == make_run().scores
+    assert [record["step"] for record in run.records] == [0.0, 5.0, 10.0]
+
+
+def test_figures_name_every_run_in_their_alternative_text():
+    runs = {"near": make_run("near", kl=1.0, second_reward=0.5), "far": make_run("far", kl=30.0, second_reward=0.2)}
+    for figure in (kl_figures.plot_runs(runs, ("reward", "kl", "k1")), kl_figures.plot_opinions(runs)):
+        assert "near" in figure.alt
+        assert "far" in figure.alt
+    table = sweep.table(runs)
+    assert list(table.index) == ["near", "far"]
+    assert table.loc["far", "second reward model"] == 0.2
