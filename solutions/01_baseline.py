@@ -331,7 +331,7 @@ def test_top_k_values(top_k_filter):
         torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]]),
         {
             "nothing was removed. Compare each logit with the k-th largest of its own row (dim=-1).": logits,
-            "you kept the smallest logits, not the largest.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
+            "you kept the smallest logits and removed the largest.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
             "one logit too few stays: the k-th largest itself belongs to the kept ones.": [[n, 3.0, n, n], [n, n, 5.0, n]],
             "one logit too many stays: the border is the k-th largest, not the one after it.": [[1.0, 3.0, 2.0, n], [0.0, n, 5.0, 4.0]],
             "the others are 0; a logit of 0 still has a probability. Set them to -inf.": [[0.0, 3.0, 2.0, 0.0], [0.0, 0.0, 5.0, 4.0]],
@@ -339,7 +339,6 @@ def test_top_k_values(top_k_filter):
             "only the k largest numbers came back. The result has shape [B, V], each logit in its old place.": [[3.0, 2.0], [5.0, 4.0]],
             "the logits were sorted. Each must stay in its old place.": [[3.0, 2.0, n, n], [5.0, 4.0, n, n]],
             "these are token numbers, not logits (torch.topk gives values and indices).": [[1, 2], [2, 3]],
-            "kept and removed logits are swapped.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
             "this is a mask. The result holds the kept logits themselves.": [[0, 1, 1, 0], [0, 0, 1, 1]],
             "these are probabilities; the filter returns logits.": [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]],
             "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
@@ -574,7 +573,7 @@ def test_sample_frequencies(sample_next_token):
         {
             "all tokens are equally frequent; the logits are not used.": [0.3333, 0.3333, 0.3333],
             "the logits themselves were used as weights; the softmax is missing.": [0.0, 0.3333, 0.6667],
-            "the softmax was taken twice.": [0.2543, 0.2934, 0.4523],
+            "the softmax was taken twice.": [0.2711, 0.3127, 0.4162],
             "the likely tokens are drawn least often: the sign of the logits is wrong.": [0.5714, 0.2857, 0.1429],
             "with top_k = 0 nothing is filtered; yours removed a token.": [0.0, 0.3333, 0.6667],
         },

@@ -138,7 +138,7 @@ def forecast_log_loss(probabilities, outcomes):
     y = outcomes.double()
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
-# === wrong: a small number inside the logarithm instead | sure and wrong
+# === wrong: a small number inside the logarithm instead | the result is not the expected one
 def forecast_log_loss(probabilities, outcomes):
     p, y = probabilities.double(), outcomes.double()
     return -(y * (p + 1e-4).log() + (1 - y) * (1 - p + 1e-4).log()).mean().item()
@@ -162,7 +162,8 @@ def forecast_log_loss(probabilities, outcomes):
 
 # === wrong: clips the input in place | in place
 def forecast_log_loss(probabilities, outcomes):
-    p = probabilities.clamp_(1e-4, 1 - 1e-4).double().clamp(1e-4, 1 - 1e-4)
+    p = probabilities.double().clamp(1e-4, 1 - 1e-4)
+    probabilities.clamp_(1e-4, 1 - 1e-4)
     y = outcomes.double()
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 

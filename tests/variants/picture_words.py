@@ -67,6 +67,6 @@ def picture_words():
 def picture_words():
     return {"A": "token embedding", "B": "position index", "C": "add"}
 
-# === wrong: attention everywhere | look at each other
+# === wrong: attention everywhere | not attention
 def picture_words():
     return {letter: "attention" for letter in "ABCDEFGHIJ"}

@@ -69,7 +69,7 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1, largest=False).values[:, -1:]
     return logits.masked_fill(logits > border, float("-inf"))
 
-# === wrong: comparison the wrong way round | k-th largest
+# === wrong: comparison the wrong way round | smallest logits
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
