@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -224,7 +224,14 @@ def blanks_form(blanks: Sequence[Blank], words: Sequence[str]) -> BlanksForm:
     return form
 
 
-def frontier_slider(points: Sequence[Mapping[str, Any]], *, samples: str = "samples", limit: int = 5) -> None:
+def frontier_slider(
+    points: Sequence[Mapping[str, Any]],
+    *,
+    samples: str = "samples",
+    limit: int = 5,
+    page: Callable[[Mapping[str, Any]], Page] | None = None,
+    log: bool = False,
+) -> None:
     """Show a slider along the trained policies, from low KL to high, with the frontier plot and each one's samples.
 
     Without widgets, all policies are shown one below the other.
@@ -232,6 +239,8 @@ def frontier_slider(points: Sequence[Mapping[str, Any]], *, samples: str = "samp
     Args:
         points: points of `helpers.training.load_points`; ``samples`` names the key with a point's sample texts.
         limit: number of samples shown for each policy.
+        page: makes what is shown for a point (a `helpers.display.Page`), instead of its samples.
+        log: logarithmic KL axis of the plot.
     """
     from .plots import plot_frontier
     from .plots import show as show_figure
@@ -240,10 +249,11 @@ def frontier_slider(points: Sequence[Mapping[str, Any]], *, samples: str = "samp
     if not ordered:
         print("No policy has been recorded yet: train one and call save_point first.")
         return
+    make_page = page or (lambda point: _point_page(point, samples, limit))
     if not widgets_available():
-        show_figure(plot_frontier(ordered))
+        show_figure(plot_frontier(ordered, log=log))
         for point in ordered:
-            show(_point_page(point, samples, limit))
+            show(make_page(point))
         return
     import ipywidgets
     from IPython.display import display
@@ -260,8 +270,8 @@ def frontier_slider(points: Sequence[Mapping[str, Any]], *, samples: str = "samp
     def draw(index: int) -> None:
         output.clear_output(wait=True)
         with output:
-            show_figure(plot_frontier(ordered, highlight=names[index]))
-            show(_point_page(ordered[index], samples, limit))
+            show_figure(plot_frontier(ordered, highlight=names[index], log=log))
+            show(make_page(ordered[index]))
 
     slider.observe(lambda change: draw(change["new"]), names="value")
     display(ipywidgets.VBox([slider, output]))

@@ -1,0 +1,256 @@
+"""What a notebook shows: figures with alternative text, coloured tokens, tables and forms."""
+
+from __future__ import annotations
+
+import html.parser
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from helpers import devices, plots, widgets
+from helpers.display import samples_page, token_page
+from helpers.training import History
+from helpers.widgets import Blank, ForecastForm, blanks_form, forecast_form, frontier_slider
+
+HISTORY = History(records=[{"step": float(n), "reward": n / 10} for n in range(10)])
+POINTS = [
+    {"name": "α = 0", "kl": 90.0, "reward": 0.97},
+    {"name": "α = 0.1", "kl": 3.0, "reward": 0.58, "method": "DPO"},
+]
+
+
+class Parser(html.parser.HTMLParser):
+    """Collects tags, attributes and text, and checks that tags are closed."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.words, self.open = [], [], "", []
+        self.feed(page)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.append(dict(attrs))
+        if tag not in ("br", "img", "wbr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def shown(monkeypatch, figure, alt=None):
+    got = []
+    monkeypatch.setattr("IPython.display.display", got.append)
+    plots.show(figure, alt)
+    return got[0]._repr_mimebundle_()
+
+
+def test_a_figure_is_shown_with_its_alternative_text(monkeypatch):
+    bundle = shown(monkeypatch, plots.plot_history(HISTORY), 'reward "rises" <fast>')
+    image = Parser(bundle["text/html"])
+    assert image.tags == ["img"]
+    assert image.attributes[0]["alt"] == 'reward "rises" <fast>'
+    assert image.attributes[0]["src"].startswith("data:image/png;base64,")
+    assert "rises" in bundle["text/plain"]
+    assert not plt.get_fignums(), "the figure must be closed"
+
+
+def test_every_plot_describes_itself():
+    figures = [
+        plots.plot_history({"α = 0": HISTORY, "list": [1.0, 2.0]}, target=0.75),
+        plots.plot_histogram({"before": [0.1, 0.2], "after": [0.8, 0.9]}, title="Rewards", xlabel="reward"),
+        plots.plot_histogram([0.5, 0.5], title="Rewards", xlabel="reward"),
+        plots.plot_calibration([0.1, 0.9, 1.0], [0, 1, 1]),
+        plots.plot_frontier(POINTS, highlight="α = 0", log=True),
+        plots.plot_bars({"a": 1.0}, title="Bars", ylabel="reward", errors={"a": 0.1}),
+    ]
+    for figure in figures:
+        axes = figure.axes[0]
+        assert axes.get_title()
+        assert axes.get_ylabel()
+        assert len(figure.alt) > 30
+        plt.close(figure)
+    assert "0.97" in figures[4].alt
+    assert "stated 0.95, true 1.00 of 2" in figures[3].alt
+
+
+def test_the_running_mean_and_band():
+    mean, deviation = plots.smooth([0, 2, 4, 6], 2)
+    assert mean.tolist() == [0, 1, 3, 5]
+    assert deviation.tolist() == [0, 1, 1, 1]
+    figure = plots.plot_history({"a": [0, 2, 4, 6]}, window=2)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0, 1, 3, 5]
+    plt.close(figure)
+    with pytest.raises(ValueError, match="window"):
+        plots.smooth([1], 0)
+
+
+def test_calibration_points_are_the_means_of_their_bins():
+    figure = plots.plot_calibration([0.1, 0.1, 0.9, 1.0], [0, 1, 1, 1], bins=2)
+    points = np.concatenate([c.get_offsets() for c in figure.axes[0].collections])
+    assert points.tolist() == [[0.1, 0.5], [0.95, 1.0]]
+    plt.close(figure)
+    with pytest.raises(ValueError, match="same length"):
+        plots.plot_calibration([0.1], [1, 0])
+
+
+def test_tokens_are_escaped_and_coloured():
+    page = token_page(["<b>", " & ", "\n", "x"], [0.0, 1.0, 0.5, float("nan")], title="<i>", label="log-prob")
+    parsed = Parser(page.html)
+    assert "<b>" in parsed.words
+    assert parsed.tags.count("b") == 1, "the title alone is bold: a token must never become a tag"
+    assert "i" not in parsed.tags
+    spans = [a for tag, a in zip(parsed.tags, parsed.attributes, strict=True) if tag == "span" and "title" in a]
+    assert [span["title"] for span in spans] == ["0.000", "1.000", "0.500"]
+    assert len({span["style"] for span in spans}) == 3
+    assert "rgb(255, 255, 255)" in spans[2]["style"]
+    assert "·&·" in page.text
+    assert "1.000" in page.text
+    with pytest.raises(ValueError, match="2 tokens but 1"):
+        token_page(["a", "b"], [1.0])
+
+
+def test_samples_side_by_side():
+    page = samples_page(
+        {"before": ["<script>", "b\nc"], "after": ["d", "e"]},
+        prompts=["p & q", "r"],
+        rewards={"after": [0.25, 0.5]},
+        title="Samples",
+    )
+    parsed = Parser(page.html)
+    assert "script" not in parsed.tags
+    assert parsed.tags.count("tr") == 3
+    assert parsed.tags.count("td") == 4
+    assert [a.get("scope") for a in parsed.attributes if "scope" in a] == ["col"] * 3 + ["row"] * 2
+    assert "reward 0.250" in parsed.words
+    assert "after [0.250]: d" in page.text
+    assert "b ⏎ c" in page.text
+    assert Parser(samples_page({"a": ["x"] * 9}, limit=2).html).tags.count("tr") == 3
+    with pytest.raises(ValueError, match="differ in length"):
+        samples_page({"a": ["x"]}, prompts=["p", "q"])
+
+
+def test_forecast_without_widgets(capsys):
+    form = forecast_form(["2 + 2 = ?", "Name a prime number."])
+    assert "2 + 2 = ?" in capsys.readouterr().out
+    assert form.probabilities == [0.5, 0.5]
+    assert form.untouched == [1, 2]
+    form.set(0.9, 0.1)
+    assert form.probabilities == [0.9, 0.1]
+    assert form.untouched == []
+    with pytest.raises(ValueError, match="2 tasks"):
+        form.set(0.5)
+    with pytest.raises(ValueError, match="number 2"):
+        form.set(0.5, 50)
+
+
+def test_blanks_without_widgets(capsys):
+    blank = Blank("A", "mixes tokens", "attention", {"dropout": "It only drops values.", "": "No."}, "Yes.")
+    form = blanks_form([blank], ["attention", "dropout", "add"])
+    assert "A: mixes tokens" in capsys.readouterr().out
+    for word, told, right in [("dropout", "It only drops", 0), ("add", "No.", 0), ("attention", "Yes.", 1)]:
+        form.fill(A=word)
+        assert form.check() == right
+        assert told in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no gap"):
+        form.fill(B="add")
+    with pytest.raises(ValueError, match="not in the list"):
+        form.fill(A="nothing")
+    with pytest.raises(ValueError, match="lack"):
+        blanks_form([blank], ["dropout"])
+
+
+@pytest.fixture
+def with_widgets(monkeypatch):
+    got = []
+    monkeypatch.setattr(widgets, "widgets_available", lambda: True)
+    monkeypatch.setattr("IPython.display.display", got.append)
+    return got
+
+
+def find(box, kind):
+    return [
+        w
+        for child in getattr(box, "children", ())
+        for w in ([child] if type(child).__name__ == kind else find(child, kind))
+    ]
+
+
+def test_sliders_set_the_probabilities(with_widgets):
+    form = forecast_form(["a", "b"])
+    sliders = find(with_widgets[0], "FloatSlider")
+    sliders[1].value = 0.25
+    assert form.probabilities == [0.5, 0.25]
+    assert form.untouched == [1]
+
+
+def test_dropdowns_and_the_check_button(with_widgets):
+    form = blanks_form([Blank("A", "mixes tokens", "attention", {"add": "It has no weights."})], ["attention", "add"])
+    find(with_widgets[0], "Dropdown")[0].value = "add"
+    find(with_widgets[0], "Button")[0].click()
+    assert "It has no weights." in find(with_widgets[0], "Textarea")[0].value
+    assert form.answers == {"A": "add"}
+
+
+def test_the_frontier_slider(with_widgets, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(
+        plots, "plot_frontier", lambda points, highlight=None, log=False: drawn.append(highlight) or plt.figure()
+    )
+    frontier_slider(POINTS)
+    slider = find(
+        with_widgets[-1] if not find(with_widgets[0], "SelectionSlider") else with_widgets[0], "SelectionSlider"
+    )[0]
+    slider.value = 1
+    assert drawn == ["α = 0.1", "α = 0"], "in the order of their KL"
+    frontier_slider([])
+    assert "No policy" in capsys.readouterr().out
+
+
+def test_the_frontier_without_widgets(monkeypatch, capsys):
+    monkeypatch.setattr("IPython.display.display", lambda shown: None)
+    frontier_slider([{**POINTS[0], "samples": ["so good"]}])
+    assert "so good" in capsys.readouterr().out
+
+
+def test_no_widgets_without_ipywidgets_or_a_kernel(monkeypatch):
+    assert not widgets.widgets_available(), "there is no notebook here"
+    monkeypatch.setattr("IPython.get_ipython", lambda: type("Shell", (), {"kernel": object()})())
+    assert widgets.widgets_available()
+    monkeypatch.setenv("COURSE_WIDGETS", "0")
+    assert not widgets.widgets_available()
+    monkeypatch.delenv("COURSE_WIDGETS")
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert not widgets.widgets_available()
+    assert ForecastForm(["a"], [0.5]).untouched == [1]
+
+
+def test_devices(monkeypatch):
+    assert devices.choose_device("cpu").type == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="no 'cuda' device"):
+        devices.choose_device("cuda")
+    assert "GiB" in devices.memory_report() or "unknown" in devices.memory_report()
+    devices.seed_everything(3)
+    first = np.random.rand()
+    devices.seed_everything(3)
+    assert np.random.rand() == first
+
+
+def test_out_of_memory_is_explained():
+    with (
+        pytest.raises(devices.MemoryFullError, match=r"lower batch_size(.|\n)*smaller batch"),
+        devices.out_of_memory_help("lower batch_size"),
+    ):
+        raise RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")
+    with pytest.raises(RuntimeError, match="something else"), devices.out_of_memory_help():
+        raise RuntimeError("something else")

@@ -1,0 +1,276 @@
+"""The training loop: a run that was cut off and resumed equals one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from helpers.generation import Rollout
+from helpers.models import policy_logits
+from helpers.training import History, batch_source, load_points, rollout_source, save_point, train
+
+PROMPTS = [f"the film {number}" for number in range(12)]
+
+
+def make_run(new_policy, tokenizer, folder, steps, fail_at=None, **options):
+    """Train a random policy by a stand-in for a student's step that also uses dropout and two kinds of random numbers."""
+    policy = new_policy(dropout=0.1).train()
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-2)
+    state = {"weight": 1.0}
+    torch.manual_seed(7)
+
+    def step(rollout, number):
+        if number == fail_at:
+            raise RuntimeError("the kernel died")
+        noise = torch.rand(())
+        logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
+        loss = state["weight"] * (logits.square().mean() + noise * logits.mean())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        state["weight"] *= 0.9
+        return {"loss": loss.item(), "reward": noise.item()}
+
+    source = rollout_source(policy, tokenizer, PROMPTS, 5, 4, seed=3)
+    history = train(
+        step,
+        source,
+        steps=steps,
+        policy=policy,
+        optimizer=optimizer,
+        tokenizer=tokenizer,
+        sample_prompts=PROMPTS[:2],
+        sample_every=4,
+        sample_tokens=3,
+        state=state,
+        folder=folder,
+        checkpoint_every=3,
+        progress=False,
+        **options,
+    )
+    return policy, history, state
+
+
+def same(first, second):
+    one, two = first.state_dict(), second.state_dict()
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(new_policy, tokenizer, tmp_path):
+    whole, history, state = make_run(new_policy, tokenizer, None, 8)
+    with pytest.raises(RuntimeError, match="the kernel died"):
+        make_run(new_policy, tokenizer, tmp_path, 8, fail_at=7)
+    torch.rand(100)  # whatever the new kernel drew before
+    resumed, again, state_again = make_run(new_policy, tokenizer, tmp_path, 8)
+    assert same(whole, resumed)
+    assert history.records == again.records
+    assert history.samples == again.samples
+    assert state == state_again == {"weight": pytest.approx(0.9**8)}
+    assert [record["step"] for record in again.records] == list(range(8))
+
+
+def test_it_really_resumed(new_policy, tokenizer, tmp_path, capsys):
+    with pytest.raises(RuntimeError):
+        make_run(new_policy, tokenizer, tmp_path, 8, fail_at=7)
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["step"] == 6
+    policy = new_policy()
+    optimizer = torch.optim.AdamW(policy.parameters())
+    calls = []
+
+    def step(batch):
+        calls.append(batch)
+        return {"loss": 0.0}
+
+    train(step, ["x"], steps=8, policy=policy, optimizer=optimizer, folder=tmp_path, progress=False)
+    assert len(calls) == 8, "another step function must begin anew"
+    assert "beginning anew" in capsys.readouterr().out
+
+
+def test_changed_settings_and_finished_runs_begin_anew(new_policy, tokenizer, tmp_path):
+    counted = []
+    policy = new_policy()
+    optimizer = torch.optim.AdamW(policy.parameters())
+
+    def step(batch, number):
+        counted.append(number)
+        if len(counted) == 5:
+            raise RuntimeError("the kernel died")
+        return {"loss": 0.0}
+
+    def run(**options):
+        return train(
+            step,
+            ["x"],
+            steps=6,
+            policy=policy,
+            optimizer=optimizer,
+            folder=tmp_path,
+            checkpoint_every=2,
+            progress=False,
+            **options,
+        )
+
+    with pytest.raises(RuntimeError):
+        run(settings={"alpha": 1})
+    run(settings={"alpha": 1})
+    assert counted == [0, 1, 2, 3, 4, 4, 5], "the second run must go on from the checkpoint after step 3"
+    counted[:] = [None] * 10
+    run(settings={"alpha": 1})
+    assert counted[10:] == list(range(6)), "a finished run is not resumed"
+    counted[:] = [None] * 3
+    with pytest.raises(RuntimeError):
+        run(settings={"alpha": 1})
+    counted[:] = [None] * 10
+    run(settings={"alpha": 2})
+    assert counted[10:] == list(range(6)), "other settings are another run"
+
+
+def test_resume_false_begins_anew(new_policy, tokenizer, tmp_path):
+    with pytest.raises(RuntimeError):
+        make_run(new_policy, tokenizer, tmp_path, 8, fail_at=7)
+    whole, _, _ = make_run(new_policy, tokenizer, None, 8)
+    anew, history, _ = make_run(new_policy, tokenizer, tmp_path, 8, resume=False)
+    assert same(whole, anew)
+    assert len(history) == 8
+
+
+def test_a_crash_while_saving_leaves_the_last_checkpoint(new_policy, tokenizer, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        real = torch.save
+        saves = []
+
+        def dying_save(*arguments):
+            saves.append(1)
+            if len(saves) == 2:
+                raise OSError("the disk is full")
+            real(*arguments)
+
+        patch.setattr(torch, "save", dying_save)
+        with pytest.raises(OSError, match="disk is full"):
+            make_run(new_policy, tokenizer, tmp_path, 8)
+    resumed, history, _ = make_run(new_policy, tokenizer, tmp_path, 8)
+    whole, _, _ = make_run(new_policy, tokenizer, None, 8)
+    assert same(whole, resumed)
+    assert len(history) == 8
+
+
+def test_checkpoints_hold_no_pickled_objects(new_policy, tokenizer, tmp_path):
+    make_run(new_policy, tokenizer, tmp_path, 3)
+    files = {path.name for path in (tmp_path / "checkpoint").iterdir()}
+    assert files == {"policy.safetensors", "optimizer.pt", "state.json"}
+    torch.load(tmp_path / "checkpoint" / "optimizer.pt", weights_only=True)
+
+
+def test_the_stop_button_finishes_the_step_and_keeps_everything(new_policy, tmp_path, capsys):
+    policy = new_policy()
+    optimizer = torch.optim.AdamW(policy.parameters())
+    finished = []
+
+    def step(batch, number):
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # the signal arrives here
+        finished.append(number)
+        return {"loss": 1.0}
+
+    def run():
+        return train(step, ["x"], steps=9, policy=policy, optimizer=optimizer, folder=tmp_path, checkpoint_every=50)
+
+    before = signal.getsignal(signal.SIGINT)
+    history = run()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert history.stopped == "interrupted"
+    assert finished == [0, 1, 2, 3]
+    assert len(history) == 4
+    assert "Stopped after 4 of 9 steps" in capsys.readouterr().out
+    assert len(run()) == 9
+    assert finished == [0, 1, 2, 3, 4, 5, 6, 7, 8], "the run must go on after the last whole step"
+
+
+def test_an_interrupt_inside_a_step_keeps_the_history():
+    def step(batch, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return {"loss": 1.0}
+
+    history = train(step, ["x"], steps=5, progress=False)
+    assert history.stopped == "interrupted"
+    assert len(history) == 2
+
+
+def test_it_runs_outside_the_main_thread():
+    results = []
+    thread = threading.Thread(
+        target=lambda: results.append(train(lambda b: {"loss": 1.0}, ["x"], steps=2, progress=False))
+    )
+    thread.start()
+    thread.join()
+    assert len(results[0]) == 2
+
+
+def test_history_and_stopping():
+    numbers = iter(range(100))
+    history = train(
+        lambda batch: {"loss": next(numbers), "twice": torch.tensor(2.0)},
+        [1, 2, 3],
+        steps=50,
+        record_every=4,
+        stop_when=lambda record: record["loss"] >= 9,
+        progress=False,
+    )
+    assert history["step"] == [0, 4, 8]
+    assert history["loss"] == [0, 4, 8]
+    assert history.stopped == "stop_when"
+    assert history.mean("loss", last=2) == 6
+    assert list(history.to_pandas().columns) == ["step", "loss", "twice"]
+    with pytest.raises(KeyError, match="kl"):
+        history["kl"]
+
+
+def test_rollouts_add_length_and_repetition(policy, tokenizer):
+    source = rollout_source(policy, tokenizer, PROMPTS, 5, 6, repeats=3, seed=1)
+    rollout = source(0)
+    assert isinstance(rollout, Rollout)
+    assert rollout.prompts[0] == rollout.prompts[1] == rollout.prompts[2] != rollout.prompts[3]
+    assert torch.equal(rollout.ids, source(0).ids)
+    history = train(lambda batch: {"loss": 0}, source, steps=2, progress=False)
+    assert history["length"][0] == rollout.lengths.float().mean().item()
+    assert "repetition" in history.columns
+
+
+@pytest.mark.parametrize("reported", [None, 1.0, {"loss": "high"}, {"loss": torch.zeros(2)}])
+def test_a_step_that_reports_no_numbers_is_told_so(reported):
+    with pytest.raises((TypeError, RuntimeError), match=r"training step|Tensor"):
+        train(lambda batch: reported, ["x"], steps=1, progress=False)
+
+
+def test_batches_of_an_epoch_hold_every_item_once():
+    source = batch_source(list(range(10)), 3, seed=1)
+    epochs = [[item for step in range(3) for item in source(3 * epoch + step)] for epoch in range(2)]
+    assert all(len(set(epoch)) == 9 for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    with pytest.raises(ValueError, match="at least as many"):
+        batch_source([1, 2], 3)(0)
+
+
+def test_frontier_points_are_kept_and_replaced(tmp_path):
+    assert load_points(folder=tmp_path) == []
+    save_point("α = 0", 100, 0.97, folder=tmp_path, method="REINFORCE", samples=["so good"])
+    save_point("α = 0.1", 3, 0.58, folder=tmp_path)
+    save_point("α = 0", 90, torch.tensor(0.5), folder=tmp_path)
+    assert load_points(folder=tmp_path) == [
+        {"name": "α = 0.1", "kl": 3.0, "reward": 0.58},
+        {"name": "α = 0", "kl": 90.0, "reward": 0.5},
+    ]
+
+
+def test_checkpoints_need_the_policy_and_the_optimizer(tmp_path):
+    with pytest.raises(ValueError, match="policy and the optimizer"):
+        train(lambda batch: {}, ["x"], steps=1, folder=tmp_path)
+    assert History().records == []
