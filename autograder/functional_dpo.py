@@ -30,7 +30,9 @@ def log_probs(model: torch.nn.Module, batch: PairBatch) -> tuple[Tensor, Tensor]
         (batch.chosen_ids, batch.chosen_attention, batch.chosen_mask),
         (batch.rejected_ids, batch.rejected_attention, batch.rejected_mask),
     )
-    chosen, rejected = (part4.sequence_log_prob(policy_logits(model, ids, seen), ids, mask) for ids, seen, mask in sides)
+    chosen, rejected = (
+        part4.sequence_log_prob(policy_logits(model, ids, seen), ids, mask) for ids, seen, mask in sides
+    )
     return chosen, rejected
 
 
@@ -45,7 +47,9 @@ class _With(torch.nn.Module):
         return functional_call(self.inner[0], dict(self.weights), kwargs=inputs)
 
 
-def expected_step(seed: int, weights: Mapping[str, Tensor], batch: PairBatch) -> tuple[dict[str, float], dict[str, Tensor]]:
+def expected_step(
+    seed: int, weights: Mapping[str, Tensor], batch: PairBatch
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """What a right step reports at these weights, and the gradient of the loss there."""
     reference = world.small_policy(seed)
     model = world.small_policy(seed)
@@ -84,16 +88,22 @@ def _check_weights(record: Mapping[str, Any], seed: int) -> None:
 def check_reported(record: Mapping[str, Any], seed: int) -> None:
     """The returned floats, against those computed anew at the recorded weights."""
     batches = world.small_batches(seed + 1, len(record["answers"]))
-    for number, (answer, weights, batch) in enumerate(zip(record["answers"], record["weights"], batches)):
+    for number, (answer, weights, batch) in enumerate(
+        zip(record["answers"], record["weights"][:-1], batches, strict=True)
+    ):
         if "__type__" in answer:
             raise AssertionError(f"dpo_step returned a {answer['__type__']}; it should return a dict of floats")
         expected, _ = expected_step(seed, weights, batch)
         for key in REPORTED:
             if type(answer.get(key)) is not float:
                 found = f"a {answer[key]}" if key in answer else "missing"
-                raise AssertionError(f"dpo_step: the entry {key!r} is {found}; it should be a Python float (use .item())")
+                raise AssertionError(
+                    f"dpo_step: the entry {key!r} is {found}; it should be a Python float (use .item())"
+                )
             if not abs(answer[key] - expected[key]) <= 2e-3 * max(1.0, abs(expected[key])):
-                raise AssertionError(f"dpo_step: {key!r} is wrong in step {number + 1}{_why(key, answer, seed, weights, batch)}")
+                raise AssertionError(
+                    f"dpo_step: {key!r} is wrong in step {number + 1}{_why(key, answer, seed, weights, batch)}"
+                )
 
 
 def _why(key: str, answer: Mapping[str, Any], seed: int, weights: Mapping[str, Tensor], batch: PairBatch) -> str:
@@ -164,14 +174,19 @@ def check_update(record: Mapping[str, Any], seed: int) -> None:
             raise AssertionError("dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)")
         if cosine < 0.99:
             raise AssertionError(
-                f"dpo_step: the update of step {number + 1} does not follow the gradient of the DPO loss (cosine {cosine:.2f})"
+                f"dpo_step: the update of step {number + 1} does not follow the gradient of the DPO loss "
+                f"(cosine {cosine:.2f})"
             )
         size = (change.norm() / (0.2 * down.norm())).item()
         if size > 1.05:
-            raise AssertionError(f"dpo_step: the update is {size:.2f} times as large as one step of the optimizer makes it")
+            raise AssertionError(
+                f"dpo_step: the update is {size:.2f} times as large as one step of the optimizer makes it"
+            )
         earlier = earlier + down if number else down
     if record["optimizer_steps"] != len(batches):
-        raise AssertionError(f"dpo_step called optimizer.step() {record['optimizer_steps']} times in {len(batches)} calls")
+        raise AssertionError(
+            f"dpo_step called optimizer.step() {record['optimizer_steps']} times in {len(batches)} calls"
+        )
 
 
 def check_first_step(record: Mapping[str, Any]) -> None:
@@ -182,7 +197,9 @@ def check_first_step(record: Mapping[str, Any]) -> None:
     for key, wanted in (("loss", 0.6931), ("chosen_reward", 0.0), ("rejected_reward", 0.0), ("accuracy", 0.5)):
         value = answer.get(key)
         if type(value) is not float or not abs(value - wanted) < 2e-3:
-            raise AssertionError(f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value}")
+            raise AssertionError(
+                f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value}"
+            )
 
 
 def check_reference(record: Mapping[str, Any], seed: int, cached: bool) -> None:
@@ -193,11 +210,21 @@ def check_reference(record: Mapping[str, Any], seed: int, cached: bool) -> None:
     if record["reference_gradients"]:
         raise AssertionError("dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()")
     if record["training_after"] != record["training_before"]:
-        raise AssertionError("dpo_step left the policy or the reference in another mode (train/eval) than it found it in")
+        raise AssertionError(
+            "dpo_step left the policy or the reference in another mode (train/eval) than it found it in"
+        )
     if cached and record["reference_calls"]:
         raise AssertionError("dpo_step ran the reference although the batch holds its log-probs already")
     if not cached and not record["reference_calls"]:
         raise AssertionError("dpo_step never ran the reference, although the batches hold no log-probs of it")
+
+
+def check_modes(record: Mapping[str, Any]) -> None:
+    """Policy and reference are in the mode in which the step found them."""
+    if record["training_after"] != record["training_before"]:
+        raise AssertionError(
+            "dpo_step left the policy or the reference in another mode (train/eval) than it found it in"
+        )
 
 
 def heldout_accuracy(seed: int, weights: Mapping[str, Tensor]) -> float:
@@ -235,8 +262,8 @@ def judge(aspect: str, run: Any, seed: int | None = None) -> None:
 
     Args:
         aspect: one of ``ASPECTS``.
-        run: ``run(name, **arguments)`` runs ``helpers.functional_dpo``'s ``run_single_steps`` or ``run_training`` with the
-            student's step, wherever that is, and returns its record.
+        run: ``run(name, **arguments)`` runs ``run_single_steps`` or ``run_training`` of ``helpers.functional_dpo`` with
+            the student's step, wherever that is, and returns its record.
         seed: of the world; the grading seed when left out.
     """
     seed = 100 + grading_seed() if seed is None else seed
@@ -247,6 +274,7 @@ def judge(aspect: str, run: Any, seed: int | None = None) -> None:
     elif aspect == "reported":
         check_reported(run("run_single_steps", seed=seed, moved=True), seed)
     elif aspect == "reference":
+        check_modes(run("run_single_steps", seed=seed, moved=False))
         check_reference(run("run_single_steps", seed=seed, moved=True), seed, cached=False)
         check_reference(run("run_single_steps", seed=seed, moved=True, cached=kept_reference(seed)), seed, cached=True)
     elif aspect == "training":

@@ -1,4 +1,4 @@
-"""Figures of Part 4. They draw numbers that the notebook's own functions computed; no formula of an exercise is in here."""
+"""Figures of Part 4. They draw numbers that the notebook's own functions computed; no formula of an exercise is here."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def draw_two_roads() -> None:
     show(
         describe(
             fig,
-            "Diagram. Upper road: preference pairs are used to fit a reward model, whose reward drives PPO or REINFORCE with a "
-            "KL penalty, which samples again and again, and gives a policy. Lower road: DPO goes from the pairs to the policy "
-            "with one logistic loss on four log-probs per pair.",
+            "Diagram. Upper road: preference pairs are used to fit a reward model, whose reward drives PPO or REINFORCE "
+            "with a KL penalty, which samples again and again, and gives a policy. Lower road: DPO goes from the pairs to "
+            "the policy with one logistic loss on four log-probs per pair.",
         )
     )
 
@@ -84,8 +84,8 @@ def plot_gaps(gaps: Sequence[float], min_gap: float) -> None:
     show(
         describe(
             fig,
-            f"Left: histogram of {len(values)} reward gaps, median {np.median(values):.2f}. Right: share of pairs left, falling with "
-            f"min_gap; at {min_gap:g} it is {kept:.0%}.",
+            f"Left: histogram of {len(values)} reward gaps, median {np.median(values):.2f}. Right: share of pairs left, "
+            f"falling with min_gap; at {min_gap:g} it is {kept:.0%}.",
         )
     )
 
@@ -115,9 +115,9 @@ def _draw_curves(loss: Curve, weight: Curve, betas: Sequence[float], highlight: 
         fig,
         "Two line plots over the margin from -20 to 20 nats, a curve for each β of "
         + ", ".join(f"{beta:g}" for beta in betas)
-        + ". Left: the loss falls; at margin 0 it is ln 2 for every β, for negative margins it rises nearly as a straight line of "
-        "slope minus β, for positive ones it goes to 0. Right: the weight falls from 1 to 0 and is one half at margin 0; the "
-        "larger β, the steeper.",
+        + ". Left: the loss falls; at margin 0 it is ln 2 for every β, for negative margins it rises nearly as a straight "
+        "line of slope minus β, for positive ones it goes to 0. Right: the weight falls from 1 to 0 and is one half at "
+        "margin 0; the larger β, the steeper.",
     )
 
 
@@ -225,7 +225,7 @@ def plot_panels(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *
     names = [row["name"] for row in rows]
     with plt.rc_context({**STYLE, "figure.figsize": (3.2 * len(columns), 3.6)}):
         fig, panels = plt.subplots(1, len(columns), squeeze=False)
-        for axes, (column, label) in zip(panels[0], columns.items()):
+        for axes, (column, label) in zip(panels[0], columns.items(), strict=True):
             heights = [row[column] for row in rows]
             colours = [COLOURS[ORDER[number % len(ORDER)]] for number in range(len(rows))]
             bars = axes.bar(range(len(rows)), heights, color=colours, width=0.65)
@@ -274,7 +274,10 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
         recorded = list(recorded_runs().values())
     except FileNotFoundError:
         return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
-    return recorded, f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown."
+    return (
+        recorded,
+        f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown.",
+    )
 
 
 def reward_at_kl(runs: Sequence[Run], kl: float) -> float:

@@ -1,7 +1,7 @@
 """Preference pairs for Part 4: sampling completions to compare, the type of a batch of pairs, noise in the labels.
 
-Nothing here decides which completion of a prompt is the better one, what a log-probability is or what the loss is: those are the
-student's functions. This module turns their answers into batches, and keeps sampled completions on disk.
+Nothing here decides which completion of a prompt is the better one, what a log-probability is or what the loss is: those
+are the student's functions. This module turns their answers into batches, and keeps sampled completions on disk.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _right_padded(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pad_id: int, length: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Ids, attention mask and completion mask ``[B, T]`` of prompt + completion, padded on the right to ``length``."""
-    rows = [list(prompt) + list(completion) for prompt, completion in zip(prompts, completions)]
+    rows = [list(prompt) + list(completion) for prompt, completion in zip(prompts, completions, strict=True)]
     width = max(map(len, rows)) if length is None else length
     if any(len(row) > width for row in rows):
         raise ValueError(f"a sequence of {max(map(len, rows))} tokens does not fit into length={width}")
@@ -157,8 +157,8 @@ def pair_batches(
     Args:
         pairs: all pairs.
         pad_id: see :func:`collate`.
-        size: pairs a batch; with a seed, the pairs left over at the end of an epoch are dropped, so that all training batches are
-            alike; without one they make a last, smaller batch.
+        size: pairs a batch; with a seed, the pairs left over at the end of an epoch are dropped, so that all training
+            batches are alike; without one they make a last, smaller batch.
         seed: shuffles the pairs anew in each epoch; ``None`` keeps their order.
         epochs: how many times each pair is seen.
         reference: ``[N, 2]`` kept log-probabilities under the reference, in the order of ``pairs``.
@@ -194,7 +194,7 @@ def pairs_from(completions: Completions, index: Int[Tensor, "M 3"]) -> list[Pair
 
 
 def swap_labels(pairs: Sequence[Pair], share: float, seed: int = 0) -> list[Pair]:
-    """The same pairs with chosen and rejected exchanged in a random ``share`` of them (0 to 1), as careless raters would."""
+    """The same pairs with chosen and rejected exchanged in a random ``share`` of them (0 to 1): careless raters."""
     count = round(share * len(pairs))
     swapped = set(random.Random(seed).sample(range(len(pairs)), count))
     return [_swapped(pair) if number in swapped else pair for number, pair in enumerate(pairs)]
@@ -235,7 +235,7 @@ def sample_completions(
         new_tokens: most tokens a completion may have.
         seed: the same seed gives the same completions.
         batch_size: sequences sampled at once.
-        folder: when given, the result is kept there under a name made of everything that decides it, and read back next time.
+        folder: when given, the result is kept there under a name made of everything that decides it, and read next time.
         progress: show a progress bar.
     """
     kept = None
@@ -303,8 +303,8 @@ def pair_log_probs(
     Args:
         policy: any causal language model; whether gradients are recorded is the caller's choice.
         pairs: ``B`` pairs.
-        sequence_log_prob: the student's function, called once with the logits ``[2B, T, V]``, ids ``[2B, T]`` and completion
-            masks ``[2B, T]`` of the chosen sequences followed by the rejected ones.
+        sequence_log_prob: the student's function, called once with the logits ``[2B, T, V]``, ids ``[2B, T]`` and
+            completion masks ``[2B, T]`` of the chosen sequences followed by the rejected ones.
 
     Returns:
         Log-probs of the chosen and of the rejected completions, ``[B]`` each.
@@ -321,5 +321,7 @@ def pair_log_probs(
     mask = both(pairs.chosen_mask, pairs.rejected_mask)
     result = sequence_log_prob(policy_logits(policy, ids, attention), ids, mask)  # [2B]
     if not isinstance(result, Tensor) or result.shape != (len(ids),):
-        raise ValueError(f"sequence_log_prob must return one number per sequence, shape [{len(ids)}]; it gave {result!r:.200}")
+        raise ValueError(
+            f"sequence_log_prob must return one number per sequence, shape [{len(ids)}]; it gave {result!r:.200}"
+        )
     return result[: len(pairs)], result[len(pairs) :]

@@ -45,14 +45,13 @@ import math
 import time
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.evaluation import evaluate
+from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.preferences import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
@@ -103,7 +102,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # %%
 from helpers.dpo_figures import draw_two_roads
 
-draw_two_roads();
+draw_two_roads()
 
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
@@ -416,7 +415,7 @@ with pd.option_context("display.max_colwidth", None):
 from helpers.dpo_figures import plot_gaps
 
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-plot_gaps([pair.gap for pair in every_pair], min_gap);
+plot_gaps([pair.gap for pair in every_pair], min_gap)
 
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
@@ -1239,6 +1238,8 @@ def test_first_step(dpo_step):
     assert same, "dpo_step changed the reference's weights"
     assert record["reference_gradients"] == 0, "dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()"
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
+    kept = record["training_after"] == record["training_before"]
+    assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
 test_first_step(dpo_step)  # IGNORE
 
 # %%
@@ -1351,7 +1352,7 @@ def timed_steps(kept):
 
 slow, without = timed_steps(None)
 quicker, with_kept = timed_steps(kept_train)
-difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept) for key in a)
+difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in a)
 print(f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step ({slow / quicker:.1f} times faster)")
 print(f"largest difference of anything reported in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
@@ -1460,8 +1461,6 @@ second_reward_model = load_reward_model(preset, second=True, device=device) if p
 @torch.no_grad()
 def reward_and_kl(policy, seed=0):
     """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition on the evaluation prompts."""
-    from helpers.evaluation import repetition
-
     rewards, seconds, kl, lengths, completions = [], [], [], [], []
     for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
         rollout = generate(policy, tokenizer, evaluation_prompts[start : start + 64], preset.new_tokens, generator=1000 * seed + number)
@@ -1472,9 +1471,9 @@ def reward_and_kl(policy, seed=0):
         seconds += second_reward_model(rollout.texts).tolist() if second_reward_model else []
         lengths += rollout.lengths.tolist()
         completions += rollout.completions
-    mean = lambda values: sum(values) / len(values)
-    result = {"reward": mean(rewards), "kl": mean(kl), "length": mean(lengths), "repetition": repetition(completions)}
-    return result | ({"second_reward": mean(seconds)} if seconds else {})
+    columns = {"reward": rewards, "second_reward": seconds, "kl": kl, "length": lengths}
+    means = {name: sum(values) / len(values) for name, values in columns.items() if values}
+    return means | {"repetition": repetition(completions)}
 
 
 base_scores = reward_and_kl(reference)
@@ -1794,7 +1793,7 @@ else:
         )
         trainer.train()
     trl_losses = logged(trainer, "loss")[: len(own_losses)]
-    largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses))
+    largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
     plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer")
@@ -1811,7 +1810,7 @@ signals = []  # every reward that was asked for
 
 def feedback(prompts, completions, **others):
     """The reward function that TRL calls: P(positive) of prompt and completion together."""
-    values = reward_model([prompt + completion for prompt, completion in zip(prompts, completions)]).tolist()
+    values = reward_model([prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]).tolist()
     signals.extend(values)
     return values
 
