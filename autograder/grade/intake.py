@@ -26,6 +26,7 @@ MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|online
 GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
 ATTEMPT = re.compile(r"-(\d+)$")
 METADATA = "submission_metadata.yml"
+EARLIER = "earlier"  # the folder in the course's own submission file with the student's notebooks of earlier parts
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Submission:
     email: str = ""
     modified: float = 0.0
     attempt: int = 0
+    beside: bool = False  # handed in beside another part, not to be graded
 
     @property
     def key(self) -> tuple[str, int]:
@@ -98,6 +100,9 @@ def load_roster(path: Path) -> dict[str, Person]:
 
 def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submission]:
     """Read all submissions under a folder, file or archive, one for each student and part.
+
+    A notebook of an earlier part that came in the course's own submission file is marked as ``beside``: it is there for
+    the functions in it, and is graded only if it was handed in by itself as well.
 
     Raises:
         FileNotFoundError: there is no such path.
@@ -206,6 +211,7 @@ def _submission(file: _File, strip: int, metadata: dict[str, dict[str, str]], pe
     student = _match(student, name, email, people)
     made = Submission(student, 0, str(file.path), file.digest, file.notebook, file.problem, notes, name, email)
     made.modified, made.attempt = file.modified, attempt
+    made.beside = EARLIER in file.path.parts[:-1]
     if (person := people.get(student)) is not None:
         made.name, made.email = person.name or name, person.email or email
     elif people:
@@ -214,7 +220,7 @@ def _submission(file: _File, strip: int, metadata: dict[str, dict[str, str]], pe
         made.part = file.notebook.part
         made.notes += file.notebook.notes
     elif file.problem != "no notebook":
-        made.part = _part_in_name(file.path.name)
+        made.part = _part_in_name(str(file.path))
     return made
 
 
@@ -250,7 +256,8 @@ def _owner(
     for title in masters.PARTS.values():
         stem = re.sub(re.escape(title), "", stem, flags=re.IGNORECASE)
     stem = re.sub(r"(?i)[\s_-]*\(?submission\)?", "", stem).strip(" _-.")
-    return stem or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
+    folder = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
+    return stem or folder or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
 
 
 def _match(student: str, name: str, email: str, people: dict[str, Person]) -> str:
@@ -275,9 +282,10 @@ def _same_name(name: str, squeezed: str) -> bool:
 
 def _choose(versions: list[Submission]) -> Submission:
     """The version that counts: readable before unreadable, the latest attempt, the latest written, the last by name."""
-    versions.sort(key=lambda s: (s.notebook is not None, s.attempt, s.modified, s.file))
+    versions.sort(key=lambda s: (not s.beside, s.notebook is not None, s.attempt, s.modified, s.file))
     chosen = versions[-1]
-    if len(versions) > 1:
-        others = ", ".join(s.file for s in versions[:-1][:5])
-        chosen.notes.append(f"{len(versions)} files of this part; the latest, {chosen.file}, counts, not {others}")
+    rivals = [s for s in versions[:-1] if not s.beside]
+    if rivals:
+        others = ", ".join(s.file for s in rivals[:5])
+        chosen.notes.append(f"{len(rivals) + 1} files of this part; the latest, {chosen.file}, counts, not {others}")
     return chosen

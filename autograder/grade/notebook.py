@@ -28,7 +28,7 @@ class Notebook:
     Attributes:
         part: which of the five it is.
         code: the code cells: ``number`` (counted from 1 over all cells), ``source``, ``tags``.
-        markdown: the text cells: ``number``, ``source``, ``metadata``.
+        markdown: the text cells: ``number``, ``source``, ``metadata``, ``id``.
         notes: what was odd about the file.
     """
 
@@ -54,7 +54,8 @@ def read(data: bytes) -> Notebook:
         if cell.get("cell_type") == "code":
             code.append({"number": number, "source": source, "tags": [str(tag)[:80] for tag in tags[:20]]})
         elif cell.get("cell_type") == "markdown":
-            markdown.append({"number": number, "source": source, "metadata": metadata})
+            name = str(cell.get("id", ""))[:80]
+            markdown.append({"number": number, "source": source, "metadata": metadata, "id": name})
     if sum(len(cell["source"]) for cell in code) > LARGEST_SOURCE:
         raise BadNotebook("the notebook holds more than 4 million characters of code")
     if not code:

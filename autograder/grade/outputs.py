@@ -17,8 +17,6 @@ from autograder import masters
 from .pages import render
 from .store import Store
 
-HIDDEN_PASSED = "passed"
-
 
 def sheet(store: Store) -> list[dict[str, Any]]:
     """One row a submission: who, which part, the state, every question's points, sums.
@@ -29,31 +27,38 @@ def sheet(store: Store) -> list[dict[str, Any]]:
     marks = store.marks()
     rows = []
     for submission in store.submissions():
-        student, part = submission["student"], submission["part"]
-        result = store.result(student, part)
-        graded = {q["name"]: q for q in result["questions"]} if result else {}
-        questions = []
-        for question in (
-            masters.load_questions(part) if part in masters.PARTS and part in masters.existing_parts() else ()
-        ):
-            entry: dict[str, Any] = {"name": question.name, "function": question.function, "possible": question.points}
-            if question.manual:
-                answer = submission["written"].get(question.name, "")
-                points, comment = marks.get((student, question.name), (None if answer else 0.0, ""))
-                if not answer and (student, question.name) not in marks:
-                    comment = "Nothing was written."
-                entry |= {"points": points, "tests": [], "comment": comment, "manual": True}
-            elif question.name in graded:
-                entry |= {"points": graded[question.name]["points"], "tests": graded[question.name]["tests"]}
-            else:  # unreadable: nothing to grade, so nothing earned; after a judge's error: no mark
-                failed = submission["problem"] or result is None
-                entry |= {"points": 0.0 if submission["problem"] else None, "tests": [], "comment": ""}
-                if not failed:
-                    entry["points"] = None
-            questions.append({"manual": False, "comment": ""} | entry)
-        rows.append(
-            {**submission, "result": result, "questions": questions, "state": _state(submission, result, questions)}
-        )
+        result = store.result(submission["student"], submission["part"])
+        questions = question_rows(submission, result, marks)
+        rows.append({**submission, "result": result, "questions": questions, "state": _state(submission, result, questions)})
+    return rows
+
+
+def question_rows(
+    submission: dict[str, Any], result: dict[str, Any] | None, marks: dict[tuple[str, str], tuple[float, str]]
+) -> list[dict[str, Any]]:
+    """One entry a question of the submission's part; ``points`` is None where a mark is missing."""
+    student, part = submission["student"], submission["part"]
+    graded = {q["name"]: q for q in result["questions"]} if result else {}
+    rows = []
+    for question in masters.load_questions(part) if part in masters.existing_parts() else ():
+        row: dict[str, Any] = {
+            "name": question.name,
+            "function": question.function,
+            "possible": question.points,
+            "manual": question.manual,
+            "tests": [],
+            "comment": "",
+            "points": None,
+        }
+        if question.manual:
+            answer = submission["written"].get(question.name, "")
+            empty = (0.0, "Nothing was written.")
+            row["points"], row["comment"] = marks.get((student, question.name), (None, "") if answer else empty)
+        elif question.name in graded:
+            row |= {"points": graded[question.name]["points"], "tests": graded[question.name]["tests"]}
+        elif submission["problem"]:  # nothing could be read, so nothing was earned
+            row["points"] = 0.0
+        rows.append(row)
     return rows
 
 

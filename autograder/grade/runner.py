@@ -64,11 +64,12 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     people = {
         row["student"]: intake.Person(row["student"], row["name"], row["email"], row["other"]) for row in store.roster()
     }
-    found = [s for s in intake.collect(source, people) if not parts or s.part in parts or not s.part]
+    everything = intake.collect(source, people)
+    found = [s for s in everything if not s.beside and (not parts or s.part in parts or not s.part)]
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
     files: dict[str, dict[str, str]] = {}
-    for submission in found:
+    for submission in everything:
         if submission.notebook is not None:
             files.setdefault(submission.student, {})[f"{masters.PARTS[submission.part]}.ipynb"] = _code_only(submission)
     jobs = []

@@ -21,6 +21,7 @@ from typing import Any
 
 from .cgroups import Group
 from .limits import Limits
+from .watchdog import Watchdog
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
@@ -178,7 +179,7 @@ class Sandbox:
         )
         theirs.close()
         self.busy = False
-        self.ended: dict[str, Any] | None = None
+        self.watchdog: Watchdog | None = None
         try:
             ready = self._hear(time.monotonic() + patience)
         except SandboxBroken as error:
@@ -187,6 +188,8 @@ class Sandbox:
         if "ready" not in ready:
             self.close()
             raise NoSandbox(f"The sandbox did not start: {ready.get('failed', ready)}")
+        limited = self.group.kind != "none"
+        self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
         self.protection = {
             "sandboxed": True,
             "bubblewrap": True,
@@ -249,7 +252,8 @@ class Sandbox:
             raise SandboxBroken("the parent lost count of its children")
         if "refused" in outcome:
             raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
-        return outcome | {"out_of_memory": self.group.new_kills()}
+        starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
+        return outcome | {"out_of_memory": starved}
 
     @property
     def alive(self) -> bool:
@@ -259,6 +263,8 @@ class Sandbox:
     def close(self) -> None:
         """End the parent and everything in the sandbox."""
         self.control.close()
+        if self.watchdog is not None:
+            self.watchdog.stop()
         try:
             self.process.wait(timeout=3)
         except subprocess.TimeoutExpired:

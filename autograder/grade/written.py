@@ -35,7 +35,7 @@ def answers(notebook: Notebook) -> dict[str, str]:
     questions = written_questions(notebook.part)
     given = {_squeeze(chunk) for q in masters.load_questions(notebook.part) for chunk in q.prompt.split("\n\n")}
     for question in questions:
-        marked = [cell["source"] for cell in notebook.markdown if _marked(cell["metadata"], question.name)]
+        marked = [cell["source"] for cell in notebook.markdown if _marked(cell, question.name)]
         texts = marked or _after_prompt(notebook, question)
         parts = [part for text in texts for part in text.split("\n\n") if _squeeze(part) not in given]
         kept = [part for part in parts if not PLACEHOLDER.match(part.strip().strip("*_`"))]
@@ -43,12 +43,11 @@ def answers(notebook: Notebook) -> dict[str, str]:
     return found
 
 
-def _marked(metadata: dict[str, Any], name: str) -> bool:
-    course = metadata.get("course")
-    grader = metadata.get("nbgrader")
-    if isinstance(course, dict) and course.get("answer") == name:
-        return True
-    return isinstance(grader, dict) and grader.get("grade_id") == name and bool(grader.get("solution"))
+def _marked(cell: dict[str, Any], name: str) -> bool:
+    """Whether the build named this cell as the question's answer (by its id, or for nbgrader by its ``grade_id``)."""
+    grader = cell["metadata"].get("nbgrader")
+    names = [cell["id"], str(grader.get("grade_id", "")) if isinstance(grader, dict) else ""]
+    return any(re.fullmatch(rf"{re.escape(name)}-answer(-\d+)?", found) for found in names)
 
 
 def _squeeze(text: str) -> str:

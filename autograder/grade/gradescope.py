@@ -1,0 +1,131 @@
+"""Inside Gradescope's container: ``python -m autograder.grade.gradescope`` grades the one submission that lies there.
+
+Where the container allows namespaces this is the same sandboxed grader as ``course grade``. Where it does not, the command
+given after ``--`` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
+code ran in the process that judged it. Whatever happens, a ``results.json`` is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import intake, judge, outputs, written
+from .judge import Job
+from .limits import Limits
+from .sandbox import NoSandbox, Sandbox
+
+SECONDS = 600
+UNPRIVILEGED = 65534
+UNSANDBOXED = "Graded by otter alone, without the sandbox: this container allows no namespaces."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Grade what lies in ``<root>/submission`` and write ``<root>/results/results.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path("/autograder"))
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="time limit of the fallback")
+    parser.add_argument("fallback", nargs="*", help="the command that runs otter, where there is no sandbox")
+    options = parser.parse_args(arguments)
+    results = options.root / "results" / "results.json"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    answer = failed("The grader did not finish. Your instructor has to look at this submission.")
+    try:
+        answer = grade_folder(options.root)
+    except NoSandbox as error:
+        print(f"No sandbox here: {error}", file=sys.stderr)
+        answer = run_fallback(options.fallback, results, options.seconds)
+    except Exception as error:
+        print(f"The grader failed: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        results.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+def failed(message: str) -> dict[str, Any]:
+    """A result that says so, and gives no points."""
+    return {"score": 0.0, "output": message, "visibility": "visible", "stdout_visibility": "hidden", "tests": []}
+
+
+def who(root: Path) -> tuple[str, str]:
+    """The submitter's id and name, from Gradescope's metadata."""
+    try:
+        metadata = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))
+        first = metadata["users"][0]
+        return str(first.get("sid") or first.get("email") or first.get("id")), str(first.get("name", ""))
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return "student", ""
+
+
+def grade_folder(root: Path) -> dict[str, Any]:
+    """Grade in the sandbox.
+
+    Raises:
+        NoSandbox: this container allows none.
+    """
+    student, name = who(root)
+    found = [s for s in intake.collect(root / "submission") if not s.beside]
+    readable = [s for s in found if s.notebook is not None]
+    if not readable:
+        problem = found[0].problem if found else "nothing was handed in"
+        return failed(f"Your submission could not be graded: {problem}.")
+    chosen = max(readable, key=lambda s: s.modified)
+    assert chosen.notebook is not None
+    limits = Limits(total_seconds=SECONDS)
+    with Sandbox(limits) as sandbox:
+        result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
+    row = {
+        "student": student,
+        "name": name,
+        "part": chosen.part,
+        "problem": "",
+        "notes": chosen.notes,
+        "written": written.answers(chosen.notebook),
+        "result": result,
+    }
+    row["questions"] = outputs.question_rows(row, result, {})
+    row["state"] = "error" if result["status"] == "error" else "complete"
+    answer = outputs.gradescope(row)
+    if len(readable) > 1:
+        answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."
+    return answer
+
+
+def run_fallback(command: list[str], results: Path, seconds: int) -> dict[str, Any]:
+    """Run otter as an unprivileged user under a time limit; return its results, or say why there are none."""
+    if not command:
+        return failed("This container allows no sandbox, and no other grader was set up. Tell your instructor.")
+    results.unlink(missing_ok=True)
+    options: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        os.chown(results.parent, UNPRIVILEGED, UNPRIVILEGED)
+        options = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
+    process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"HOME": "/tmp"}, **options)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return failed(f"Your notebook did not finish within {seconds} s: is there an endless loop in it?")
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+    try:
+        answer = json.loads(results.read_text(encoding="utf-8"))
+        tests = answer["tests"]
+        assert isinstance(tests, list)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        return failed("Your notebook ended the grader before it had a result (sys.exit, os._exit or a crash?).")
+    return answer | {"output": f"{UNSANDBOXED} {answer.get('output') or ''}".strip()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""One warm sandbox for all tests of the grader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from autograder.grade import judge
+from autograder.grade.judge import Job
+from autograder.grade.limits import Limits
+from autograder.grade.sandbox import Sandbox
+
+from .samples import EASY, SECRET
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A warm sandbox with limits that end an endless loop soon."""
+    limits = Limits(statement_seconds=3, call_seconds=2, run_seconds=60, total_seconds=600)
+    with Sandbox(limits, models=False) as made:
+        yield made
+
+
+@pytest.fixture
+def grade(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
+    """Grade code cells; the result as plain data."""
+
+    def run(cells: Sequence[dict[str, Any]], part: int = EASY, only: Sequence[str] = (), **job: Any) -> dict[str, Any]:
+        return judge.grade(sandbox, Job("ada", part, tuple(cells), SECRET, only=tuple(only), **job))
+
+    return run

@@ -1,0 +1,94 @@
+"""Which statements are run for grading, whatever students did to their notebooks."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from autograder.grade.inside import cells
+from tests.grade.samples import code
+
+
+def chosen(*sources: str, wanted: tuple[str, ...] = ("f",), tags: tuple[str, ...] = ()) -> list[str]:
+    """The statements that would be run."""
+    selection = cells.select(code(*sources, tags=tags), wanted)
+    return [ast.unparse(statement.node) for statement in selection.statements]
+
+
+def run(*sources: str, wanted: tuple[str, ...] = ("f",)) -> dict[str, Any]:
+    """The namespace after the chosen statements."""
+    space: dict[str, Any] = {}
+    for statement in chosen(*sources, wanted=wanted):
+        exec(statement, space)
+    return space
+
+
+def test_only_what_the_function_needs() -> None:
+    found = chosen(
+        "import math, os\nimport torch",
+        "history = train(policy)\nprint(history)",
+        "SCALE = 2\nunused = expensive()",
+        "def helper(x): return math.sqrt(x) * SCALE",
+        "def f(x): return helper(x)",
+        "input('name?')\nexit()\nassert f(1) == 2",
+    )
+    assert found == ["import math, os", "SCALE = 2", "def helper(x):\n    return math.sqrt(x) * SCALE", "def f(x):\n    return helper(x)"]
+
+
+def test_order_does_not_matter_and_the_last_definition_counts() -> None:
+    space = run("def f(x): return g(x)", "def g(x): return x", "def g(x): return 2 * x")
+    assert space["f"](3) == 6
+
+
+def test_locals_do_not_pull_in_globals() -> None:
+    found = chosen("history = train()", "def f():\n    history = 1\n    return [x for x in [history]]", "x = launch()")
+    assert found == ["def f():\n    history = 1\n    return [x for x in [history]]"]
+
+
+def test_decorators_defaults_lambdas_classes_and_conditions() -> None:
+    space = run(
+        "from functools import lru_cache as cache\nD = 4",
+        "class Base: factor = 3\nclass Tool(Base):\n    def go(self, x): return self.factor * x",
+        "try:\n    import nothing_like_this\nexcept ImportError:\n    nothing_like_this = None",
+        "if nothing_like_this is None:\n    @cache\n    def f(x, d=D): return Tool().go(x) + d + (lambda: E)()",
+        "E = 5",
+    )
+    assert space["f"](1) == 12
+
+
+def test_changes_to_what_is_needed_are_run() -> None:
+    space = run("T = {}\nnames = []", "T['a'] = 1\nnames.append(2)\nother = []\nother.append(3)", "def f(): return T, names")
+    assert space["f"]() == ({"a": 1}, [2])
+    assert "other" not in space
+
+
+def test_training_cells() -> None:
+    source = "model = load()\nK = 3\ndef g(): return K\nmodel.fit()"
+    assert chosen(source, "def f(): return model, g()", tags=("training",)) == ["K = 3", "def g():\n    return K", "def f():\n    return (model, g())"]
+
+
+def test_magics() -> None:
+    body = "def f(x):\n    %timeit x\n    y = !ls\n    return x\n"
+    space = run("%%time\n!pip install x\nimport math\nmath?\n?math\n" + body, "%%bash\nrm -rf /\n")
+    assert space["f"](1) == 1
+    assert run('def f(): return """\n%kept\n!kept\n"""')["f"]() == "\n%kept\n!kept\n"
+
+
+def test_definitions_through_exec_and_globals() -> None:
+    assert run("exec('def f(x): return x')")["f"](1) == 1
+    assert run("globals()['f'] = lambda x: 2 * x")["f"](1) == 2
+    assert chosen("from math import *", "def f(x): return sin(x)")[0] == "from math import *"
+
+
+def test_a_cell_that_does_not_parse_costs_only_itself() -> None:
+    selection = cells.select(code("def broken(:", "def f(): return 1"), ["f"])
+    assert len(selection.statements) == 1
+    assert selection.errors[0]["cell"] == 1
+    assert selection.errors[0]["type"] == "SyntaxError"
+
+
+@pytest.mark.parametrize("source", ["x = " + "(" * 5000 + ")" * 5000, "x = " + "-" * 100_000 + "1", "\x00\x01\x02", "\ufeffx = 1"])
+def test_odd_code_is_read_or_reported(source: str) -> None:
+    assert chosen(source, "def f(): return 1") == ["def f():\n    return 1"]

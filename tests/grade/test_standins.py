@@ -1,0 +1,223 @@
+"""Values, gradients, call-backs, generators and exceptions cross the sandbox's border as if there were none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from autograder.grade.conversation import Conversation, StudentFault
+from autograder.grade.inside import values
+from autograder.grade.inside.protocol import Caps, ProtocolError, check_size
+from autograder.grade.sandbox import Sandbox
+from autograder.grade.standins import StandIn, make_env
+from tests.grade.samples import code
+
+pytestmark = pytest.mark.sandbox
+Call = Callable[[str], StandIn]
+FUNCTIONS = """
+import math
+import numpy as np
+import torch
+from dataclasses import dataclass
+
+def square(x): return x ** 2
+def both(x, y): return x * y, {"sum": (x + y).sum(), "x": [x.detach(), 3, 2.5, None, True, "text"]}
+def first_only(x, y): return 2 * x
+def spoil(x): x.add_(1); return x.clone()
+def reshape_in_place(x): x.unsqueeze_(0); return x.clone()
+def same(x): return x
+def draw(n, generator=None): return torch.rand(n, generator=generator)
+def ask(value, players): return [value(frozenset({i})) for i in range(players)]
+def ask_badly(value): return value([1])
+def numbers(): return math.nan, math.inf, -0.0, 10 ** 20, True, np.float64(2.5), np.arange(3)
+def odd(): return torch
+def strides(x): return torch.tensor(x.stride()), torch.tensor(x.is_contiguous())
+def complain(kind): raise {"value": ValueError, "key": KeyError, "own": Own}[kind]("the input was 17")
+class Own(Exception): pass
+class Parameter(torch.Tensor): pass
+def subclass(x): return x.as_subclass(Parameter)
+def many(): return [torch.zeros(1) for _ in range(5000)]
+def deep():
+    value = []
+    for _ in range(100): value = [value]
+    return value
+def large(): return torch.zeros(20_000_000)
+def sparse(): return torch.eye(3).to_sparse()
+"""
+NAMES = (
+    "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
+    "deep large sparse missing"
+).split()
+
+
+@pytest.fixture(scope="module")
+def call(sandbox: Sandbox) -> Iterator[Call]:
+    talk = Conversation(sandbox, code(FUNCTIONS), NAMES)
+    talk.open()
+    env = make_env(talk, NAMES)
+    yield lambda name: env[name]
+    talk.close()
+
+
+def test_values_and_shapes(call: Call) -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.int64):
+        x = torch.arange(6).reshape(2, 3).to(dtype)
+        assert torch.equal(call("square")(x), x**2)
+        assert call("square")(x).dtype == dtype
+    assert call("square")(torch.zeros(0, 4)).shape == (0, 4)
+    assert call("square")(x=torch.tensor(3.0)).item() == 9
+
+
+def test_gradients_are_those_of_the_function_itself(call: Call) -> None:
+    def local(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return x * y, {"sum": (x + y).sum()}
+
+    found = []
+    for function in (call("both"), local):
+        x = torch.arange(3.0, requires_grad=True)
+        y = torch.full((3,), 2.0, requires_grad=True)
+        product, rest = function(x, y)
+        (product.pow(2).sum() + 5 * rest["sum"]).backward()
+        found.append((x.grad, y.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+def test_detached_results_and_unused_inputs(call: Call) -> None:
+    x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    _, rest = call("both")(x, y)
+    assert rest["x"][1:] == [3, 2.5, None, True, "text"]
+    assert not rest["x"][0].requires_grad
+    assert rest["sum"].requires_grad
+    result = call("first_only")(x, y)
+    assert torch.autograd.grad(result.sum(), [x, y], allow_unused=True)[1] is None
+    with torch.no_grad():
+        assert not call("first_only")(x, y).requires_grad
+
+
+def test_changes_in_place_come_back(call: Call) -> None:
+    x = torch.zeros(3)
+    call("spoil")(x)
+    assert torch.equal(x, torch.ones(3))
+    call("square")(x)
+    assert torch.equal(x, torch.ones(3))
+    with pytest.raises(StudentFault, match="in place"):
+        call("reshape_in_place")(x)
+
+
+def test_nan_is_no_change(call: Call) -> None:
+    x = torch.tensor([float("nan"), 1.0])
+    assert torch.isnan(call("same")(x)[0])
+    assert torch.isnan(x[0])
+
+
+def test_generators_move_on_as_they_would_here(call: Call) -> None:
+    here, there = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    for _ in range(2):
+        assert torch.equal(call("draw")(4, generator=there), torch.rand(4, generator=here))
+
+
+def test_the_global_seed_decides_the_childs_draws(call: Call) -> None:
+    torch.manual_seed(1)
+    first, second = call("draw")(4), call("draw")(4)
+    torch.manual_seed(1)
+    assert torch.equal(call("draw")(4), first)
+    assert not torch.equal(first, second)
+
+
+def test_callables_are_called_back(call: Call) -> None:
+    seen: list[frozenset[int]] = []
+
+    def value(players: frozenset[int]) -> float:
+        seen.append(players)
+        return float(sum(players))
+
+    assert call("ask")(value, 3) == [0.0, 1.0, 2.0]
+    assert seen == [frozenset({0}), frozenset({1}), frozenset({2})]
+
+    def strict(players: frozenset[int]) -> float:
+        if not isinstance(players, frozenset):
+            raise TypeError("not a frozenset")
+        return 0.0
+
+    with pytest.raises(TypeError, match="raised TypeError"):
+        call("ask_badly")(strict)
+
+
+def test_numbers_and_other_types(call: Call) -> None:
+    nan, inf, zero, large, true, scalar, array = call("numbers")()
+    assert nan != nan
+    assert inf == float("inf")
+    assert str(zero) == "-0.0"
+    assert large == 10**20
+    assert true is True
+    assert isinstance(scalar, np.float64)
+    assert isinstance(array, np.ndarray)
+    assert type(call("odd")()).__name__ == "module"
+    assert type(call("subclass")(torch.ones(2))) is torch.Tensor
+
+
+def test_layout_crosses(call: Call) -> None:
+    x = torch.arange(6.0).reshape(2, 3).T
+    stride, contiguous = call("strides")(x)
+    assert tuple(stride.tolist()) == x.stride()
+    assert not contiguous
+    assert call("square")(torch.ones(1).expand(4)).tolist() == [1.0] * 4
+
+
+def test_exceptions_are_of_the_students_kind_and_quoted_only_in_public_tests(call: Call) -> None:
+    stand_in = call("complain")
+    stand_in.hidden = True
+    with pytest.raises(ValueError, match=r"raised ValueError \(line \d+ of code cell 1\)$"):
+        stand_in("value")
+    stand_in.hidden = False
+    with pytest.raises(KeyError, match="17"):
+        stand_in("key")
+    with pytest.raises(StudentFault, match="raised Own"):
+        stand_in("own")
+    with pytest.raises(StudentFault, match="not defined"):
+        call("missing")()
+
+
+@pytest.mark.parametrize("name", ["many", "deep", "sparse"])
+def test_what_cannot_cross_is_the_students_fault(call: Call, name: str) -> None:
+    with pytest.raises(StudentFault):
+        call(name)()
+    assert call("square")(torch.tensor(2.0)).item() == 4
+
+
+def test_a_result_that_is_too_large_is_refused(call: Call) -> None:
+    with pytest.raises(StudentFault, match="bytes"):
+        call("large")()
+    assert call("square")(torch.tensor(2.0)).item() == 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"tensor": 5}, {"tensor": -1}, {"tensor": True}, {"float": "zero"}, {"int": "9" * 100}, {"list": 3}, {"dict": [[1]]},
+        {"dict": [[{"list": []}, None]]}, {"generator": 0}, {"strange": 1}, [1], 3, "text", {"a": 1, "b": 2}, {"str": 4},
+    ],
+)  # fmt: skip
+def test_malformed_values_are_refused(value: object) -> None:
+    with pytest.raises(ProtocolError):
+        values.Decoder([torch.zeros(1)]).decode(value)
+
+
+@pytest.mark.parametrize("blob", [b"x", b"\xff" * 100, (2**63 - 1).to_bytes(8, "little") + b"{}", b"\x02" + b"\0" * 7 + b"{}x"])
+def test_malformed_tensors_are_refused(blob: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        values.unpack(blob, Caps())
+
+
+def test_deep_and_large_messages_are_refused() -> None:
+    deep: list[object] = []
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises(ProtocolError):
+        check_size({"a": deep}, Caps())
+    with pytest.raises(ProtocolError):
+        check_size({"a": [0] * 200_000}, Caps())

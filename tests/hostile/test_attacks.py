@@ -1,0 +1,62 @@
+"""No attack gains a point, outlives its run or harms the next submission."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autograder.grade.sandbox import Sandbox
+from tests.grade.samples import WRONG, code, master_sources
+from tests.hostile.attacks import ATTACKS, Attack
+
+pytestmark = pytest.mark.sandbox
+RIGHT = code(*master_sources(2))
+QUESTION = "q2_1"
+
+
+def processes(sandbox: Sandbox) -> list[psutil.Process]:
+    """Everything that runs in the sandbox."""
+    return psutil.Process(sandbox.process.pid).children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def at_rest(sandbox: Sandbox) -> int:
+    """How many processes the sandbox has when no submission is graded."""
+    return len(processes(sandbox))
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
+def test_attack_gains_nothing(
+    attack: Attack, grade: Callable[..., dict[str, Any]], sandbox: Sandbox, at_rest: int, tmp_path: Path
+) -> None:
+    result = grade(code(attack.source), only=[QUESTION])
+    assert result["status"] == "graded", f"the judge failed on an attack that {attack.tries}: {result}"
+    passed = [test["name"] for question in result["questions"] for test in question["tests"] if test["passed"]]
+    assert result["points"] == 0, f"an attack that {attack.tries} passed {passed}"
+    assert "SECRET" not in json.dumps([t for q in result["questions"] for t in q["tests"] if t["hidden"]])
+    deadline = time.monotonic() + 5
+    while len(processes(sandbox)) > at_rest and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(processes(sandbox)) == at_rest, f"an attack that {attack.tries} left processes behind"
+    assert sandbox.alive
+    assert not Path("/tmp/pwned-by-pickle").exists()
+
+
+def test_the_next_submissions_are_judged_as_ever(grade: Callable[..., dict[str, Any]]) -> None:
+    """After all attacks, in the same warm sandbox: right is right and wrong is wrong."""
+    result = grade(RIGHT, only=[QUESTION])
+    assert result["points"] == result["possible"] == 4.0, result
+    assert grade(code(WRONG), only=[QUESTION])["points"] == 0
+
+
+def test_there_are_enough_attacks() -> None:
+    assert sum(attack.known for attack in ATTACKS) >= 18
+    assert sum(not attack.known for attack in ATTACKS) >= 15
+    assert all(attack.tries for attack in ATTACKS)
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
