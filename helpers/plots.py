@@ -59,7 +59,7 @@ def describe(fig: Figure, text: str) -> Figure:
 
 
 class AltImage:
-    """A figure as an image with alternative text, for a notebook's output."""
+    """A figure for a notebook's output: an image with alternative text, and plain PNG for readers without HTML."""
 
     def __init__(self, png: bytes, alt: str) -> None:
         self.png = png
@@ -69,7 +69,7 @@ class AltImage:
         data = base64.b64encode(self.png).decode()
         text = html.escape(self.alt, quote=True)
         image = f'<img src="data:image/png;base64,{data}" alt="{text}" style="max-width: 100%; background: white">'
-        return {"text/html": image, "text/plain": f"[figure: {self.alt}]"}
+        return {"text/html": image, "image/png": data, "text/plain": f"[figure: {self.alt}]"}
 
 
 def show(fig: Figure, alt: str | None = None) -> None:
@@ -211,7 +211,8 @@ def plot_calibration(
 ) -> Figure:
     """Draw stated probabilities against how often the thing came true, with the diagonal of perfect calibration.
 
-    Each point stands for the forecasts of one bin; its size and number say how many they are.
+    Each point stands for the forecasts of one bin; its size and number say how many they are. The vertical line is
+    the 95 % interval of the share (Wilson 1927), which stays between 0 and 1 for few tasks as well.
     """
     stated = np.asarray(probabilities, dtype=float)
     true = np.asarray(outcomes, dtype=float)
@@ -227,7 +228,8 @@ def plot_calibration(
             if not chosen.any():
                 continue
             x, y, count = stated[chosen].mean(), true[chosen].mean(), int(chosen.sum())
-            label = "your forecasts (number of tasks)" if not told else None
+            label = "your forecasts (number of tasks, 95 % interval)" if not told else None
+            axes.vlines(x, *_share_interval(true[chosen].sum(), count), color=COLOURS["blue"], alpha=0.6)
             axes.scatter(x, y, s=60 + 25 * count, color=COLOURS["blue"], edgecolor="white", zorder=3, label=label)
             axes.annotate(str(count), (x, y), ha="center", va="center", color="white", fontsize=9, zorder=4)
             told.append(f"stated {x:.2f}, true {y:.2f} of {count}")
@@ -240,6 +242,14 @@ def plot_calibration(
         )
         axes.legend(loc="upper left", markerscale=0.6)
     return describe(fig, alt or "Calibration plot. " + "; ".join(told) + ".")
+
+
+def _share_interval(hits: float, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share."""
+    z, share = 1.96, hits / count
+    centre = share + z * z / (2 * count)
+    spread = z * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
 def plot_frontier(

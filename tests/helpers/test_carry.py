@@ -24,7 +24,7 @@ TEST = """from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q2_1"
-points = 1
+points = None
 
 @test_case(points=1, hidden=False)
 def test_value(wanted):
