@@ -3,8 +3,8 @@
 A *head output* here is what one head has mixed together from the values it attended to, **before** the layer's output
 projection: a tensor ``[B, T, H, D]`` for one layer (batch, position, head, head width). The layer's output projection
 turns the heads' outputs into the vector that is added to the residual stream. Everything in this module reads or
-replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model itself
-is never changed, and every hook is removed again even when an error occurs.
+replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model
+itself is never changed, and every hook is removed again even when an error occurs.
 
 Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and path patching; Elhage et al. 2021,
 "A Mathematical Framework for Transformer Circuits", for direct logit attribution.
@@ -201,8 +201,8 @@ def path_patch(
 
     The senders' outputs come from ``other``; every other head is held at its output in ``clean`` (the recording of
     ``ids``), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
-    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in that
-    run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
+    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in
+    that run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
     change to one position of each text. Returns the logits at the last position.
     """
     swap = replace_heads(senders, other.outputs, positions)
@@ -315,6 +315,44 @@ def direct_logit_attribution(
             from_bias = from_bias + (bias * direction_in).sum(-1)
     embedding = (run.before[0][:, -1] * direction_in).sum(-1)
     return Attribution(torch.stack(heads, 1), torch.stack(mlps, 1), embedding, from_bias)
+
+
+@torch.no_grad()
+def copying_scores(
+    model: nn.Module, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
+) -> Float[Tensor, "L H"]:
+    """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
+
+    The head's value at ``positions`` goes through the output matrix, the final normalisation (its scale held) and the
+    unembedding. The score is the logit that the word there gets, minus the mean over the ``rivals`` (other words of its
+    kind), averaged over the texts. Positive: the head copies what it looks at. Negative: it suppresses it.
+    """
+    parts = anatomy(model)
+    values: dict[int, Tensor] = {}
+    with hooks([]) as handles:
+        for layer in range(len(parts.blocks)):
+            keep = lambda x, layer=layer: values.update({layer: x.clone()})  # noqa: E731
+            handles.append(projection_hook(parts, layer, "value", keep))
+        run = record(model, ids, patterns=False)
+    rows = torch.arange(len(ids), device=ids.device)
+    words = ids[rows, positions]  # [B]
+    stream = run.last[:, -1]
+    norm = parts.final_norm
+    if isinstance(norm, nn.LayerNorm):
+        scale = (stream.var(-1, unbiased=False) + norm.eps).sqrt()
+    else:
+        scale = (stream.pow(2).mean(-1) + norm.variance_epsilon).sqrt()
+    scores = []
+    for layer in range(len(parts.blocks)):
+        value = values[layer][rows, positions]  # [B, key heads, D]
+        value = value.repeat_interleave(parts.heads // parts.key_heads, dim=1)
+        written = torch.einsum("bhd,hdw->bhw", value, parts.head_matrices(layer))
+        if isinstance(norm, nn.LayerNorm):
+            written = written - written.mean(-1, keepdim=True)
+        logits = (written * norm.weight / scale[:, None, None]) @ parts.unembedding.T  # [B, H, V]
+        own = logits.gather(2, words[:, None, None].expand(-1, parts.heads, 1))[..., 0]
+        scores.append((own - logits[..., rivals].mean(-1)).mean(0))
+    return torch.stack(scores)
 
 
 def with_shifted_head(model: nn.Module, head: Head, size: float, seed: int = 0) -> nn.Module:

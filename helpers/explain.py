@@ -100,6 +100,8 @@ def explain(
 
     np.random.seed(0)  # shap draws its random orders from NumPy's global generator
     masker = shap.maskers.Text(tokenizer)
+    if kind != "partition":
+        masker.clustering = None  # else shap draws only orders in which neighbours arrive together: again Owen values
     explainer = shap.Explainer(score, masker, algorithm=kind, seed=0)
     result = explainer(list(texts), max_evals=evaluations, batch_size=64, silent=True)
     found = []
