@@ -8,6 +8,7 @@ code ran in the process that judged it. Whatever happens, a ``results.json`` is 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import secrets
@@ -113,10 +114,8 @@ def run_fallback(command: list[str], results: Path, seconds: int) -> dict[str, A
     except subprocess.TimeoutExpired:
         return failed(f"Your notebook did not finish within {seconds} s: is there an endless loop in it?")
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
     try:
         answer = json.loads(results.read_text(encoding="utf-8"))

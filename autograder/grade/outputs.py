@@ -29,7 +29,9 @@ def sheet(store: Store) -> list[dict[str, Any]]:
     for submission in store.submissions():
         result = store.result(submission["student"], submission["part"])
         questions = question_rows(submission, result, marks)
-        rows.append({**submission, "result": result, "questions": questions, "state": _state(submission, result, questions)})
+        rows.append(
+            {**submission, "result": result, "questions": questions, "state": _state(submission, result, questions)}
+        )
     return rows
 
 

@@ -36,11 +36,24 @@ def content(store: Store, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "students": len(present),
         "missing": [person for person in store.roster() if person["student"] not in present],
         "unsandboxed": len(unsandboxed),
+        "protection": _protection(rows),
         "parts": [_part(part, [row for row in rows if row["part"] == part]) for part in parts],
         "broken": [row for row in rows if row["state"] in ("unreadable", "error", "not graded") or _cells_failed(row)],
         "usage": _usage(rows),
         "trained": _trained(rows),
     }
+
+
+def _protection(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
+    """How submissions were confined, each way with how many."""
+    ways: Counter[str] = Counter()
+    for row in rows:
+        found = (row["result"] or {}).get("protection") or {}
+        if found.get("sandboxed"):
+            seccomp = "a seccomp filter" if found.get("seccomp") else "no seccomp filter"
+            groups = {"v1": "control groups", "v2": "control groups"}.get(found.get("cgroup", ""), "a memory watchdog")
+            ways[f"bubblewrap, {seccomp}, {groups}"] += 1
+    return ways.most_common()
 
 
 def _cells_failed(row: dict[str, Any]) -> bool:

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,16 @@ def visible_folders() -> list[Path]:
     return kept
 
 
+def instructors_own(visible: Iterable[Path]) -> list[Path]:
+    """What lies in a visible folder and must not be seen: tests, solutions and results, installed or in a checkout."""
+    sites = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    private = [path for site in dict.fromkeys(sites) for path in site.glob("autograder*")]
+    private += [
+        ROOT / name for name in ("autograder", "solutions", "notebooks", "tests", "build", "submissions", ".git")
+    ]
+    return [path for path in dict.fromkeys(private) if path.exists() and any(path.is_relative_to(v) for v in visible)]
+
+
 def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
     """The folder ``helpers`` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
     source = ROOT / "helpers"
@@ -115,9 +126,8 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
             line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             show(path)
-    for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        for hidden in Path(site).glob("autograder*"):  # an installed copy holds the tests' references
-            line += ["--tmpfs", str(hidden)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(hidden)]
+    for hidden in instructors_own(visible_folders()):
+        line += ["--tmpfs", str(hidden)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(hidden)]
     show(INSIDE, Path("/course/inside"))
     show(helpers, Path("/course/helpers"))
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]

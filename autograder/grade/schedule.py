@@ -177,6 +177,7 @@ def _client(plan: Plan) -> Iterator[Any]:
     with (
         LocalCluster(
             n_workers=plan.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None,
+            security=True,  # certificates for this run: on a shared machine nobody else can send work
             silence_logs=50,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -62,7 +62,9 @@ def old_format() -> bytes:
     """A notebook as IPython 2 wrote it."""
     cell = {"cell_type": "code", "language": "python", "metadata": {}, "outputs": [], "input": GOOD, "collapsed": False}
     worksheet = {"cells": [cell], "metadata": {}}
-    return json.dumps({"worksheets": [worksheet], "metadata": {"name": ""}, "nbformat": 3, "nbformat_minor": 0}).encode()
+    return json.dumps(
+        {"worksheets": [worksheet], "metadata": {"name": ""}, "nbformat": 3, "nbformat_minor": 0}
+    ).encode()
 
 
 LOOP = "while True: pass"

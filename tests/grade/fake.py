@@ -20,7 +20,13 @@ def judge_quickly(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
         "name": "test_it", "hidden": False, "passed": points > 2, "error": False, "points": float(points), "possible": 4.0,
         "message": "", "seconds": 0.0,
     }  # fmt: skip
-    question = {"name": "q2_1", "function": "token_log_probs", "points": float(points), "possible": 4.0, "tests": [test]}
+    question = {
+        "name": "q2_1",
+        "function": "token_log_probs",
+        "points": float(points),
+        "possible": 4.0,
+        "tests": [test],
+    }
     return {
         "student": job.student,
         "part": job.part,

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")
-def batch(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, dict[str, Any]]]]:
+def batch(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, dict[str, dict[str, Any]]]]:
     """All broken submissions graded in one run; the results by name."""
     folder = tmp_path_factory.mktemp("class")
     for number, kind in enumerate(KINDS):
@@ -48,7 +50,9 @@ def batch(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     worker = Shared(limits, trust=False)
     out = folder / "out"
     with runner.open_store(out) as store:
-        jobs = [job.__class__(**{**job.__dict__, "only": ("q2_1",)}) for job in runner.take_in(store, folder / "submitted")]
+        jobs = [
+            job.__class__(**{**job.__dict__, "only": ("q2_1",)}) for job in runner.take_in(store, folder / "submitted")
+        ]
         digests = {row["student"]: row["digest"] for row in store.submissions()}
         for job in jobs:
             store.save(job.student, job.part, digests[job.student], "x", worker.grade(job))

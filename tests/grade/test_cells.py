@@ -34,7 +34,12 @@ def test_only_what_the_function_needs() -> None:
         "def f(x): return helper(x)",
         "input('name?')\nexit()\nassert f(1) == 2",
     )
-    assert found == ["import math, os", "SCALE = 2", "def helper(x):\n    return math.sqrt(x) * SCALE", "def f(x):\n    return helper(x)"]
+    assert found == [
+        "import math, os",
+        "SCALE = 2",
+        "def helper(x):\n    return math.sqrt(x) * SCALE",
+        "def f(x):\n    return helper(x)",
+    ]
 
 
 def test_order_does_not_matter_and_the_last_definition_counts() -> None:
@@ -59,14 +64,20 @@ def test_decorators_defaults_lambdas_classes_and_conditions() -> None:
 
 
 def test_changes_to_what_is_needed_are_run() -> None:
-    space = run("T = {}\nnames = []", "T['a'] = 1\nnames.append(2)\nother = []\nother.append(3)", "def f(): return T, names")
+    space = run(
+        "T = {}\nnames = []", "T['a'] = 1\nnames.append(2)\nother = []\nother.append(3)", "def f(): return T, names"
+    )
     assert space["f"]() == ({"a": 1}, [2])
     assert "other" not in space
 
 
 def test_training_cells() -> None:
     source = "model = load()\nK = 3\ndef g(): return K\nmodel.fit()"
-    assert chosen(source, "def f(): return model, g()", tags=("training",)) == ["K = 3", "def g():\n    return K", "def f():\n    return (model, g())"]
+    assert chosen(source, "def f(): return model, g()", tags=("training",)) == [
+        "K = 3",
+        "def g():\n    return K",
+        "def f():\n    return (model, g())",
+    ]
 
 
 def test_magics() -> None:
@@ -89,6 +100,8 @@ def test_a_cell_that_does_not_parse_costs_only_itself() -> None:
     assert selection.errors[0]["type"] == "SyntaxError"
 
 
-@pytest.mark.parametrize("source", ["x = " + "(" * 5000 + ")" * 5000, "x = " + "-" * 100_000 + "1", "\x00\x01\x02", "\ufeffx = 1"])
+@pytest.mark.parametrize(
+    "source", ["x = " + "(" * 5000 + ")" * 5000, "x = " + "-" * 100_000 + "1", "\x00\x01\x02", "\ufeffx = 1"]
+)
 def test_odd_code_is_read_or_reported(source: str) -> None:
     assert chosen(source, "def f(): return 1") == ["def f():\n    return 1"]

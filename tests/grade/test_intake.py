@@ -110,7 +110,9 @@ def test_tar(tmp_path: Path) -> None:
 
 
 def test_roster(tmp_path: Path) -> None:
-    (tmp_path / "roster.csv").write_text("\ufeffID,Name,Email\n11,Ada Lovelace,ada@x.y\n12,Bob Noyce,bob@x.y\n13,Nobody,\n")
+    (tmp_path / "roster.csv").write_text(
+        "\ufeffID,Name,Email\n11,Ada Lovelace,ada@x.y\n12,Bob Noyce,bob@x.y\n13,Nobody,\n"
+    )
     people = intake.load_roster(tmp_path / "roster.csv")
     put(tmp_path / "class" / "noycebob_5_6_02.ipynb")
     put(tmp_path / "class" / "ADA@X.Y.ipynb")

@@ -28,7 +28,12 @@ def store(tmp_path: Path) -> Any:
     folder = tmp_path / "class"
     folder.mkdir()
     question = written.written_questions(2)[0]
-    answer = {"cell_type": "markdown", "metadata": {}, "id": f"{question.name}-answer", "source": f"My answer {EVIL} **bold**"}
+    answer = {
+        "cell_type": "markdown",
+        "metadata": {},
+        "id": f"{question.name}-answer",
+        "source": f"My answer {EVIL} **bold**",
+    }
     for name in ("ada", FORMULA, "b<i>o", "empty"):
         data = json.loads(notebook("def token_log_probs(logits, ids): ...", f"# {name}"))
         data["cells"] += [answer] if name != "empty" else []
@@ -54,7 +59,9 @@ def test_pages_escape_what_students_wrote(store: Store, tmp_path: Path) -> None:
         text = page.read_text(encoding="utf-8")
         assert EVIL not in text
         assert "b<i>o" not in text
-        assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
+        assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+            "http://creativecommons.org", ""
+        )
         assert "<script" not in text
     assert any("&lt;script&gt;" in page.read_text(encoding="utf-8") for page in pages)
 
@@ -95,7 +102,9 @@ def test_gradescopes_form(store: Store) -> None:
     assert answer["score"] == outputs.total(rows["ada"])
     tests = {test["name"]: test for test in answer["tests"]}
     assert tests["q2_1 · test_it"]["visibility"] == "visible"
-    assert all(set(test) <= {"name", "score", "max_score", "status", "visibility", "output"} for test in answer["tests"])
+    assert all(
+        set(test) <= {"name", "score", "max_score", "status", "visibility", "output"} for test in answer["tests"]
+    )
     assert "cut off" in outputs.gradescope(rows["broken"])["output"]
 
 
@@ -147,10 +156,17 @@ def test_similarity_sees_through_renaming_and_not_the_task() -> None:
         for n in range(1, 6)
     )
     renamed = own.replace("values", "xs").replace("total", "acc").replace("factor", "k").replace("helper", "tool")
-    given = "def token_log_probs(logits, ids):\n    return logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])\n"
+    given = (
+        "def token_log_probs(logits, ids):\n    return logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])\n"
+    )
     rows = [{"student": name, "code": code(given + text)} for name, text in [("a", own), ("b", "# mine\n" + renamed)]]
     for n in range(10):
-        rows.append({"student": f"s{n}", "code": code(given + "\n".join(f"x{n}_{i} = foo{i}.bar{n}({i}) @ {n}" for i in range(30)))})
+        rows.append(
+            {
+                "student": f"s{n}",
+                "code": code(given + "\n".join(f"x{n}_{i} = foo{i}.bar{n}({i}) @ {n}" for i in range(30))),
+            }
+        )
     pairs = similarity.pairs(rows, 2, handed_out="")
     assert [(pair.first, pair.second) for pair in pairs[:1]] == [("a", "b")]
     assert pairs[0].index > 0.9

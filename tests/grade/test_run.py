@@ -46,7 +46,9 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     subprocess.run([*line, str(tmp_path / "whole")], check=True, cwd=masters.ROOT, capture_output=True)
     done: list[str] = []
     for after in (1, 7, 15):
-        with subprocess.Popen([*line, str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True, cwd=masters.ROOT) as process:
+        with subprocess.Popen(
+            [*line, str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True, cwd=masters.ROOT
+        ) as process:
             assert process.stdout is not None
             done += [process.stdout.readline().strip() for _ in range(after)]
             process.send_signal(signal.SIGKILL)
@@ -121,7 +123,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_line(tmp_path: Path) -> None:
     source, out = make_class(tmp_path / "class", 3), tmp_path / "out"
     (tmp_path / "roster.csv").write_text("id,name,email\nstudent000,Ada L,ada@x\nabsent,Bob,bob@x\n")
-    call = ["grade", str(source), "--out", str(out), "--workers", "0", "--roster", str(tmp_path / "roster.csv"), "--json"]
+    call = [
+        "grade",
+        str(source),
+        "--out",
+        str(out),
+        "--workers",
+        "0",
+        "--roster",
+        str(tmp_path / "roster.csv"),
+        "--json",
+    ]
     first = CliRunner().invoke(app, call)
     assert first.exit_code == 0, first.output
     lines = [json.loads(line) for line in first.output.splitlines()]

@@ -207,7 +207,9 @@ def test_malformed_values_are_refused(value: object) -> None:
         values.Decoder([torch.zeros(1)]).decode(value)
 
 
-@pytest.mark.parametrize("blob", [b"x", b"\xff" * 100, (2**63 - 1).to_bytes(8, "little") + b"{}", b"\x02" + b"\0" * 7 + b"{}x"])
+@pytest.mark.parametrize(
+    "blob", [b"x", b"\xff" * 100, (2**63 - 1).to_bytes(8, "little") + b"{}", b"\x02" + b"\0" * 7 + b"{}x"]
+)
 def test_malformed_tensors_are_refused(blob: bytes) -> None:
     with pytest.raises(ProtocolError):
         values.unpack(blob, Caps())

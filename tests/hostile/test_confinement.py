@@ -1,0 +1,218 @@
+"""What code in the sandbox can see, reach and use up: nearly nothing, and each limit holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autograder.grade.conversation import Conversation, StudentFault
+from autograder.grade.limits import Limits
+from autograder.grade.sandbox import ROOT, NoSandbox, Sandbox, command_line
+from autograder.grade.standins import make_env
+from tests.grade.samples import code
+
+pytestmark = pytest.mark.sandbox
+PROBES = """
+import ctypes, json, os, resource, socket, subprocess, sys
+def files(root):
+    return [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+def listing(path): return sorted(os.listdir(path))
+def environment(): return dict(os.environ)
+def identity():
+    return {"uid": os.getuid(), "pid": os.getpid(), "groups": os.getgroups(), "host": os.uname().nodename}
+def capabilities():
+    libc = ctypes.CDLL(None)
+    return [libc.prctl(23, n, 0, 0, 0) for n in range(41)], libc.prctl(39, 0, 0, 0, 0), libc.prctl(21, 0, 0, 0, 0)
+def syscall(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = getattr(libc, name)(*arguments)
+    return result, ctypes.get_errno()
+def limits():
+    names = ("AS", "CPU", "FSIZE", "NOFILE", "NPROC", "CORE")
+    return {name: list(resource.getrlimit(getattr(resource, "RLIMIT_" + name))) for name in names}
+def descriptors():
+    found = []
+    for fd in range(1024):
+        try: os.fstat(fd); found.append(fd)
+        except OSError: pass
+    return found
+def interfaces(): return [name for _, name in socket.if_nameindex()] if hasattr(socket, "if_nameindex") else []
+def writable():
+    found = []
+    for root, folders, _ in os.walk("/"):
+        if root.startswith(("/usr", "/sys")): folders.clear()
+        if os.access(root, os.W_OK): found.append(root)
+    return found
+def fill(path, size):
+    written = 0
+    try:
+        for n in range(1000):
+            with open(f"{path}/{n}", "wb") as file: written += file.write(b"x" * size)
+    except OSError as error: return written, error.errno
+    return written, 0
+def leave_behind(path):
+    with open(path, "w") as file: file.write("I was here")
+    return os.path.exists(path)
+def exists(path): return os.path.exists(path)
+def memory(size): return len(b"x" * size)
+def stay():
+    if os.fork() == 0:
+        os.setsid()
+        import time
+        time.sleep(1000)
+    return 1
+"""
+NAMES = [line.split("(")[0][4:] for line in PROBES.splitlines() if line.startswith("def ")]
+
+
+@pytest.fixture
+def probe(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
+    """Call a probe in a fresh child."""
+    talk = Conversation(sandbox, code(PROBES), NAMES)
+    talk.open()
+    env = make_env(talk, NAMES)
+    yield lambda name, *arguments: env[name](*arguments)
+    talk.close()
+
+
+def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]) -> None:
+    assert probe("listing", "/course") == ["helpers", "inside"]
+    assert set(probe("listing", "/")) <= {
+        "bin", "course", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "tmp", "usr", "root", "home", "opt",
+        *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), os.sys.prefix, os.sys.base_prefix))),
+    }  # fmt: skip
+    inside = probe("files", "/course")
+    assert not [
+        name for name in inside if any(word in name for word in ("solution", "reference", "master", "tests", "verify"))
+    ]
+    for path in (
+        ROOT / "solutions",
+        ROOT / "autograder",
+        ROOT / "tests",
+        Path.home() / ".ssh",
+        Path("/etc/passwd"),
+        Path("/etc/shadow"),
+    ):
+        assert not probe("exists", str(path)), path
+
+
+def test_no_other_process_no_environment_no_privilege(probe: Callable[..., Any]) -> None:
+    os.environ["COURSE_SECRET"] = "1"
+    environment = probe("environment")
+    assert not {
+        name for name in environment if name.startswith(("COURSE_SECRET", "COURSE_GRADING", "AWS", "SSH", "PYTEST"))
+    }
+    assert probe("listing", "/proc") == []
+    identity = probe("identity")
+    assert identity["uid"] == 1000
+    assert identity["pid"] == 1
+    assert identity["host"] == "sandbox"
+    bounding, no_new_privileges, seccomp = probe("capabilities")
+    assert set(bounding) == {0}
+    assert no_new_privileges == 1
+    assert seccomp == 2
+    assert probe("descriptors") == [0, 1, 2, 3]
+
+
+def test_the_kernel_refuses(probe: Callable[..., Any]) -> None:
+    for name, arguments in (
+        ("unshare", (0x10000000,)),
+        ("unshare", (0x00020000,)),
+        ("setns", (3, 0)),
+        ("ptrace", (16, 1, 0, 0)),
+        ("umount2", ("/proc".encode().decode(), 2)),
+        ("socket", (2, 1, 0)),
+        ("socket", (10, 2, 0)),
+        ("socket", (16, 3, 0)),
+        ("setuid", (0,)),
+        ("personality", (0,)),
+    ):
+        result, number = probe("syscall", name, *arguments)
+        assert result == -1, (name, arguments)
+        assert number in (1, 22, 38), (name, number)
+
+
+def test_limits_are_set_and_cannot_be_raised(probe: Callable[..., Any], sandbox: Sandbox) -> None:
+    found = probe("limits")
+    wanted = sandbox.limits
+    assert found["FSIZE"] == [wanted.file_size] * 2
+    assert found["NOFILE"] == [wanted.open_files] * 2
+    assert found["NPROC"] == [wanted.processes] * 2
+    assert found["CORE"] == [0, 0]
+    assert found["CPU"] == [wanted.cpu_seconds] * 2
+    assert 0 < found["AS"][0] < 64 << 30
+
+
+def test_the_disk_is_small_private_and_gone_afterwards(sandbox: Sandbox) -> None:
+    for attempt in range(2):
+        talk = Conversation(sandbox, code(PROBES), NAMES)
+        talk.open()
+        env = make_env(talk, NAMES)
+        writable = set(env["writable"]())
+        assert {folder.split("/")[1] for folder in writable} <= {"tmp", "dev"}, writable
+        for path in ("/tmp/left", "/tmp/work/left", "/dev/shm/left"):
+            assert not env["exists"](path), f"{path} of the run before is still there"
+            assert env["leave_behind"](path)
+        if attempt == 0:
+            written, error = env["fill"]("/tmp", 1 << 20)
+            assert written <= sandbox.limits.disk
+            assert error == 28
+            written, error = env["fill"]("/dev/shm", 1 << 20)
+            assert written <= 16 << 20
+        talk.close()
+    assert not Path("/tmp/left").exists()
+
+
+def test_memory(probe: Callable[..., Any]) -> None:
+    assert probe("memory", 1 << 20) == 1 << 20
+    with pytest.raises(StudentFault, match="MemoryError"):
+        probe("memory", 8 << 30)
+
+
+def test_nothing_outlives_its_run(sandbox: Sandbox) -> None:
+    at_rest = len(psutil.Process(sandbox.process.pid).children(recursive=True))
+    talk = Conversation(sandbox, code(PROBES), NAMES)
+    talk.open()
+    assert make_env(talk, NAMES)["stay"]() == 1
+    assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) > at_rest + 2
+    talk.close()
+    assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) == at_rest
+
+
+def test_two_sandboxes_share_nothing(sandbox: Sandbox) -> None:
+    with Sandbox(Limits(), models=False) as other:
+        assert {p.pid for p in psutil.Process(other.process.pid).children(recursive=True)}.isdisjoint(
+            p.pid for p in psutil.Process(sandbox.process.pid).children(recursive=True)
+        )
+        talks = []
+        for box in (sandbox, other):
+            talk = Conversation(box, code(PROBES), NAMES)
+            talk.open()
+            talks.append(make_env(talk, NAMES))
+        assert talks[0]["leave_behind"]("/tmp/mine")
+        assert not talks[1]["exists"]("/tmp/mine")
+        sandbox.reap(talks[0]["exists"]._conversation.connection)
+        assert talks[1]["exists"]("/tmp")
+
+
+def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoSandbox, match="did not start"):
+        monkeypatch.setattr("autograder.grade.sandbox.START", "raise SystemExit(3)")
+        Sandbox(Limits(), models=False)
+
+
+def test_the_command_line_hides_installed_copies_of_the_tests() -> None:
+    line = command_line("bwrap", 7, 65534, ROOT / "helpers", as_root=False, models=False)
+    assert "--unshare-user" in line
+    assert "--unshare-net" in line
+    shown = [line[n + 1] for n, word in enumerate(line) if word in ("--ro-bind", "--bind")]
+    assert "--bind" not in line
+    assert str(ROOT) not in shown
+    assert not [path for path in shown if "autograder" in path and not path.endswith("grade/inside")]
+    assert json.dumps(line)
