@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from IPython.display import HTML, display
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from .data import load_recorded
-from .plots import show
+from .plots import plot_calibration, show
 from .widgets import widgets_available
 
 BINS = 5  # groups of forecasts in the calibration plot, each 0.2 wide
@@ -182,7 +178,7 @@ def reveal(forecasts: object, log_loss: LogLoss) -> Result | None:
     )
     display(HTML(_table(p, outcomes, answers, log_loss)))
     _print_scores(result, outcomes, log_loss)
-    show(plot_calibration(p, outcomes))
+    show(plot_calibration(p.tolist(), outcomes.tolist(), bins=BINS, title=f"Calibration of {len(p)} forecasts"))
     return result
 
 
@@ -215,40 +211,3 @@ def _print_scores(result: Result, outcomes: Tensor, log_loss: LogLoss) -> None:
     print(f"{'0.5 for every task':34}{0.5:8.1%}  {log_loss(half, outcomes):8.3f}  {brier[0]:11.3f}")
     always = f"{share:.2f} for every task (hindsight)"
     print(f"{always:34}{max(share, 1 - share):8.1%}  {log_loss(same, outcomes):8.3f}  {brier[1]:11.3f}")
-
-
-def _wilson(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927), which stays inside 0 to 1 for small counts."""
-    z, share = 1.96, right / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    spread = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return centre - spread, centre + spread
-
-
-def plot_calibration(p: Tensor, outcomes: Tensor) -> Figure:
-    """Plot the share of tasks that the model did right against the forecasts, in groups of like forecasts."""
-    figure, axes = plt.subplots(figsize=(5.6, 5.2))
-    axes.plot([0, 1], [0, 1], "--", color="#777777", label="perfect calibration")
-    group = np.minimum((p.numpy() * BINS).astype(int), BINS - 1)
-    points = []
-    for number in sorted(set(group.tolist())):
-        inside = torch.tensor(group == number)
-        count, right = int(inside.sum()), int(outcomes[inside].sum())
-        points.append((p[inside].mean().item(), right / count, count, _wilson(right, count)))
-    for x, y, _, (low, high) in points:
-        axes.plot([x, x], [low, high], color="#0072B2", lw=1.5, alpha=0.7)
-        axes.plot(x, y, "o", color="#0072B2", ms=9)
-    axes.plot([], [], "o-", color="#0072B2", label="your forecasts, with 95 % interval")
-    for x, y, count, _ in points:
-        axes.annotate(f"n = {count}", (x, y), (7, -4), textcoords="offset points", fontsize=9)
-    axes.set(
-        xlim=(-0.03, 1.12),
-        ylim=(-0.03, 1.03),
-        xlabel="your forecast (mean of the group)",
-        ylabel="share of tasks the model did right",
-        title=f"Calibration of {len(p)} forecasts",
-    )
-    axes.legend(loc="upper left", fontsize=9)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    return figure

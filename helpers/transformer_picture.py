@@ -192,7 +192,7 @@ def _side_arrow(axes: Axes, low: float, high: float) -> None:
 def draw(labels: Mapping[str, str] | None = None) -> Figure:
     """Draw the picture; blanks that are filled in get a colour and a sign (blue ✓ right, orange ✗ not)."""
     labels = labels if isinstance(labels, Mapping) else {}
-    figure, axes = plt.subplots(figsize=(7.4, 9.2))
+    figure, axes = plt.subplots(figsize=(7.4, 9.2), layout="constrained")
     axes.set_xlim(0, 10)
     axes.set_ylim(-0.4, 12.4)
     axes.axis("off")
@@ -228,5 +228,4 @@ def draw(labels: Mapping[str, str] | None = None) -> Figure:
     _side_arrow(axes, 6.18, 8.3)
     axes.text(_CENTRE + 0.15, 10.7, "logits, shape [T, V]", fontsize=9, va="center")
     axes.text(_CENTRE, 12.05, "probabilities of the next token, shape [T, V]", ha="center", fontsize=9)
-    figure.tight_layout()
     return describe(figure, ALT)
