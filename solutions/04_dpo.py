@@ -1370,8 +1370,11 @@ def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, 
     batches = list(pair_batches(pairs, pad_id, size, seed=seed, reference=kept, epochs=epochs, device=device))
 
     def step(batch, number):
-        tests = measure(policy, test_pairs, kept_test, beta) if number % test_every == 0 or number == len(batches) - 1 else {}
-        return dpo_step(policy, reference, optimizer, batch, beta) | {f"test_{key}": value for key, value in tests.items()}
+        last = number == len(batches) - 1
+        before = measure(policy, test_pairs, kept_test, beta) if number % test_every == 0 and not last else {}
+        report = dpo_step(policy, reference, optimizer, batch, beta)
+        tests = measure(policy, test_pairs, kept_test, beta) if last else before  # the last one is taken after the update
+        return report | {f"test_{key}": value for key, value in tests.items()}
 
     history = train(step, batches, steps=len(batches), description=name)
     return policy, history
