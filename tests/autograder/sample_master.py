@@ -27,12 +27,14 @@ import torch
 # %% [raw]
 # # BEGIN SOLUTION
 
+
 # %%
 def double(values):
     """[N] -> [N]: twice each value."""
     # BEGIN SOLUTION
     return values * 2  # the secret of the sample
     # END SOLUTION
+
 
 # %% [raw]
 # # END SOLUTION
@@ -46,13 +48,18 @@ points: 1
 hidden: false
 success_message: ""
 failure_message: ""
-""" # END TEST CONFIG
+"""  # END TEST CONFIG
+
+
 def test_small(double):
     """Two numbers."""
     import torch
+
     got = double(torch.tensor([1.0, 2.0]))
     assert got is not None, "the function returned None"
     assert got.tolist() == [2.0, 4.0], "not twice the values"
+
+
 test_small(double)  # IGNORE
 
 # %%
@@ -61,11 +68,16 @@ points: 2
 hidden: true
 success_message: ""
 failure_message: ""
-""" # END TEST CONFIG
+"""  # END TEST CONFIG
+
+
 def test_hidden_shape(double):
     import torch
+
     got = double(torch.full((7,), 1.5))
     assert got.shape == (7,) and float(got.sum()) == 21.0, "HIDDEN-CANARY wrong for seven values"
+
+
 test_hidden_shape(double)  # IGNORE
 
 # %% [raw]
