@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ def write_gradebook(store: Store, path: Path) -> int:
     ``<part>-of-record``, so that nothing of nbgrader's is written over.
     """
     from nbgrader.api import Gradebook, MissingEntry
+
+    programs = str(Path(sys.executable).parent)  # nbgrader looks for `alembic` on the path
+    if programs not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
 
     rows: Sequence[dict[str, Any]] = [
         row for row in sheet(store) if total(row) is not None and row["part"] in masters.PARTS

@@ -144,7 +144,7 @@ def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Con
     seed = question_seed(job.seed, question.name)
     for test in question.tests:
         began = time.monotonic()
-        passed, message, error = run_test(question, test, env, seed)
+        passed, message, error, detail = run_test(question, test, env, seed)
         tests.append(
             {
                 "name": test.name,
@@ -154,6 +154,7 @@ def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Con
                 "points": None if error else test.points if passed else 0.0,
                 "possible": test.points,
                 "message": (WARNING if error else "") + clean(message),
+                "detail": clean(detail),
                 "seconds": round(time.monotonic() - began, 4),
             }
         )
@@ -167,35 +168,48 @@ def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Con
     }
 
 
-def run_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> tuple[bool, str, bool]:
-    """Run one test on stand-ins: whether it passed, the message, and whether the judge itself failed."""
+def run_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> tuple[bool, str, bool, str]:
+    """Run one test on stand-ins.
+
+    Returns:
+        Whether it passed; the message; whether the judge itself failed; and what the student's exception said, which is
+        for the instructor only (in a hidden test it may quote the input).
+    """
     for value in env.values():
         if isinstance(value, StandIn):
             value.hidden = test.hidden
     outcome = _try(question, test, env, seed)
     if outcome is None:
-        return True, test.success_message, False
-    if isinstance(outcome, JudgeError):
-        return False, f"{type(outcome).__name__}: {outcome}", True
+        return True, test.success_message, False, ""
     fault = _student_fault(outcome)
+    message, error = _verdict(question, test, outcome, fault, seed)
+    return False, message, error, fault.private if fault is not None else ""
+
+
+def _verdict(
+    question: Question, test: TestCase, outcome: Exception, fault: StudentFault | None, seed: int
+) -> tuple[str, bool]:
+    """The message about a test that did not pass, and whether the judge itself failed."""
+    if isinstance(outcome, JudgeError):
+        return f"{type(outcome).__name__}: {outcome}", True
     if fault is not None and fault.kind != "raised":
-        return False, str(fault), False
+        return str(fault), False
     suspicious = fault is not None and fault.outside
     if isinstance(outcome, AssertionError) and not suspicious:
-        return False, str(outcome) or test.failure_message or f"the test {test.name} failed", False
+        return str(outcome) or test.failure_message or f"the test {test.name} failed", False
     if fault is not None and not suspicious:
-        return False, str(fault), False
+        return str(fault), False
     try:
         for_solution = _try(question, test, trusted_env(question.part), seed)
     except JudgeError as error:
-        return False, str(error), True
-    if for_solution is None or isinstance(for_solution, AssertionError):
-        if fault is not None:
-            return False, str(fault), False
-        kind = type(outcome).__name__
-        detail = "" if test.hidden else f": {outcome}"
-        return False, f"the test could not work with what {question.function} returned ({kind}{detail})", False
-    return False, f"{type(outcome).__name__}: {outcome}", True
+        return str(error), True
+    if for_solution is not None and not isinstance(for_solution, AssertionError):
+        return f"{type(outcome).__name__}: {outcome}", True
+    if fault is not None:
+        return str(fault), False
+    detail = "" if test.hidden else f": {outcome}"
+    kind = type(outcome).__name__
+    return f"the test could not work with what {question.function} returned ({kind}{detail})", False
 
 
 def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> Exception | None:

@@ -27,7 +27,7 @@ def sheet(store: Store) -> list[dict[str, Any]]:
     marks = store.marks()
     rows = []
     for submission in store.submissions():
-        result = store.result(submission["student"], submission["part"])
+        result = store.current(submission)
         questions = question_rows(submission, result, marks)
         rows.append(
             {**submission, "result": result, "questions": questions, "state": _state(submission, result, questions)}

@@ -73,9 +73,10 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
         if submission.notebook is not None:
             files.setdefault(submission.student, {})[f"{masters.PARTS[submission.part]}.ipynb"] = _code_only(submission)
     jobs = []
-    store.forget_others({s.key for s in found})
     for submission in found:
         answers = written.answers(submission.notebook) if submission.notebook else {}
+        if submission.part:
+            store.forget_unreadable(submission.student)
         store.register(submission, answers)
         if submission.notebook is None:
             continue
@@ -112,7 +113,7 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     jobs = []
     for row in store.submissions():
         only = tuple(name for name in names if name in by_part.get(row["part"], ()))
-        if only and not row["problem"] and store.result(row["student"], row["part"]) is not None:
+        if only and not row["problem"] and store.current(row) is not None:
             seed = store.seed(row["student"], row["part"])
             jobs.append(Job(row["student"], row["part"], tuple(row["code"]), seed, {}, only))
     return jobs

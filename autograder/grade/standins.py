@@ -50,7 +50,7 @@ def as_exception(fault: StudentFault, hidden: bool) -> StudentFault:
     text = str(fault) if hidden or not fault.private else f"{fault}: {fault.private}"
     kind = next((k for k in fault.kinds if k in PASSED_ON), None)
     made = exception_type(kind)(fault.kind, text) if kind else StudentFault(fault.kind, text)
-    made.outside = fault.outside
+    made.outside, made.private = fault.outside, fault.private
     return made
 
 

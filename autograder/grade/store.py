@@ -94,12 +94,9 @@ class Store:
         )  # fmt: skip
         self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
 
-    def forget_others(self, keys: set[tuple[str, int]]) -> None:
-        """Drop submissions that were taken back: registered before, absent now."""
-        for row in self.connection.execute("SELECT student, part FROM submission").fetchall():
-            if (row["student"], row["part"]) not in keys:
-                for table in ("submission", "result"):
-                    self.connection.execute(f"DELETE FROM {table} WHERE student = ? AND part = ?", tuple(row))
+    def forget_unreadable(self, student: str) -> None:
+        """Drop a file of a student's whose part could not be told, now that a readable one has come."""
+        self.connection.execute("DELETE FROM submission WHERE student = ? AND part = 0", (student,))
 
     def submissions(self) -> list[dict[str, Any]]:
         """All submissions, ordered by student and part."""
@@ -139,6 +136,14 @@ class Store:
         row = (student, part, digest, tests, time.time(), json.dumps(content))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
+
+    def current(self, submission: dict[str, Any]) -> dict[str, Any] | None:
+        """The result of this very file, not of one that was handed in before it."""
+        key = (submission["student"], submission["part"], submission["digest"])
+        row = self.connection.execute(
+            "SELECT content FROM result WHERE student = ? AND part = ? AND digest = ?", key
+        ).fetchone()
+        return json.loads(row["content"]) if row else None
 
     def result(self, student: str, part: int) -> dict[str, Any] | None:
         """One result."""

@@ -88,7 +88,9 @@ def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
         (["/bin/sh", "-c", "echo '[1]' > results/results.json"], "ended the grader"),
     ],
 )
-def test_the_fallback_always_has_a_result(root: Path, fallback: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fallback_always_has_a_result(
+    root: Path, fallback: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(root)
     answer = result(root, *fallback, seconds=1)
     assert told in answer["output"]

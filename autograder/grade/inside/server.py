@@ -42,7 +42,12 @@ def warm_up(models: bool) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
+    versions = {
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
     import safetensors.torch  # noqa: F401
     import transformers
 
