@@ -1,0 +1,231 @@
+"""Running solutions, the cache, the report page, the printable pages, the release and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from autograder import check, cli, doctor, masters, pages, release, report, run
+from autograder.build.settings import Course
+
+from .conftest import COURSE
+
+NAME = "01_baseline"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+runner = CliRunner()
+
+
+def notebook(*cells: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Path:
+    """A course of one part whose solution is two cells."""
+    monkeypatch.setattr(masters, "SOLUTIONS", tmp_path / "solutions")
+    monkeypatch.setattr(run, "RUN_FOLDER", tmp_path / "run")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "REPORT", tmp_path / "report.html")
+    monkeypatch.setattr(run, "masters", masters)
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "helpers").mkdir()
+    shutil.copyfile(Path(__file__).with_name("sample_master.py"), tmp_path / "solutions" / f"{NAME}.py")
+    return tmp_path
+
+
+def write(small: Path, *cells: str) -> None:
+    nbformat.write(notebook(*cells), small / "solutions" / f"{NAME}.ipynb")
+
+
+def test_a_run_is_recorded_and_not_repeated(small):
+    write(
+        small,
+        "import json, os\njson.dump({'reward': 0.75}, open(os.environ['COURSE_HEADLINES'], 'w'))",
+        "open('saved.txt', 'a').write('x')",
+    )
+    seen: list[tuple[int, int]] = []
+    first = run.run_part(1, progress=lambda done, total: seen.append((done, total)))
+    assert first.ok
+    assert first.headlines == {"reward": 0.75}
+    assert seen == [(1, 2), (2, 2)]
+    second = run.run_part(1)
+    assert second.cached
+    assert second.seconds == first.seconds
+    third = run.run_part(1, force=True)
+    assert not third.cached
+    assert (
+        small / "run" / "work" / "saved.txt"
+    ).read_text() == "x"  # what the first run left did not stand in for the work
+
+
+def test_a_change_of_the_notebook_or_of_a_helper_runs_it_again(small):
+    write(small, "1 + 1")
+    keys = {run.run_part(1).key}
+    (small / "helpers" / "new.py").write_text("x = 1\n")
+    keys.add(run.content_key(1, fast=False, preset="tiny"))
+    write(small, "1 + 2")
+    keys.add(run.content_key(1, fast=False, preset="tiny"))
+    keys.add(run.content_key(1, fast=True, preset="tiny"))
+    assert len(keys) == 4
+
+
+def test_a_cell_that_fails_is_told_and_run_again_next_time(small):
+    write(small, "1 / 0")
+    found = run.run_part(1)
+    assert not found.ok
+    assert "ZeroDivisionError" in found.error
+    write(small, "1 / 1")
+    assert run.run_part(1).ok
+
+
+def test_a_solution_that_is_not_built_is_told(small):
+    with pytest.raises(FileNotFoundError, match="course build"):
+        run.run_part(1)
+
+
+def test_the_report_page_shows_table_and_plots_and_needs_nothing_from_elsewhere(small):
+    image = f'<img src="data:image/png;base64,{PIXEL}" alt="Reward over steps">'
+    plot = f"from IPython.display import HTML, display\ndisplay(HTML({image!r}))"
+    write(small, plot)
+    found = run.run_part(1)
+    found.headlines = {"test reward": 0.87}
+    marks = [check.Marks(1, "in process", 3.0, 3.0, 0.0), check.Marks(1, "otter", 3.0, 2.0, 0.0, ["q1_1: lost <one>"])]
+    rows = [report.Row(1, "A & B", 2, 3.0, 2.0, found, marks)]
+    text = report.write_report(rows, small / "report.html").read_text()
+    assert "alt='Reward over steps'" in text
+    assert PIXEL in text
+    assert "A &amp; B" in text
+    assert "test reward: 0.87" in text
+    assert "otter: 2/3, blank 0" in text
+    assert "lost &lt;one&gt;" in text
+    assert not re.search(r"(src|href)=['\"]https?:", text)
+
+
+def test_marks_are_good_only_if_nothing_is_lost_or_given_away():
+    assert check.Marks(1, "otter", 3.0, 3.0, 0.0).ok
+    assert not check.Marks(1, "otter", 3.0, 2.0, 0.0).ok
+    assert not check.Marks(1, "otter", 3.0, 3.0, 1.0).ok
+
+
+# ------------------------------------------------------------------------------------------ printable pages
+
+
+def test_formulas_become_mathml_and_code_stays():
+    text = pages.with_mathml("Cost $5 and $x^2$; `$y$` stays.\n\n$$\\sum_b A_b$$\n\n```\n$z$\n```\n")
+    assert "<msup>" in text
+    assert 'display="block"' in text
+    assert "`$y$`" in text
+    assert "```\n$z$\n```" in text
+    assert "Cost $5 and" in text
+
+
+def printable() -> nbformat.NotebookNode:
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nThe loss is $-\\log\\sigma(\\beta m)$."),
+        nbformat.v4.new_code_cell("print('hello')"),
+        nbformat.v4.new_markdown_cell("_Type your answer here, replacing this text._"),
+    ]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_a_page_is_self_contained_and_leaves_room_for_answers():
+    text = pages.to_html(pages.prepare(printable(), "student"), "Title")
+    assert "<math" in text
+    assert 'class="written-answer"' in text
+    assert not re.search(r"<(script|link)[^>]+https?:", text)
+    assert "<script" not in text
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(
+    doctor.find_chromium() is None or shutil.which("pdftotext") is None, reason="needs Chromium and pdftotext"
+)
+def test_a_pdf_holds_the_text(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(pages.to_html(pages.prepare(printable(), "student"), "Title"))
+    pages.to_pdf(page, tmp_path / "page.pdf", doctor.find_chromium() or "")
+    text = subprocess.run(
+        ["pdftotext", str(tmp_path / "page.pdf"), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "Title" in text
+    assert "print" in text
+    assert "log" in text
+
+
+# -------------------------------------------------------------------------------------------------- release
+
+
+def test_a_release_holds_what_a_student_needs_and_nothing_else(tmp_path, root):
+    target = tmp_path / "students"
+    files = {str(f) for f in release.write_release(target, course=Course("A course", "https://github.com/x/y", "v1"))}
+    tops = {f.split("/")[0] for f in files}
+    plain = {"README.md", ".gitignore", ".course-release", "LICENSE", "LICENSE-PROSE"}
+    installing = {"constraints.txt", "requirements.txt", "requirements-colab.txt"}
+    assert tops <= plain | installing | {"docs", "helpers", "notebooks"}
+    assert "helpers/submission.py" in files
+    assert "notebooks/tests/hidden.json" in files
+    assert not [f for f in files if "autograder" in f or "assets/build" in f or "solution" in f]
+    readme = (target / "README.md").read_text()
+    assert "https://colab.research.google.com/github/x/y/blob/v1/notebooks/01_baseline.ipynb" in readme
+    (target / "helpers" / "stale.py").write_text("")
+    release.write_release(target)
+    assert not (target / "helpers" / "stale.py").exists()
+
+
+def test_a_release_never_overwrites_other_work(tmp_path, root):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(release.ReleaseError, match="not empty"):
+        release.write_release(tmp_path)
+    with pytest.raises(release.ReleaseError, match="instructor's own"):
+        release.write_release(root)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+# ------------------------------------------------------------------------------------------- doctor and CLI
+
+
+def test_doctor_as_json_has_a_state_and_advice_for_each_problem(monkeypatch):
+    monkeypatch.setattr(doctor, "look_at_torch", lambda: 1 / 0)
+    result = runner.invoke(cli.app, ["doctor", "--json", "--offline"])
+    findings = {f["name"]: f for f in json.loads(result.stdout)}
+    assert result.exit_code == 1
+    assert findings["torch"]["state"] == "problem"
+    assert "ZeroDivisionError" in findings["torch"]["found"]
+    assert all(f["advice"] for f in findings.values() if f["state"] != "ok")
+
+
+def test_doctor_names_a_python_that_is_out_of_range(monkeypatch):
+    monkeypatch.setattr(doctor, "PYTHONS", ((3, 1), (3, 2)))
+    finding = doctor.look_at_python()
+    assert finding.state == "problem"
+    assert "make course PYTHON=" in finding.advice
+
+
+def test_doctor_says_what_is_not_tested_without_a_browser(monkeypatch):
+    monkeypatch.setattr(doctor, "find_chromium", lambda: None)
+    assert doctor.look_at_chromium().state == "note"
+    assert "apt install chromium" in doctor.look_at_chromium().advice
+
+
+@pytest.mark.parametrize("command", ["doctor", "build", "run", "check", "report", "release", "print"])
+def test_every_command_explains_itself(command):
+    result = runner.invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.stdout) > 300
+
+
+def test_a_part_that_does_not_exist_is_a_misuse(monkeypatch):
+    assert runner.invoke(cli.app, ["build", "-p", "9"]).exit_code == 2
+    monkeypatch.setattr(masters, "existing_parts", lambda: [1])
+    assert runner.invoke(cli.app, ["run", "-p", "5"]).exit_code == 2
+
+
+def test_the_course_of_the_tests_is_not_the_placeholder():
+    assert COURSE.has_repository
