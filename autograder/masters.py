@@ -263,6 +263,11 @@ def parse_test(source: str, where: str) -> TestCase:
     )
 
 
+def has_solution(source: str) -> bool:
+    """Whether a cell holds a region or a line marked as a solution."""
+    return bool(re.search(r"^\s*# BEGIN SOLUTION( NO PROMPT)?\s*$|# ?SOLUTION( NO PROMPT)?\s*$", source, re.MULTILINE))
+
+
 def strip_markers(source: str) -> str:
     """A solution cell's code without the marker lines and without lines marked `# IGNORE`."""
     kept, ignoring = [], False

@@ -32,6 +32,7 @@ def assignment_config(part: int) -> dict:
         "export_cell": False,
         "check_all_cell": False,
         "show_question_points": True,
+        "strip_solutions_from_all_cells": True,  # a solution between markers is one wherever it stands
         "run_tests": False,
         "tests": {"files": True, "ok_format": False},
         "autograder_files": ["helpers", "autograder"],
@@ -118,10 +119,8 @@ def nbgrader_source(path: Path, part: int, course: Course) -> NotebookNode:
             placed = True
         if cell.block[-1:] == ("tests",) or (cell.block[-1:] == ("solution",) and cell.kind == "markdown"):
             continue
-        if cell.block[-1:] == ("solution",):
-            node = solution_cell(
-                node, cell.question or "", len([c for c in body if c.id.startswith(f"{cell.question}-a")])
-            )
+        if cell.kind == "code" and (cell.block[-1:] == ("solution",) or masters.has_solution(cell.source)):
+            node = solution_cell(node)
         else:
             node.source = without_ignored(node.source)
         if TRAINING in cell.tags:
@@ -152,8 +151,8 @@ def grader_metadata(grade_id: str, *, grade: bool, solution: bool, locked: bool,
     return {"nbgrader": metadata}
 
 
-def solution_cell(node: NotebookNode, question: str, earlier: int) -> NotebookNode:
-    """An exercise's code cell with nbgrader's solution markers; nbgrader puts the stub `...` in their place."""
+def solution_cell(node: NotebookNode) -> NotebookNode:
+    """A code cell with nbgrader's solution markers; nbgrader puts the stub `...` in their place."""
     lines = []
     for line in without_ignored(node.source).splitlines():
         if match := re.match(r"(\s*)# (BEGIN|END) SOLUTION( NO PROMPT)?\s*$", line):
@@ -167,8 +166,7 @@ def solution_cell(node: NotebookNode, question: str, earlier: int) -> NotebookNo
         else:
             lines.append(line)
     node.source = "\n".join(lines)
-    suffix = "" if not earlier else f"-{earlier + 1}"
-    node.metadata.update(grader_metadata(f"{question}-answer{suffix}", grade=False, solution=True, locked=False))
+    node.metadata.update(grader_metadata(node.id, grade=False, solution=True, locked=False))
     return node
 
 

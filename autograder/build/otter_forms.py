@@ -100,6 +100,10 @@ def tidy_markers(notebook: NotebookNode) -> None:
 
 def student_notebook(notebook: NotebookNode) -> NotebookNode:
     """The student's notebook, from otter's."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if SOLUTION_TAG in tags:
+            cell.metadata.tags = [ANSWER_TAG if tag == SOLUTION_TAG else tag for tag in tags]
     name_generated_cells(notebook)
     tidy_markers(notebook)
     return clean_notebook(notebook)
@@ -116,7 +120,7 @@ def solution_notebook(notebook: NotebookNode, questions: dict[str, Question]) ->
         cell.metadata.pop("tags", None)
         if tags:
             cell.metadata.tags = tags
-        if is_solution and cell.cell_type == "code":
+        if cell.cell_type == "code" and (is_solution or masters.has_solution(cell.source)):
             cell.source = masters.strip_markers(cell.source)
         question = questions.get(cell.id.split("-")[0])
         if question and question.manual and cell.id == f"{question.name}-answer":

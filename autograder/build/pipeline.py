@@ -166,6 +166,11 @@ def check_master(path: Path, part: int) -> None:
     Raises:
         MasterError: naming the question and the rule.
     """
+    for cell in masters.read_cells(path):
+        if cell.kind == "code" and cell.block[-1:] == ("solution",) and not masters.has_solution(cell.source):
+            raise MasterError(
+                f"{path.name}, question {cell.question}: a solution's code needs # BEGIN/END SOLUTION in it"
+            )
     for question in masters.load_questions_from(path, part):
         where = f"{path.name}, question {question.name}"
         kind = "w" if question.manual else "q"

@@ -90,6 +90,13 @@ test_hidden_shape(double)  # IGNORE
 # Sanity check: doubling 3 gives 6.
 print(double(torch.tensor(3.0)))
 
+# %%
+choice = 1  # replace it
+# BEGIN SOLUTION NO PROMPT
+choice = 2  # MARKED-CANARY
+# END SOLUTION
+print(double(torch.tensor(float(choice))))
+
 # %% tags=["training"]
 # A long run, skipped by graders.
 history = [float(double(torch.tensor(float(step)))) for step in range(3)]

@@ -20,7 +20,14 @@ from .conftest import COURSE, SAMPLE
 
 pytestmark = pytest.mark.xdist_group("build")
 NAME = "01_baseline"
-SECRETS = ("the secret of the sample", "HIDDEN-CANARY", "test_hidden_shape", "RUBRIC-CANARY", "SAMPLE-ANSWER-CANARY")
+SECRETS = (
+    "the secret of the sample",
+    "HIDDEN-CANARY",
+    "test_hidden_shape",
+    "RUBRIC-CANARY",
+    "SAMPLE-ANSWER-CANARY",
+    "MARKED-CANARY",
+)
 FORMS = (
     f"notebooks/{NAME}.ipynb",
     f"solutions/{NAME}.ipynb",
@@ -70,6 +77,14 @@ def test_the_solution_notebook_has_solution_sample_answer_and_rubric_but_no_mark
     assert "SOLUTION" not in cell(notebook, "q1_1-answer").source
     assert "SAMPLE-ANSWER-CANARY" in cell(notebook, "w1_1-sample").source
     assert "RUBRIC-CANARY" in cell(notebook, "w1_1-rubric").source
+
+
+def test_a_marked_solution_outside_a_question_is_taken_out_too(built):
+    (student,) = [c for c in read(built / FORMS[0]).cells if c.source.startswith("choice = 1")]
+    assert student.source == "choice = 1  # replace it\nprint(double(torch.tensor(float(choice))))"
+    solution = cell(read(built / FORMS[1]), student.id)
+    assert "choice = 2" in solution.source
+    assert "SOLUTION" not in solution.source
 
 
 def test_nothing_a_student_gets_holds_a_secret(built):
@@ -188,6 +203,11 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
     [
         ("# name: q1_1", "# name: q2_1", "must begin with q1_"),
         ("hidden: false", "hidden: true", "needs a public test"),
+        (
+            "    # BEGIN SOLUTION\n    return values * 2  # the secret of the sample\n    # END SOLUTION\n",
+            "    return 1\n",
+            "in it",
+        ),
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
         ("# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.", "#", "rubric and a sample answer"),
         (
