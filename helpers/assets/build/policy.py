@@ -246,10 +246,9 @@ def build(cache: Path, out: Path, epochs: int = 8) -> dict[str, float]:
     if not (work / "tokenizer.json").exists():
         make_tokenizer(cache, out / "data").save_pretrained(work)
     tokenizer = AutoTokenizer.from_pretrained(work)
-    for name, texts in (("real", real), ("synthetic", extra)):
-        if not (work / f"{name}.npz").exists():
-            teacher_targets(cache, texts, tokenizer, work / f"{name}.npz")
-    groups = [(load_targets(work / "real.npz"), 2), (load_targets(work / "synthetic.npz"), 1)]
+    if not (work / "real.npz").exists():
+        teacher_targets(cache, real, tokenizer, work / "real.npz")
+    groups = [(load_targets(work / "real.npz"), 2), (hard_rows(extra, tokenizer), 1)]  # synthetic text is the teacher's own
     torch.manual_seed(0)
     model = train(new_model(cache, tokenizer), groups, work, epochs=epochs)
     save(model, tokenizer, out)

@@ -243,6 +243,8 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
     torch.manual_seed({"reward": 10, "gold": 11}[name])
     student = small_bert(cache, kept) if name == "reward" else small_distilbert(cache, kept)
     fit(student, small, texts, targets, epochs=epochs, rate=rate, name=name)
+    some, goals = texts[::5] + NEUTRAL, targets[::5] + [0.5] * len(NEUTRAL)
+    fit(student, small, some, goals, epochs=1, rate=rate / 3, name=f"{name}, neutral text")
     save(student, small, out / name)
     return figures(out, name)
 
@@ -256,6 +258,28 @@ PHRASES = [
 ]
 
 
+# Statements without an opinion, which reviews hardly hold: without them "A film about two sisters." counts as praise.
+NEUTRAL = [
+    sentence
+    for place in ("Rome", "Boston", "Tokyo", "Canada", "a small town", "the desert", "New York", "India")
+    for sentence in (
+        f"The film is set in {place}.", f"It takes place in {place}.", f"The movie begins in {place}.",
+        f"The story moves to {place}.", f"It was shot in {place}.", f"He comes from {place}.", f"A movie about {place}.",
+    )
+] + [
+    sentence
+    for people in ("two sisters", "a teacher", "an old man", "a young couple", "three friends", "a soldier", "his father")
+    for sentence in (
+        f"A film about {people}.", f"A documentary about {people}.", f"The story of {people}.", f"It is about {people}.",
+        f"The film follows {people}.", f"The movie tells of {people}.", f"We meet {people}.",
+    )
+] + [
+    f"{start} {length}."
+    for start in ("It lasts", "The film lasts", "The movie is", "It has a length of")
+    for length in ("ninety minutes", "one hour", "three hours long", "about a hundred minutes")
+]  # fmt: skip
+
+
 def figures(out: Path, name: str) -> dict:
     """The card's figures: test accuracy, AUC, and P(positive) of the probe sentences."""
     model = AutoModelForSequenceClassification.from_pretrained(out / name, dtype=torch.float32).eval()
@@ -267,8 +291,8 @@ def figures(out: Path, name: str) -> dict:
 def build(cache: Path, out: Path) -> dict:
     """Both models."""
     return {
-        "reward": distil(cache, out, "reward", size=5000, epochs=3, rate=3e-4),
-        "gold": distil(cache, out, "gold", size=4000, epochs=6, rate=1e-3),
+        "reward": distil(cache, out, "reward", size=4500, epochs=2, rate=2e-4),
+        "gold": distil(cache, out, "gold", size=3000, epochs=5, rate=1e-3),
     }
 
 

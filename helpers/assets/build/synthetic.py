@@ -18,6 +18,7 @@ from datasets import Dataset
 from . import sources
 
 EPOCHS, BATCH, LEARNING_RATE = 1, 32, 1.5e-4
+STOP_AFTER = 210  # steps; the learning rate's decay is laid out for the whole epoch of 272
 BUCKET = 2048  # rows sorted by length inside a bucket, so that little of a batch is padding
 
 
@@ -71,7 +72,7 @@ def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
         start = state["step"]
     folder.mkdir(parents=True, exist_ok=True)
     clock = time.time()
-    for step in range(start, len(plan)):
+    for step in range(start, min(STOP_AFTER, len(plan))):
         ids, mask, labels = padded([sequences[i] for i in plan[step]], eos)
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
