@@ -30,7 +30,10 @@ def head_maps(
     size = ((0.55 if numbers else 0.3) * heads + 0.9, 0.42 * layers + 1.1)
     with plt.rc_context(plots.STYLE):
         fig, grid = plt.subplots(
-            down, across, figsize=(max(5.0, size[0] * across + 1.0), size[1] * down + 0.5), squeeze=False
+            down,
+            across,
+            figsize=(max(0.095 * len(title) + 0.6, size[0] * across + 1.0), size[1] * down + 0.5),
+            squeeze=False,
         )
         for axes, (name, values) in zip(grid.flat, arrays.items(), strict=False):
             image = axes.imshow(values, cmap=DIVERGING, vmin=-span, vmax=span, aspect="auto")
@@ -83,7 +86,9 @@ def attention_to_names(
     for origin, values in attention.items():
         array = np.asarray(values, dtype=float)
         for row, column in np.argwhere(array > 0.6):
-            told.append(f"{heads[column][0]}.{heads[column][1]} from {origin} to {positions[row]} {array[row, column]:.2f}")
+            told.append(
+                f"{heads[column][0]}.{heads[column][1]} from {origin} to {positions[row]} {array[row, column]:.2f}"
+            )
     return plots.describe(fig, "Mean attention of each head to the named positions. Strong: " + ", ".join(told) + ".")
 
 
@@ -114,7 +119,9 @@ def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Te
         axes.spines[:].set_visible(False)
         axes.grid(False)
         axes.legend(loc="upper left")
-    told = "; ".join(f"{name} looks most at {words[int(torch.as_tensor(w).argmax())]}" for name, (_, w) in looks.items())
+    told = "; ".join(
+        f"{name} looks most at {words[int(torch.as_tensor(w).argmax())]}" for name, (_, w) in looks.items()
+    )
     return plots.describe(fig, f"Arcs over the sentence {' '.join(words)}. {told}.")
 
 
@@ -133,7 +140,9 @@ def emergence(
         for mark in marks:
             for axes in (top, bottom):
                 axes.axvline(mark, color="#999999", linewidth=0.6, linestyle=":")
-        top.set(title="The sudden transition, and the heads behind it", ylabel="accuracy on test prompts", ylim=(0, 1.03))
+        top.set(
+            title="The sudden transition, and the heads behind it", ylabel="accuracy on test prompts", ylim=(0, 1.03)
+        )
         for (name, values), marker, line in zip(tracks.items(), plots.MARKERS, plots.LINES, strict=False):
             bottom.plot(marks, values, marker=marker, linestyle=line, label=name)
         bottom.set(xlabel="training step (square-root scale)", ylabel=ylabel)
@@ -141,4 +150,6 @@ def emergence(
         bottom.set_xticks([0, 50, 100, 200, 400, 800, 1500])
         bottom.legend(fontsize=8)
     first = ", ".join(f"{name} {values[0]:.2f} to {values[-1]:.2f}" for name, values in tracks.items())
-    return plots.describe(fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}.")
+    return plots.describe(
+        fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}."
+    )

@@ -188,21 +188,17 @@ def ablated_logits(
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
         by_layer.setdefault(layer, []).append(head)
-    result: Tensor | None = None
-    for number in batch.template.unique().tolist():
-        rows = (batch.template == number).nonzero()[:, 0]
+    groups = {number: (batch.template == number).nonzero()[:, 0] for number in batch.template.unique().tolist()}
 
-        def edit(layer: int, outputs: Tensor, number: int = number) -> Tensor:
-            if layer not in by_layer:
-                return outputs
-            return ablate(outputs, by_layer[layer], None if means is None else means[number][layer])
+    def edit(layer: int, outputs: Tensor) -> Tensor:
+        if layer not in by_layer:
+            return outputs
+        changed = outputs.clone()
+        for number, rows in groups.items():  # each pattern of sentence has its own means
+            changed[rows] = ablate(outputs[rows], by_layer[layer], None if means is None else means[number][layer])
+        return changed
 
-        logits = run_with_heads(model, batch.ids[rows], edit)[:, -1]
-        result = logits.new_zeros(len(batch), logits.shape[-1]) if result is None else result
-        result[rows] = logits
-    if result is None:
-        raise ValueError("the batch is empty")
-    return result
+    return run_with_heads(model, batch.ids, edit)[:, -1]
 
 
 def outside(model: nn.Module, circuit: Sequence[Head]) -> list[Head]:

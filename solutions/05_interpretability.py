@@ -126,7 +126,7 @@ orders.round(3)
 # The same as a picture: the score along two of the six orders. The same word makes steps of different height.
 with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-    for ax, order in zip(axes, [("not", "very", "good"), ("very", "good", "not")]):
+    for ax, order in zip(axes, [("not", "very", "good"), ("very", "good", "not")], strict=True):
         coalitions = [frozenset(order[:n]) for n in range(4)]
         heights = [table[c] for c in coalitions]
         colours = {"not": "#D55E00", "very": "#56B4E9", "good": "#0072B2"}
@@ -337,7 +337,7 @@ test_hidden_evaluations(exact_shapley_values)  # IGNORE
 # %%
 names = ["not", "very", "good"]
 shares = exact_shapley_values(lambda coalition: float(table[frozenset(names[i] for i in coalition)]), 3)
-print("three words:", {name: round(share, 3) for name, share in zip(names, shares.tolist())})
+print("three words:", {name: round(share, 3) for name, share in zip(names, shares.tolist(), strict=True)})
 
 # %%
 # Two games of four players with random worths, to try the axioms on. Players 0 and 1 are made alike; player 3 changes nothing.
@@ -535,7 +535,7 @@ if quick:
     sentences = dict(list(sentences.items())[:3])
 begin = time.perf_counter()
 explained = dict(
-    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=shap_evaluations))
+    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=shap_evaluations), strict=True)
 )
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
 
@@ -603,7 +603,8 @@ middle = {}
 for name, texts in policies.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
-shown = dict(zip(middle, explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=shap_evaluations)))
+views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=shap_evaluations)
+shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
 
 # %% [markdown]
@@ -616,7 +617,7 @@ earned = {}
 for name, texts in policies.items():
     items = explain.explain(score, reward_model.tokenizer, texts, evaluations=60)
     table_of_words = pd.DataFrame(
-        [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values)],
+        [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values, strict=True)],
         columns=["word", "value"],
     )
     by_word = table_of_words.groupby("word")["value"].agg(["sum", "count"])
@@ -626,10 +627,10 @@ print(f"{time.perf_counter() - begin:.0f} s")
 # %%
 with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2))
-    for ax, (name, by_word) in zip(np.atleast_1d(axes), earned.items()):
+    for ax, (name, by_word) in zip(np.atleast_1d(axes), earned.items(), strict=True):
         best = by_word.nlargest(10, "per_text").iloc[::-1]
         ax.barh(best.index, best["per_text"], color="#0072B2")
-        for row, (value, count) in enumerate(zip(best["per_text"], best["count"])):
+        for row, (value, count) in enumerate(zip(best["per_text"], best["count"], strict=True)):
             ax.text(value, row, f" ×{int(count)}", va="center", fontsize=7)
         ax.set(title=name, xlabel="log-odds earned per text")
         ax.margins(x=0.15)
@@ -660,7 +661,7 @@ for name, model in [("base", base), ("REINFORCE", tuned)]:
         continue
     continuation = explain.next_token_log_odds(model, base_tokenizer, next_word)
 
-    def worth(coalition):
+    def worth(coalition, continuation=continuation):
         return float(continuation([explain.masked_text(prompt_tokens, coalition, "")])[0])
 
     values = exact_shapley_values(worth, len(prompt_tokens)).numpy()
@@ -1075,6 +1076,44 @@ def test_zero(ablate_heads):
     import torch
     from helpers.checks import check
 
+    # The four axes have different meanings: in a square case, mixing them up would not raise an error.
+    square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
+    got = ablate_heads(square.clone(), [1])
+    check(
+        got,
+        torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0]).reshape(2, 2, 2, 2),
+        {
+            "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
+                [1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]
+            ).reshape(2, 2, 2, 2),
+            "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
+                [1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]
+            ).reshape(2, 2, 2, 2),
+            "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor(
+                [1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]
+            ).reshape(2, 2, 2, 2),
+            "the named heads were kept and the others knocked out; it is the other way round (or are heads counted from 1? They count from 0).": torch.tensor(
+                [0.0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11, 12, 0, 0, 15, 16]
+            ).reshape(2, 2, 2, 2),
+            "nothing was replaced.": square,
+            "all heads were knocked out.": torch.zeros(2, 2, 2, 2),
+            "zero ablation puts 0 in the head's place, not 1.": torch.tensor(
+                [1.0, 2, 1, 1, 5, 6, 1, 1, 9, 10, 1, 1, 13, 14, 1, 1]
+            ).reshape(2, 2, 2, 2),
+            "the heads are knocked out at the last position only; replace them at every position.": torch.tensor(
+                [1.0, 2, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 0, 0]
+            ).reshape(2, 2, 2, 2),
+            "the heads are knocked out in the first prompt only.": torch.tensor(
+                [1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16]
+            ).reshape(2, 2, 2, 2),
+            "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": torch.tensor(
+                [1.0, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12]
+            ).reshape(2, 2, 2, 2),
+            "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": square[:, :, [0]],
+        },
+        name="ablate_heads",
+    )
+    # Two of three heads.
     outputs = torch.arange(1.0, 25.0).reshape(2, 2, 3, 2)  # B = 2, T = 2, H = 3, D = 2
     before = outputs.clone()
     got = ablate_heads(outputs, [0, 2])
@@ -1114,30 +1153,12 @@ def test_zero(ablate_heads):
                 7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18
             ),
             "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": before[:, :, [1]],
-            "head numbers count from 0.": tensor(1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24),
+            "head numbers count from 0.": tensor(1, 2, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 13, 14, 0, 0, 0, 0, 19, 20, 0, 0, 0, 0),
         },
         name="ablate_heads",
         dtype=torch.float32,
     )
-    # The four axes have different meanings: in a square case, mixing them up would not raise an error.
-    square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
-    check(
-        ablate_heads(square, [1]),
-        torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0]).reshape(2, 2, 2, 2),
-        {
-            "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]
-            ).reshape(2, 2, 2, 2),
-            "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]
-            ).reshape(2, 2, 2, 2),
-            "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]
-            ).reshape(2, 2, 2, 2),
-        },
-        name="ablate_heads",
-    )
-    check(ablate_heads(square, []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
+    check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
 test_zero(ablate_heads)  # IGNORE
 
 # %%
@@ -1505,7 +1526,7 @@ for name in ioi.POSITIONS:
 plots.show(circuit_plots.head_maps(restored, title="Activation patching: share of the logit difference that one head restores at one position"))
 
 # %% [markdown]
-# **Sanity check.** Patching *every* head at *every* position must restore nearly everything, and patching nothing must restore nothing. (The rest, up to 1, comes from the embedding of the one word that differs, which is not a head.)
+# **Sanity check.** Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing. (The word at END is the same in both runs, so whatever END knows about the difference must have come through a head.)
 
 # %%
 everything = circuits.patch_heads(ioi_model, batch.swapped_ids, all_heads, run.outputs)
@@ -1720,7 +1741,7 @@ def test_small_example(faithfulness):
     import torch
     from helpers.checks import check, is_float
 
-    circuit, full = torch.tensor([4.0, 1.0, 4.6]), torch.tensor([2.0, 3.0, 2.5])
+    circuit, full = torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5])
     got = faithfulness(circuit, full)
     check(
         got,
@@ -1728,15 +1749,15 @@ def test_small_example(faithfulness):
         {
             "the gap is an absolute value: it is never negative.": -0.7,
             "the absolute value was taken prompt by prompt; take it of the difference of the means.": 2.0333333,
-            "this is the mean squared gap of the prompts; asked for is the absolute difference of the means.": 4.1366667,
+            "this is the mean squared gap of the prompts; asked for is the absolute difference of the means.": 6.67,
             "the gap was squared.": 0.49,
-            "this is the square root of the mean squared gap of the prompts.": 2.0338806,
+            "this is the square root of the mean squared gap of the prompts.": 2.5826343,
             "this is the ratio of the means (the share kept); asked for is their difference.": 1.28,
             "this is the ratio of the means upside down; asked for is their difference.": 0.78125,
             "this is the gap as a share of the whole model's mean; asked for is the gap itself.": 0.28,
             "the gaps are added up over the prompts; asked for is a difference of means.": 2.1,
-            "one number is asked for; this is one gap for each prompt.": torch.tensor([2.0, 2.0, 2.1]),
-            "the median was used; asked for are means.": 1.5,
+            "one number is asked for; this is one gap for each prompt.": torch.tensor([4.0, 2.0, 0.1]),
+            "the median was used; asked for are means.": 0.1,
             "the means are added; asked for is their difference.": 5.7,
         },
         name="faithfulness",
@@ -1900,7 +1921,7 @@ history = ioi.load_history()
 checkpoints = ioi.load_checkpoints() | {int(history["step"].iloc[-1]): ioi_model}
 tracks = {"0.2: attention S2 → S1": [], "2.0: attention END → S2": [], "2.3: attention END → S2": []}
 rows = torch.arange(len(batch))
-for step, model in sorted(checkpoints.items()):
+for _, model in sorted(checkpoints.items()):
     then = circuits.record(model, batch.ids)
     positions = batch.positions
     tracks["0.2: attention S2 → S1"].append(then.patterns[0, rows, 2, positions["S2"], positions["S1"]].mean().item())

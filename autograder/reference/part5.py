@@ -25,7 +25,7 @@ Game = Callable[[frozenset[int]], float]
 
 
 def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
-    """The mean gain over all orders of arrival; above 6 players by Harsanyi's dividends.
+    """The mean gain over all orders of arrival; above 5 players by Harsanyi's dividends.
 
     A coalition's dividend is what it earns beyond its parts; its members share it equally.
     """
@@ -36,7 +36,7 @@ def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
         for c in itertools.combinations(everyone, n)
     }
     result = torch.zeros(players, dtype=torch.float64)
-    if players <= 6:
+    if players <= 5:
         for order in itertools.permutations(everyone):
             present: frozenset[int] = frozenset()
             for player in order:

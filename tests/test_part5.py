@@ -1,0 +1,143 @@
+"""Part 5's exercises against libraries and against what they are used for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from autograder.masters import load_questions
+from autograder.reference import part5
+
+
+@pytest.fixture(scope="module")
+def solutions() -> dict[str, object]:
+    """The functions of the solution notebook."""
+    space: dict[str, object] = {"torch": torch, "math": math, "itertools": itertools, "np": np, "F": F}
+    for question in load_questions(5):
+        if question.function:
+            exec(question.solution, space)
+    return space
+
+
+def test_every_function_of_the_contract_is_asked_for():
+    assert {question.function for question in load_questions(5)} - {None} == set(part5.FUNCTIONS)
+
+
+def test_shapley_values_are_those_of_shap(solutions):
+    """shap's exact explainer on a game with interactions: the players are columns, absent ones are 0."""
+    shap = pytest.importorskip("shap")
+    weights = torch.randn(5, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64).numpy()
+
+    def model(rows: np.ndarray) -> np.ndarray:
+        return (
+            np.einsum("ni,ij,nj->n", rows, weights, rows)
+            + np.tanh(rows.sum(1))
+            + 2 * rows[:, 0] * rows[:, 1] * rows[:, 2]
+        )
+
+    explainer = shap.explainers.Exact(model, shap.maskers.Independent(np.zeros((1, 5))))
+    theirs = explainer(np.ones((1, 5))).values[0]
+
+    def value(coalition: frozenset[int]) -> float:
+        return float(model(np.array([[float(player in coalition) for player in range(5)]]))[0])
+
+    ours = solutions["exact_shapley_values"](value, 5)
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-9)
+
+
+def test_the_two_definitions_agree_at_eight_players(solutions):
+    game = part5.table_game(torch.randn(2**8, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    torch.testing.assert_close(solutions["exact_shapley_values"](game, 8), part5.exact_shapley_values(game, 8))
+
+
+def test_the_axioms_hold(solutions):
+    shapley = solutions["exact_shapley_values"]
+    draw = torch.Generator().manual_seed(1)
+    a = part5.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
+    b = part5.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
+    everyone = frozenset(range(5))
+    assert shapley(a, 5).sum().item() == pytest.approx(a(everyone) - a(frozenset()))
+    torch.testing.assert_close(shapley(lambda c: a(c) + b(c), 5), shapley(a, 5) + shapley(b, 5))
+    assert shapley(lambda c: a(c - {2}), 5)[2].item() == pytest.approx(0)
+
+
+def test_probability_is_minus_log_cross_entropy(solutions):
+    logits = 3 * torch.randn(6, 9, generator=torch.Generator().manual_seed(2))
+    ids = torch.tensor([0, 8, 3, 3, 5, 1])
+    expected = torch.exp(-F.cross_entropy(logits, ids, reduction="none"))
+    torch.testing.assert_close(solutions["io_probability"](logits, ids), expected)
+
+
+def test_knock_outs_on_the_embedded_model(solutions):
+    """All heads by their means: the answer is gone. None: the model as it is. Both exercises in their real use."""
+    from helpers import circuits, ioi
+
+    model, tokenizer = ioi.load_ioi_model()
+    batch = ioi.load_batch(tokenizer, each=2)
+    difference, ablate = solutions["logit_difference"], solutions["ablate_heads"]
+    means = ioi.template_means(model, batch)
+    full = difference(ioi.last_logits(model, batch.ids), batch.io_ids, batch.s_ids)
+    same = difference(ioi.ablated_logits(model, batch, [], ablate, means), batch.io_ids, batch.s_ids)
+    torch.testing.assert_close(same, full, rtol=1e-4, atol=1e-4)
+    heads = circuits.anatomy(model).all_heads()
+    gone = difference(ioi.ablated_logits(model, batch, heads, ablate, means), batch.io_ids, batch.s_ids)
+    assert gone.mean() < 0.15 * full.mean()
+    circuit = [(0, 0), (0, 2), (1, 0), (2, 0), (2, 3)]  # the solution's
+    alone = difference(
+        ioi.ablated_logits(model, batch, ioi.outside(model, circuit), ablate, means), batch.io_ids, batch.s_ids
+    )
+    assert alone.mean() > 0.9 * full.mean()
+    assert solutions["faithfulness"](alone, full) < 0.1 * full.mean()
+
+
+def test_explain_with_all_orders_is_exact_shapley():
+    """`explain.explain(kind="permutation")` tends to Shapley's values, on a text scored by a bag of interacting words."""
+    pytest.importorskip("shap")
+    from transformers import AutoTokenizer
+
+    from helpers import explain
+    from helpers.presets import ASSETS
+
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
+    text = "this is not a good film"
+    tokens = explain.split_text(tokenizer, text)
+    assert "".join(tokens) == text
+
+    def score(texts) -> np.ndarray:
+        result = []
+        for item in texts:
+            words = set(str(item).replace("[MASK]", " ").split())
+            result.append(
+                2.0 * ("good" in words) - 1.0 * ("not" in words) - 3.0 * ({"not", "good"} <= words) + ("a" in words)
+            )
+        return np.array(result)
+
+    found = explain.explain(score, tokenizer, [text], evaluations=400, kind="permutation")[0]
+    mask = tokenizer.mask_token
+    exact = part5.exact_shapley_values(
+        lambda kept: float(score([explain.masked_text(tokens, kept, mask)])[0]), len(tokens)
+    )
+    np.testing.assert_allclose(found.values, exact.numpy(), atol=0.15)
+    assert found.base + found.values.sum() == pytest.approx(found.score)
+    page = explain.text_plot(found)
+    assert "good" in page.text
+    assert "good" in page.html
+
+
+def test_counted_game_notices_repetition_and_strange_questions():
+    def repeats(value, players):
+        value(frozenset())
+        value(frozenset())
+        return torch.zeros(players, dtype=torch.float64)
+
+    with pytest.raises(AssertionError, match="2 times"):
+        part5.verify_evaluations(repeats)
+    with pytest.raises(AssertionError, match="frozenset"):
+        part5.verify_evaluations(lambda value, players: value((0,)))
+    with pytest.raises(AssertionError, match="players are 0 to 2"):
+        part5.verify_evaluations(lambda value, players: value(frozenset({7})))
