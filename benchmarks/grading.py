@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from autograder import masters  # noqa: E402
 from autograder.grade import schedule  # noqa: E402
-from autograder.grade.judge import Job  # noqa: E402
+from autograder.grade.jobs import Job  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
 from autograder.grade.schedule import Plan, Worker  # noqa: E402
 from tests.grade.samples import SECRET, solution  # noqa: E402

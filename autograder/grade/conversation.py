@@ -130,6 +130,13 @@ class Conversation:
             "left_out": _number(answer.get("left_out")),
         }
 
+    def __enter__(self) -> Conversation:
+        self.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Kill the child and all it started, and note what it used."""
         if self.connection is not None:

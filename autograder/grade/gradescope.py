@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import intake, judge, outputs, written
-from .judge import Job
+from .jobs import Job
 from .limits import Limits
 from .sandbox import NoSandbox, Sandbox
 

@@ -13,8 +13,6 @@ import inspect
 import os
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from autograder.masters import Question, TestCase
 from autograder.verify import SEED_VARIABLE, JudgeError
 
 from .conversation import Conversation, StudentFault
+from .jobs import Job, questions_of
 from .limits import Limits
 from .measured import measure
 from .sandbox import NoSandbox, Sandbox, SandboxBroken
@@ -33,40 +32,6 @@ from .trusted import trusted_env
 
 MESSAGE_KEPT = 1500
 WARNING = "The judge itself failed here; this gives no mark. The instructor has to look: "
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs to grade a submission: plain data, so that it can be sent anywhere.
-
-    Attributes:
-        student: who handed it in.
-        part: 1 to 5.
-        cells: the code cells (``number``, ``source``, ``tags``).
-        seed: the submission's secret, hex; every test's random inputs follow from it.
-        files: the student's notebooks of other parts, by file name.
-        only: the questions to grade; all when empty.
-    """
-
-    student: str
-    part: int
-    cells: tuple[dict[str, Any], ...]
-    seed: str
-    files: dict[str, str] = field(default_factory=dict)
-    only: tuple[str, ...] = ()
-
-
-def questions_of(part: int, only: Sequence[str] = ()) -> list[Question]:
-    """The questions that tests decide; with ``only``, those named.
-
-    Raises:
-        KeyError: a named question does not exist in this part.
-    """
-    questions = [q for q in masters.load_questions(part) if not q.manual]
-    missing = set(only) - {q.name for q in questions}
-    if missing:
-        raise KeyError(f"part {part} has no question {', '.join(sorted(missing))} with tests")
-    return [q for q in questions if not only or q.name in only]
 
 
 def question_seed(secret: str, question: str) -> int:

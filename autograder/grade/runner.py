@@ -14,7 +14,7 @@ from autograder import masters
 
 from . import intake, outputs, report, schedule, written
 from .intake import Submission
-from .judge import Job, questions_of
+from .jobs import Job, questions_of
 from .limits import Limits
 from .schedule import Plan
 from .store import Store

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import judge
-from .judge import Job
+from .jobs import Job, questions_of
 from .limits import Limits
 from .sandbox import NoSandbox, Sandbox, SandboxBroken
 
@@ -49,7 +48,7 @@ def broken(job: Job, message: str, kind: str = "infrastructure") -> dict[str, An
         "part": job.part,
         "status": "error",
         "points": None,
-        "possible": sum(q.points for q in judge.questions_of(job.part, job.only)),
+        "possible": sum(q.points for q in questions_of(job.part, job.only)),
         "questions": [],
         "cells": {"defined": {}, "errors": [], "ran": 0, "left_out": 0, "fault": None},
         "usage": {},
@@ -73,6 +72,8 @@ class Worker:
         Raises:
             NoSandbox: there is no sandbox on this machine; nothing can be graded here.
         """
+        from . import judge
+
         for attempt in (1, 2):
             try:
                 return judge.grade(self._ready(), job, self.limits)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autograder.grade import judge
-from autograder.grade.judge import Job
+from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.sandbox import Sandbox
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from autograder.grade.judge import Job
+from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 
 

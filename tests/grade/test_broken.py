@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autograder.grade import outputs, runner, schedule
+from autograder.grade import outputs, runner
 from autograder.grade.limits import Limits
 from autograder.grade.sandbox import Sandbox
 from autograder.grade.schedule import Plan, Worker
@@ -88,13 +88,13 @@ def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, di
 
 
 def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    from autograder.grade.judge import Job
+    from autograder.grade.jobs import Job
     from autograder.grade.sandbox import SandboxBroken
 
     def broken(*_: Any, **__: Any) -> Any:
         raise SandboxBroken("gone")
 
-    monkeypatch.setattr(schedule.judge, "grade", broken)
+    monkeypatch.setattr("autograder.grade.judge.grade", broken)
     monkeypatch.setattr(Worker, "_ready", lambda self: object())
     result = Worker(Limits(), trust=False).grade(Job("ada", 2, (), "00" * 32))
     assert result["status"] == "error"

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from autograder import masters
 from autograder.cli import app
 from autograder.grade import runner, sandbox, schedule
-from autograder.grade.judge import Job
+from autograder.grade.jobs import Job
 from autograder.grade.schedule import Plan
 from autograder.grade.store import Store
 from tests.grade.fake import judge_quickly

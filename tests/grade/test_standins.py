@@ -55,11 +55,9 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def call(sandbox: Sandbox) -> Iterator[Call]:
-    talk = Conversation(sandbox, code(FUNCTIONS), NAMES)
-    talk.open()
-    env = make_env(talk, NAMES)
-    yield lambda name: env[name]
-    talk.close()
+    with Conversation(sandbox, code(FUNCTIONS), NAMES) as talk:
+        env = make_env(talk, NAMES)
+        yield lambda name: env[name]
 
 
 def test_values_and_shapes(call: Call) -> None:

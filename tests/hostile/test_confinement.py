@@ -46,7 +46,7 @@ def interfaces(): return [name for _, name in socket.if_nameindex()] if hasattr(
 def writable():
     found = []
     for root, folders, _ in os.walk("/"):
-        if root.startswith(("/usr", "/sys")): folders.clear()
+        if root in ("/usr", "/sys", sys.prefix, sys.base_prefix): folders.clear()
         if os.access(root, os.W_OK): found.append(root)
     return found
 def fill(path, size):
@@ -74,11 +74,9 @@ NAMES = [line.split("(")[0][4:] for line in PROBES.splitlines() if line.startswi
 @pytest.fixture
 def probe(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
     """Call a probe in a fresh child."""
-    talk = Conversation(sandbox, code(PROBES), NAMES)
-    talk.open()
-    env = make_env(talk, NAMES)
-    yield lambda name, *arguments: env[name](*arguments)
-    talk.close()
+    with Conversation(sandbox, code(PROBES), NAMES) as talk:
+        env = make_env(talk, NAMES)
+        yield lambda name, *arguments: env[name](*arguments)
 
 
 def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]) -> None:
@@ -88,9 +86,8 @@ def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]
         *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), os.sys.prefix, os.sys.base_prefix))),
     }  # fmt: skip
     inside = probe("files", "/course")
-    assert not [
-        name for name in inside if any(word in name for word in ("solution", "reference", "master", "tests", "verify"))
-    ]
+    words = {part.split(".")[0] for name in inside for part in Path(name).parts}
+    assert not words & {"solutions", "reference", "masters", "tests", "verify", "judge", "autograder"}
     for path in (
         ROOT / "solutions",
         ROOT / "autograder",
@@ -151,21 +148,19 @@ def test_limits_are_set_and_cannot_be_raised(probe: Callable[..., Any], sandbox:
 
 def test_the_disk_is_small_private_and_gone_afterwards(sandbox: Sandbox) -> None:
     for attempt in range(2):
-        talk = Conversation(sandbox, code(PROBES), NAMES)
-        talk.open()
-        env = make_env(talk, NAMES)
-        writable = set(env["writable"]())
-        assert {folder.split("/")[1] for folder in writable} <= {"tmp", "dev"}, writable
-        for path in ("/tmp/left", "/tmp/work/left", "/dev/shm/left"):
-            assert not env["exists"](path), f"{path} of the run before is still there"
-            assert env["leave_behind"](path)
-        if attempt == 0:
-            written, error = env["fill"]("/tmp", 1 << 20)
-            assert written <= sandbox.limits.disk
-            assert error == 28
-            written, error = env["fill"]("/dev/shm", 1 << 20)
-            assert written <= 16 << 20
-        talk.close()
+        with Conversation(sandbox, code(PROBES), NAMES) as talk:
+            env = make_env(talk, NAMES)
+            writable = set(env["writable"]())
+            assert {folder.split("/")[1] for folder in writable} <= {"tmp", "dev"}, writable
+            for path in ("/tmp/left", "/tmp/work/left", "/dev/shm/left"):
+                assert not env["exists"](path), f"{path} of the run before is still there"
+                assert env["leave_behind"](path)
+            if attempt == 0:
+                written, error = env["fill"]("/tmp", 1 << 20)
+                assert written <= sandbox.limits.disk
+                assert error == 28
+                written, error = env["fill"]("/dev/shm", 1 << 20)
+                assert written <= 16 << 20
     assert not Path("/tmp/left").exists()
 
 
@@ -177,28 +172,22 @@ def test_memory(probe: Callable[..., Any]) -> None:
 
 def test_nothing_outlives_its_run(sandbox: Sandbox) -> None:
     at_rest = len(psutil.Process(sandbox.process.pid).children(recursive=True))
-    talk = Conversation(sandbox, code(PROBES), NAMES)
-    talk.open()
-    assert make_env(talk, NAMES)["stay"]() == 1
-    assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) > at_rest + 2
-    talk.close()
+    with Conversation(sandbox, code(PROBES), NAMES) as talk:
+        assert make_env(talk, NAMES)["stay"]() == 1
+        assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) > at_rest + 2
     assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) == at_rest
 
 
 def test_two_sandboxes_share_nothing(sandbox: Sandbox) -> None:
-    with Sandbox(Limits(), models=False) as other:
-        assert {p.pid for p in psutil.Process(other.process.pid).children(recursive=True)}.isdisjoint(
-            p.pid for p in psutil.Process(sandbox.process.pid).children(recursive=True)
-        )
-        talks = []
-        for box in (sandbox, other):
-            talk = Conversation(box, code(PROBES), NAMES)
-            talk.open()
-            talks.append(make_env(talk, NAMES))
-        assert talks[0]["leave_behind"]("/tmp/mine")
-        assert not talks[1]["exists"]("/tmp/mine")
-        sandbox.reap(talks[0]["exists"]._conversation.connection)
-        assert talks[1]["exists"]("/tmp")
+    def pids(box: Sandbox) -> set[int]:
+        return {process.pid for process in psutil.Process(box.process.pid).children(recursive=True)}
+
+    with Sandbox(sandbox.limits, models=False) as other, Conversation(other, code(PROBES), NAMES) as there:
+        with Conversation(sandbox, code(PROBES), NAMES) as here:
+            assert pids(other).isdisjoint(pids(sandbox))
+            assert make_env(here, NAMES)["leave_behind"]("/tmp/mine")
+            assert not make_env(there, NAMES)["exists"]("/tmp/mine")
+        assert make_env(there, NAMES)["exists"]("/tmp")
 
 
 def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
