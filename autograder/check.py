@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from helpers.selection import select
 
 from autograder import masters
 from autograder.build.normalise import write_json
 from autograder.build.otter_forms import run_tool
 from autograder.masters import ROOT
 from helpers.public_check import code_cells, define
+from helpers.selection import select
 
 CHECK_FOLDER = ROOT / "build" / "check"
 

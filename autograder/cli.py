@@ -49,7 +49,8 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except (BuildError, MasterError, ReleaseError, FileNotFoundError, ValueError) as error:
-        errors.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        errors.print("[bold red]Error:[/] ", end="")
+        errors.print(str(error), highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(WRONG) from error
 
 
@@ -117,15 +118,18 @@ def build(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit code 1 if a committed file is out of date.")
     ] = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Make every form of the notebooks from the masters.
 
     Student notebooks and public tests (notebooks/), solution notebooks (solutions/*.ipynb), Gradescope zips
-    (build/otter/) and nbgrader's source and release (build/nbgrader/). The same masters give the same bytes each time.
+    (build/otter/) and nbgrader's source and release (build/nbgrader/). The same masters give the same bytes each time. A
+    part of which nothing has changed is not built again.
     """
     from autograder.build import build as build_forms
     from autograder.build import check as check_forms
+    from autograder.build.cache import out_of_date, remember
 
     with clear_errors():
         parts = chosen(part)
@@ -143,9 +147,17 @@ def build(
                     f"[green]✓[/] what is committed is what the masters give (parts {', '.join(map(str, parts))})"
                 )
             return
+        todo = parts if force else out_of_date(parts)
+        if not todo:
+            if as_json:
+                show_json({"parts": [], "written": [], "changed": []})
+            else:
+                console.print("Nothing to build: all parts are up to date.")
+            return
         with progress_bar() as bar:
-            task = bar.add_task("Building", total=len(parts))
-            report = build_forms(parts, progress=lambda number: bar.advance(task))
+            task = bar.add_task("Building", total=len(todo))
+            report = build_forms(todo, progress=lambda number: bar.advance(task))
+        remember(todo)
     if as_json:
         show_json({"parts": report.parts, "written": report.written, "changed": report.changed})
         return
