@@ -60,7 +60,7 @@ def plot_estimators(
         summary: from a policy's name to {estimator: (relative bias, relative standard deviation)}.
     """
     names = list(samples)
-    with plt.rc_context({**STYLE, "figure.figsize": (11.0, 3.8)}):
+    with plt.rc_context({**STYLE, "figure.figsize": (12.5, 3.8)}):
         fig, (left, middle, right) = plt.subplots(1, 3, width_ratios=(1.3, 1, 1))
         edges = np.linspace(-3, 3, 49)
         for number, name in enumerate(names):
@@ -79,10 +79,11 @@ def plot_estimators(
             for number, name in enumerate(names):
                 heights = [values[name][which] for values in summary.values()]
                 bars = axes.bar(places + (number - 1) * 0.27, heights, 0.25, label=name, color=_style(number)["color"])
-                axes.bar_label(bars, fmt="%.2f" if which == 0 else "%.1f", fontsize=7, padding=2)
+                axes.bar_label(bars, fmt="%.2f" if which == 0 else "%.1f", fontsize=6.5, padding=2)
             axes.set(title=title, xticks=places, xticklabels=list(summary), ylabel="in units of the exact KL")
-            axes.axhline(0, color="black", linewidth=0.8)
             axes.margins(y=0.15)
+        middle.axhline(0, color="black", linewidth=0.8)
+        right.set_yscale("log")
         middle.legend(fontsize=8)
     told = "; ".join(
         f"{policy}, {name}: bias {bias:+.2f}, standard deviation {spread:.2f}"

@@ -86,7 +86,7 @@ _TINY = Preset(
     evaluation_batch_size=64,
     evaluation_prompts=0,
     reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=100),
-    kl=Recipe(learning_rate=5e-4, batch_size=32, steps=100, alpha=0.01),
+    kl=Recipe(learning_rate=5e-4, batch_size=32, steps=60, alpha=0.03),
     dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, pairs=2000, min_gap=0.3),
     tiny=True,
 )

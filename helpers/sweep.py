@@ -77,7 +77,7 @@ class Run:
 def sweep(
     plan: Mapping[str, Settings],
     train_one: Callable[[str, Settings, Path], tuple[PreTrainedModel, History]],
-    examine_one: Callable[[PreTrainedModel, Settings], tuple[dict[str, float], list[dict[str, Any]]]],
+    examine_one: Callable[[PreTrainedModel], tuple[dict[str, float], list[dict[str, Any]]]],
     *,
     common: Settings,
     folder: str | Path = RUNS / "kl",
@@ -91,7 +91,7 @@ def sweep(
     Args:
         plan: from a run's name to its settings, plain values.
         train_one: ``(name, settings, checkpoint folder) -> (trained policy, history)``.
-        examine_one: ``(policy, settings) -> (scores, samples)``, see `examine`.
+        examine_one: ``policy -> (scores, samples)``, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
         resume: False trains everything anew.
@@ -120,7 +120,7 @@ def sweep(
         if history.stopped == "interrupted":
             print("Interrupted. Run this cell again to go on from here.")
             break
-        scores, samples = examine_one(policy, settings)
+        scores, samples = examine_one(policy)
         run = Run(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
         save_run(run, path)
         shutil.rmtree(checkpoints, ignore_errors=True)  # the result stands in the file; weights would fill the disk
@@ -174,7 +174,6 @@ def examine(
     measure: Measure,
     *,
     new_tokens: int,
-    min_new_tokens: int | None = None,
     batch_size: int = 64,
     samples: int = 5,
     seed: int = 0,
@@ -186,7 +185,6 @@ def examine(
     Args:
         reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
         measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
-        min_new_tokens: no completion may end before that many tokens; None lets them end freely.
         samples: how many completions to keep, the first ones.
 
     Returns:
@@ -198,9 +196,7 @@ def examine(
     completions: list[str] = []
     kept: list[dict[str, Any]] = []
     for number, group in enumerate(batches(list(prompts), batch_size)):
-        rollout = generate(
-            policy, tokenizer, group, new_tokens, min_new_tokens=min_new_tokens, generator=batch_seed(seed, number)
-        )
+        rollout = generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number))
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
         measured = {name: torch.where(mask, value, 0.0) for name, value in measure(policy, rollout).items()}
         rewards = {name: model(rollout.texts) for name, model in reward_models.items()}

@@ -551,16 +551,16 @@ for name, values in every_token.items():
 # ### Bias and variance on real rollouts
 #
 # Now the same on real text. We need a policy that differs from the reference, before anything is trained. A simple one: the
-# reference itself at another **temperature**. Dividing the logits by 0.8 makes likely tokens likelier. Because we still have all the logits, we
-# know the exact KL at each position, and, as in the sanity check, the exact mean and variance of each estimate.
+# reference itself at another **temperature** τ. Dividing the logits by τ = 0.7 makes likely tokens likelier; dividing by 1.5 evens them out. Because we still have
+# all the logits, we know the exact KL at each position, and, as in the sanity check, the exact mean and variance of each estimate.
 #
 # The **bias** of an estimate is its mean minus the truth. Its **standard deviation** says how far a single token's estimate typically lies from
 # the mean. Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
 #
-# The cell samples 64 completions for each of three temperatures. It takes about half a minute.
+# The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes about half a minute.
 
 # %%
-def estimator_statistics(temperature, positions=400):
+def estimator_statistics(temperature, positions=300):
     """Bias and standard deviation of the estimates for the reference at another temperature, on its own rollouts.
 
     Returns: estimates on the sampled tokens {name: [N]}, exact KL [N], {name: (relative bias, relative std)}.
@@ -588,25 +588,25 @@ def estimator_statistics(temperature, positions=400):
     return {name: values[0] for name, values in sampled.items()}, exact[0], statistics
 
 
-temperatures = {"near (temperature 0.9)": 0.9, "middling (0.7)": 0.7, "far (0.5)": 0.5}
-results = {name: estimator_statistics(temperature) for name, temperature in temperatures.items()}
-sampled, exact, _ = results["middling (0.7)"]
+results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
+sampled, exact, _ = results[0.7]
 plots.show(
     kl_figures.plot_estimators(
         {name: values.tolist() for name, values in sampled.items()},
         exact.mean().item(),
-        {f"{name}\nKL {kl.mean():.2f}": statistics for name, (_, kl, statistics) in results.items()},
+        {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
     )
 )
 
 # %% [markdown]
-# **What you see.** In the left panel, k1 lies on both sides of 0; k2 and k3 do not. In the middle panel, k1 and k3 have no bias at any distance. k2
-# is nearly right when the policies are near, and worse the farther they are. In the right panel, the spread of a single token's k1 is
-# large compared with the KL, above all when the KL is small: there k1 is a small mean under a lot of noise, and k3 is several times steadier.
+# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any distance. k2 has one; it is a few percent when
+# the models are near, and here about a quarter at τ = 1.5. Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several times the KL
+# itself, a small mean under a lot of noise, and k3 is about four times steadier. **Far from the reference it is the other way round.** At τ = 0.5 a
+# single k3 spreads more than twenty times as far as the KL is large. The reason is the ratio $r$: for a token that the policy has made
+# much rarer than the reference, $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
 #
-# So is k3 always the best? To **measure** the KL, usually yes. As a **fine on the reward** we will use k1: what we need there is the right
-# average of its *gradient*, and section 3.3 shows that k1 gives it. A word of warning about k3: if the policy makes a token much rarer than the
-# reference does, $r$ is huge for that token, and one such sample can blow up the average.
+# So k3 is the better *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will use k1: what we need there is the right
+# average of its *gradient*, and section 3.3 shows that k1 gives it.
 #
 # ### When an estimate of the KL is negative
 #
@@ -623,7 +623,7 @@ plots.show(
 # 0.7) had written them.
 
 # %%
-right, _, _ = results["middling (0.7)"]
+right, _, _ = results[0.7]
 rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0)  # not the policy's samples
 mask = rollout.completion_mask[:, 1:]
 with torch.no_grad():
@@ -638,7 +638,7 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
     )
 
 # %% [markdown]
-# With the right samples about a third of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
+# With the right samples about a fifth of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
 # far below 0. Note that **k3 stays positive even then**: it cannot be negative, so it hides the bug, and its value is wrong. Log k1 beside k3.
 
 # %% [markdown]
@@ -879,15 +879,11 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 # training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says which α step `number` uses; for now it is a constant. `examine` then
 # samples one completion for each held-out prompt and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
 #
-# **One thing is different from Part 2: the length is fixed.** No completion may end before it has all its tokens (`min_new_tokens`). Section 3.6 lets you find
-# out why. (The price: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
+# **One thing is different from Part 2: in training the length is fixed.** No completion may end before it has all its tokens (`min_new_tokens`). Section 3.6 lets you
+# find out why. (The price: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.) In the examination
+# afterwards every policy ends its texts where it likes, and the length is reported.
 
 # %%
-def least_tokens(settings):
-    """The number of tokens before which no completion may end: all of them, unless the settings say "free_length"."""
-    return None if settings.get("free_length") else preset.new_tokens
-
-
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
     seed_everything(0)
@@ -896,7 +892,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
     state = {"alpha": settings["alpha"]}
     source = rollout_source(
         policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size,
-        min_new_tokens=least_tokens(settings),
+        min_new_tokens=None if settings.get("free_length") else preset.new_tokens,
     )  # fmt: skip
 
     def step(rollout, number):
@@ -917,12 +913,12 @@ def train_fixed(name, settings, folder):
     return run_training(name, settings, folder, lambda number, state: settings["alpha"])
 
 
-def examine(policy, settings):
-    """Scores and samples of a policy on the held-out prompts."""
+def examine(policy):
+    """Scores and samples of a policy on the held-out prompts; completions end where the policy ends them."""
     judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
-        new_tokens=preset.new_tokens, min_new_tokens=least_tokens(settings), batch_size=preset.evaluation_batch_size,
+        new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
     )  # fmt: skip
 
 
@@ -1021,7 +1017,7 @@ runs = sweep.sweep(plan, train_fixed, examine, common=common)
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
 
 # %% tags=["training"]
-scores, samples = examine(reference, {})
+scores, samples = examine(reference)
 untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
@@ -1111,8 +1107,8 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # %% [markdown]
 # ## 3.6 What else the fine does
 #
-# So far every completion had the same number of tokens. Now we let the policy end its text where it likes. The fine is **summed** over the tokens
-# of a completion. Think about what that rewards, apart from plausible text.
+# In training every completion had the same number of tokens so far. Now we let the policy end its text where it likes, in training too. The fine is **summed** over the
+# tokens of a completion. Think about what that rewards, apart from plausible text.
 #
 # <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference. What is the cheapest way to be praised? (click after you have an answer)</summary>
 #
@@ -1132,9 +1128,7 @@ pair = sweep.sweep(
     train_fixed, examine, common=common,
 )  # fmt: skip
 plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="Fixed and free length"))
-scores, samples = examine(reference, {"free_length": True})
-free_reference = sweep.Run("untuned, free length", {"alpha": 0.0}, scores, samples=samples)
-display(sweep.table({"untuned": untuned, "untuned, free length": free_reference, **pair}))
+display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair[f"{name}, free length"]))
 
 # %% [markdown]
@@ -1832,7 +1826,7 @@ def train_two_epochs(name, settings, folder):
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
     group = settings["group_size"]
-    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group, min_new_tokens=least_tokens(settings))
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group, min_new_tokens=preset.new_tokens)
 
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
@@ -1966,7 +1960,7 @@ display(sweep.table({best.name: best, **two_epochs}))
 # ### Summary
 #
 # - KL(π‖π_ref) is the mean log-ratio over the policy's own tokens: 0 for equal models, never negative, not symmetric.
-# - It can be computed exactly from logits, or estimated from sampled tokens. k1 and k3 have no bias; k3 is steadier and hides bugs; k2 is biased when the models are far apart.
+# - It can be computed exactly from logits, or estimated from sampled tokens. k1 and k3 have no bias, k2 has one; k3 is steadier near the reference, wild far from it, and hides bugs.
 # - The fine α·log-ratio is added to the reward and detached. REINFORCE then maximises reward minus α·KL without any other change.
 # - α = 0: the KL rises without end and the text rots. α too high: nothing is learned. Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
 # - A fine summed over tokens also rewards brevity. Fix the length, or report it.
