@@ -261,7 +261,7 @@ class Sandbox:
             raise SandboxBroken(str(error)) from error
         outcome = self._hear(time.monotonic() + 30).get("ended")
         self.busy = False
-        if outcome is None:
+        if outcome is None or "lost" in outcome:
             raise SandboxBroken("the parent lost count of its children")
         if "refused" in outcome:
             raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")

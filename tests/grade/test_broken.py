@@ -46,7 +46,7 @@ def batch(
         def close(self) -> None:
             """The session closes it."""
 
-    limits = Limits(statement_seconds=1, call_seconds=1, total_seconds=120)
+    limits = Limits(statement_seconds=1.5, call_seconds=1.5, total_seconds=300, strikes=1)
     worker = Shared(limits, trust=False)
     out = folder / "out"
     with runner.open_store(out) as store:

@@ -32,6 +32,7 @@ CLONE_NEW = {
     "cgroup": 0x02000000,
 }
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 16384, 1 << 18
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_SECUREBITS = 4, 24, 38, 47, 28
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 LOCKED_SECUREBITS = 0b101111  # no root, no set-uid fix-up, keep-caps off and locked
@@ -166,6 +167,8 @@ def lock_down(limits: Mapping[str, int], rules: object | None) -> None:
     Raises:
         ConfinementError: a step failed; the caller must exit.
     """
+    os.setsid()  # a process group of its own: a signal to the group would reach the keeper, outside the namespace
+    _checked(LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     first_to_be_killed()
     set_limits(limits)
     private_mounts(limits["disk"])

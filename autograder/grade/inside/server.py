@@ -95,7 +95,7 @@ class Keeper:
             report = inbox.read(BUFFER)
         _, _, usage = os.wait4(self.pid, 0)
         self.kill()
-        outcome = json.loads(report) if report else {"refused": "the keeper of the sandbox died"}
+        outcome = json.loads(report) if report else {"lost": "the keeper of the sandbox died"}
         return outcome | {"cpu_seconds": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
 
 
@@ -164,8 +164,9 @@ def serve(control: socket.socket, rules: object | None) -> None:
                 keeper.kill()
             if keeper.inbox in ready:
                 break
-        control.send(json.dumps({"ended": keeper.result()}).encode())
-        if not data:
+        outcome = keeper.result()
+        control.send(json.dumps({"ended": outcome}).encode())
+        if not data or "lost" in outcome:  # the whole sandbox ends, and with it whatever the child has left behind
             return
 
 
