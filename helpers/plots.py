@@ -197,7 +197,7 @@ def plot_histogram(
             figures = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
             told.append(f"{name}: {figures}" if name else figures)
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        axes.legend()
+        fig.legend(loc="outside lower center", ncols=2)
     return describe(fig, alt or f"Histogram of {xlabel}. " + "; ".join(told) + ".")
 
 
@@ -240,7 +240,7 @@ def plot_calibration(
             xlim=(-0.05, 1.05),
             ylim=(-0.08, 1.08),
         )
-        axes.legend(loc="upper left", markerscale=0.6)
+        fig.legend(loc="outside lower center", markerscale=0.6)
     return describe(fig, alt or "Calibration plot. " + "; ".join(told) + ".")
 
 

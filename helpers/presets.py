@@ -91,10 +91,12 @@ _TINY = Preset(
     tiny=True,
 )
 
+# The first assignment's set-up: batch 32, sequences of 30 tokens, AdamW, one epoch of 25,000 prompts in 780 steps. Its
+# learning rates are not recorded; the ones here are common values for GPT-2 and have not been measured by us.
 _GPT2 = Preset(
     name="gpt2",
     description="GPT-2 (124 M parameters) fine-tuned on IMDb reviews, from the Hugging Face hub: needs a GPU",
-    policy=Source("lvwerra/gpt2-imdb"),
+    policy=Source("lvwerra/gpt2-imdb"),  # its commit is not known to us: see unpinned_revisions()
     reward_model=Source("lvwerra/distilbert-imdb", revision="0fc02cd68445b599a9cb2da2368050e7fb31d29a"),
     second_reward_model=None,
     prompts=Source("stanfordnlp/imdb", revision="e6281661ce1c48d982bc483cf8a173c1bbeb5d31", kind="dataset"),

@@ -14,11 +14,18 @@ import pytest
 import torch
 from pyarrow import parquet
 from tokenizers import pre_tokenizers
-from transformers import DistilBertConfig, DistilBertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 from helpers import presets
-from helpers.data import PROMPT_SPLITS, load_prompts, load_snippets
-from helpers.presets import PRESETS, choose_preset, fast, hub_status, sources, unpinned_revisions
+from helpers.data import PROMPT_SPLITS, dataset_folder, dataset_is_cached, load_prompts, load_snippets
+from helpers.models import ModelNotAvailableError, from_hub_or_assets, is_cached
+from helpers.presets import PRESETS, Source, choose_preset, fast, hub_status, sources, unpinned_revisions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -252,7 +259,7 @@ def test_the_larger_preset_runs_from_a_local_hub_cache(tmp_path):
         "PYTHONPATH": str(ROOT),
     }
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=900
     )
     assert run.returncode == 0, run.stderr[-3000:]
     message, found = run.stdout.splitlines()[:-1], json.loads(run.stdout.splitlines()[-1])
@@ -269,9 +276,15 @@ def test_the_larger_preset_runs_from_a_local_hub_cache(tmp_path):
     assert 2 <= len(found["first"].split()) <= 5
 
 
-def test_without_cache_and_hub_the_message_says_what_to_do(tmp_path):
-    script = "from helpers.models import load_policy\nload_policy('gpt2')"
-    environment = {"HF_HOME": str(tmp_path), "HOME": str(tmp_path), "COURSE_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=300)
-    assert "ModelNotAvailableError: lvwerra/gpt2-imdb" in run.stderr
-    assert "choose_preset('tiny')" in run.stderr
+def test_without_cache_and_hub_the_message_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("COURSE_OFFLINE", "1")
+    nowhere = Source("nobody/a-model-that-does-not-exist")
+    assert not is_cached(nowhere)
+    with pytest.raises(
+        ModelNotAvailableError, match=r"nobody/a-model(.|\n)*set to work offline(.|\n)*choose_preset\('tiny'\)"
+    ):
+        from_hub_or_assets(AutoTokenizer, nowhere)
+    reviews = Source("nobody/reviews-that-do-not-exist", kind="dataset")
+    assert not dataset_is_cached(reviews)
+    with pytest.raises(ModelNotAvailableError, match="nobody/reviews"):
+        dataset_folder(reviews)
