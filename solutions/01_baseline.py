@@ -33,8 +33,9 @@
 # %% [markdown]
 # ### Set-up
 #
-# The next cell imports what this notebook uses. `choose_preset` decides between two sets of models: `gpt2` where there is a
-# GPU and a network, and `tiny` everywhere else. Both run through the same code. The cell prints which one you have, and why.
+# Two cells set everything up. The first one finds the course's files. The second one imports what this notebook uses, and calls
+# `choose_preset`, which decides between two sets of models: `gpt2` where there is a GPU and a network, and `tiny` everywhere
+# else. Both run through the same code. The cell prints which one you have, and why.
 
 # %%
 import matplotlib.pyplot as plt
@@ -139,7 +140,7 @@ plots.show(transformer_picture.draw())
 # function: picture_words
 
 # %% [markdown]
-# **Exercise 1.1 · `picture_words`** (2 points). Complete the picture: return a dictionary with a word of the list for each letter.
+# **Exercise 1.1 · `picture_words`.** Complete the picture: return a dictionary with a word of the list for each letter.
 # Start from
 #
 # ```python
@@ -242,9 +243,10 @@ blanks_right = transformer_picture.check(picture_words())
 # would mean copying it from the next position. The loss would be perfect, and the model would have learnt nothing that works
 # when it has to write.
 #
-# (c) It would lose the order of the words. Attention alone compares vectors and does not know where they stand, so
-# "dog bites man" and "man bites dog" would be the same set of vectors for the last position. (A causal mask gives away a little: the first
-# position sees one token, the second two. So a deep model without positions is not completely blind to order.)
+# (c) It would lose the order of the words. Attention alone compares vectors and does not know where they stand. After
+# "dog bites man" and after "man bites dog", the next position would look back on the same set of vectors. (A causal mask gives
+# away a little: the first position sees one token, the second two. So a deep model without positions is not completely blind to
+# order.)
 
 # %% [raw]
 # # END SOLUTION
@@ -275,7 +277,7 @@ blanks_right = transformer_picture.check(picture_words())
 # function: top_k_filter
 
 # %% [markdown]
-# **Exercise 1.2 · `top_k_filter`** (5 points). Keep the `k` largest logits of each row and set the others to `-inf`.
+# **Exercise 1.2 · `top_k_filter`.** Keep the `k` largest logits of each row and set the others to `-inf`.
 #
 # * `logits` has shape `[B, V]`. So has the result, with the same dtype. The input must not be changed.
 # * `k <= 0` or `k >= V` keeps everything.
@@ -452,7 +454,7 @@ for number in after.topk(5).indices.tolist():
 # function: sample_next_token
 
 # %% [markdown]
-# **Exercise 1.3 · `sample_next_token`** (8 points). Draw one token for each row of `logits`, from
+# **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`, from
 # $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
 #
 # * `logits` has shape `[B, V]`, the result has shape `[B]` and dtype `int64`. Each row is drawn on its own.
@@ -729,7 +731,11 @@ for axes in (left, right):
     axes.set_xticks(places, names, rotation=30)
     axes.set_xlabel("next token")
     axes.legend()
-plots.show(figure, "Left: bars, the share of each token among 4,000 draws, nearly reach dots, its probability. Right: probabilities of the eight likely tokens at temperatures 0.5, 1 and 2.")
+plots.show(  # the text is what a reader who cannot see the figure gets
+    figure,
+    "Left: bars (the share of each token among 4,000 draws) nearly reach dots (its probability). "
+    "Right: the probabilities of the eight likely tokens at the temperatures 0.5, 1 and 2.",
+)
 
 # %% [markdown]
 # ## 1.3 Where the completion begins and ends
@@ -758,7 +764,7 @@ plots.show(figure, "Left: bars, the share of each token among 4,000 draws, nearl
 # function: completion_mask
 
 # %% [markdown]
-# **Exercise 1.4 · `completion_mask`** (5 points). Mark the generated tokens: those at positions `>= prompt_length`, up to and
+# **Exercise 1.4 · `completion_mask`.** Mark the generated tokens: those at positions `>= prompt_length`, up to and
 # including the first `eos_id` among them.
 #
 # * `ids` is int64 of shape `[B, T]`, the result is bool of shape `[B, T]`, on the same device.
@@ -898,11 +904,17 @@ test_hidden_mask_edges(completion_mask)  # IGNORE
 
 # %%
 rollout = generate(
-    policy, tokenizer, ["The film is", "A", "This is one of the"], preset.new_tokens, generator=0, sample_next_token=sample_next_token
+    policy,
+    tokenizer,
+    ["The film is", "A", "This is one of the"],  # prompts
+    preset.new_tokens,  # how many tokens to write at most
+    generator=0,  # the seed
+    sample_next_token=sample_next_token,  # your function
 )
 mask = completion_mask(rollout.ids, rollout.prompt_length, tokenizer.eos_token_id)  # [B, T]
-for row, marks in zip(rollout.ids.tolist(), mask.tolist(), strict=True):
-    show_tokens([tokenizer.decode([number]) for number in row], marks, low=0, high=1, label="your mask: 1 is True")
+for row, marks in zip(rollout.ids.tolist(), mask.tolist(), strict=True):  # one text at a time
+    tokens = [tokenizer.decode([number]) for number in row]
+    show_tokens(tokens, marks, low=0, high=1, label="your mask: 1 is True")
 assert torch.equal(mask, rollout.completion_mask), "your mask and the one that generate has kept differ"
 print("Your mask is the one that generate has kept while it sampled.")
 
@@ -911,7 +923,7 @@ print("Your mask is the one that generate has kept while it sampled.")
 #
 # Is a review positive or negative? People can tell, but training needs hundreds of thousands of answers. So we use a
 # **reward model**: a second, fixed network that reads a text and returns one number. Ours is a sentiment classifier that was
-# trained on film reviews with human ratings. Its number, the **reward**, is the probability that the text is positive:
+# trained on film reviews that people had marked as positive or negative. Its number, the **reward**, is the probability that the text is positive:
 # 0 for surely negative, 1 for surely positive.
 #
 # The goal of the course is a policy whose completions get a high reward. Keep in mind what this number is: another model's
@@ -942,14 +954,17 @@ pd.DataFrame({"sentence": sentences, "reward": [f"{r:.2f}" for r in reward_model
 
 # %%
 snippets = load_snippets("test")
-if fast():
+if fast():  # a quick run, for the course's own tests
     snippets = snippets.select(range(200))
-judged = pd.DataFrame({"text": snippets["text"], "rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
-judged = judged[judged["rating"] != 0]
+judged = pd.DataFrame({"rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
+judged = judged[judged["rating"] != 0]  # people were undecided there
 judged["agrees"] = (judged["rating"] > 0) == (judged["reward"] > 0.5)
-judged["people's rating"] = pd.cut(judged["rating"], [-4, -2, -1, 0, 1, 2, 4], include_lowest=True)
+borders, names_of_groups = [-4, -2, -1, 0, 1, 2, 4], ["−4 to −2", "−2 to −1", "−1 to 0", "0 to 1", "1 to 2", "2 to 4"]
+judged["people's rating"] = pd.cut(judged["rating"], borders, labels=names_of_groups, include_lowest=True)
+
 print(f"The reward model agrees with people on {judged['agrees'].mean():.0%} of {len(judged)} sentences.")
-judged.groupby("people's rating", observed=True).agg(sentences=("text", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
+groups = judged.groupby("people's rating", observed=True)
+groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
 
 # %% [markdown]
 # The agreement is high where people were sure, and much lower around 0. A reward model is an imperfect judge, and a policy that is
@@ -976,7 +991,7 @@ judged.groupby("people's rating", observed=True).agg(sentences=("text", "size"),
 # function: mean_with_confidence
 
 # %% [markdown]
-# **Exercise 1.5 · `mean_with_confidence`** (4 points). Return the mean of `values` and the half width of its 95 % interval:
+# **Exercise 1.5 · `mean_with_confidence`.** Return the mean of `values` and the half width of its 95 % interval:
 # $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
 # * `values` is a float tensor of shape `[N]`. Return two plain Python floats (`tensor.item()` makes one).
@@ -1136,16 +1151,19 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 #
 # *Before you run it:* the prompts are beginnings of real reviews, positive and negative ones. Which mean reward do you expect?
 #
-# The cell uses all test prompts of the preset `tiny`, which takes some tens of seconds. With `gpt2` it takes the
-# first 1,024 of 25,000, a minute or two on a T4. Set `test_prompts` to all of them if you have half an hour.
+# First the prompts. With the preset `tiny`, these are all test prompts. With `gpt2` there are about 25,000, and the cell takes
+# the first 1,024 of them. For the whole test set, leave out the two lines that cut the list: it takes about 25 times as long.
 
 # %%
 test_prompts = load_prompts(preset, "test")
 if preset.evaluation_prompts:  # 0 means: all of them
     test_prompts = test_prompts[: preset.evaluation_prompts]
-if fast():
+if fast():  # a quick run, for the course's own tests
     test_prompts = test_prompts[:96]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
+
+# %% [markdown]
+# Now the evaluation. On a laptop it takes about half a minute.
 
 # %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
@@ -1169,9 +1187,13 @@ figure, axes = plt.subplots(figsize=(8, 3.6))
 axes.fill_between(counts, running - widths, running + widths, color="#56B4E9", alpha=0.4, label="95 % interval")
 axes.plot(counts, running, color="#0072B2", label="mean so far")
 axes.axhline(mean, color="#D55E00", ls="--", lw=1, label="mean of all")
-axes.set(title="The more completions, the surer the mean", xlabel="completions", ylabel="reward (probability)", ylim=(0, 1))
+axes.set(title="The more completions, the surer the mean", xlabel="completions", ylabel="reward, P(positive)", ylim=(0, 1))
 axes.legend()
-plots.show(figure, f"The mean reward so far against the number of completions, with a 95 % band that narrows. It ends at {mean:.3f} ± {half_width:.3f}.")
+plots.show(
+    figure,
+    "The mean reward so far against the number of completions, with a 95 % band that narrows. "
+    f"It ends at {mean:.3f} ± {half_width:.3f}.",
+)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1215,7 +1237,8 @@ plots.show(figure, f"The mean reward so far against the number of completions, w
 
 # %%
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
-show_samples({"the untouched policy": samples.completions}, prompts=samples.prompts, rewards={"the untouched policy": samples.rewards.tolist()})
+who = "the untouched policy"
+show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1359,7 +1382,7 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # function: forecast_log_loss
 
 # %% [markdown]
-# **Exercise 1.6 · `forecast_log_loss`** (5 points). Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
+# **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
 # $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
 # * `probabilities` and `outcomes` have shape `[N]`. The outcomes are 0 or 1, and may come as int, float or bool.
@@ -1551,7 +1574,7 @@ quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without
 # function: my_forecasts
 
 # %% [markdown]
-# **Exercise 1.7 · `my_forecasts`** (1 point). Return your 26 probabilities as a list, in the order of the tasks: copy the finished cell from the end of
+# **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the finished cell from the end of
 # the form over the next cell. The point is for complete forecasts, not for good ones.
 
 # %% [raw]
