@@ -1677,11 +1677,11 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19. The forecaster who always says 0.5 gets
 # 50 %, 0.693 and 0.25, so these forecasts are better on all three scores, but not by much on the log loss.
 #
-# They are a little too hopeful: nearly all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done. But each point stands for
-# two to twelve tasks and its interval is wide, so this is a hint and no proof.
+# They are too hopeful: all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done. But each point stands for
+# one to twelve tasks and its interval is wide, so this is a hint and no proof.
 #
-# The most expensive tasks were sure and wrong: "Does a robin have feathers?" and "How many legs does a spider have?", at 0.85 each. They cost $-\ln 0.15 = 1.9$ each,
-# together about a quarter of the whole sum. Without them, the log loss would be about 0.44. Accuracy counts these two like any other miss.
+# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85 and "How many legs does a spider have?" at 0.80. They cost $-\ln 0.15 = 1.9$ and
+# $-\ln 0.2 = 1.6$, together about a quarter of the whole sum. Without them, the log loss would be about 0.45. Accuracy counts these two like any other miss.
 
 # %% [raw]
 # # END SOLUTION
