@@ -14,11 +14,12 @@ import nbformat
 from nbformat import NotebookNode
 
 from autograder import masters
+from autograder.grade.gradescope_zip import with_grader
 from autograder.masters import ROOT, Question
 
 from .compose import otter_master, rubric_text
 from .normalise import clean_notebook, copy_tree, files_below, pack, write_notebook, write_text
-from .settings import Course
+from .settings import Course, pins
 
 SOLUTION_TAG = "otter_assign_solution_cell"
 ANSWER_TAG = "otter_answer_cell"
@@ -64,7 +65,7 @@ def build_otter_forms(path: Path, part: int, course: Course, work: Path, out: Pa
     write_notebook(solution, out / "solutions" / f"{name}.ipynb")
     if archive:
         (made,) = instructor.glob("*.zip")
-        normalise_archive(made, out / "build" / "otter" / f"{part:02d}.zip")
+        normalise_archive(made, out / "build" / "otter" / f"{part:02d}.zip", part)
 
 
 def read(path: Path) -> NotebookNode:
@@ -181,10 +182,14 @@ def imported_modules(source: str) -> list[Path]:
     return paths
 
 
-def normalise_archive(made: Path, target: Path) -> None:
-    """Write otter's zip again with fixed dates, order and modes. Every requirement in it must be pinned."""
+def normalise_archive(made: Path, target: Path, part: int) -> None:
+    """Write otter's zip again with the grader of record in it, and with fixed dates, order and modes.
+
+    Every requirement in it must be pinned.
+    """
     with zipfile.ZipFile(made) as archive:
         entries = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
+    entries = with_grader(entries, part, pins())
     loose = re.findall(
         r"^\s*- ([A-Za-z][\w.-]*)\s*$", entries["environment.yml"].decode().split("pip:")[-1], re.MULTILINE
     )

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autograder import masters
 from autograder.grade import gradescope
+from autograder.grade.gradescope_zip import with_grader
 from autograder.grade.sandbox import NoSandbox, Sandbox
 from tests.grade.samples import WRONG, notebook
 
@@ -105,3 +109,36 @@ def test_a_judge_that_fails_gives_no_points(root: Path, monkeypatch: pytest.Monk
     answer = result(root)
     assert answer["score"] == 0
     assert "instructor" in answer["output"]
+
+
+def test_the_zip_holds_the_judge_and_one_master() -> None:
+    otters = {
+        "environment.yml": b"dependencies:\n  - pip:\n      - torch==2\n",
+        "setup.sh": b"#!/bin/bash\n",
+        "x": b"1",
+    }
+    made = with_grader(otters, 2, {"jupytext": "==1.2", "pyseccomp": "==0.1"})
+    assert made["x"] == b"1"
+    assert made["environment.yml"].decode().splitlines()[-2:] == ["      - jupytext==1.2", "      - pyseccomp==0.1"]
+    assert "bubblewrap" in made["setup.sh"].decode()
+    assert "autograder.grade.gradescope" in made["run_autograder"].decode()
+    assert [name for name in made if name.startswith("course/solutions/")] == ["course/solutions/02_reinforce.py"]
+    names = {"gradescope.py", "judge.py", "inside/child.py", "inside/confine.py", "templates/feedback.html.j2"}
+    assert {f"course/autograder/grade/{name}" for name in names} <= set(made)
+    assert "course/autograder/verify.py" in made
+    assert not [name for name in made if "__pycache__" in name or "/build/" in name]
+
+
+def test_the_judge_runs_from_the_zips_files_alone(tmp_path: Path) -> None:
+    """Unpacked as in the container, the judge imports and reads the one part it has."""
+    made = with_grader({"environment.yml": b"", "setup.sh": b""}, 2, {"jupytext": "==1", "pyseccomp": "==1"})
+    for name, data in made.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "course" / "helpers").symlink_to(masters.ROOT / "helpers")
+    for name in ("submission", "results"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    (tmp_path / "root" / "submission" / "a.ipynb").write_bytes(b"")
+    line = [sys.executable, "-m", "autograder.grade.gradescope", "--root", str(tmp_path / "root")]
+    subprocess.run(line, cwd=tmp_path / "course", check=True, capture_output=True)
+    assert "empty" in json.loads((tmp_path / "root" / "results" / "results.json").read_text())["output"]
