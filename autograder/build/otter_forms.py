@@ -65,7 +65,7 @@ def build_otter_forms(path: Path, part: int, course: Course, work: Path, out: Pa
     write_notebook(solution, out / "solutions" / f"{name}.ipynb")
     if archive:
         (made,) = instructor.glob("*.zip")
-        normalise_archive(made, out / "build" / "otter" / f"{part:02d}.zip", part)
+        normalise_archive(made, out / "build" / "otter" / f"{part:02d}.zip", path)
 
 
 def read(path: Path) -> NotebookNode:
@@ -182,14 +182,14 @@ def imported_modules(source: str) -> list[Path]:
     return paths
 
 
-def normalise_archive(made: Path, target: Path, part: int) -> None:
+def normalise_archive(made: Path, target: Path, master: Path) -> None:
     """Write otter's zip again with the grader of record in it, and with fixed dates, order and modes.
 
     Every requirement in it must be pinned.
     """
     with zipfile.ZipFile(made) as archive:
         entries = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
-    entries = with_grader(entries, part, pins())
+    entries = with_grader(entries, master, int(target.stem), pins())
     loose = re.findall(
         r"^\s*- ([A-Za-z][\w.-]*)\s*$", entries["environment.yml"].decode().split("pip:")[-1], re.MULTILINE
     )

@@ -7,6 +7,7 @@ The zip then holds, beside what otter needs, the judge (`autograder`), the part'
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from autograder import masters
 from autograder.masters import ROOT
@@ -42,24 +43,24 @@ def judge_files() -> dict[str, bytes]:
     return found
 
 
-def with_grader(entries: Mapping[str, bytes], part: int, pins: Mapping[str, str]) -> dict[str, bytes]:
+def with_grader(entries: Mapping[str, bytes], master: Path, part: int, pins: Mapping[str, str]) -> dict[str, bytes]:
     """The zip's entries with the grader of record among them.
 
     Args:
         entries: what otter packed, by path.
-        part: which part the zip is for; only its master goes in.
+        master: the master of the part that the zip is for; no other goes in.
+        part: its number.
         pins: exact versions, such as ``{"jupytext": "==1.19.1"}``.
 
     Raises:
         KeyError: a package that the judge needs has no exact version.
     """
-    master = masters.master_path(part)
     environment = entries["environment.yml"].decode().rstrip("\n")
     lines = [f"      - {name}{pins[name]}" for name in NEEDED if f"- {name}=" not in environment]
     return {
         **entries,
         **judge_files(),
-        f"{HOME}/solutions/{master.name}": master.read_bytes(),
+        f"{HOME}/solutions/{masters.PARTS[part]}.py": master.read_bytes(),
         "environment.yml": ("\n".join([environment, *lines]) + "\n").encode(),
         "run_autograder": RUN.encode(),
         "setup.sh": entries["setup.sh"].rstrip(b"\n") + SETUP.encode(),

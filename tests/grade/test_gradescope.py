@@ -117,7 +117,7 @@ def test_the_zip_holds_the_judge_and_one_master() -> None:
         "setup.sh": b"#!/bin/bash\n",
         "x": b"1",
     }
-    made = with_grader(otters, 2, {"jupytext": "==1.2", "pyseccomp": "==0.1"})
+    made = with_grader(otters, masters.master_path(2), 2, {"jupytext": "==1.2", "pyseccomp": "==0.1"})
     assert made["x"] == b"1"
     assert made["environment.yml"].decode().splitlines()[-2:] == ["      - jupytext==1.2", "      - pyseccomp==0.1"]
     assert "bubblewrap" in made["setup.sh"].decode()
@@ -131,7 +131,9 @@ def test_the_zip_holds_the_judge_and_one_master() -> None:
 
 def test_the_judge_runs_from_the_zips_files_alone(tmp_path: Path) -> None:
     """Unpacked as in the container, the judge imports and reads the one part it has."""
-    made = with_grader({"environment.yml": b"", "setup.sh": b""}, 2, {"jupytext": "==1", "pyseccomp": "==1"})
+    made = with_grader(
+        {"environment.yml": b"", "setup.sh": b""}, masters.master_path(2), 2, {"jupytext": "==1", "pyseccomp": "==1"}
+    )
     for name, data in made.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
