@@ -1,0 +1,37 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "q4_3"
+points = 6
+
+@test_case(points=1.5, hidden=False,
+    success_message="Loss and implicit rewards: right.")
+def test_loss_and_rewards(compute_dpo_loss):
+    import torch
+    from helpers.checks import check
+    result = compute_dpo_loss(torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5)
+    if isinstance(result, torch.Tensor):
+        raise AssertionError('compute_dpo_loss: return three things: the loss, the chosen rewards and the rejected rewards')
+    assert result is not None and result is not ..., f'compute_dpo_loss returned {result!r}: it is not written yet, or a `return` is missing.'
+    loss, chosen, rejected = result
+    check(loss, torch.tensor(0.8005), {'chosen and rejected are swapped': 0.8838, 'the reference is missing from the margin': 0.5889, "the reference's log-probs enter with the wrong sign, or chosen and rejected of the reference are swapped": 0.4204, 'β is applied twice': 0.7114, 'β is missing from the loss': 1.1256, 'this is the sum over the pairs; the definition takes the mean': 2.4015, 'the mean must come last: average the losses, not the margins': 0.6523, 'the minus sign is missing': -0.8005, 'the logarithm is missing: −log σ, not −σ': -0.5309, "this is the hinge loss; DPO's is −log σ": 0.9167, 'chosen and rejected each have a σ of their own here; take σ of their difference': 1.5331, 'one number for the batch is asked for: take the mean over the pairs': [0.3133, 1.7014, 0.3869]}, name='the loss of compute_dpo_loss', rtol=0.0005)
+    check((chosen, rejected), (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])), {'the implicit rewards lack the factor β': ([1.0, 1.0, 1.0], [-1.0, 4.0, -0.5]), 'the implicit rewards of chosen and rejected are swapped': ([-0.5, 2.0, -0.25], [0.5, 0.5, 0.5]), 'the implicit rewards must be differences to the reference': ([-6.0, -10.0, -4.5], [-7.5, -9.0, -5.75]), 'the implicit rewards have the wrong sign: policy minus reference': ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]), 'one implicit reward per pair is asked for, shape [B], not their mean': (0.5, 0.4167)}, name='the rewards of compute_dpo_loss')
+
+@test_case(points=1.5, hidden=False,
+    success_message="Gradients and large margins: right.")
+def test_gradients_and_stability(compute_dpo_loss):
+    import torch
+    from helpers.checks import check
+    tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
+    loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
+    assert isinstance(loss, torch.Tensor) and loss.requires_grad, 'compute_dpo_loss: the loss carries no gradient; do not detach it or turn it into a float'
+    assert not chosen.requires_grad and (not rejected.requires_grad), 'compute_dpo_loss: the implicit rewards must be detached'
+    loss.backward()
+    for reference in tensors[2:]:
+        assert reference.grad is None or not reference.grad.any(), 'compute_dpo_loss: the reference carries a gradient; detach its log-probs'
+    assert tensors[0].grad is not None and tensors[1].grad is not None, "compute_dpo_loss: no gradient reaches the policy's log-probs"
+    check(tensors[0].grad, torch.tensor([-0.1345]), {'the gradient has the wrong sign: it pushes the chosen completion down': [0.1345]}, name='the gradient of compute_dpo_loss', rtol=0.002)
+    zero = torch.zeros(1)
+    wrong_way = compute_dpo_loss(torch.tensor([-10000.0]), zero, zero, zero, 1.0)[0]
+    check(wrong_way, torch.tensor(10000.0), {'log of sigmoid overflows at a margin of -10000: use logsigmoid': float('inf'), 'log of sigmoid gives NaN at a margin of -10000: use logsigmoid': float('nan')}, name='compute_dpo_loss at a margin of -10000')

@@ -1,0 +1,43 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "q4_6"
+points = 6
+
+@test_case(points=1, hidden=False,
+    success_message="The first step starts from ln 2, and changes the policy only.")
+def test_first_step(dpo_step):
+    from helpers.functional_dpo import run_single_steps
+    assert callable(dpo_step), 'dpo_step is not written yet'
+    record = run_single_steps(dpo_step, 0, moved=False)
+    answer = record['answers'][0]
+    assert '__type__' not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
+    for key, wanted in (('loss', 0.6931), ('accuracy', 0.5), ('chosen_reward', 0.0), ('rejected_reward', 0.0)):
+        value = answer.get(key, 'missing')
+        assert type(value) is float, f'dpo_step: the entry {key!r} should be a Python float (use .item()); it is {value}'
+        assert abs(value - wanted) < 0.002, f'dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value:.4f}'
+    before, after = (record['weights'][0], record['weights'][1])
+    assert any(((before[name] != after[name]).any() for name in before)), "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    same = all(((record['reference_before'][name] == record['reference_after'][name]).all() for name in before))
+    assert same, "dpo_step changed the reference's weights"
+    assert record['reference_gradients'] == 0, 'dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()'
+    assert record['optimizer_steps'] == len(record['answers']), 'dpo_step must call optimizer.step() exactly once'
+    kept = record['training_after'] == record['training_before']
+    assert kept, 'dpo_step left the policy or the reference in another mode (train or eval) than it found it in'
+
+@test_case(points=1, hidden=False,
+    success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
+def test_moved_policy(dpo_step):
+    from helpers.checks import check
+    from helpers.functional_dpo import run_single_steps
+    assert callable(dpo_step), 'dpo_step is not written yet'
+    record = run_single_steps(dpo_step, 3, moved=True)
+    first = record['answers'][0]
+    swapped = 'chosen and rejected are swapped'
+    lacking = 'the reference is missing'
+    check(first.get('loss'), 0.6123, {swapped: 0.8235, lacking + ' from the loss': 0.9848, 'β is applied twice': 0.6637, 'β is missing': 0.5909, 'the padding is not masked': 0.6806}, name="dpo_step, 'loss'", rtol=0.001)
+    check(first.get('accuracy'), 0.75, {swapped: 0.25, 'compare the implicit rewards, not the log-probs': 0.625}, name="dpo_step, 'accuracy'", rtol=0.001)
+    check((first.get('chosen_reward'), first.get('rejected_reward')), (-0.1182, -0.3294), {swapped: (-0.3294, -0.1182), 'the prompt is not masked (the loss does not notice, the rewards do)': (-0.3304, -0.5416), 'the implicit rewards lack the factor β': (-0.3941, -1.0981), lacking + ' from the implicit rewards': (-7.8672, -8.5479)}, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=0.001, atol=0.0001)
+    kept = record['training_after'] == record['training_before']
+    assert kept, 'dpo_step left the policy or the reference in another mode (train or eval) than it found it in'
