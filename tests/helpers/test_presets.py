@@ -228,7 +228,7 @@ def write_hub_cache(hub_folder: Path) -> None:
 
 
 SCRIPT = """
-import json, torch
+import dataclasses, json, torch
 torch.cuda.is_available = lambda: True
 from helpers.presets import choose_preset
 preset = choose_preset("auto")
@@ -239,7 +239,7 @@ from helpers.models import load_policy, load_reward_model
 policy, tokenizer = load_policy(preset, device="cpu")
 reward_model = load_reward_model(preset, device="cpu")
 prompts = {split: load_prompts(preset, split) for split in ("train", "validation", "test")}
-result = evaluate(policy, tokenizer, reward_model, prompts["test"][:4], preset, progress=False)
+result = evaluate(policy, tokenizer, reward_model, prompts["test"][:2], dataclasses.replace(preset, new_tokens=4), progress=False)
 print(json.dumps({"preset": preset.name, "parameters": policy.num_parameters(), "type": str(policy.dtype),
     "eos": tokenizer.eos_token_id, "label": reward_model.positive_label, "layers": reward_model.model.config.n_layers,
     "mean": result.mean, "counts": {split: len(group) for split, group in prompts.items()}, "first": prompts["test"][0]}))

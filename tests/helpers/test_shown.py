@@ -100,7 +100,7 @@ def test_the_running_mean_and_band():
 def test_calibration_points_are_the_means_of_their_bins():
     figure = plots.plot_calibration([0.1, 0.1, 0.9, 1.0], [0, 1, 1, 1], bins=2)
     points = np.concatenate([c.get_offsets() for c in figure.axes[0].collections if isinstance(c, PathCollection)])
-    assert points == pytest.approx(np.array([[0.1, 0.5], [0.95, 1.0]]))
+    np.testing.assert_allclose(points, [[0.1, 0.5], [0.95, 1.0]])
     plt.close(figure)
     with pytest.raises(ValueError, match="same length"):
         plots.plot_calibration([0.1], [1, 0])
