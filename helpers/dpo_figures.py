@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .plots import COLOURS, LINES, ORDER, STYLE, describe, show, smooth
+from .plots import COLOURS, LINES, MARKERS, ORDER, STYLE, describe, show, smooth
 from .presets import Preset
 from .runs import RUNS
 from .sweep import Run, load_run, recorded_runs
@@ -76,7 +76,8 @@ def plot_gaps(gaps: Sequence[float], min_gap: float) -> None:
         first.hist(values, bins=20, range=(0, 1), color=COLOURS["blue"], edgecolor="white")
         first.axvline(min_gap, color=COLOURS["vermilion"], linestyle="--", label=f"min_gap = {min_gap:g}")
         first.set(title="Gap between best and worst", xlabel="gap of P(positive)", ylabel="number of pairs")
-        first.legend()
+        first.margins(y=0.2)
+        first.legend(loc="upper right")
         second.plot(values, left, color=COLOURS["blue"])
         second.axvline(min_gap, color=COLOURS["vermilion"], linestyle="--", label=f"{kept:.0%} of pairs are left")
         second.set(title="Pairs left", xlabel="min_gap", ylabel="share of pairs", xlim=(0, 1), ylim=(0, 1.02))
@@ -215,29 +216,44 @@ def plot_runs(
     show(describe(fig, f"{title}. " + "; ".join(told) + "."))
 
 
-def plot_panels(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:
-    """A small bar chart for each column of a table of runs, side by side.
+def plot_panels(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    title: str,
+    lines: Mapping[str, float] | None = None,
+) -> None:
+    """A small panel for each column of a table of runs, a labelled point for each run.
 
     Args:
         rows: a dict for each run, with ``name`` and the columns.
         columns: from a column to its label with unit.
+        lines: from a column to the value that an untrained policy has, drawn as a dotted line.
     """
     names = [row["name"] for row in rows]
-    with plt.rc_context({**STYLE, "figure.figsize": (3.2 * len(columns), 3.6)}):
+    places = range(len(rows))
+    with plt.rc_context({**STYLE, "figure.figsize": (max(6.5, 3.0 * len(columns)), 3.6)}):
         fig, panels = plt.subplots(1, len(columns), squeeze=False)
         for axes, (column, label) in zip(panels[0], columns.items(), strict=True):
             heights = [row[column] for row in rows]
-            colours = [COLOURS[ORDER[number % len(ORDER)]] for number in range(len(rows))]
-            bars = axes.bar(range(len(rows)), heights, color=colours, width=0.65)
-            axes.bar_label(bars, fmt="%.3g", fontsize=8)
-            axes.set_xticks(range(len(rows)), names, rotation=25, ha="right", fontsize=8)
+            axes.plot(places, heights, color="#999999", linewidth=1, zorder=1)
+            for place, height in zip(places, heights, strict=True):
+                colour = COLOURS[ORDER[place % len(ORDER)]]
+                axes.scatter(place, height, s=70, color=colour, marker=MARKERS[place % len(MARKERS)], zorder=2)
+                axes.annotate(
+                    f"{height:.3g}", (place, height), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
+                )
+            if lines and column in lines:
+                axes.axhline(lines[column], color=COLOURS["black"], linestyle=":", linewidth=1)
+                axes.annotate("untrained", (0, lines[column]), xytext=(0, -11), textcoords="offset points", fontsize=8)
+            axes.set_xticks(places, names, rotation=25, ha="right", fontsize=8)
             axes.set_title(label, fontsize=10)
-            axes.margins(y=0.15)
+            axes.margins(x=0.25, y=0.25)
         fig.suptitle(title)
     told = "; ".join(
         f"{row['name']}: " + ", ".join(f"{label} {row[c]:.3g}" for c, label in columns.items()) for row in rows
     )
-    show(describe(fig, f"Bar charts. {told}."))
+    show(describe(fig, f"{title}. {told}."))
 
 
 def plot_overlay(own: Sequence[float], other: Sequence[float], *, label: str) -> None:

@@ -70,11 +70,11 @@ seed_everything(0)
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
 quick = fast()  # True only when the course tests itself
 
-train_prompt_count = 40 if quick else 1200  # prompts whose completions become training pairs
+train_prompt_count = 40 if quick else (1200 if preset.tiny else 4000)  # prompts whose completions become training pairs
 test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
 completions_per_prompt = 4  # K, completions sampled for each prompt
 evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
-experiment_pairs = 32 if quick else 480  # pairs used in the side experiments of sections 4.7 and 4.9
+experiment_pairs = 32 if quick else 320  # pairs used in the side experiments of section 4.7
 epochs = 1 if quick else recipe.epochs
 beta = recipe.beta  # 0.1
 kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
@@ -1371,7 +1371,8 @@ def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, 
 
     def step(batch, number):
         last = number == len(batches) - 1
-        before = measure(policy, test_pairs, kept_test, beta) if number % test_every == 0 and not last else {}
+        due = number % test_every == 0 and test_every <= len(batches) and not last
+        before = measure(policy, test_pairs, kept_test, beta) if due else {}
         report = dpo_step(policy, reference, optimizer, batch, beta)
         tests = measure(policy, test_pairs, kept_test, beta) if last else before  # the last one is taken after the update
         return report | {f"test_{key}": value for key, value in tests.items()}
@@ -1490,11 +1491,13 @@ display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
 from helpers.dpo_figures import plot_panels, plot_runs
+from helpers.plots import plot_frontier, plot_history, show
 
 named = {f"β = {value:g}": histories[value] for value in betas}
+show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
 plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
 plot_panels(rows[1:], {"test loss": "test loss (nats)", "accuracy": "pair accuracy", "reward": "reward, P(positive)", "kl": "KL (nats per completion)"},
-            title="The same pairs, three values of β")
+            title="The same pairs, several values of β", lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0})
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
@@ -1567,13 +1570,13 @@ for name, pairs in sets.items():
     if not pairs:
         continue
     kept = completion_log_probs(reference, pairs)
-    trained, experiments[name] = train_dpo(pairs, kept, beta, name=name)
+    trained, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
     tested = measure(trained, test_pairs, kept_test, beta)
     gap = sum(pair.gap for pair in pairs) / len(pairs)
     experiment_rows.append({"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"], "training loss": experiments[name].mean("loss", last=10)})
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
 plot_panels(experiment_rows, {"test loss": "loss on clean test pairs", "accuracy": "accuracy on clean test pairs", "training loss": "training loss, last 10 steps"},
-            title=f"What {experiment_pairs} pairs teach")
+            title=f"What {experiment_pairs} pairs teach", lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)})
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1595,7 +1598,6 @@ plot_panels(experiment_rows, {"test loss": "loss on clean test pairs", "accuracy
 
 # %% tags=["training"]
 from helpers.dpo_figures import earlier_runs
-from helpers.plots import plot_frontier, show
 
 for value in betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1853,8 +1855,6 @@ if not problem:
     print(f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}")
 
 # %% tags=["training"]
-from helpers.plots import plot_history
-
 if not problem:
     show(plot_history({"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5))
     show_samples({"reference": five_samples(reference, five_prompts)[0], "TRL's RLOO": five_samples(trainer.model.eval(), five_prompts)[0]}, prompts=five_prompts)
