@@ -128,11 +128,9 @@ def test_a_judges_error_leaves_the_submission_without_a_mark(monkeypatch: pytest
     class Talk:
         """Stands for a conversation that never speaks."""
 
-        loaded: dict[str, Any] = {}
-        usage = SimpleNamespace(cpu_seconds=0.0, memory=0, children=1)
-
         def __init__(self, *_: Any) -> None:
-            pass
+            self.loaded: dict[str, Any] = {}
+            self.usage = SimpleNamespace(cpu_seconds=0.0, memory=0, children=1)
 
         def open(self) -> None:
             """Nothing."""
