@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import load_prompts, load_recorded
 from .generation import generate
-from .presets import Preset
+from .models import load_policy
+from .presets import ASSETS, PRESETS, Preset
 from .runs import RUNS, load_weights
 
 FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}
@@ -51,13 +54,41 @@ def policy_samples(
     samples that were recorded when the course was made (with the ``tiny`` preset). What is used is printed.
     """
     texts = {"base": sample_texts(base, tokenizer, preset, count)}
+    try:
+        recorded = load_recorded("policy_samples")
+    except FileNotFoundError:
+        recorded = {}
     for name in FOLDERS:
         with torch.no_grad():
             tuned = load_tuned(base, name)
         if tuned is not None:
             texts[name] = sample_texts(tuned, tokenizer, preset, count)
             print(f"{name}: your own policy from {RUNS / FOLDERS[name]}")
-        else:
-            texts[name] = load_recorded("policy_samples")[name][:count]
+        elif name in recorded:
+            texts[name] = recorded[name][:count]
             print(f"{name}: recorded samples (there is no trained policy in {RUNS / FOLDERS[name]})")
+        else:
+            print(f"{name}: left out (there is no trained policy in {RUNS / FOLDERS[name]}, and no recorded samples)")
     return texts
+
+
+def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:
+    """Keep a trained policy's weights in ``runs/`` for Part 5."""
+    target = folder / FOLDERS[name] / "checkpoint"
+    target.mkdir(parents=True, exist_ok=True)
+    save_model(policy, str(target / "policy.safetensors"))
+    return target
+
+
+def record_samples(folder: Path, count: int = 60) -> Path:
+    """Write ``assets/recorded/policy_samples.json`` from the ``tiny`` policies trained in ``folder`` (a ``runs`` folder)."""
+    preset = PRESETS["tiny"]
+    base, tokenizer = load_policy(preset, "cpu")
+    texts = {}
+    for name in FOLDERS:
+        tuned = load_tuned(base, name, folder)
+        if tuned is not None:
+            texts[name] = sample_texts(tuned, tokenizer, preset, count)
+    path = ASSETS / "recorded" / "policy_samples.json"
+    path.write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
