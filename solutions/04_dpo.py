@@ -70,7 +70,9 @@ seed_everything(0)
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
 quick = fast()  # True only when the course tests itself
 
-train_prompt_count = 40 if quick else (1200 if preset.tiny else 4000)  # prompts whose completions become training pairs
+train_prompt_count = (
+    40 if quick else (1200 if preset.tiny else 4000)
+)  # prompts whose completions become training pairs
 test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
 completions_per_prompt = 4  # K, completions sampled for each prompt
 evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
@@ -157,8 +159,8 @@ print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():
 assert torch.allclose(found, best, atol=1e-3)
 
 # %% [markdown]
-# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 5000 and 24
-# tokens there are more than $10^{88}$ of them.
+# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 6,000 and
+# completions of 24 tokens there are more than $10^{90}$ of them.
 #
 # ### Step 3: turn it round
 #
@@ -189,7 +191,10 @@ implicit = world_beta * (best / world_reference).log()
 print("true rewards:               ", [round(v, 3) for v in world_rewards.tolist()])
 print("implicit rewards:           ", [round(v, 3) for v in implicit.tolist()])
 print("each is too small by β ln Z:", [round(v, 3) for v in (world_rewards - implicit).tolist()])
-print(f"difference between completions 3 and 1: true {world_rewards[2] - world_rewards[0]:.3f}, implicit {implicit[2] - implicit[0]:.3f}")
+print(
+    f"difference between completions 3 and 1: true {world_rewards[2] - world_rewards[0]:.3f}, "
+    f"implicit {implicit[2] - implicit[0]:.3f}"
+)
 
 # %% [markdown]
 # ### Step 5: maximum likelihood
@@ -233,7 +238,7 @@ print(f"difference between completions 3 and 1: true {world_rewards[2] - world_r
 # function: make_preference_pairs
 
 # %% [markdown]
-# **Exercise 4.1 · `make_preference_pairs`** (3 points)
+# **Exercise 4.1 · `make_preference_pairs`**
 #
 # You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`, one row per pair:
 # the prompt's index, the index of its best completion (chosen), the index of its worst (rejected).
@@ -376,12 +381,24 @@ test_hidden_edges(make_preference_pairs)  # IGNORE
 
 # %% tags=["training"]
 train_completions = sample_completions(
-    reference, tokenizer, reward_model, load_prompts(preset, "train")[:train_prompt_count],
-    completions_per_prompt, preset.new_tokens, seed=1, folder=kept_files,
+    reference,
+    tokenizer,
+    reward_model,
+    load_prompts(preset, "train")[:train_prompt_count],
+    completions_per_prompt,
+    preset.new_tokens,
+    seed=1,
+    folder=kept_files,
 )
 test_completions = sample_completions(
-    reference, tokenizer, reward_model, load_prompts(preset, "test")[:test_prompt_count],
-    completions_per_prompt, preset.new_tokens, seed=2, folder=kept_files,
+    reference,
+    tokenizer,
+    reward_model,
+    load_prompts(preset, "test")[:test_prompt_count],
+    completions_per_prompt,
+    preset.new_tokens,
+    seed=2,
+    folder=kept_files,
 )
 
 min_gap = recipe.min_gap  # 0.3: keep only pairs whose rewards differ by more than this
@@ -389,7 +406,10 @@ train_pairs = pairs_from(train_completions, make_preference_pairs(train_completi
 test_pairs = pairs_from(test_completions, make_preference_pairs(test_completions.rewards, min_gap))
 shared = {pair.prompt for pair in train_pairs} & {pair.prompt for pair in test_pairs}
 assert not shared, f"prompts in training and in test pairs: {shared}"
-print(f"{len(train_completions)} training prompts give {len(train_pairs)} pairs, {len(test_completions)} test prompts give {len(test_pairs)}")
+print(
+    f"{len(train_completions)} training prompts give {len(train_pairs)} pairs, "
+    f"{len(test_completions)} test prompts give {len(test_pairs)}"
+)
 
 # %% [markdown]
 # **Look at the data before you train on it.** Here are five pairs. Read them as a person who has to give the label: would you have chosen
@@ -400,8 +420,13 @@ with pd.option_context("display.max_colwidth", None):
     display(
         pd.DataFrame(
             [
-                {"prompt": p.prompt, "chosen": p.chosen, "score": round(p.chosen_score, 2),
-                 "rejected": p.rejected, "score ": round(p.rejected_score, 2)}
+                {
+                    "prompt": p.prompt,
+                    "chosen": p.chosen,
+                    "score": round(p.chosen_score, 2),
+                    "rejected": p.rejected,
+                    "score ": round(p.rejected_score, 2),
+                }
                 for p in train_pairs[:5]
             ]
         )
@@ -439,7 +464,9 @@ plot_gaps([pair.gap for pair in every_pair], min_gap)
 # %%
 example = collate(
     pairs_from(
-        sample_completions(reference, tokenizer, reward_model, load_prompts(preset, "validation")[:3], 2, 8, seed=5, progress=False),
+        sample_completions(
+            reference, tokenizer, reward_model, load_prompts(preset, "validation")[:3], 2, 8, seed=5, progress=False
+        ),
         torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]]),
     ),
     pad_id,
@@ -457,7 +484,7 @@ print(example.chosen_mask.int())
 # function: sequence_log_prob
 
 # %% [markdown]
-# **Exercise 4.2 · `sequence_log_prob`** (5 points)
+# **Exercise 4.2 · `sequence_log_prob`**
 #
 # Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens before it. The result
 # has shape `[B]`. It is a sum, not a mean. Gradients must pass to `logits`.
@@ -635,7 +662,12 @@ with torch.no_grad():
     rollout = generate(reference, tokenizer, load_prompts(preset, "validation")[:3], 8, generator=3)
     logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
     scored = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)
-    print("noted while sampling:", [round(v, 3) for v in rollout.log_probs.sum(1).tolist()], " scored again:", [round(v, 3) for v in scored.tolist()])
+    print(
+        "noted while sampling:",
+        [round(v, 3) for v in rollout.log_probs.sum(1).tolist()],
+        " scored again:",
+        [round(v, 3) for v in scored.tolist()],
+    )
     assert torch.allclose(rollout.log_probs.sum(1), scored, atol=1e-3)
 
 # %% [markdown]
@@ -650,7 +682,7 @@ with torch.no_grad():
 # function: compute_dpo_loss
 
 # %% [markdown]
-# **Exercise 4.3 · `compute_dpo_loss`** (6 points)
+# **Exercise 4.3 · `compute_dpo_loss`**
 #
 # Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`, return three things:
 #
@@ -821,7 +853,7 @@ test_hidden_edges(compute_dpo_loss)  # IGNORE
 # function: dpo_gradient_weight
 
 # %% [markdown]
-# **Exercise 4.4 · `dpo_gradient_weight`** (3 points)
+# **Exercise 4.4 · `dpo_gradient_weight`**
 #
 # Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient (end of section 4.1): near 1 for pairs
 # that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs that are clearly right. The factor β in front of it is not part of it.
@@ -911,7 +943,7 @@ test_hidden_values(dpo_gradient_weight)  # IGNORE
 # function: preference_accuracy
 
 # %% [markdown]
-# **Exercise 4.5 · `preference_accuracy`** (2 points)
+# **Exercise 4.5 · `preference_accuracy`**
 #
 # Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`. A tie counts one half: a policy that
 # cannot tell the two apart is right half of the time.
@@ -1022,10 +1054,18 @@ margin_explorer(loss_at, weight_at)
 # −β times the weight, divided by the number of pairs. Automatic differentiation of your loss must give the same numbers.
 
 # %%
-four = [torch.tensor(values, requires_grad=True) for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])]
+four = [
+    torch.tensor(values, requires_grad=True)
+    for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])
+]
 compute_dpo_loss(*four, 0.5)[0].backward()
 by_formula = -0.5 * dpo_gradient_weight(*four, 0.5) / 3
-print("autograd:", [round(v, 4) for v in four[0].grad.tolist()], "  by the weights:", [round(v, 4) for v in by_formula.tolist()])
+print(
+    "autograd:",
+    [round(v, 4) for v in four[0].grad.tolist()],
+    "  by the weights:",
+    [round(v, 4) for v in by_formula.tolist()],
+)
 assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
 
 # %% [markdown]
@@ -1036,7 +1076,9 @@ assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
 # that is why it can overfit, and why you will watch the *test* loss.
 
 # %%
-world_scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
+world_scores = torch.zeros(
+    2, requires_grad=True
+)  # logits of a policy over A and B; the reference gives each one half
 world_optimizer = torch.optim.SGD([world_scores], lr=4.0)
 half = torch.full((10,), math.log(0.5))
 for _ in range(300):
@@ -1063,7 +1105,7 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 #   - {points: 1, text: "Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed."}
 
 # %% [markdown]
-# **Question 4.A** (4 points). (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
+# **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
 # gradient. (b) Why must both completions of a pair belong to the same prompt?
 
 # %% [raw]
@@ -1107,7 +1149,8 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 def completion_log_probs(model, pairs):
     """Log-probs of the chosen (column 0) and the rejected (column 1) completions of all pairs under a model: [N, 2].
 
-    `pair_log_probs` of the helpers runs the model on both sides of a batch, and calls your `sequence_log_prob` on what comes out.
+    `pair_log_probs` of the helpers runs the model on both sides of a batch, and calls your `sequence_log_prob` on what
+    comes out.
     """
     rows = [
         torch.stack(pair_log_probs(model, batch, sequence_log_prob), dim=1)
@@ -1131,7 +1174,6 @@ def measure(model, pairs, kept, beta):
         "rejected_change": change[1].item(),
     }
 
-
 # %% tags=["training"]
 kept_test = completion_log_probs(reference, test_pairs)  # [N, 2]
 kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
@@ -1139,8 +1181,13 @@ kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
 policy = copy.deepcopy(reference)  # a policy that has not been trained yet
 for some_beta in (0.1, 0.5):
     before = measure(policy, test_pairs, kept_test, some_beta)
-    print(f"β = {some_beta}: loss {before['loss']:.6f}, ln 2 = {math.log(2):.6f}, rewards {before['chosen_reward']:.1e} and {before['rejected_reward']:.1e}, accuracy {before['accuracy']:.2f}")
-    assert abs(before["loss"] - math.log(2)) < 1e-3, "the loss before training must be ln 2; see the table of causes above"
+    print(
+        f"β = {some_beta}: loss {before['loss']:.6f}, ln 2 = {math.log(2):.6f}, "
+        f"rewards {before['chosen_reward']:.1e} and {before['rejected_reward']:.1e}, accuracy {before['accuracy']:.2f}"
+    )
+    assert abs(before["loss"] - math.log(2)) < 1e-3, (
+        "the loss before training must be ln 2; see the table of causes above"
+    )
     assert abs(before["chosen_reward"]) < 1e-3 and abs(before["rejected_reward"]) < 1e-3
 
 # %% [markdown]
@@ -1157,7 +1204,7 @@ for some_beta in (0.1, 0.5):
 # function: dpo_step
 
 # %% [markdown]
-# **Exercise 4.6 · `dpo_step`** (6 points)
+# **Exercise 4.6 · `dpo_step`**
 #
 # Do one update of `policy` from one batch of pairs:
 #
@@ -1343,7 +1390,9 @@ def new_policy(learning_rate=recipe.learning_rate):
 def timed_steps(kept):
     """Six training steps from the reference; seconds per step (without the first), and what the steps reported."""
     policy, optimizer = new_policy()
-    batches = list(pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6))[:6]
+    batches = list(
+        pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
+    )[:6]
     reports = [dpo_step(policy, reference, optimizer, batches[0], beta)]
     started = time.perf_counter()
     reports += [dpo_step(policy, reference, optimizer, batch, beta) for batch in batches[1:]]
@@ -1353,7 +1402,10 @@ def timed_steps(kept):
 slow, without = timed_steps(None)
 quicker, with_kept = timed_steps(kept_train)
 difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in a)
-print(f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step ({slow / quicker:.1f} times faster)")
+print(
+    f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step "
+    f"({slow / quicker:.1f} times faster)"
+)
 print(f"largest difference of anything reported in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
 
@@ -1363,7 +1415,7 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 
 # %% tags=["training"]
 def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, learning_rate=recipe.learning_rate):
-    """Train a copy of the reference on pairs. Returns the policy and a history with test measures in columns `test_...`."""
+    """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
     size = min(recipe.batch_size, len(pairs))
@@ -1374,7 +1426,9 @@ def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, 
         due = number % test_every == 0 and test_every <= len(batches) and not last
         before = measure(policy, test_pairs, kept_test, beta) if due else {}
         report = dpo_step(policy, reference, optimizer, batch, beta)
-        tests = measure(policy, test_pairs, kept_test, beta) if last else before  # the last one is taken after the update
+        tests = (
+            measure(policy, test_pairs, kept_test, beta) if last else before
+        )  # the last one is taken after the update
         return report | {f"test_{key}": value for key, value in tests.items()}
 
     history = train(step, batches, steps=len(batches), description=name)
@@ -1386,7 +1440,10 @@ policies, histories = {}, {}
 policies[beta], histories[beta] = train_dpo(train_pairs, kept_train, beta, name=f"DPO, β = {beta}")
 final = measure(policies[beta], test_pairs, kept_test, beta)
 print(f"{len(histories[beta])} steps in {time.perf_counter() - started:.0f} s")
-print(f"test loss {math.log(2):.3f} → {final['loss']:.3f}, pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs")
+print(
+    f"test loss {math.log(2):.3f} → {final['loss']:.3f}, "
+    f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
+)
 
 # %% tags=["training"]
 from helpers.dpo_figures import plot_dpo_training
@@ -1421,7 +1478,7 @@ plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
 #   - {points: 1, text: "Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the loss; shared tokens; the probability goes to other texts)."}
 
 # %% [markdown]
-# **Question 4.B** (3 points). Report your test loss before and after training. Describe the course of training and test loss. Then look at the chosen and the rejected
+# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss. Then look at the chosen and the rejected
 # log-probs apart: which way did each go, and how can the loss fall although the chosen log-prob falls, too?
 
 # %% [raw]
@@ -1464,10 +1521,16 @@ second_reward_model = load_reward_model(preset, second=True, device=device) if p
 
 @torch.no_grad()
 def reward_and_kl(policy, seed=0):
-    """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition on the evaluation prompts."""
+    """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition of fresh samples."""
     rewards, seconds, kl, lengths, completions = [], [], [], [], []
     for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
-        rollout = generate(policy, tokenizer, evaluation_prompts[start : start + 64], preset.new_tokens, generator=1000 * seed + number)
+        rollout = generate(
+            policy,
+            tokenizer,
+            evaluation_prompts[start : start + 64],
+            preset.new_tokens,
+            generator=1000 * seed + number,
+        )
         logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
         under_reference = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)  # [B]
         kl += (rollout.log_probs.sum(dim=1) - under_reference).tolist()
@@ -1485,8 +1548,16 @@ scores_by_beta = {value: reward_and_kl(policies[value]) for value in betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
 for value in betas:
     tested = measure(policies[value], test_pairs, kept_test, value)
-    rows.append({"name": f"β = {value:g}", "test loss": tested["loss"], "accuracy": tested["accuracy"],
-                 "margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"], **scores_by_beta[value]})
+    rows.append(
+        {
+            "name": f"β = {value:g}",
+            "test loss": tested["loss"],
+            "accuracy": tested["accuracy"],
+            "margin in nats": tested["margin"] / value,
+            "chosen change": tested["chosen_change"],
+            **scores_by_beta[value],
+        }
+    )
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
@@ -1496,8 +1567,17 @@ from helpers.plots import plot_frontier, plot_history, show
 named = {f"β = {value:g}": histories[value] for value in betas}
 show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
 plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
-plot_panels(rows[1:], {"test loss": "test loss (nats)", "accuracy": "pair accuracy", "reward": "reward, P(positive)", "kl": "KL (nats per completion)"},
-            title="The same pairs, several values of β", lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0})
+plot_panels(
+    rows[1:],
+    {
+        "test loss": "test loss (nats)",
+        "accuracy": "pair accuracy",
+        "reward": "reward, P(positive)",
+        "kl": "KL (nats per completion)",
+    },
+    title="The same pairs, several values of β",
+    lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
+)
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
@@ -1521,7 +1601,7 @@ plot_panels(rows[1:], {"test loss": "test loss (nats)", "accuracy": "pair accura
 #   - {points: 1, text: "Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels, number of steps fixed)."}
 
 # %% [markdown]
-# **Question 4.C** (5 points). Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test losses. (b) A fellow student says: "The test loss is lowest at
+# **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test losses. (b) A fellow student says: "The test loss is lowest at
 # the largest β, so this β gives the best model." What do you answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by
 # numbers that can be compared.
 
@@ -1573,10 +1653,26 @@ for name, pairs in sets.items():
     trained, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
     tested = measure(trained, test_pairs, kept_test, beta)
     gap = sum(pair.gap for pair in pairs) / len(pairs)
-    experiment_rows.append({"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"], "training loss": experiments[name].mean("loss", last=10)})
+    experiment_rows.append(
+        {
+            "name": name,
+            "mean gap": gap,
+            "test loss": tested["loss"],
+            "accuracy": tested["accuracy"],
+            "training loss": experiments[name].mean("loss", last=10),
+        }
+    )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-plot_panels(experiment_rows, {"test loss": "loss on clean test pairs", "accuracy": "accuracy on clean test pairs", "training loss": "training loss, last 10 steps"},
-            title=f"What {experiment_pairs} pairs teach", lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)})
+plot_panels(
+    experiment_rows,
+    {
+        "test loss": "loss on clean test pairs",
+        "accuracy": "accuracy on clean test pairs",
+        "training loss": "training loss, last 10 steps",
+    },
+    title=f"What {experiment_pairs} pairs teach",
+    lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+)
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1601,7 +1697,9 @@ from helpers.dpo_figures import earlier_runs
 
 for value in betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
-    save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
+    save_point(
+        f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
+    )
 
 earlier, where_from = earlier_runs(preset)
 print(where_from)
@@ -1621,7 +1719,14 @@ comparison = []
 for value in betas:
     scores = scores_by_beta[value]
     online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
-    comparison.append({"policy": f"DPO β = {value:g}", "KL": scores["kl"], "reward": scores["reward"], "REINFORCE + KL at this KL": online})
+    comparison.append(
+        {
+            "policy": f"DPO β = {value:g}",
+            "KL": scores["kl"],
+            "reward": scores["reward"],
+            "REINFORCE + KL at this KL": online,
+        }
+    )
 display(pd.DataFrame(comparison).set_index("policy").round(3))
 
 # %% [markdown]
@@ -1650,9 +1755,16 @@ some_run = next(iter(side_by_side.values()), None)
 five_prompts = [sample["prompt"] for sample in some_run.samples[:5]] if some_run else evaluation_prompts[:5]
 columns = {"reference": five_samples(reference, five_prompts)}
 for name, run in side_by_side.items():
-    columns[name] = ([sample["completion"] for sample in run.samples[:5]], [sample["reward"] for sample in run.samples[:5]])
+    columns[name] = (
+        [sample["completion"] for sample in run.samples[:5]],
+        [sample["reward"] for sample in run.samples[:5]],
+    )
 columns[f"DPO, β = {beta:g}"] = five_samples(policies[beta], five_prompts)
-show_samples({name: texts for name, (texts, _) in columns.items()}, prompts=five_prompts, rewards={name: rewards for name, (_, rewards) in columns.items()})
+show_samples(
+    {name: texts for name, (texts, _) in columns.items()},
+    prompts=five_prompts,
+    rewards={name: rewards for name, (_, rewards) in columns.items()},
+)
 
 # %% [markdown]
 # ### DPO beside PPO, in words
@@ -1686,7 +1798,7 @@ show_samples({name: texts for name, (texts, _) in columns.items()}, prompts=five
 #   - {points: 1, text: "Describes the five DPO samples (close to the reference's style, mildly more positive, little repetition) beside REINFORCE's."}
 
 # %% [markdown]
-# **Question 4.D** (4 points). (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at the end of training and at equal KL. What explains the difference? (b) Describe the
+# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at the end of training and at equal KL. What explains the difference? (b) Describe the
 # five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
 
 # %% [raw]
@@ -1719,7 +1831,7 @@ show_samples({name: texts for name, (texts, _) in columns.items()}, prompts=five
 #   - {points: 1, text: "A reasoned choice for a concrete case."}
 
 # %% [markdown]
-# **Question 4.E** (4 points). Compare DPO with online methods such as PPO: what does each need, what are the advantages of each? Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU and a week; (ii) you train a
+# **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each? Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU and a week; (ii) you train a
 # model to write programs that pass automatic tests.
 
 # %% [raw]
@@ -1783,7 +1895,13 @@ else:
         train_sampling_strategy="sequential",  # keep the order of the pairs
         disable_dropout=True,
         remove_unused_columns=False,  # our collator reads the column `number`
-        **plain_arguments(batch_size=trl_batch, learning_rate=recipe.learning_rate, steps=len(own_losses), seed=0, cpu=device.type == "cpu"),
+        **plain_arguments(
+            batch_size=trl_batch,
+            learning_rate=recipe.learning_rate,
+            steps=len(own_losses),
+            seed=0,
+            cpu=device.type == "cpu",
+        ),
     )
     with quietly():
         trainer = silent(
@@ -1815,7 +1933,9 @@ signals = []  # every reward that was asked for
 
 def feedback(prompts, completions, **others):
     """The reward function that TRL calls: P(positive) of prompt and completion together."""
-    values = reward_model([prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]).tolist()
+    values = reward_model(
+        [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+    ).tolist()
     signals.extend(values)
     return values
 
@@ -1837,7 +1957,13 @@ if not problem:
         temperature=1.0,
         top_k=0,
         disable_dropout=True,
-        **plain_arguments(batch_size=16, learning_rate=preset.reinforce.learning_rate, steps=online_steps, seed=0, cpu=device.type == "cpu"),
+        **plain_arguments(
+            batch_size=16,
+            learning_rate=preset.reinforce.learning_rate,
+            steps=online_steps,
+            seed=0,
+            cpu=device.type == "cpu",
+        ),
     )
     with quietly():
         trainer = silent(
@@ -1851,13 +1977,29 @@ if not problem:
         )
         trainer.train()
     online_scores = reward_and_kl(trainer.model.eval())
-    print(f"{len(signals)} feedback signals; reward {base_scores['reward']:.3f} → {online_scores['reward']:.3f}, KL {online_scores['kl']:.1f} nats per completion")
-    print(f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}")
+    print(
+        f"{len(signals)} feedback signals; reward {base_scores['reward']:.3f} → {online_scores['reward']:.3f}, "
+        f"KL {online_scores['kl']:.1f} nats per completion"
+    )
+    print(
+        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, "
+        f"reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}"
+    )
 
 # %% tags=["training"]
 if not problem:
-    show(plot_history({"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5))
-    show_samples({"reference": five_samples(reference, five_prompts)[0], "TRL's RLOO": five_samples(trainer.model.eval(), five_prompts)[0]}, prompts=five_prompts)
+    show(
+        plot_history(
+            {"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5
+        )
+    )
+    show_samples(
+        {
+            "reference": five_samples(reference, five_prompts)[0],
+            "TRL's RLOO": five_samples(trainer.model.eval(), five_prompts)[0],
+        },
+        prompts=five_prompts,
+    )
 
 # %% [markdown]
 # **What is alike and what differs from ordinary fine-tuning?** Ordinary (supervised) fine-tuning shows the model texts and makes each of their tokens more likely. Alike: the same model, the same optimizer,
@@ -1883,7 +2025,7 @@ if not problem:
 #   - {points: 1, text: "One thing that had to be switched off or made equal so that TRL's losses agree with one's own, and what it would have changed."}
 
 # %% [markdown]
-# **Question 4.F** (3 points; it can be answered from the text above without running TRL). (a) What is alike and what differs between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a
+# **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a
 # library's trainer that must be switched off before its losses can be compared with yours, and say what it would change.
 
 # %% [raw]
@@ -1914,12 +2056,3 @@ if not problem:
 # * DPO is simple, cheap and stable; online methods can ask about the texts they are about to write. Neither removes the question of who judges.
 #
 # **Next:** Part 5 opens the model: which of its heads do what, and how one can tell.
-#
-# ### Hand in
-#
-# The next cell runs the public tests once more in a fresh process and writes the file that you hand in. Save the notebook before you run it. Hidden tests and people's judgement of the written answers come on top.
-
-# %%
-from helpers.submission import submit
-
-submit(4)
