@@ -277,17 +277,24 @@ def plot_overlay(own: Sequence[float], other: Sequence[float], *, label: str) ->
 
 
 def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[Run], str]:
-    """The runs of Part 3 and a sentence that says where they come from.
+    """The runs of Part 3 with a fixed α, and a sentence that says where they come from.
 
     Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
     """
-    own = [run for path in sorted(Path(folder).glob("*.json")) if (run := load_run(path)) is not None]
+
+    def plain(runs: Sequence[Run]) -> list[Run]:
+        """Without schedules, PPO and the like, and without the untrained policy."""
+        chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
+        return sorted(chosen, key=lambda run: run.settings["alpha"])
+
+    files = sorted(Path(folder).glob("*.json"))
+    own = plain([run for path in files if (run := load_run(path)) is not None])
     if own:
         return own, f"{len(own)} policies of Part 3 were read from {folder}, trained by you."
     if not preset.tiny:
         return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
     try:
-        recorded = list(recorded_runs().values())
+        recorded = plain(list(recorded_runs().values()))
     except FileNotFoundError:
         return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
     return (

@@ -1701,11 +1701,11 @@ for value in betas:
         f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
     )
 
-earlier, where_from = earlier_runs(preset)
+earlier, where_from = earlier_runs(preset)  # REINFORCE with a fixed α each
 print(where_from)
-points = [run.point | {"method": "REINFORCE + KL"} for run in earlier]
+points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
-points += [point for point in load_points() if point.get("method") == "DPO"]
+points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
 show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 
 # %% [markdown]
@@ -1743,8 +1743,8 @@ def five_samples(policy, prompts):
     return rollout.completions, reward_model(rollout.texts).tolist()
 
 
-free = [run for run in earlier if run.settings.get("alpha", run.settings.get("start")) == 0]
-fined = [run for run in earlier if run.settings.get("alpha", 0) > 0]
+free = [run for run in earlier if run.settings["alpha"] == 0]
+fined = [run for run in earlier if run.settings["alpha"] > 0]
 side_by_side = {}
 if free:
     side_by_side["REINFORCE, α = 0"] = free[0]
