@@ -195,11 +195,12 @@ class Conversation:
         if time.monotonic() >= self.end:
             self.close()
             raise StudentFault("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
+        tick = self._processor_clock(message["seconds"] * (3 if message["op"] == "load" else 1))
         try:
             protocol.send(self.connection, message | {"id": ticket}, blob, deadline)
             asked = 0
             while True:
-                answer, data = protocol.receive(self.connection, caps or self.caps, deadline)
+                answer, data = protocol.receive(self.connection, caps or self.caps, deadline, tick)
                 if "callback" not in answer:
                     break
                 asked += 1
@@ -219,6 +220,21 @@ class Conversation:
             raise self._death(what) from error
         except (ProtocolError, RecursionError) as error:
             raise self._broken(what, error) from error
+
+    def _processor_clock(self, seconds: float) -> Callable[[], None]:
+        """What to call while an answer is awaited: it ends the wait once the child has used up its processor time.
+
+        The child's own timer cannot interrupt code in C; this looks from outside. Time that the child waits for a
+        processor on a busy machine does not count.
+        """
+        start = self.sandbox.processor_seconds()
+        allowed = 1.5 * seconds + GRACE
+
+        def look() -> None:
+            if self.sandbox.processor_seconds() - start > allowed:
+                raise TooLate
+
+        return look
 
     def _call_back(
         self, answer: dict[str, Any], data: bytes, callables: Sequence[Callable[..., Any]], deadline: float

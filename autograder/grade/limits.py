@@ -11,7 +11,7 @@ MEBIBYTE = 1 << 20
 class Limits:
     """Upper bounds for one submission.
 
-    The first three count processor time; on the clock five times as much may pass, because the machine may be busy.
+    The first three count processor time; on the clock twenty times as much may pass, because the machine may be busy.
 
     Attributes:
         statement_seconds: for one statement of the notebook that is run for grading.

@@ -5,6 +5,7 @@ Fails closed: without bubblewrap or the namespaces, :class:`NoSandbox` is raised
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from .cgroups import Group
 from .limits import Limits
@@ -267,6 +270,15 @@ class Sandbox:
             raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
         starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
         return outcome | {"out_of_memory": starved}
+
+    def processor_seconds(self) -> float:
+        """The processor time that everything in the sandbox has used so far, as far as it still runs or was waited for."""
+        used = 0.0
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    used += sum(process.cpu_times()[:4])
+        return used
 
     @property
     def alive(self) -> bool:

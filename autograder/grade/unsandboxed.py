@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .limits import Limits
 from .sandbox import ROOT, SandboxBroken
 
@@ -69,6 +71,13 @@ class Unsandboxed:
         if usage is not None:
             outcome |= {"cpu_seconds": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
         return outcome
+
+    def processor_seconds(self) -> float:
+        """The processor time that the process has used so far."""
+        with contextlib.suppress(psutil.Error):
+            if self.process is not None:
+                return sum(psutil.Process(self.process.pid).cpu_times()[:4])
+        return 0.0
 
     def close(self) -> None:
         """Nothing to give up."""

@@ -10,10 +10,12 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-WALL = 5  # seconds on the clock for each second of processor time that a call may take: the machine may be busy
+WALL = 20  # seconds on the clock for each second of processor time that a call may take: the machine may be busy
+TICK = 0.5  # seconds between two looks at what the other side is doing
 HEADER = struct.Struct(">IQ")
 
 
@@ -60,19 +62,27 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
         raise ConnectionLost(str(error)) from error
 
 
-def receive(connection: socket.socket, caps: Caps, deadline: float | None = None) -> tuple[dict[str, Any], bytes]:
+def receive(
+    connection: socket.socket, caps: Caps, deadline: float | None = None, tick: Callable[[], None] | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Receive one frame: its JSON object and its blob.
+
+    Args:
+        connection: where it comes from.
+        caps: what is too large.
+        deadline: on ``time.monotonic``.
+        tick: called now and then while nothing comes; it may raise ``TooLate``.
 
     Raises:
         ConnectionLost: the other side closed the connection.
         TooLate: the deadline passed.
         ProtocolError: a length beyond the caps, no JSON object, or one nested too deep or too large.
     """
-    text_length, blob_length = HEADER.unpack(_exactly(connection, HEADER.size, deadline))
+    text_length, blob_length = HEADER.unpack(_exactly(connection, HEADER.size, deadline, tick))
     if text_length > caps.text or blob_length > caps.blob:
         raise ProtocolError(f"a message of {text_length} + {blob_length} bytes; {caps.text} + {caps.blob} are allowed")
-    text = _exactly(connection, text_length, deadline)
-    blob = _exactly(connection, blob_length, deadline)
+    text = _exactly(connection, text_length, deadline, tick)
+    blob = _exactly(connection, blob_length, deadline, tick)
     try:
         message = json.loads(bytes(text), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -110,15 +120,21 @@ def _left(deadline: float | None) -> float | None:
     return left
 
 
-def _exactly(connection: socket.socket, length: int, deadline: float | None) -> bytearray:
+def _exactly(
+    connection: socket.socket, length: int, deadline: float | None, tick: Callable[[], None] | None
+) -> bytearray:
     """Read ``length`` bytes; memory grows with what has arrived, not with what was announced."""
     data = bytearray()
     while len(data) < length:
+        left = _left(deadline)
         try:
-            connection.settimeout(_left(deadline))
+            connection.settimeout(left if tick is None else TICK if left is None else min(left, TICK))
             chunk = connection.recv(min(length - len(data), 1 << 20))
         except TimeoutError as error:
-            raise TooLate from error
+            if tick is None:
+                raise TooLate from error
+            tick()
+            continue
         except OSError as error:
             raise ConnectionLost(str(error)) from error
         if not chunk:

@@ -10,9 +10,12 @@ has ended, by ``{"ended": {…}}``; ``{"do": "kill"}``. When the judge closes th
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -54,6 +57,11 @@ def warm_up(models: bool) -> dict[str, Any]:
     from . import cells, child, values  # noqa: F401
 
     versions["transformers"] = transformers.__version__
+    import helpers
+
+    for module in pkgutil.iter_modules(helpers.__path__):
+        with contextlib.suppress(Exception):  # one that cannot be imported is missed by whoever needs it
+            importlib.import_module(f"helpers.{module.name}")
     if models:
         from helpers import models as loaders
 
