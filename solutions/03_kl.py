@@ -1094,9 +1094,18 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# *The figures are those of one run at seed 0; yours should be near them.*
+# *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
 #
-# SWEEP_ANSWER
+# **Too high: α = 1.** The reward stays where the untuned policy's is, and the KL stays near 0 throughout: its curve hardly leaves the axis. One nat costs as much as the
+# whole range of the reward, so no change pays. The samples cannot be told from the untuned policy's: half of them are negative, with the same small faults.
+#
+# **Too low: α = 0 (and 0.003).** The reward goes to nearly 1 within the first half of training, and the KL goes on climbing after that, to tens of nats. The samples are lists of praise with
+# little grammar, and the same words come in most of them; the share of repeated bigrams is many times the untuned policy's. The second reward model gives clearly less than the first: part of the
+# reward is the first model's error.
+#
+# **In between: α = 0.03.** The reward is above 0.8 at a KL of about ten nats, less than half a nat per token. The KL curve rises and then levels off, where one more nat costs as much as it earns. The
+# samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive; repeated bigrams are as rare as before. The second reward model
+# agrees with the first far better than at α = 0.
 
 # %% [raw]
 # # END SOLUTION
@@ -1132,7 +1141,8 @@ display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair[f"{name}, free length"]))
 
 # %% [markdown]
-# LENGTH_RESULT
+# Compare the two rows of the table, and read the samples of the free run. Its length moves, although nobody asked for shorter or longer texts, and with the length moves the KL *per completion*. Look
+# at *KL per token* to see whether the policy really stayed closer. Note as well what the other columns say: reward and repetition alone would not have told you.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1152,7 +1162,8 @@ show_page(sweep.run_page(pair[f"{name}, free length"]))
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. LENGTH_ANSWER
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the run with free length the completions change
+# their length during training, while the run with fixed length cannot; the effect is the stronger the longer one trains and the larger α is.
 #
 # It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
 # token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
@@ -1458,7 +1469,8 @@ plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}
 display(sweep.table({"untuned": untuned, **compared}))
 
 # %% [markdown]
-# SCHEDULE_RESULT
+# The first panel shows α: a constant, a falling line, and the controller's path. The controller begins far too strict; it lowers α until the KL reaches the target, and then holds it there. On the frontier, see whether
+# the two new points lie above the line of the fixed values, on it, or below. With one run each, differences of the size of the 95 % interval mean nothing.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1485,7 +1497,8 @@ display(sweep.table({"untuned": untuned, **compared}))
 # learning at the beginning.
 #
 # Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate; the controller replaces the unknown α by a target KL, which means
-# the same for every reward, and finds α on the way. SCHEDULE_ANSWER
+# the same for every reward, and finds α on the way. In the comparison above both come close to the best fixed α, without the sweep that was needed to find it. Neither gets clearly above
+# the frontier of the fixed values.
 #
 # What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open, and KL(π‖π_ref) does not oppose a policy that always
 # writes the same plausible sentence. The annealing plan and the controller have settings of their own (start, end, target, horizon).
@@ -1862,7 +1875,7 @@ plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled,
 display(sweep.table({best.name: best, **two_epochs}))
 
 # %% [markdown]
-# PPO_RESULT
+# Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the frontier, what counts is whether a point lies higher at the same KL.
 
 # %% [markdown]
 # ## 3.9 Questions, summary, submission
