@@ -258,6 +258,7 @@ def _sample(
 ) -> Completions:
     from tqdm.auto import tqdm
 
+    from .evaluation import batch_seed
     from .generation import generate
 
     repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
@@ -265,7 +266,7 @@ def _sample(
     bar = tqdm(total=len(repeated), desc="completions", disable=not progress)
     for number, start in enumerate(range(0, len(repeated), batch_size)):
         part = repeated[start : start + batch_size]
-        rollout = generate(policy, tokenizer, part, new_tokens, generator=seed + number)
+        rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
         scores += reward_model(rollout.texts).tolist()
         texts += list(rollout.completions)
         for row in range(len(part)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,8 @@ import torch
 
 from .preferences import Pair, PairBatch, collate
 
-INSTALL = 'pip install "trl==1.16.0" accelerate'
+INSTALL = 'pip install "trl==1.16.0" "transformers>=5.8" accelerate'
+OLDEST = (1, 10)  # TRL's arguments change from release to release; tried with 1.16
 
 
 def trl_problem() -> str:
@@ -26,10 +28,13 @@ def trl_problem() -> str:
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed. To run this section: {INSTALL} , then restart the kernel."
     try:
-        import trl  # noqa: F401
+        import trl
         from trl import DPOConfig, DPOTrainer, RLOOConfig, RLOOTrainer  # noqa: F401
     except (ImportError, RuntimeError) as error:
         return f"TRL is installed, but does not load ({str(error)[:200]}). To repair it: {INSTALL}"
+    version = tuple(int(part) for part in re.findall(r"\d+", trl.__version__)[:2])
+    if version < OLDEST or version[0] != OLDEST[0]:
+        return f"This section was made with TRL 1.16, and you have {trl.__version__}. To run it: {INSTALL}"
     return ""
 
 

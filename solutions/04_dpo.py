@@ -1382,7 +1382,10 @@ test_hidden_training(dpo_step)  # IGNORE
 
 # %% tags=["training"]
 def new_policy(learning_rate=recipe.learning_rate):
-    """A fresh copy of the reference to train, and its optimizer."""
+    """A fresh copy of the reference to train, and its optimizer.
+
+    The copy is in eval mode, as the reference is: no dropout, so that the two give equal log-probs at the start.
+    """
     policy = copy.deepcopy(reference).requires_grad_(True)
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
