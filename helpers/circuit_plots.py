@@ -134,6 +134,7 @@ def emergence(
     ylabel: str,
 ) -> Figure:
     """Two panels over the training steps: the accuracy, and what single heads do at the kept checkpoints."""
+    accuracy = [float(value) for value in accuracy]
     with plt.rc_context(plots.STYLE):
         fig, (top, bottom) = plt.subplots(2, 1, figsize=(7.0, 5.4), sharex=True)
         top.plot(steps, accuracy, color="black")

@@ -6,6 +6,7 @@ The prompts were made for this course (``assets/build/ioi.py``): two people are 
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .circuits import Head, anatomy, mean_outputs, record, run_with_heads
+from .models import _quiet as quiet_loading
 from .presets import ASSETS
 
 FOLDER = ASSETS / "ioi"
@@ -130,7 +132,8 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
 def load_ioi_model() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The embedded GPT-2 of 3 layers with 4 heads (float32, evaluation mode, CPU) and its tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)
-    model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32, attn_implementation="eager")
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32, attn_implementation="eager")
     return model.eval(), tokenizer
 
 
@@ -142,9 +145,10 @@ def load_history() -> pd.DataFrame:
 def load_checkpoints() -> dict[int, PreTrainedModel]:
     """The embedded model as it was at some steps of its training, from step number to model."""
     flat = load_file(str(FOLDER / "checkpoints.safetensors"))
+    final, _ = load_ioi_model()
     models = {}
     for step in sorted({int(name.split("/")[0]) for name in flat}):
-        model, _ = load_ioi_model()
+        model = copy.deepcopy(final)
         weights = {
             name.split("/", 1)[1]: weight.float() for name, weight in flat.items() if name.startswith(f"{step}/")
         }

@@ -1,6 +1,6 @@
 """The IOI analysis of ``docs/ioi-smollm2.md``: ``python -m helpers.assets.build.ioi_smollm2 CHECKPOINT_FOLDER``.
 
-Patching each of 270 heads at five positions by itself would take an hour on a laptop. So all heads are screened by a first-order
+Patching each of 270 heads at each position by itself would take an hour on a laptop. So all heads are screened by a first-order
 estimate (the gradient of the logit difference with respect to a head's output in the corrupted run, times the change that
 the patch would make; Nanda 2023 calls it attribution patching), and the strongest are then patched for real.
 """
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
     start = corrupted[half].mean()
     way = full[half].mean() - start
     screened = estimate(model, part, outputs)
-    for position, count in (("END", 10), ("S2", 6), ("S1+1", 3)):
+    for position, count in (("END", 10), ("S2", 6)):
         lines = []
         for index in screened[position].abs().flatten().topk(count).indices.tolist():
             head = all_heads[index]
