@@ -94,7 +94,8 @@ def explain(
         tokenizer: of the model that is explained; its mask token stands for what is left out.
         evaluations: how many masked versions of a text may be scored at most; more is slower and more precise.
         kind: "partition" (neighbouring tokens are first treated as groups: fewer evaluations; these are *Owen* values,
-            a relative of Shapley's) or "permutation" (random orders of arrival: an estimate of Shapley's values).
+            a relative of Shapley's), "permutation" (random orders of arrival: an estimate of Shapley's values) or "exact"
+            (all coalitions; ``evaluations`` must then be at least 2 to the power of the number of tokens).
     """
     import shap
 

@@ -417,25 +417,28 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 #
 # `shap` (Lundberg and Lee 2017; [arXiv 1705.07874](https://arxiv.org/abs/1705.07874), optional reading) is a widely used library that *estimates* Shapley values. You give it a
 # function to explain and a **masker**, which knows how to leave parts of an input out. For text the masker is made from the model's tokenizer. An
-# **explainer** then scores masked versions of the input and returns an **explanation**: values, base value and the tokens. Two of its methods:
+# **explainer** then scores masked versions of the input and returns an **explanation**: values, base value and the tokens. Three of its methods:
 #
-# - `permutation` draws random orders of arrival, as in your first table, and averages over some of them instead of all. (For text, `shap` by itself only draws
-#   orders in which neighbouring tokens arrive together; `explain.explain` switches that off, so that all orders can occur.)
+# - `exact` scores all coalitions, as you did.
+# - `permutation` draws random orders of arrival, as in your first table, and averages over some of them instead of all. (For text, `shap` by itself only looks
+#   at orders in which neighbouring tokens arrive together, in this method and in the first; `explain.explain` switches that off, so that all orders can occur.)
 # - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups. It needs fewer evaluations. What it computes are **Owen
 #   values**: Shapley's idea for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
 #
-# `explain.explain` in `helpers/explain.py` calls it, in ten lines. Here are all three beside each other.
+# `explain.explain` in `helpers/explain.py` calls it, in a few lines. Here are all four beside each other.
 
 # %%
 begin = time.perf_counter()
+by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
 permutation = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="permutation")[0]
 partition = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="partition")[0]
-print(f"{time.perf_counter() - begin:.1f} s for the two estimates")
+print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
 comparison = pd.DataFrame(
     {
         "token": tokens,
         "exact (yours)": exact.values,
+        "shap, exact": by_shap.values,
         "shap, permutation": permutation.values,
         "shap, partition": partition.values,
     }
@@ -445,8 +448,8 @@ comparison.loc["score − base"] = exact.score - exact.base
 comparison.round(3)
 
 # %% [markdown]
-# **What to see.** The permutation estimate agrees with your exact values. The partition values obey the sum rule, the last two lines are equal in every column, and they
-# tell nearly the same story, but they need not be the same numbers. When somebody shows you "SHAP values", ask which kind.
+# **What to see.** `shap`'s exact method gives your numbers. The permutation estimate is near them, with an error that shrinks as more orders are drawn. The partition values tell nearly the same story, but they answer a slightly different question.
+# The last two lines are equal in every column: the sum rule holds for all four, so it cannot tell you which one you are looking at. When somebody shows you "SHAP values", ask which kind.
 #
 # ### What exactness costs
 #
@@ -1655,7 +1658,7 @@ plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title=
 # itself (direct attribution 0.2 of 15). **2.0 and 2.3 suppress the repeated name**: from END they put practically all attention on S2 (END panel); their copying scores are strongly negative; so they lower logit(S) and leave IO ahead. They write most of the answer (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %.
 # **Together**: 0.2 marks the second mention at S2 as a repetition; 2.0 and 2.3 read this mark at S2 through their **values**: the path from 0.2 through the values costs 0.38 of the logit difference, through the keys 0.08, through the queries nothing. So 0.2 hardly decides *where* they look (they look at S2 anyway), it decides *what they hand over*: a strong "not this name".
 #
-# **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists, but it acts *directly on the logits*, not on the queries of name movers. Name movers are missing as main actors: some heads of layers 0 and 1 attend to both names from END and raise them alike, which the logit difference hardly sees (and P(IO) does). The
+# **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists, but it acts *directly on the logits*, not on the queries of name movers. Name movers in the paper's sense are missing: all heads of layers 0 and 1 look at the names from END and raise what they look at (copying scores 2 to 4.5), but at IO and S nearly alike, which the logit difference hardly sees (P(IO) does). The
 # experiments did not look for backup heads; the published ones are found by knocking out name movers first.
 #
 # **Kinds of evidence**: attention says where a head looks, not that the result is used; direct attribution counts what is written, not what is told to others; knock-outs show that a head is needed (in the presence of all others); patching shows that it carries the information; path patching shows to whom.
