@@ -587,7 +587,7 @@ def estimator_statistics(temperature, positions=300):
         )
     return {name: values[0] for name, values in sampled.items()}, exact[0], statistics
 
-
+# %% tags=["training"]
 results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
 sampled, exact, _ = results[0.7]
 plots.show(
@@ -622,7 +622,7 @@ plots.show(
 # The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as if the policy (temperature
 # 0.7) had written them.
 
-# %%
+# %% tags=["training"]
 right, _, _ = results[0.7]
 rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0)  # not the policy's samples
 mask = rollout.completion_mask[:, 1:]
