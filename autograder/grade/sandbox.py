@@ -170,15 +170,24 @@ def own_uid() -> int:
 class Sandbox:
     """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
 
-    def __init__(self, limits: Limits | None = None, *, models: bool = True, patience: float = 300) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, models: bool = True, patience: float = 300, as_root: bool | None = None
+    ) -> None:
         """Start the parent and wait until it is warm.
+
+        Args:
+            limits: what a submission may use.
+            models: load the embedded models before the first fork.
+            patience: seconds to wait for the parent.
+            as_root: make the namespaces as root; otherwise in a user namespace, as an ordinary user must. The default
+                follows from who runs this.
 
         Raises:
             NoSandbox: bubblewrap is missing, or the kernel refuses the namespaces.
         """
         self.limits = limits or Limits()
         bwrap = find_bubblewrap()
-        as_root = os.geteuid() == 0
+        as_root = os.geteuid() == 0 if as_root is None else as_root
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.group = Group.make(self.limits)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent

@@ -190,6 +190,20 @@ def test_two_sandboxes_share_nothing(sandbox: Sandbox) -> None:
         assert make_env(there, NAMES)["exists"]("/tmp")
 
 
+def test_the_way_of_an_ordinary_user() -> None:
+    """The sandbox in a user namespace, as it is made for whoever is not root."""
+    with Sandbox(Limits(), models=False, as_root=False) as box, Conversation(box, code(PROBES), NAMES) as talk:
+        env = make_env(talk, NAMES)
+        assert env["identity"]()["uid"] == 1000
+        assert env["listing"]("/proc") == []
+        assert set(env["capabilities"]()[0]) == {0}
+        for path in ("/course/x", "/usr/x", "/x"):
+            with pytest.raises(OSError, match="raised"):
+                env["leave_behind"](path)
+        assert env["leave_behind"]("/tmp/x")
+        assert env["syscall"]("socket", 2, 1, 0)[0] == -1
+
+
 def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autograder.grade.sandbox.START", "raise SystemExit(3)")
     with pytest.raises(NoSandbox, match="did not start"):
