@@ -30,7 +30,7 @@ from .watchdog import Watchdog
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 CPU = Path("/sys/devices/system/cpu")
-START = "import sys; sys.path.insert(0, '/course'); from inside.server import main; main()"
+START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
     "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
@@ -153,7 +153,7 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
     }
     for name, value in environment.items():
         line += ["--setenv", name, value]
-    line += ["--chdir", "/tmp", "--", sys.executable, "-s", "-P", "-c", START]
+    line += ["--chdir", "/tmp", "--", sys.executable, "-s", "-c", START]
     return [*line, str(fd), str(uid), str(uid), str(int(models))]
 
 

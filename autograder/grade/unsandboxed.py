@@ -23,7 +23,7 @@ import psutil
 from .limits import Limits
 from .sandbox import ROOT, SandboxBroken
 
-START = "import sys; sys.path[:0] = [{package!r}, {root!r}]; from inside.bare import main; main(int(sys.argv[1]))"
+START = "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; from inside.bare import main; main(int(sys.argv[1]))"
 
 
 class Unsandboxed:
@@ -41,7 +41,7 @@ class Unsandboxed:
         start = START.format(package=str(Path(__file__).resolve().parent), root=str(ROOT))
         self.folder = tempfile.TemporaryDirectory(prefix="course-grade-")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", start, str(theirs.fileno()), json.dumps(self.limits.for_child())],
+            [sys.executable, "-c", start, str(theirs.fileno()), json.dumps(self.limits.for_child())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from autograder.grade.schedule import Plan, Worker
 from autograder.grade.store import Store
 from tests.grade.broken import KINDS, Broken
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("broken")]  # one batch for all
 
 
 @pytest.fixture(scope="module")

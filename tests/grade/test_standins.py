@@ -15,7 +15,7 @@ from autograder.grade.sandbox import Sandbox
 from autograder.grade.standins import StandIn, make_env
 from tests.grade.samples import code
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
 Call = Callable[[str], StandIn]
 FUNCTIONS = """
 import math
