@@ -23,7 +23,10 @@ import psutil
 from .limits import Limits
 from .sandbox import ROOT, SandboxBroken
 
-START = "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; from inside.bare import main; main(int(sys.argv[1]))"
+START = (
+    "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; "
+    "from inside.bare import main; main(int(sys.argv[1]))"
+)
 
 
 class Unsandboxed:
