@@ -165,7 +165,7 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
     ids = rollout.ids.cpu()
     real, generated = rollout.attention_mask.cpu(), rollout.completion_mask.cpu()
     rows, columns = ids.shape
-    with plt.rc_context({**STYLE, "axes.grid": False, "figure.figsize": (0.46 * columns + 1.2, 0.5 * rows + 1.4)}):
+    with plt.rc_context({**STYLE, "axes.grid": False, "figure.figsize": (0.44 * columns + 1.0, 0.42 * rows + 1.5)}):
         fig, axes = plt.subplots()
         for row in range(rows):
             for column in range(columns):
@@ -213,7 +213,7 @@ def plot_training(
         if target is not None:
             axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"{target_label} ({target:g})")
         axes.set(title=title, xlabel="training step", ylabel=UNITS.get(column, column))
-        axes.legend()
+        axes.legend(loc="lower right")
     first = history[column][0]
     return describe(fig, f"Line plot of {UNITS.get(column, column)} by training step: {first:.3g} at the first step, "
                     f"{last:.3g} on average over the last {window}.")  # fmt: skip

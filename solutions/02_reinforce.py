@@ -51,6 +51,7 @@ import time
 import pandas as pd
 import torch
 import torch.nn.functional as F
+import transformers
 
 from helpers import devices, plots, reinforce_figures as figures
 from helpers.data import load_prompts
@@ -414,6 +415,7 @@ test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
 device = devices.choose_device()
 devices.seed_everything(seed)
+transformers.logging.set_verbosity_error()                              # no notes about which loss it takes by default
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
 with torch.no_grad():
@@ -817,8 +819,8 @@ pd.DataFrame({
 }).round(5)
 
 # %% [markdown]
-# All three means agree with the exact gradient: **no baseline makes the estimate wrong**. The variance without a baseline is several times
-# larger. As the error falls with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
+# All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**. Without a baseline the variance is tens of
+# times larger. As the error falls with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
 # The leave-one-out baseline comes close to the exact expected reward, which in practice nobody knows.
 
 # %% [markdown]
@@ -1280,7 +1282,7 @@ print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible fil
 
 # %%
 # Sample a small batch and draw which tokens are prompt, completion and padding.
-rollout = generate(policy, tokenizer, train_prompts[:6], preset.new_tokens, generator=seed)
+rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)           # 16 new tokens: a small picture
 print("ids", list(rollout.ids.shape), " log_probs", list(rollout.log_probs.shape), " prompt_length", rollout.prompt_length)
 plots.show(figures.draw_rollout(rollout, tokenizer))
 
