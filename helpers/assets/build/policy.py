@@ -25,6 +25,7 @@ from .tokenizer import cut_down, decompositions, starting_embeddings
 
 VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 6000, 192, 4, 6, 64
 TOP = 24  # teacher probabilities kept for each token
+EPOCHS, STOP_AFTER = 6, 5  # the learning rate's decay is laid out for six; the committed policy stopped after five
 SOFT = 0.6  # weight of the teacher's distribution against the text's own token
 
 
@@ -169,7 +170,7 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["epoch"]
-    for epoch in range(first, epochs):
+    for epoch in range(first, min(epochs, STOP_AFTER)):
         model.train()
         torch.manual_seed(epoch)
         draw, clock, running = random.Random(epoch), time.time(), 0.0
@@ -236,9 +237,11 @@ def save(model: GPT2LMHeadModel, tokenizer, out: Path) -> None:
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(out / "policy")
     tokenizer.save_pretrained(out / "policy")
+    vocabulary = out / "policy" / "tokenizer.json"
+    vocabulary.write_text(json.dumps(json.loads(vocabulary.read_text()), ensure_ascii=False, separators=(",", ":")))
 
 
-def build(cache: Path, out: Path, epochs: int = 8) -> dict[str, float]:
+def build(cache: Path, out: Path, epochs: int = EPOCHS) -> dict[str, float]:
     """Run the stage: tokenizer, targets, training, figures. Returns the figures of the card."""
     real, extra = training_texts(out / "data"), synthetic_texts(cache)
     work = cache / "policy"
