@@ -148,7 +148,7 @@ def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int)
         box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": "#999999", "linewidth": 0.5}
         text = axes.text(x, row - line, word, fontsize=11, va="center", ha="left", bbox=box)
         extent = text.get_window_extent(renderer)
-        right = inverse.transform((extent.x1, 0))[0]
+        right = max(inverse.transform((extent.x1, 0))[0], x + 5.0)  # room for the number below
         if right > per_line and x > 0:
             line, width = line + 1, right - x
             text.set_position((0.0, row - line))
@@ -168,7 +168,7 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
     scale = max((float(np.abs(item.values).max()) for item in items.values()), default=1.0)
     rows = sum(2 + len(item.text) // 70 for item in items.values())
     with plt.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
-        fig = plt.figure(figsize=(9.0, 0.62 * rows + 0.7))
+        fig = plt.figure(figsize=(8.0, 0.56 * rows + 0.6))
         axes = fig.add_axes((0.01, 0.01, 0.98, 0.98 - 0.45 / fig.get_figheight()))
         axes.axis("off")
         axes.set(xlim=(0, 100), ylim=(-rows - 0.2, 0.6))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .circuits import Head, anatomy, mean_outputs, record, run_with_heads
-from .models import _quiet as quiet_loading
+from .models import _Quiet
 from .presets import ASSETS
 
 FOLDER = ASSETS / "ioi"
@@ -132,7 +132,7 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
 def load_ioi_model() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The embedded GPT-2 of 3 layers with 4 heads (float32, evaluation mode, CPU) and its tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)
-    with quiet_loading():
+    with _Quiet():
         model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32, attn_implementation="eager")
     return model.eval(), tokenizer
 
