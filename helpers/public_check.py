@@ -24,12 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def load_tests(folder: Path, part: int) -> dict[str, list[Any]]:
     """The public test cases of a part, by question; each has otter's `body` with the test function."""
+    from otter.nbmeta_config import NBMetadataConfig
     from otter.test_files import create_test_file
 
     files = sorted(
         folder.glob(f"q{part}_*.py"), key=lambda path: [int(n) if n.isdigit() else n for n in path.stem.split("_")]
     )
-    return {file.stem: list(create_test_file(str(file)).test_cases) for file in files}
+    return {file.stem: list(create_test_file(str(file), NBMetadataConfig()).test_cases) for file in files}
 
 
 def wanted_names(tests: dict[str, list[Any]]) -> list[str]:

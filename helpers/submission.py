@@ -43,7 +43,7 @@ class Submission:
     @property
     def passed(self) -> bool:
         """True if every public test passed."""
-        return all(not message for tests in self.questions.values() for _, message in tests)
+        return not self.note and all(not message for tests in self.questions.values() for _, message in tests)
 
     @property
     def summary(self) -> str:
@@ -76,7 +76,7 @@ class Submission:
 
     def _repr_html_(self) -> str:
         """The form that notebooks show."""
-        colour = "#0b6e4f" if self.passed and not self.note else "#a63d00"
+        colour = "#0b6e4f" if self.passed else "#a63d00"
         text = html.escape("\n".join(self.lines())).replace("*public*", "<i>public</i>")
         return f"<pre style='border-left:4px solid {colour};padding:.3em .8em;white-space:pre-wrap'>{text}</pre>"
 

@@ -99,7 +99,9 @@ def test_a_function_that_never_ends_is_stopped(folder, monkeypatch):
 
 def test_a_process_that_dies_is_told(folder):
     solve(folder, "import os; os._exit(3)")
-    assert "ended early (exit code 3)" in submission.submit(1).summary
+    made = submission.submit(1)
+    assert not made.passed
+    assert "ended early (exit code 3)" in made.summary
 
 
 def test_lost_metadata_is_put_back(folder):
