@@ -8,6 +8,7 @@ never had in its hands.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -96,7 +97,7 @@ def check_update(record: Mapping[str, Any], seed: int) -> None:
     shapes = {name: weight.shape for name, weight in policy.named_parameters()}
     steps = len(record["weights"]) - 1
     earlier = torch.zeros(())
-    for number, (before, after) in enumerate(zip(record["weights"], record["weights"][1:])):
+    for number, (before, after) in enumerate(itertools.pairwise(record["weights"])):
         if {name: weight.shape for name, weight in after.items()} != shapes:
             raise AssertionError("reinforce_step changed the policy's structure")
         if not all(bool(torch.isfinite(weight).all()) for weight in after.values()):
@@ -234,7 +235,9 @@ def judge(aspect: str, run: Callable[..., Any], seed: int | None = None) -> None
         try:
             check_update(run("run_single_steps", seed=seed), seed)
         except AssertionError as wrong:
-            raise AssertionError(f"the short training was left out, since single updates are wrong already: {wrong}") from wrong
+            raise AssertionError(
+                f"the short training was left out, since single updates are wrong already: {wrong}"
+            ) from wrong
         check_training(run("run_training", seed=seed), seed)
     else:
         raise JudgeError(f"unknown aspect {aspect!r} of reinforce_step")

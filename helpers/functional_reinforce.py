@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .data import batch_at, load_prompts
 from .evaluation import batch_seed
+from .functional import PLAIN
 from .functional_dpo import EOS_ID, LIKED, OTHERS, PAD_ID, VOCABULARY, small_policy
 from .generation import Rollout, generate
 from .models import load_policy, load_reward_model, policy_logits
@@ -67,11 +68,13 @@ def table_rollout() -> Rollout:
         log_probs=torch.where(completion[:, 1:], -torch.log(torch.tensor(3.0)), 0.0),  # of logits that are all equal
         prompts=prompts,
         completions=completions,
-        texts=[a + b for a, b in zip(prompts, completions)],
+        texts=[a + b for a, b in zip(prompts, completions, strict=True)],
     )
 
 
-def run_on_table(step: Callable[..., Any], rewards: Sequence[Sequence[float]], training: bool = False) -> dict[str, Any]:
+def run_on_table(
+    step: Callable[..., Any], rewards: Sequence[Sequence[float]], training: bool = False
+) -> dict[str, Any]:
     """Call a step once for each list of three rewards, on the same table, and note what it did.
 
     Returns:
@@ -94,7 +97,7 @@ def run_on_table(step: Callable[..., Any], rewards: Sequence[Sequence[float]], t
             return torch.tensor(values)[: len(given)]
 
         before = policy.table.detach().clone()
-        results.append(step(policy, optimizer, rollout, reward_model))
+        results.append(_crossable(step(policy, optimizer, rollout, reward_model)))
         change = policy.table.detach() - before  # [3, 5, 3]
         raised = change[:, :-1].gather(-1, rollout.ids[:, 1:, None]).squeeze(-1)  # [3, 4]
         changes.append(raised / change.abs().max().clamp(min=1e-12))
@@ -111,7 +114,7 @@ def run_on_table(step: Callable[..., Any], rewards: Sequence[Sequence[float]], t
 # --- the small world ------------------------------------------------------------------------------------------------
 
 
-def small_reward_model(texts: Sequence[str]) -> Float[Tensor, "N"]:
+def small_reward_model(texts: Sequence[str]) -> Float[Tensor, " N"]:
     """Rewards of made-up texts, 0 to 1: liked words raise it, and so does, in a prompt, a word at the very beginning."""
     liked = {WORDS[token] for token in LIKED}
     scores = []
@@ -157,13 +160,22 @@ def small_rollout(seed: int, number: int, policy: nn.Module) -> Rollout:
         log_probs=torch.where(completion[:, 1:], -surprise, 0.0),
         prompts=prompts,
         completions=completions,
-        texts=[a + b for a, b in zip(prompts, completions)],
+        texts=[a + b for a, b in zip(prompts, completions, strict=True)],
     )
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Copies of a model's parameters, by name."""
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def _crossable(value: Any) -> Any:
+    """What a step returned, with anything that is no tensor, number or string replaced by the name of its type."""
+    if isinstance(value, dict):
+        return {str(key): _crossable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_crossable(item) for item in value]
+    return value if isinstance(value, Tensor) or type(value) in PLAIN else type(value).__name__
 
 
 def _answer(value: Any) -> dict[str, Any]:
@@ -173,7 +185,9 @@ def _answer(value: Any) -> dict[str, Any]:
     return {str(key): item if type(item) is float else type(item).__name__ for key, item in value.items()}
 
 
-def run_single_steps(step: Callable[..., Any], seed: int, steps: int = SINGLE_STEPS, training: bool = False) -> dict[str, Any]:
+def run_single_steps(
+    step: Callable[..., Any], seed: int, steps: int = SINGLE_STEPS, training: bool = False
+) -> dict[str, Any]:
     """Some steps of plain gradient descent in the small world, each recorded.
 
     Args:

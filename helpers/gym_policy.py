@@ -24,8 +24,8 @@ class Episodes:
     """
 
     states: list[Float[Tensor, "T S"]]
-    actions: list[Int[Tensor, "T"]]
-    rewards: list[Float[Tensor, "T"]]
+    actions: list[Int[Tensor, " T"]]
+    rewards: list[Float[Tensor, " T"]]
 
 
 def make_player(environment: str, seed: int, learning_rate: float) -> tuple[nn.Sequential, torch.optim.Optimizer]:
@@ -45,7 +45,9 @@ def make_player(environment: str, seed: int, learning_rate: float) -> tuple[nn.S
 
 
 @torch.no_grad()
-def collect_episodes(environment: str, player: nn.Module, episodes: int, *, seed: int, max_steps: int = 500) -> Episodes:
+def collect_episodes(
+    environment: str, player: nn.Module, episodes: int, *, seed: int, max_steps: int = 500
+) -> Episodes:
     """Play some episodes side by side, so that one pass of the network serves all that are still running.
 
     Args:
@@ -65,7 +67,7 @@ def collect_episodes(environment: str, player: nn.Module, episodes: int, *, seed
         seen = torch.as_tensor(np.stack([latest[number] for number in running]), dtype=torch.float32)  # [N, S]
         chosen = torch.multinomial(player(seen).softmax(dim=-1), 1, generator=generator)[:, 0].tolist()  # [N]
         still = []
-        for number, action in zip(running, chosen):
+        for number, action in zip(running, chosen, strict=True):
             states[number].append(latest[number])
             actions[number].append(action)
             latest[number], reward, terminated, truncated, _ = envs[number].step(action)

@@ -46,7 +46,7 @@ def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Fi
         fig, axes = plt.subplots()
         axes.set_axis_off()
         step = 2.6
-        for number, (state, action) in enumerate(zip(states, completion)):
+        for number, (state, action) in enumerate(zip(states, completion, strict=True)):
             x = step * number
             words = state.split()
             middle = (len(words) + 1) // 2
@@ -62,9 +62,15 @@ def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Fi
                 _arrow(axes, (x + 0.75, 0.6), (x + step - 0.6, 1.55))
         axes.text(-1.25, 2, "state", ha="right", va="center", weight="bold")
         axes.text(-1.25, 0.4, "action", ha="right", va="center", weight="bold")
-        axes.set(xlim=(-2.3, step * len(states) - 1.2), ylim=(-0.5, 2.6), title="One trajectory: each action is added to the text")
-    told = "; ".join(f"state '{s}', action '{a}'" for s, a in zip(states, completion))
-    return describe(fig, f"Diagram of a trajectory of text. {told}. All rewards are 0 but the last, which is {reward:.2f}.")
+        axes.set(
+            xlim=(-2.3, step * len(states) - 1.2),
+            ylim=(-0.5, 2.6),
+            title="One trajectory: each action is added to the text",
+        )
+    told = "; ".join(f"state '{s}', action '{a}'" for s, a in zip(states, completion, strict=True))
+    return describe(
+        fig, f"Diagram of a trajectory of text. {told}. All rewards are 0 but the last, which is {reward:.2f}."
+    )
 
 
 def draw_shift(tokens: Sequence[str]) -> Figure:
@@ -84,12 +90,14 @@ def draw_shift(tokens: Sequence[str]) -> Figure:
         _arrow(axes, (x + 0.3, 0.92), (x + 1.2, 0.42))
         axes.text(x + 1.25, 0.3, "not in\nthe text", fontsize=8, va="center")
         axes.text(-0.75, 0, "no logits\nfor this one →", fontsize=8, ha="right", va="center")
-        axes.set(xlim=(-1.9, x + 2.0), ylim=(-0.7, 1.6), title="Logits at a position predict the token one place further on")
-    return describe(fig, "Diagram: an arrow leads from the logits at each position to the token at the next position. No logits "
-                    "predict the first token, and the logits at the last position predict a token that is not in the text.")  # fmt: skip
+        axes.set(
+            xlim=(-1.9, x + 2.0), ylim=(-0.7, 1.6), title="Logits at a position predict the token one place further on"
+        )
+    return describe(fig, "Diagram: an arrow leads from the logits at each position to the token at the next one. No logits "
+                    "predict the first token, and the last ones predict a token that is not there.")  # fmt: skip
 
 
-def plot_running_estimate(samples: Float[Tensor, "N"], truth: float, label: str) -> Figure:
+def plot_running_estimate(samples: Float[Tensor, " N"], truth: float, label: str) -> Figure:
     """Draw the mean of the first N samples by N, with its 95 % band, and the true value."""
     values = samples.double().numpy()
     count = np.arange(1, len(values) + 1)
@@ -109,7 +117,7 @@ def plot_running_estimate(samples: Float[Tensor, "N"], truth: float, label: str)
                     "the 95 % band narrows as one over the square root of the number of samples.")  # fmt: skip
 
 
-def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], truth: Float[Tensor, "D"]) -> Figure:
+def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], truth: Float[Tensor, " D"]) -> Figure:
     """Draw gradient estimates with different baselines: their means against the exact gradient, and their variances."""
     names = list(estimates)
     with plt.rc_context({**STYLE, "figure.figsize": (10.0, 4.0)}):
@@ -120,7 +128,7 @@ def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], trut
             half = 1.96 * values.std(dim=0) / len(values) ** 0.5
             left.errorbar(place + 0.18 * (number - 1), values.mean(dim=0), yerr=half, linestyle="none", capsize=4,
                           marker=MARKERS[number], color=COLOURS[ORDER[number]], label=name)  # fmt: skip
-        for spot, value in zip(place, truth.tolist()):
+        for spot, value in zip(place, truth.tolist(), strict=True):
             left.hlines(value, spot - 0.35, spot + 0.35, color=COLOURS["black"], linestyle=":",
                         label="exact gradient" if spot == 0 else None)  # fmt: skip
         left.set_xticks(place, [f"logit of word {i + 1}" for i in place])
@@ -131,8 +139,10 @@ def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], trut
         right.bar_label(bars, fmt="%.4f", padding=3)
         right.set(title="Variance of one estimate", ylabel="variance, summed over the logits")
         right.margins(y=0.15)
-    told = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, variances))
-    return describe(fig, f"Left: the means of all kinds of estimate lie on the exact gradient. Right, variance: {told}.")
+    told = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, variances, strict=True))
+    return describe(
+        fig, f"Left: the means of all kinds of estimate lie on the exact gradient. Right, variance: {told}."
+    )
 
 
 def plot_gaussian_score(
@@ -156,7 +166,7 @@ def plot_gaussian_score(
         axes.set(xlabel="first number of the action", ylabel="second number of the action", aspect="equal",
                  title="The score: where to move μ to make the action likelier", xlim=(-4, 4), ylim=(-3.4, 3.4))  # fmt: skip
         axes.legend(loc="lower right", fontsize=8)
-    return describe(fig, "Ellipses of a tilted Gaussian, actions drawn from it as dots, and at each an arrow, the score. The arrows "
+    return describe(fig, "Ellipses of a tilted Gaussian, actions drawn from it as dots, and at each an arrow: the score. They "
                     "point away from the mean, and are longest across the narrow direction of the Gaussian.")  # fmt: skip
 
 
@@ -174,7 +184,9 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
                 if kind == "completion" and token == tokenizer.eos_token_id:
                     kind = "end"
                 text = {"end": "eos", "padding": "·"}.get(kind) or tokenizer.decode([token]).strip()
-                axes.add_patch(plt.Rectangle((column, row), 1, 1, facecolor=PALE[kind], edgecolor="#BBBBBB", linewidth=0.5))
+                axes.add_patch(
+                    plt.Rectangle((column, row), 1, 1, facecolor=PALE[kind], edgecolor="#BBBBBB", linewidth=0.5)
+                )
                 axes.text(column + 0.5, row + 0.5, text[:7].replace("$", r"\$"), ha="center", va="center",
                           fontsize=9 if len(text) < 4 else 7 if len(text) < 6 else 6)  # fmt: skip
         axes.axvline(rollout.prompt_length, color=COLOURS["black"], linewidth=2)
@@ -204,7 +216,13 @@ def _curve(axes: Axes, history: History, column: str, colour: str, window: int, 
 
 
 def plot_training(
-    history: History, column: str, *, title: str, target: float | None = None, target_label: str = "target", window: int = 10
+    history: History,
+    column: str,
+    *,
+    title: str,
+    target: float | None = None,
+    target_label: str = "target",
+    window: int = 10,
 ) -> Figure:
     """Draw a column of one training run: each step's value as a dot, the running mean as a line, the spread as a band."""
     with plt.rc_context(STYLE):
@@ -224,7 +242,7 @@ def plot_side_effects(history: History, window: int = 10) -> Figure:
     told = []
     with plt.rc_context({**STYLE, "figure.figsize": (10.0, 3.8)}):
         fig, panels = plt.subplots(1, 2)
-        for axes, column, colour in zip(panels, ("repetition", "length"), ("orange", "green")):
+        for axes, column, colour in zip(panels, ("repetition", "length"), ("orange", "green"), strict=True):
             last = _curve(axes, history, column, COLOURS[colour], window)
             axes.set(title=f"{column.capitalize()} during training", xlabel="training step", ylabel=UNITS[column])
             axes.set_ylim(bottom=0)
@@ -242,7 +260,12 @@ def plot_opinions(opinions: Mapping[str, pd.Series]) -> Figure:
             axes.plot(values.index, values.to_numpy(), color=COLOURS[ORDER[number]], linestyle=LINES[number],
                       marker=MARKERS[number], label=name)  # fmt: skip
             told.append(f"{name}: from {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}, highest {values.max():.2f}")
-        axes.set(title="Two reward models on the same samples", xlabel="training step", ylabel="mean P(positive)", ylim=(0, 1.05))
+        axes.set(
+            title="Two reward models on the same samples",
+            xlabel="training step",
+            ylabel="mean P(positive)",
+            ylim=(0, 1.05),
+        )
         axes.legend(loc="lower right")
     return describe(fig, "Line plot of mean P(positive) by training step. " + "; ".join(told) + ".")
 

@@ -1294,7 +1294,7 @@ mask = rollout.completion_mask[:, 1:]                                   # [B, T-
 difference = (again - rollout.log_probs)[mask].abs().max()
 print(f"your log-probs against those noted while sampling: largest difference {difference:.1e} (rounding only)")
 rewards = reward_model(rollout.texts)                                   # [B]
-for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist()):
+for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
 
 # %% [raw]

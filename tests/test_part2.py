@@ -1,4 +1,4 @@
-"""Part 2's solutions against code that is not ours: transformers, torch.distributions, SciPy, TRL, and sums over all sequences."""
+"""Part 2's solutions against code that is not ours: transformers, SciPy, TRL, and sums over all sequences."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ def test_the_expected_gradient_of_the_loss_is_the_gradient_of_the_expected_rewar
     """No sampling: each sequence enters with its probability in its weight, with any baseline."""
     theta, sequences = draw(LENGTH, TOKENS + 1, TOKENS), sequence_table()
     probability = (
-        torch.distributions.Categorical(logits=tiny_logits(theta, sequences)[:, :-1]).log_prob(sequences).sum(dim=1).exp()
+        torch.distributions.Categorical(logits=tiny_logits(theta, sequences)[:, :-1])
+        .log_prob(sequences)
+        .sum(dim=1)
+        .exp()
     )
     for baseline in (0.0, 0.4, -3.0):
         weights = len(sequences) * probability * (reward_of(sequences) - baseline)
@@ -274,7 +277,10 @@ def test_a_stand_in_is_run_remotely(part2):
     stand_in = StandIn()
     for aspect in ("update", "report", "modes"):
         functional.verify_step(stand_in, "reinforce_step", aspect)
-    assert [call[0] for call in calls] == ["reinforce_single", "reinforce_single"]  # the record of eval mode is used again
+    assert [call[0] for call in calls] == [
+        "reinforce_single",
+        "reinforce_single",
+    ]  # the record of eval mode is used again
 
 
 def test_the_judges_faults_are_told_apart():

@@ -91,8 +91,16 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         Case("logits of ±10000", {"logits": large, "ids": _ids(generator, 2, 4, 5)}, "edges"),
         case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
         case("one token a row, so that nothing is predicted", 2, 1, 5, aspect="edges"),
-        Case("logits all equal", {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)}, "edges"),
-        Case("the padding token everywhere", {"logits": _normal(generator, 2, 4, 6), "ids": torch.zeros(2, 4).long()}, "edges"),
+        Case(
+            "logits all equal",
+            {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)},
+            "edges",
+        ),
+        Case(
+            "the padding token everywhere",
+            {"logits": _normal(generator, 2, 4, 6), "ids": torch.zeros(2, 4).long()},
+            "edges",
+        ),
     ]
 
 
@@ -185,7 +193,11 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("actions of 6 numbers", inputs(2, 6)),
         Case("an action equal to the mean", at_mean, "edges"),
         Case("a diagonal covariance", diagonal, "edges"),
-        Case("a covariance of 1 everywhere on the diagonal", inputs(4, 2) | {"covariance": torch.eye(2).double()}, "edges"),
+        Case(
+            "a covariance of 1 everywhere on the diagonal",
+            inputs(4, 2) | {"covariance": torch.eye(2).double()},
+            "edges",
+        ),
         Case("a narrow Gaussian", small, "edges"),
     ]
 
