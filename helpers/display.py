@@ -59,7 +59,7 @@ def token_page(
         tokens: the tokens as text, spaces included.
         values: one number per token; NaN is left uncoloured.
         title: a line above the text.
-        label: what the numbers are, for the legend.
+        label: what the numbers are, for the legend; without it there is no legend.
         low, high: ends of the colour scale; the least and the greatest value without them.
         centre: the value that is white; halfway between the ends without it.
     """
@@ -78,7 +78,7 @@ def token_page(
     heading = f"<div><b>{html.escape(title)}</b></div>" if title else ""
     page = (
         f'<div style="line-height: 1.9">{heading}<div style="font-family: monospace">{spans}</div>'
-        f"<div><small>{html.escape(label)}: {legend}</small></div></div>"
+        + (f"<div><small>{html.escape(label)}: {legend}</small></div></div>" if label else "</div>")
     )
     width = max((len(_visible(token)) for token in tokens), default=0)
     lines = [f"{_visible(token):<{width}}  {value:.3f}" for token, value in zip(tokens, numbers, strict=True)]

@@ -257,7 +257,8 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
         scale: the log-ratio (in nats) at which a colour is strongest.
     """
     pages = []
-    for sample in run.samples[:limit]:
+    shown = run.samples[:limit]
+    for sample in shown:
         second = f", second model {sample['second_reward']:.2f}" if "second_reward" in sample else ""
         total = sum(sample["log_ratios"])
         title = f"{sample['prompt']} …  [reward {sample['reward']:.2f}{second}; sum of log-ratios {total:+.1f} nats]"
@@ -266,7 +267,7 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
                 sample["tokens"],
                 sample["log_ratios"],
                 title=title,
-                label="log π − log π_ref of the token, in nats",
+                label="log π − log π_ref of each token, in nats" if sample is shown[-1] else "",
                 low=-scale,
                 high=scale,
                 centre=0.0,
