@@ -76,9 +76,8 @@ def token_page(
         for value in (low, centre, high)
     )
     heading = f"<div><b>{html.escape(title)}</b></div>" if title else ""
-    page = (
-        f'<div style="line-height: 1.9">{heading}<div style="font-family: monospace">{spans}</div>'
-        + (f"<div><small>{html.escape(label)}: {legend}</small></div></div>" if label else "</div>")
+    page = f'<div style="line-height: 1.9">{heading}<div style="font-family: monospace">{spans}</div>' + (
+        f"<div><small>{html.escape(label)}: {legend}</small></div></div>" if label else "</div>"
     )
     width = max((len(_visible(token)) for token in tokens), default=0)
     lines = [f"{_visible(token):<{width}}  {value:.3f}" for token, value in zip(tokens, numbers, strict=True)]

@@ -275,7 +275,8 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
         )
     heading = f"{run.name}: {summary(run)}"
     return Page(
-        f"<h4>{html.escape(heading)}</h4>" + "".join(f'<div style="margin: 0.6em 0">{page.html}</div>' for page in pages),
+        f"<h4>{html.escape(heading)}</h4>"
+        + "".join(f'<div style="margin: 0.6em 0">{page.html}</div>' for page in pages),
         "\n\n".join([heading, *(page.text for page in pages)]),
     )
 
