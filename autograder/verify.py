@@ -176,13 +176,17 @@ def _compare(spec: Spec, where: str, got: Any, expected: Any, allowed: float, dt
     have = dict(leaves(got))
     missing = sorted(set(wanted) - set(have))
     if missing or (not isinstance(expected, Mapping) and len(have) != len(wanted)):
-        raise AssertionError(f"{spec.name}: the result has not the form the definition asks for ({where}); missing: {missing}")
+        raise AssertionError(
+            f"{spec.name}: the result has not the form the definition asks for ({where}); missing: {missing}"
+        )
     for path, target in wanted.items():
         value = have[path]
         if isinstance(target, torch.Tensor):
             _compare_tensor(spec, f"{path}, {where}", value, target, allowed, dtype)
         elif type(value) is not type(target):
-            raise AssertionError(f"{spec.name}: {path} is a {type(value).__name__}, not a {type(target).__name__} ({where})")
+            raise AssertionError(
+                f"{spec.name}: {path} is a {type(value).__name__}, not a {type(target).__name__} ({where})"
+            )
         elif value != target and not (value != value and target != target) and not abs(value - target) <= allowed:
             raise AssertionError(f"{spec.name}: {path} is wrong for {where}: off by {abs(value - target):.3g}")
 
@@ -206,7 +210,9 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
     error = (left - right).abs()
     finite = error[torch.isfinite(error)]
     size = f"{finite.max().item():.3g}" if finite.numel() else "infinite"
-    raise AssertionError(f"{spec.name}: {int((~equal).sum())} of {equal.numel()} numbers wrong for {where}; largest error {size}")
+    raise AssertionError(
+        f"{spec.name}: {int((~equal).sum())} of {equal.numel()} numbers wrong for {where}; largest error {size}"
+    )
 
 
 def _verify_values(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
@@ -219,7 +225,9 @@ def _verify_values(function: Callable[..., Any], spec: Spec, case: Case, dtype: 
 
 
 def _tensors(result: Any) -> list[tuple[str, torch.Tensor]]:
-    return [(path, value) for path, value in leaves(result) if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    return [
+        (path, value) for path, value in leaves(result) if isinstance(value, torch.Tensor) and value.is_floating_point()
+    ]
 
 
 def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, torch.Tensor]:
@@ -277,7 +285,9 @@ def _verify_gradients(function: Callable[..., Any], spec: Spec, case: Case, dtyp
     for name in spec.differentiable:
         error = (found[name].double() - wanted[name]).abs().max().item() if found[name].numel() else 0.0
         if not error <= allowed * max(1.0, wanted[name].abs().max().item() if wanted[name].numel() else 1.0):
-            raise AssertionError(f"{spec.name}: the gradient to `{name}` is wrong for {case.label}; largest error {error:.3g}")
+            raise AssertionError(
+                f"{spec.name}: the gradient to `{name}` is wrong for {case.label}; largest error {error:.3g}"
+            )
 
 
 def _verify_purity(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
