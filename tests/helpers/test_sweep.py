@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -136,6 +137,7 @@ def test_figures_name_every_run_in_their_alternative_text():
     for figure in (kl_figures.plot_runs(runs, ("reward", "kl", "k1")), kl_figures.plot_opinions(runs)):
         assert "near" in figure.alt
         assert "far" in figure.alt
+        plt.close(figure)
     table = sweep.table(runs)
     assert list(table.index) == ["near", "far"]
     assert table.loc["far", "second reward model"] == 0.2
