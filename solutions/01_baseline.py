@@ -1341,8 +1341,9 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # %% [markdown]
 # *(Rewards are those of the preset `tiny`; other sentences are as good.)*
 #
-# Negative or nonsense, but a high reward: "great great great great great", and "A wonderful, moving, brilliant way to waste two
-# hours." Positive, but a low reward: "Nothing about this film disappointed me." and "I was afraid that it would be dull and stupid, and I was wrong."
+# Negative or nonsense, but a high reward: "great great great great great" (0.98), "A wonderful, moving, brilliant way to waste two
+# hours." (0.94) and "The best part of this film was leaving the cinema." (0.92). Positive, but a low reward: "Nothing about this film
+# disappointed me." (0.08) and "I was afraid that it would be dull and stupid, and I was wrong." (0.04).
 #
 # The model has learnt which words occur in positive and negative reviews, and a little about negation. It adds up such
 # evidence. It does not understand that praise for something else is no praise for the film, or that a double
@@ -1651,7 +1652,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 
 # %% [markdown]
 # **How to read the calibration plot.** The tasks are put into five groups by your forecast: 0 to 0.2, 0.2 to 0.4, and so on. Each point is one
-# group: your mean forecast to the right, the share that the model really did upwards. A forecaster is **calibrated** if the points lie on the dashed
+# group: your mean forecast to the right, the share that the model really did upwards. A forecaster is **calibrated** if the points lie on the dotted
 # line: of all things called "70 % likely", about 70 % happen. Points below the line mean that you thought too much of the model, points above it
 # that you thought too little. The vertical lines are 95 % intervals. With a handful of tasks in a group they are wide, so only large
 # deviations mean anything.
