@@ -13,8 +13,10 @@ RTOL, ATOL = 1e-4, 1e-5
 def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bool:
     """Whether two results agree: same structure and shape, numbers within ``atol + rtol·|expected|``, NaN equal to NaN."""
     if isinstance(expected, Mapping):
-        return isinstance(got, Mapping) and set(expected) <= set(got) and all(
-            close(got[k], expected[k], rtol, atol) for k in expected
+        return (
+            isinstance(got, Mapping)
+            and set(expected) <= set(got)
+            and all(close(got[k], expected[k], rtol, atol) for k in expected)
         )
     if isinstance(expected, tuple):
         if not isinstance(got, tuple | list) or len(got) != len(expected):

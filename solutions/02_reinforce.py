@@ -1834,7 +1834,7 @@ print("saved to runs/frontier.json")
 import importlib.util
 
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
-have_box2d = importlib.util.find_spec("Box2D") is not None
+have_box2d = all(importlib.util.find_spec(name) is not None for name in ("Box2D", "pygame"))
 if not have_gymnasium:
     print('gymnasium is not installed: this optional section is left out. To see it: pip install "gymnasium[box2d]"')
 elif not have_box2d:

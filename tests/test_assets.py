@@ -61,10 +61,17 @@ def test_reward_model_understands_negation_and_neutral_text():
     """'not good' counts as blame, and sentences without an opinion stay off both ends."""
     model = AutoModelForSequenceClassification.from_pretrained(ASSETS / "reward", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
-    texts = ["A good movie.", "Not a good movie.", "This is not good.", "The film opens in Paris.", "It runs for two hours."]
+    texts = [
+        "A good movie.",
+        "Not a good movie.",
+        "This is not good.",
+        "The film opens in Paris.",
+        "It runs for two hours.",
+    ]
     praise, blame, blame_too, *neutral = reward.predict(model, tokenizer, texts)
     assert praise > 0.8
-    assert blame < 0.5 and blame_too < 0.5
+    assert blame < 0.5
+    assert blame_too < 0.5
     assert all(0.1 < p < 0.9 for p in neutral)
 
 

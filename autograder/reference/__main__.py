@@ -38,7 +38,8 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     if left.keys() != right.keys():
         return False
     return all(
-        left[k].shape == right[k].shape and torch.allclose(left[k].double(), right[k].double(), 1e-9, 1e-9, equal_nan=True)
+        left[k].shape == right[k].shape
+        and torch.allclose(left[k].double(), right[k].double(), 1e-9, 1e-9, equal_nan=True)
         for k in left
     )
 
