@@ -76,7 +76,7 @@ train_prompt_count = (
 test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
 completions_per_prompt = 4  # K, completions sampled for each prompt
 evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
-experiment_pairs = 32 if quick else 320  # pairs used in the side experiments of section 4.7
+experiment_pairs = 32 if quick else 256  # pairs used in the side experiments of section 4.7
 epochs = 1 if quick else recipe.epochs
 beta = recipe.beta  # 0.1
 kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
@@ -1417,7 +1417,7 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 
 # %% tags=["training"]
-def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=25, seed=0, learning_rate=recipe.learning_rate):
+def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
     """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
@@ -1876,7 +1876,7 @@ from helpers.dpo_figures import plot_overlay
 from helpers.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
-trl_steps = 2 if quick else 25
+trl_steps = 2 if quick else 16
 trl_pairs = train_pairs[: trl_steps * recipe.batch_size]
 trl_batch = min(recipe.batch_size, len(trl_pairs))
 if problem:
@@ -1943,7 +1943,7 @@ def feedback(prompts, completions, **others):
     return values
 
 
-online_steps = 2 if quick else 20
+online_steps = 2 if quick else 16
 if not problem:
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
