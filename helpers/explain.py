@@ -7,6 +7,7 @@ from a list of texts to numbers, and a *masker*, which says how a text looks whe
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,8 @@ def explain(
 def text_plot(item: Explained) -> display.Page:
     """`shap`'s interactive text plot, with a list of tokens and numbers where HTML is not shown.
 
-    The plot is HTML with a little JavaScript of its own, no download. Red pushes the score up and blue down; this is
+    The plot is HTML with a little JavaScript of its own, no download. A notebook that was opened and not yet run is not
+    trusted, and JupyterLab then takes the drawing out of it: run the cell again. Red pushes the score up and blue down; this is
     shap's choice of colours. Beside it always show `draw_tokens`, which is a picture and works everywhere.
     """
     import shap
@@ -129,6 +131,9 @@ def text_plot(item: Explained) -> display.Page:
         values=item.values, base_values=item.base, data=np.array(item.tokens, dtype=object), output_names=None
     )
     page = shap.plots.text(explanation, display=False)
+    page = re.sub(
+        r"np\.float64\(([^()]*)\)", r"\1", page
+    )  # shap 0.51 writes colours so under NumPy 2: no browser reads it
     width = max(len(token.strip()) for token in item.tokens)
     lines = [f"{token.strip():<{width}}  {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True)]
     head = f"base {item.base:+.2f}, sum of contributions {item.values.sum():+.2f}, score {item.score:+.2f}"
@@ -171,14 +176,14 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
         fig = plt.figure(figsize=(8.0, 0.56 * rows + 0.6))
         axes = fig.add_axes((0.01, 0.01, 0.98, 0.98 - 0.45 / fig.get_figheight()))
         axes.axis("off")
-        axes.set(xlim=(0, 100), ylim=(-rows - 0.2, 0.6))
+        axes.set(xlim=(0, 100), ylim=(-rows - 0.2, 0.4))
         fig.suptitle(title, fontsize=12, x=0.015, y=0.995, ha="left", va="top")
         height = 0.0
         for name, item in items.items():
             head = f"{name}:  base {item.base:+.2f}, score {item.score:+.2f}  (P = {probability(item.score):.2f})"
             axes.text(0, height, head, fontsize=9, va="center", fontweight="bold")
             height -= 1 + 0.95 * _cells(axes, item, scale, height - 0.85, 97.0)
-        axes.set_ylim(height + 0.3, 0.6)
+        axes.set_ylim(height + 0.3, 0.4)
     told = "; ".join(
         f"{name}: "
         + ", ".join(f"{token.strip()} {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True))
@@ -202,7 +207,12 @@ def next_token_log_odds(
         for prompt in prompts:
             ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
             batch = torch.tensor([ids], device=policy.device)
-            log_p = policy(batch, use_cache=False).logits[0, -1].double().log_softmax(dim=-1)[target]
+            log_p = (
+                policy(batch, attention_mask=torch.ones_like(batch), use_cache=False)
+                .logits[0, -1]
+                .double()
+                .log_softmax(dim=-1)[target]
+            )
             found.append((log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))).cpu())
         return torch.stack(found)
 

@@ -520,7 +520,7 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # Your reward model decides what the policy of Part 2 becomes. So look at what *it* looks at. The next cell explains nine sentences: praise, blame, negation,
 # sarcasm and mixed feelings. `explain.text_plot` shows `shap`'s own interactive plot. In it, **red pushes the score up and blue down** (its colours, not ours), and pointing at a word shows its number.
 # The line on top is the score: the red and blue arrows meet at the sentence's score. The plot needs HTML with JavaScript. Where that does not run, for example in
-# a PDF, you see the numbers as plain text, and below stands the same as a picture.
+# a PDF, you see the numbers as plain text, and below stands the same as a picture. (If you see a jumble of numbers instead of the plot, the notebook was opened but the cell not yet run: run it.)
 
 # %%
 sentences = {
@@ -617,10 +617,11 @@ plots.show(explain.draw_tokens(shown, title="A typical text of each policy, thro
 
 # %% [markdown]
 # One text each is an anecdote. So explain many texts and add up: **which words earn the reward?** The next cell explains all samples with few evaluations each, and
-# sums the contributions of every word. The bars are what a word earns *per text*: how often it occurs times what it brings.
+# sums the contributions of every word (small words such as *the* are left out: they are in every text). The bars are what a word earns *per text*: how often it occurs times what it brings.
 
 # %% tags=["training"]
 begin = time.perf_counter()
+function_words = set("a an the and or but of to in on at by for with from as is are was be it its this that s t".split())  # they are in every text
 earned = {}
 for name, texts in policies.items():
     items = explain.explain(score, reward_model.tokenizer, texts, evaluations=40)
@@ -628,6 +629,7 @@ for name, texts in policies.items():
         [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values, strict=True)],
         columns=["word", "value"],
     )
+    table_of_words = table_of_words[[word.isalpha() and word not in function_words for word in table_of_words["word"]]]
     by_word = table_of_words.groupby("word")["value"].agg(["sum", "count"])
     earned[name] = by_word.assign(per_text=by_word["sum"] / len(texts))
 print(f"{time.perf_counter() - begin:.0f} s")
@@ -1937,8 +1939,12 @@ for _, model in sorted(checkpoints.items()):
 plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)"))
 
 # %% [markdown]
-# For 150 steps the model stands at an accuracy between 0.3 and 0.4: it has learned that a name is due, and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name that it saw twice. Then, within about 100 steps, it finds the rule. **The loss did fall all
-# the time; the ability appeared suddenly.** Such transitions are known from large models as well. The heads show why: a suppressing head is of no use before something marks the repeated name, and a mark is of no use before somebody reads it. Both halves have to be there before either pays.
+# For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name that it saw twice. Then, within about 100 steps, it finds a rule. **The
+# loss fell all the time; the ability appeared suddenly.** Such transitions are known from large models as well.
+#
+# The heads tell more. The jump is the work of **2.0 and 2.3**: between steps 150 and 400 they learn to look from END at S2, the name mentioned *last*, and to take it off. For these prompts that is all it needs. Head **0.2**, which notices the *repetition*, comes later, between steps 400 and 800,
+# when the accuracy is already at 95 %. Why does it come at all? A third of the training sentences were of another kind ("At the park we saw Tom, then Anna, and then Tom. Only once we saw …"), in which the last name can be the answer and the shortcut fails. So **the circuit of the finished model is not the one that made the jump**: what you
+# find by taking a model apart is what it does now, on these prompts, and not how it got there.
 #
 # ## 5.11 Did the reward break it?
 #
@@ -2013,9 +2019,13 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) The expected reward goes to nearly 1: the model says a favourite name whoever is named, and IO only where IO happens to be a favourite. The logit difference between IO and S falls far less than P(IO): the three heads still write nearly the same direct contributions, and the circuit alone still prefers IO. (b) Mostly covered up: a large, input-independent push towards three names lies on top of a mechanism that is still
-# there. Judged by its answers, the model "cannot do IOI any more"; looked at from inside it can, and a little further training (or taking the push away) would bring it back. It also means that unwanted abilities that fine-tuning seems to have removed may still be there. (c) A KL penalty to the original model (Part 3) makes exactly this
-# expensive, since the original gives these names almost no probability in most prompts; mixing in prompts of the old task; stopping early. To test "covered up": patch the heads' outputs of the original model into the new one, or fine-tune for ten steps on the old task and see how fast it returns.
+# (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44. The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it. After 150 steps the expected reward is 1.00, the model says IO in 2 % of the prompts (where IO happens to be a favourite), and the logit
+# difference is 1.9: still positive, but 87 % of it is gone, and the direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
+#
+# (b) Both, one after the other. Early on, the ability is mostly *covered up*: the answers change faster than the mechanism (half of the mechanism is left where the model gives the right answer in less than half of the prompts). With more steps it is *worn down*, although nothing in the reward asks for that: the weights that read the prompt are in the way of saying the same three names every time.
+# Judged by answers only, 150 steps and a model that never learned the task look alike; from inside a remainder is visible, and a few steps of the old task would tell whether it comes back sooner than it was learned. The same holds for unwanted abilities that fine-tuning seems to have removed.
+#
+# (c) A KL penalty to the original model (Part 3) makes this expensive, since the original gives these names almost no probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate. A further experiment: put the outputs of 2.0 and 2.3 of the original model into the new one by patching.
 
 # %% [raw]
 # # END SOLUTION
@@ -2122,7 +2132,7 @@ else:
 # - Attribution says *how much*. **Interventions** say *what for*: knock-outs (needed?), patching (carries it?), path patching (tells whom?).
 # - Replace by the mean, not by zero. Use prompts in which only one thing changes, and balance out the shortcuts.
 # - A circuit is a claim with three tests: faithfulness, completeness, minimality. A measure can hide what it does not look at: watch P(IO) beside the logit difference.
-# - An ability can appear suddenly, and it can vanish from the answers while its mechanism is still there.
+# - An ability can appear suddenly, and it can vanish from the answers faster than its mechanism vanishes from the weights.
 #
 # **Further reading (all optional).** Lundberg and Lee 2017, [*A Unified Approach to Interpreting Model Predictions*](https://arxiv.org/abs/1705.07874). Wang et al. 2022, [*Interpretability in the Wild*](https://arxiv.org/abs/2211.00593). Elhage et al. 2021, [*A Mathematical Framework for Transformer
 # Circuits*](https://transformer-circuits.pub/2021/framework/index.html): residual stream, direct paths, head composition.
