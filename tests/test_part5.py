@@ -78,7 +78,7 @@ def test_knock_outs_on_the_embedded_model(solutions):
     from helpers import circuits, ioi
 
     model, tokenizer = ioi.load_ioi_model()
-    batch = ioi.load_batch(tokenizer, each=2)
+    batch = ioi.load_batch(tokenizer, each=10)
     difference, ablate = solutions["logit_difference"], solutions["ablate_heads"]
     means = ioi.template_means(model, batch)
     full = difference(ioi.last_logits(model, batch.ids), batch.io_ids, batch.s_ids)
