@@ -11,8 +11,15 @@ from matplotlib.figure import Figure
 from .plots import COLOURS, LINES, MARKERS, ORDER, STYLE, UNITS, describe, smooth
 from .sweep import Run
 
-TITLES = {"kl": "KL to the reference", "reward": "Reward", "length": "Length", "repetition": "Repetition", "alpha": "α"}
-LABELS = {**UNITS, "kl": "nats per completion", "alpha": "α, weight of the penalty"}
+TITLES = {
+    "kl": "KL to the reference (exact)",
+    "k1": "KL to the reference (k1)",
+    "reward": "Reward",
+    "length": "Length",
+    "repetition": "Repetition",
+    "alpha": "α",
+}
+LABELS = {**UNITS, "kl": "nats per completion", "k1": "nats per completion", "alpha": "α, weight of the penalty"}
 
 
 def _style(number: int) -> dict:
@@ -126,6 +133,10 @@ def plot_runs(
                 )
                 told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
             axes.set(title=TITLES.get(column, column), xlabel="training step", ylabel=LABELS.get(column, column))
+            if column in ("kl", "k1"):
+                axes.set_yscale(
+                    "symlog", linthresh=10
+                )  # linear up to 10 nats, logarithmic above: the runs differ by far
         for axes in list(grid.flat)[len(columns) :]:
             axes.set_visible(False)
         grid.flat[0].legend(fontsize=8)
