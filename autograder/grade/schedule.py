@@ -191,7 +191,7 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
 
     waiting = list(reversed(jobs))
     known: dict[str, Job] = {}
-    pool = as_completed()
+    pool = as_completed(loop=client.loop)
 
     def feed() -> None:
         workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
