@@ -1261,16 +1261,17 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # %% [markdown]
 # *(The texts depend on the preset; this answer is for `tiny`. What counts is that statements are backed by quotations.)*
 #
-# (a) Each run of three to six words is correct English and sounds like a review: adjectives, "the film", "a story about …". Over the whole
-# sentence the sense gets lost: clauses are joined by "and" or "but" without a reason, and the subject changes.
+# (a) Two to five words in a row are correct English and sound like a review: "the obvious topic", "In the end, I feel",
+# "of storytelling". Whole sentences do not hold. "It's also succeeds too thin with no real refuses" mixes several constructions.
 #
-# (b) About half of the samples have a clear tone of their own, usually from one or two words such as "funny" or "dull". There the reward
-# agrees with me. Where a text praises and complains at the same time, or only describes, the reward is still often close to 0 or 1: it follows
-# single words.
+# (b) To me, "so good" in the first is positive, and "too thin" in the second is negative. The third to fifth say nothing about a film.
+# The rewards are 0.73, 0.49, 0.37, 0.81 and 0.90. So the reward agrees on the first, hesitates on the second, and is high for the last two,
+# which are no reviews at all. It seems to follow single words such as "feel", "storytelling" and "compassion".
 #
-# (c) Odd are phrases that repeat a word shortly after it was used, comparisons that compare nothing, and texts that stop in
-# the middle. Likely causes: the model is small and has seen little text, so it knows local patterns but no plot; it is sampled from
-# the full distribution, where one unlikely token leads the rest astray; and `new_tokens` cuts it off, finished or not.
+# (c) Odd are invented words ("Erange", "Normon", "Crossotion") and ends in the middle ("storytelling from", "this romant"). Likely
+# causes: the model is small and has seen little text, so it knows which pieces often follow each other, but not what a sentence is to say. It puts
+# words together from pieces, and some combinations do not exist. It is sampled from the full distribution, where one unlikely token
+# leads the rest astray. And `new_tokens` cuts a text off, finished or not.
 
 # %% [raw]
 # # END SOLUTION
