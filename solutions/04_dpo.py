@@ -1448,6 +1448,10 @@ print(
     f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
 )
 
+from helpers.policies import save_policy
+
+save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
+
 # %% tags=["training"]
 from helpers.dpo_figures import plot_dpo_training
 
