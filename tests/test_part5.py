@@ -127,6 +127,7 @@ def test_explain_with_all_orders_is_exact_shapley():
     page = explain.text_plot(found)
     assert "good" in page.text
     assert "good" in page.html
+    assert "np.float64" not in page.html  # browsers would draw every token black
 
 
 def test_counted_game_notices_repetition_and_strange_questions():
