@@ -46,13 +46,15 @@ def store(tmp_path: Path) -> Any:
         digests = {row["student"]: row["digest"] for row in made.submissions()}
         for job in jobs:
             result = judge_quickly(job, Limits(), False)
-            result["questions"][0]["tests"][0]["message"] = f"wrong: {EVIL}"
+            result["questions"][0]["tests"][0] |= {"message": f"wrong: {EVIL}", "detail": "the hidden input was 17"}
             made.save(job.student, job.part, digests[job.student], "t", result)
         yield made
 
 
 def test_pages_escape_what_students_wrote(store: Store, tmp_path: Path) -> None:
     made = runner.write_outputs(store, tmp_path / "out")
+    files = [*made["feedback"].glob("*.html"), *made["gradescope"].glob("*.json")]
+    assert not [path for path in files if "the hidden input" in path.read_text(encoding="utf-8")]
     pages = [made["report"], *made["feedback"].glob("*.html"), *made["written"].glob("*.html")]
     assert len(pages) > 6
     for page in pages:

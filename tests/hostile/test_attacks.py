@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +38,8 @@ def test_attack_gains_nothing(
     assert result["status"] == "graded", f"the judge failed on an attack that {attack.tries}: {result}"
     passed = [test["name"] for question in result["questions"] for test in question["tests"] if test["passed"]]
     assert result["points"] == 0, f"an attack that {attack.tries} passed {passed}"
-    assert "SECRET" not in json.dumps([t for q in result["questions"] for t in q["tests"] if t["hidden"]])
+    hidden = [test for question in result["questions"] for test in question["tests"] if test["hidden"]]
+    assert not [test for test in hidden if "SECRET" in test["message"]]  # `detail` is for the instructor alone
     deadline = time.monotonic() + 5
     while len(processes(sandbox)) > at_rest and time.monotonic() < deadline:
         time.sleep(0.05)
