@@ -119,6 +119,8 @@ def verify_evaluations(function: Callable[..., torch.Tensor]) -> None:
         try:
             result = function(game, players)
         except Exception as error:
+            if game.strange:
+                raise AssertionError(f"exact_shapley_values: {game.strange}") from error
             kind = type(error).__name__
             raise AssertionError(
                 f"exact_shapley_values raised {kind} for {players} players: {str(error)[:300]}"
