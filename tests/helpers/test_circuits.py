@@ -1,4 +1,4 @@
-"""The hook layer of Part 5, against plain brute force, and against TransformerLens where that is installed."""
+"""The hook layer of Part 5 against plain brute force (`benchmarks/transformer_lens_check.py` compares it with TransformerLens)."""
 
 from __future__ import annotations
 
@@ -305,41 +305,3 @@ def test_the_history_and_the_checkpoints_show_the_transition():
     for step, model in models.items():
         right = (ioi.last_logits(model, batch.ids).argmax(-1) == batch.io_ids).float().mean().item()
         assert abs(right - history.loc[step]) < 0.02, step
-
-
-def test_against_transformer_lens():
-    """Head outputs, patterns and attributions of a random GPT-2 as TransformerLens gives them."""
-    lens = pytest.importorskip("transformer_lens", reason="optional development dependency")
-    try:
-        lens.HookedTransformer  # noqa: B018
-    except ImportError:
-        pytest.skip("TransformerLens 4 has no HookedTransformer; release 2.16 was used")
-    model = tiny_gpt2()
-    config = lens.HookedTransformerConfig(
-        n_layers=2, n_heads=3, d_model=24, d_head=8, d_mlp=96, n_ctx=16, d_vocab=50, act_fn="gelu_new",
-        normalization_type="LN", eps=model.config.layer_norm_epsilon, device="cpu", seed=0,
-    )  # fmt: skip
-    hooked = lens.HookedTransformer(config)
-    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
-
-    hooked.load_state_dict(convert_gpt2_weights(model, config), strict=False)
-    theirs, cache = hooked.run_with_cache(IDS)
-    run = circuits.record(model, IDS)
-    close(run.logits, theirs, 1e-4)
-    for layer in range(2):
-        close(run.outputs[layer], cache["z", layer], 1e-4)
-        close(run.patterns[layer], cache["pattern", layer], 1e-4)
-    heads = cache.stack_head_results(pos_slice=-1)  # [L·H, B, W]
-    scale = cache["ln_final.hook_scale"][:, -1]
-    direction = (hooked.W_U[:, 3] - hooked.W_U[:, 4]) * hooked.ln_final.w
-    direction = direction - direction.mean()
-    own = circuits.direct_logit_attribution(model, run, torch.tensor([3, 3, 3]), torch.tensor([4, 4, 4]))
-    close(own.heads.flatten(1), torch.einsum("nbw,w->bn", heads / scale, direction), 1e-4)
-
-    def silence(z, hook):
-        z[:, :, 2] = 0
-        return z
-
-    silenced = hooked.run_with_hooks(IDS, fwd_hooks=[("blocks.0.attn.hook_z", silence)])[:, -1]
-    zeros = torch.zeros_like(run.outputs)
-    close(circuits.patch_heads(model, IDS, [(0, 2)], zeros), silenced, 1e-4)
