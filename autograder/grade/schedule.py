@@ -177,7 +177,7 @@ def _client(plan: Plan) -> Iterator[Any]:
         return
     with (
         LocalCluster(
-            n_workers=plan.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None,
+            n_workers=plan.workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None,
             security=True,  # certificates for this run: on a shared machine nobody else can send work
             silence_logs=50,
         ) as cluster,
