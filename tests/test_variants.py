@@ -7,6 +7,7 @@ Each file ``tests/variants/<function>.py`` holds answers as students write them,
 from __future__ import annotations
 
 import functools
+import itertools
 import linecache
 import math
 import re
@@ -80,7 +81,8 @@ VARIANTS = [variant for path in sorted(FOLDER.glob("*.py")) for variant in read_
 def run_variant(variant: Variant) -> list[masters.TestResult]:
     """The results of the question's tests, public and hidden, for one answer."""
     question, earlier = exercises()[variant.function]
-    space: dict[str, object] = {"torch": torch, "math": math, "np": np, "F": torch.nn.functional}
+    modules = {"torch": torch, "math": math, "itertools": itertools, "np": np, "F": torch.nn.functional}
+    space: dict[str, object] = dict(modules)
     for number, solution in enumerate(earlier):
         exec(compile(solution, f"<solution {number}>", "exec"), space)
     filename = f"<{variant.name}>"

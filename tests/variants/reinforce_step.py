@@ -440,7 +440,7 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
         inner(**tokens).logits.sum().backward()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
-# === wrong: not written | not written
+# === wrong: not written | did not change
 from helpers.models import policy_logits
 def reinforce_step(policy, optimizer, rollout, reward_model):
     ...
