@@ -171,7 +171,7 @@ class Sandbox:
     """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
 
     def __init__(
-        self, limits: Limits | None = None, *, models: bool = True, patience: float = 300, as_root: bool | None = None
+        self, limits: Limits | None = None, *, models: bool = True, patience: float = 900, as_root: bool | None = None
     ) -> None:
         """Start the parent and wait until it is warm.
 
