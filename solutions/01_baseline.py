@@ -46,6 +46,7 @@ from helpers import plots, quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
 from helpers.display import show_samples, show_tokens
+from helpers.environment import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
@@ -1170,6 +1171,7 @@ baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
 print("What evaluate itself says:", baseline)
+headline("baseline reward", mean)  # for the report of a whole run; it does nothing in your notebook
 
 # %% [markdown]
 # This is the number to beat. Write it down: Part 2 begins with it.

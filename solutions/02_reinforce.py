@@ -56,6 +56,7 @@ import transformers
 from helpers import devices, plots, reinforce_figures as figures
 from helpers.data import load_prompts
 from helpers.display import show_samples
+from helpers.environment import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
@@ -1655,6 +1656,8 @@ plots.show(figures.plot_training(history, "kl", title="KL to the reference durin
 after = evaluate(policy, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 print("before training:", before)
 print("after training: ", after)
+headline("test reward before", before.mean)  # for the report of a whole run; it does nothing in your notebook
+headline("test reward after", after.mean)
 print("The goal of 0.75 is", "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again.")
 plots.show(plots.plot_bars(
     {"before": before.mean, "after": after.mean}, errors={"before": before.half_width, "after": after.half_width},
