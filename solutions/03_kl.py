@@ -878,10 +878,6 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 # `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random numbers for every run, and the
 # training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says which α step `number` uses; for now it is a constant. `examine` then
 # samples one completion for each held-out prompt and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
-#
-# **One thing is different from Part 2: in training the length is fixed.** No completion may end before it has all its tokens (`min_new_tokens`). Section 3.6 lets you
-# find out why. (The price: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.) In the examination
-# afterwards every policy ends its texts where it likes, and the length is reported.
 
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
@@ -892,7 +888,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
     state = {"alpha": settings["alpha"]}
     source = rollout_source(
         policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size,
-        min_new_tokens=None if settings.get("free_length") else preset.new_tokens,
+        min_new_tokens=preset.new_tokens if settings.get("fixed_length") else None,
     )  # fmt: skip
 
     def step(rollout, number):
@@ -914,7 +910,7 @@ def train_fixed(name, settings, folder):
 
 
 def examine(policy):
-    """Scores and samples of a policy on the held-out prompts; completions end where the policy ends them."""
+    """Scores and samples of a policy on the held-out prompts."""
     judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
@@ -1037,8 +1033,7 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_runs(runs, ("reward", "kl"), title="Six values of α"))
-plots.show(kl_figures.plot_runs(runs, ("k1", "repetition")))
+plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -1116,33 +1111,31 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # %% [markdown]
 # ## 3.6 What else the fine does
 #
-# In training every completion had the same number of tokens so far. Now we let the policy end its text where it likes, in training too. The fine is **summed** over the
-# tokens of a completion. Think about what that rewards, apart from plausible text.
+# Go back to the *length* panel of the sweep, and to the column *length* of the table. Nobody asked for shorter or longer texts, and yet the lengths differ from run to run.
+# The fine is **summed** over the tokens of a completion. Think about what that rewards, apart from plausible text.
 #
 # <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference. What is the cheapest way to be praised? (click after you have an answer)</summary>
 #
-# Write few tokens. A short completion has fewer places to differ. If one word of praise gets the full reward, everything after it can only
-# cost. So a fine that is summed over tokens is also a fine on length. How strong the effect is, the experiment shows.
+# Write few tokens. A short completion has fewer places to differ. If a few words of praise get the full reward, everything after them can only
+# cost. So a fine that is summed over tokens is also a fine on length: end the text as soon as it has been praised enough. Without a fine (α = 0) there is no such pull.
 # </details>
 #
-# An experiment should change one thing. The next cell trains again with the α you found best, and changes nothing but the freedom to end. It takes about a minute.
-
-# %%
-best_alpha = 0.03  # yours: the α you would use, from W3.2
+# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more with α = 0.1, and **fixes the length**: no completion may end before it
+# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.1 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes about a minute.
 
 # %% tags=["training"]
-name = f"α = {best_alpha:g}"
 pair = sweep.sweep(
-    {name: {"alpha": best_alpha}, f"{name}, free length": {"alpha": best_alpha, "free_length": True, "method": "free length"}},
+    {"α = 0.1": {"alpha": 0.1}, "α = 0.1, fixed length": {"alpha": 0.1, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="Fixed and free length"))
+plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.1: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
-show_page(sweep.run_page(pair[f"{name}, free length"]))
+show_page(sweep.run_page(pair["α = 0.1"]))
 
 # %% [markdown]
-# Compare the two rows of the table, and read the samples of the free run. Its length moves, although nobody asked for shorter or longer texts, and with the length moves the KL *per completion*. Look
-# at *KL per token* to see whether the policy really stayed closer. Note as well what the other columns say: reward and repetition alone would not have told you.
+# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned one; trained with fixed lengths, it does not. Its KL *per completion* is
+# smaller, too, but look at *KL per token*: the short texts are not closer to the reference, there is only less of them. And read the samples: reward and repetition alone
+# would not have told you. (A fixed length has a price as well: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1162,8 +1155,8 @@ show_page(sweep.run_page(pair[f"{name}, free length"]))
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the run with free length the completions change
-# their length during training, while the run with fixed length cannot; the effect is the stronger the longer one trains and the larger α is.
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.1 shrank to about half the untuned policy's length,
+# those at α = 0, without any fine, grew to the limit. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts at least as long as the untuned one's.
 #
 # It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
 # token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
@@ -1440,10 +1433,15 @@ for number in range(120):
 # %% [markdown]
 # ### Both beside the best fixed α
 #
+# Put the α you found best into the next cell; the rest of the notebook uses it.
+#
 # The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α and aims at the KL that your best
 # fixed α reached. It counts in completions, as the paper does: one training step is a batch of 32. About two minutes.
 
 # %%
+best_alpha = 0.03  # yours: the α you would use, from W3.2
+
+
 def train_scheduled(name, settings, folder):
     """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
     if "end" in settings:
@@ -1839,7 +1837,7 @@ def train_two_epochs(name, settings, folder):
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
     group = settings["group_size"]
-    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group, min_new_tokens=preset.new_tokens)
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group)
 
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
