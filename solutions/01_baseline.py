@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 1 · Baseline"
 # part: 1
-# minutes: {laptop: 1, t4: 3}
+# minutes: {laptop: 1, t4: not yet measured}
 
 # %% [markdown]
 # # Part 1 · Baseline: what a language model writes, and how we judge it
@@ -28,7 +28,7 @@
 # with a rubric: a few clear sentences are enough.
 #
 # **Time.** Reading, writing and thinking: two to three hours. Computing: about a minute on a laptop without a GPU (preset
-# `tiny`), and a few minutes on a GPU such as a T4 (preset `gpt2`). Cells that take more than a few seconds say so.
+# `tiny`). On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
 
 # %% [markdown]
 # ### Set-up

@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 4: learning from preferences (DPO)"
 # part: 4
-# minutes: {laptop: 25, t4: 30}
+# minutes: {laptop: 25, t4: not yet measured}
 
 # %% [markdown]
 # # Part 4 · Learning from preferences: DPO
