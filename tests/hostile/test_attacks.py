@@ -12,7 +12,8 @@ import pytest
 
 from autograder.grade.sandbox import Sandbox
 from tests.grade.samples import WRONG, code, master_sources
-from tests.hostile.attacks import ATTACKS, Attack
+from tests.hostile.attack import Attack
+from tests.hostile.attacks import ATTACKS
 
 pytestmark = pytest.mark.sandbox
 RIGHT = code(*master_sources(2))
