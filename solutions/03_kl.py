@@ -79,7 +79,7 @@ print(f"{len(alphas)} values of α, {steps} steps each, examined on {held_out} p
 # %% [markdown]
 # **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy, and every run starts
 # from a fresh copy of it. There are two reward models. The policy is trained on the first. The second one learned from other data and
-# is never trained on; it is our independent witness.
+# is never trained on; it is our witness.
 
 # %%
 reference, tokenizer = load_policy(preset, device)  # the frozen reference π_ref
@@ -966,7 +966,7 @@ show_page(sweep.run_page(free))
 #   - "1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off"
 #   - "1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable"
 #   - "1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on; far from the reference it is exploited (reward hacking)"
-#   - "1 point: points to evidence in the run: repetition, unnatural samples, loss of variety, or the second reward model's lower score"
+#   - "1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (the second reward model counts too, if it disagrees)"
 
 # %% [markdown]
 # **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that unwelcome, although the reward is
@@ -983,7 +983,7 @@ show_page(sweep.run_page(free))
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is several times that of the untuned policy, and in the second reward model, whose opinion lags behind the first's.
+# is hundreds of times that of the untuned policy. (The second reward model is no help in this run: it falls for the repeated praise as well.)
 
 # %% [raw]
 # # END SOLUTION
@@ -1048,17 +1048,20 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% [markdown]
 # The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit. **Look at the slope**: the first few nats buy most of the
-# reward; the last tens of nats buy almost nothing. And what do they cost? The next plot asks the independent witness.
+# reward; the last tens of nats buy almost nothing. And what do they cost? The next plot asks the witness.
 
 # %% tags=["training"]
 if has_witness:
     plots.show(kl_figures.plot_opinions(everything))
 
 # %% [markdown]
-# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where the first goes on
-# rising and the second stays behind or falls, the policy is collecting the *errors* of the first model. This is **over-optimisation**, and you
-# would not see it in the training reward alone. (The witness is a model too, with faults of its own. It is better than nothing, and reading samples
-# is better still.)
+# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. A gap that opens at the far end would show that the
+# policy collects the *errors* of the first model: **over-optimisation**.
+#
+# **Careful with the far end.** With the course's small models the lines usually stay together even where the text has collapsed into the same word over and over. Does that make the text
+# good? No: it makes the witness a poor one. Both models are sentence classifiers that learned from people's sentences; neither has ever seen "touching touching touching", and
+# both add up words of praise. **Two judges with the same blind spot are not two witnesses.** What gives the collapse away here is the KL itself, the share of repeated bigrams, and
+# reading. That is why the table has several columns, and why the samples come next.
 #
 # ### Reading the samples along the frontier
 #
@@ -1094,13 +1097,13 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # **Too high: α = 1.** The reward stays where the untuned policy's is, and the KL stays near 0 throughout: its curve hardly leaves the axis. One nat costs as much as the
 # whole range of the reward, so no change pays. The samples cannot be told from the untuned policy's: half of them are negative, with the same small faults.
 #
-# **Too low: α = 0 (and 0.003).** The reward goes to nearly 1 within the first half of training, and the KL goes on climbing after that, to tens of nats. The samples are lists of praise with
-# little grammar, and the same words come in most of them; the share of repeated bigrams is many times the untuned policy's. The second reward model gives clearly less than the first: part of the
-# reward is the first model's error.
+# **Too low: α = 0.** The reward reaches 0.98, the KL goes on climbing long after the reward has levelled off, to more than a hundred nats. The samples are one word of praise, repeated to the end
+# in every completion, without grammar; about half of all bigrams are repeats, against two in a thousand for the untuned policy. The second reward model gives 0.98 as well: it
+# has the same weakness, so it does not warn us.
 #
-# **In between: α = 0.03.** The reward is above 0.8 at a KL of about ten nats, less than half a nat per token. The KL curve rises and then levels off, where one more nat costs as much as it earns. The
-# samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive; repeated bigrams are as rare as before. The second reward model
-# agrees with the first far better than at α = 0.
+# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats. The KL curve rises for the first third of training and then levels off, where one more nat costs as much as it earns. The
+# samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("captivating exploration of life"); repeated bigrams are as
+# rare as before, and the second reward model gives 0.79. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
 
 # %% [raw]
 # # END SOLUTION
@@ -1155,8 +1158,8 @@ show_page(sweep.run_page(pair["α = 0.1"]))
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.1 shrank to about half the untuned policy's length,
-# those at α = 0, without any fine, grew to the limit. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts at least as long as the untuned one's.
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.1 shrank from 16 tokens to 9,
+# those at α = 0, without any fine, grew to the limit of 24. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts at least as long as the untuned one's.
 #
 # It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
 # token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
