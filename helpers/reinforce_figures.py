@@ -270,7 +270,13 @@ def plot_opinions(opinions: Mapping[str, pd.Series]) -> Figure:
     return describe(fig, "Line plot of mean P(positive) by training step. " + "; ".join(told) + ".")
 
 
-def plot_seeds(curves: Mapping[str, Sequence[float]], *, title: str, ylabel: str, best: float | None = None) -> Figure:
+def plot_seeds(
+    curves: Mapping[str, Sequence[float]],
+    *,
+    title: str,
+    best: float | None = None,
+    ylabel: str = "mean reward of an episode",
+) -> Figure:
     """Draw one curve a seed, and their mean."""
     table = np.asarray(list(curves.values()))
     with plt.rc_context(STYLE):

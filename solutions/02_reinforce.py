@@ -98,7 +98,8 @@ test_prompts = preset.evaluation_prompts or (512 if not fast() else 32)  # promp
 
 # %%
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
-plots.show(figures.draw_trajectory(prompt="The film is", completion=["a", "quiet", "delight", "<eos>"], reward=0.94))
+words = ["a", "quiet", "delight", "<eos>"]
+plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
 
 # %% [markdown]
 # Three things differ from **supervised learning**, where a model is trained on pairs of an input and its correct answer:
@@ -183,8 +184,9 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=["a", "quiet
 draw = torch.Generator().manual_seed(seed)
 says_good = torch.rand(10_000, generator=draw) < 0.5                     # [N] True where the sample is "good"
 reward = says_good.float()                                              # [N] 1 for "good", 0 for "bad"
-score = torch.where(says_good, 0.5, -0.5)                               # [N] derivative of the log-prob of the sample
-plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label="mean of reward · derivative of the log-prob"))
+score = torch.where(says_good, 0.5, -0.5)  # [N] derivative of the log-prob of the sample
+label = "mean of reward · derivative of the log-prob"
+plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label))
 
 # %% [markdown]
 # **Predict, then look.** Suppose that *bad* had reward 100 and *good* had reward 101. The difference between the words is the same as
@@ -416,7 +418,7 @@ test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
 device = devices.choose_device()
 devices.seed_everything(seed)
-transformers.logging.set_verbosity_error()                              # no notes about which loss it takes by default
+transformers.logging.set_verbosity_error()  # no notes about which loss it takes by default
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
 with torch.no_grad():
@@ -629,7 +631,7 @@ print(f"the example from the text: {example_loss.item():.3f}   (by hand: -0.500)
 
 # 2. The two-word policy. One row says "good" (reward 1), one says "bad" (reward 0), as they do on average.
 theta = torch.zeros((), requires_grad=True)
-log_probs_of_words = torch.stack([F.logsigmoid(theta), F.logsigmoid(-theta)])[:, None]            # [2, 1] log p(good), log p(bad)
+log_probs_of_words = torch.stack([F.logsigmoid(theta), F.logsigmoid(-theta)])[:, None]  # [2, 1] of good, bad
 loss = compute_reinforce_loss(log_probs_of_words, torch.tensor([1.0, 0.0]), torch.ones(2, 1, dtype=torch.bool))
 loss.backward()
 print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
@@ -790,7 +792,8 @@ word_rewards = torch.tensor([0.9, 0.7, 0.6])                            # [3] al
 logits = word_logits.clone().requires_grad_(True)
 expected_reward = (logits.softmax(dim=0) * word_rewards).sum()          # J: a sum over all "completions"
 (true_gradient,) = torch.autograd.grad(expected_reward, logits)         # [3]
-print("expected reward:", round(expected_reward.item(), 3), "  exact gradient:", [round(g, 4) for g in true_gradient.tolist()])
+print(f"expected reward: {expected_reward.item():.3f}")
+print("exact gradient: ", [round(g, 4) for g in true_gradient.tolist()])
 
 # 2. Many estimates, each from a fresh batch of 8 words.
 draw = torch.Generator().manual_seed(seed)
@@ -809,10 +812,11 @@ for _ in range(experiment_batches):
         log_probs = F.log_softmax(logits, dim=0)[words][:, None]        # [8, 1] log-prob of each sampled word
         loss = compute_reinforce_loss(log_probs, advantage(word_rewards[words]), no_mask)
         (gradient,) = torch.autograd.grad(loss, logits)
-        estimates[name].append(-gradient)                               # minus: the loss is minus what we maximise
+        estimates[name].append(-gradient)  # minus: the loss is minus what we maximise
 estimates = {name: torch.stack(values) for name, values in estimates.items()}      # name -> [batches, 3]
 
-# 3. Mean and variance. All means should lie within their error bars of the exact gradient; the variances should not be alike.
+# 3. Mean and variance. The means should lie within their error bars of the exact gradient (19 times in 20);
+#    the variances should not be alike.
 plots.show(figures.plot_baseline_experiment(estimates, true_gradient))
 pd.DataFrame({
     "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
@@ -1105,7 +1109,7 @@ difference = (gaussian_score(action, mean, covariance) - by_autograd).abs().max(
 print(f"score, largest difference from autograd:                  {difference:.1e}")
 
 score = gaussian_score(action, mean, covariance)                        # [N, 2]
-print(f"mean of the score over 20,000 actions: {[round(x, 3) for x in score.mean(0).tolist()]}  (zero, up to about ±0.03)")
+print("mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)")
 plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 
 # %% [markdown]
@@ -1250,10 +1254,11 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # texts become more positive, they probably do. Watch what happens if they do not.
 
 # %%
-# Load the reward models and the prompts (the policy was loaded above), and make the reference: a frozen copy of the policy.
+# Load the reward models and the prompts (the policy was loaded above).
+# The reference is a frozen copy of the policy.
 reference = copy.deepcopy(policy).requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
-has_second = preset.second_reward_model is not None                     # the larger preset has only one reward model
+has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
 train_prompts = load_prompts(preset, "train")
 held_out_prompts = load_prompts(preset, "test")[:test_prompts]          # never used in training
@@ -1283,15 +1288,17 @@ print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible fil
 
 # %%
 # Sample a small batch and draw which tokens are prompt, completion and padding.
-rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)           # 16 new tokens: a small picture
-print("ids", list(rollout.ids.shape), " log_probs", list(rollout.log_probs.shape), " prompt_length", rollout.prompt_length)
+rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)  # 16 new tokens: a small picture
+print("ids", list(rollout.ids.shape), " log_probs", list(rollout.log_probs.shape))
+print("prompt_length", rollout.prompt_length)
 plots.show(figures.draw_rollout(rollout, tokenizer))
 
 # %%
 # Two checks that tie the pieces together. They need your token_log_probs; they take a second.
 with torch.no_grad():
-    again = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)   # [B, T-1]
-mask = rollout.completion_mask[:, 1:]                                   # [B, T-1] column t belongs to token t + 1
+    logits = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
+    again = token_log_probs(logits, rollout.ids)                        # [B, T-1]
+mask = rollout.completion_mask[:, 1:]  # [B, T-1] column t belongs to token t + 1
 difference = (again - rollout.log_probs)[mask].abs().max()
 print(f"your log-probs against those noted while sampling: largest difference {difference:.1e} (rounding only)")
 rewards = reward_model(rollout.texts)                                   # [B]
@@ -1574,7 +1581,7 @@ def fresh_start():
 # %%
 # Your step, with the KL added to what it reports. Nothing here changes the training.
 def kl_to_reference(rollout):
-    """Mean over the batch of log-prob under the policy minus log-prob under the reference, in nats per completion."""
+    """Mean of log-prob under the policy minus log-prob under the reference, in nats per completion."""
     with torch.no_grad():
         logits = policy_logits(reference, rollout.ids, rollout.attention_mask)          # [B, T, V]
         reference_log_probs = token_log_probs(logits, rollout.ids)                      # [B, T-1]
@@ -1584,7 +1591,7 @@ def kl_to_reference(rollout):
 
 def watched_step(rollout):
     """One call of your reinforce_step; reports its floats and the KL."""
-    kl = kl_to_reference(rollout)                                                       # of the policy that wrote the batch
+    kl = kl_to_reference(rollout)  # of the policy that wrote the batch
     return {**reinforce_step(policy, optimizer, rollout, reward_model), "kl": kl}
 
 # %% [markdown]
@@ -1597,11 +1604,13 @@ def watched_step(rollout):
 # %% tags=["training"]
 # The dry run: a few steps with everything switched on, then an estimate for the whole training.
 policy, optimizer = fresh_start()
-source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.reinforce.batch_size, seed=seed)
+batch_size = preset.reinforce.batch_size
+source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 start = time.perf_counter()
 dry_run = train(watched_step, source, steps=dry_run_steps, description="dry run")
 seconds = (time.perf_counter() - start) / dry_run_steps
-print(f"{seconds:.2f} s a step; the {training_steps} steps of the training run will take about {seconds * training_steps / 60:.1f} min")
+minutes = seconds * training_steps / 60
+print(f"{seconds:.2f} s a step; the {training_steps} steps of the training run will take about {minutes:.1f} min")
 assert abs(dry_run["kl"][0]) < 0.01, "before the first update the policy is the reference, so the KL must be 0"
 dry_run.to_pandas().round(3)
 
@@ -1617,11 +1626,13 @@ before = evaluate(reference, tokenizer, reward_model, held_out_prompts, preset, 
 print("before training:", before)
 
 # %% tags=["training"]
-# The training run: one batch of completions for each step. Takes one to three minutes on a laptop with the tiny preset.
-watched_prompts = load_prompts(preset, "validation")[:64 if not fast() else 8]   # completed now and then, to look at
+# The training run: one batch of completions for each step.
+# Takes one to three minutes on a laptop with the tiny preset.
+watched_prompts = load_prompts(preset, "validation")[: 64 if not fast() else 8]  # completed now and then
 sample_every = max(1, training_steps // 10)
-policy, optimizer = fresh_start()                                        # also when you run this cell a second time
-source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.reinforce.batch_size, seed=seed)
+policy, optimizer = fresh_start()  # also when you run this cell a second time
+batch_size = preset.reinforce.batch_size
+source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 history = train(
     watched_step, source, steps=training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
     sample_prompts=watched_prompts, sample_every=sample_every, sample_tokens=preset.new_tokens,
@@ -1638,8 +1649,9 @@ print(f"ended: {history.stopped}, mean reward of the last ten batches {history.m
 # standard deviation to each side.
 
 # %% tags=["training"]
-# The reward of each batch (dots), its running mean (line) and its spread (band). It should rise fast, then level off below 1.
-plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75, target_label="target"))
+# The reward of each batch (dots), its running mean (line) and its spread (band).
+# It should rise fast, then level off below 1.
+plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75))
 
 # %% tags=["training"]
 # How far the policy has moved away from the reference. Nothing holds it back, so this should keep rising.
@@ -1658,9 +1670,11 @@ print("before training:", before)
 print("after training: ", after)
 headline("test reward before", before.mean)  # for the report of a whole run; it does nothing in your notebook
 headline("test reward after", after.mean)
-print("The goal of 0.75 is", "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again.")
+reached = "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again."
+print("The goal of 0.75 is", reached)
 plots.show(plots.plot_bars(
-    {"before": before.mean, "after": after.mean}, errors={"before": before.half_width, "after": after.half_width},
+    {"before": before.mean, "after": after.mean},
+    errors={"before": before.half_width, "after": after.half_width},
     title="Mean reward on test prompts (95 % intervals)", ylabel="reward, P(positive)", limits=(0, 1.05),
 ))
 
@@ -1743,9 +1757,14 @@ plots.show(figures.plot_opinions(opinions))
 
 # %% tags=["training"]
 # The same on all test prompts, before and after, as numbers.
+def second_opinion(evaluation):
+    """Mean of the second reward model on an evaluation's texts; not a number where there is none."""
+    return second_reward_model(evaluation.texts).mean().item() if has_second else float("nan")
+
+
 table = pd.DataFrame({
     "reward": [before.mean, after.mean],
-    "second reward model": [second_reward_model(e.texts).mean().item() if has_second else float("nan") for e in (before, after)],
+    "second reward model": [second_opinion(before), second_opinion(after)],
     "repetition": [before.repetition, after.repetition],
     "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
     "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
@@ -1838,11 +1857,11 @@ print("saved to runs/frontier.json")
 import importlib.util
 
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
-have_box2d = importlib.util.find_spec("Box2D") is not None
+have_box2d = all(importlib.util.find_spec(name) is not None for name in ("Box2D", "pygame"))
 if not have_gymnasium:
-    print('gymnasium is not installed: this optional section is left out. To see it: pip install "gymnasium[box2d]"')
+    print('gymnasium is not installed, so this optional section is left out: pip install "gymnasium[box2d]"')
 elif not have_box2d:
-    print('Box2D is not installed: CartPole runs, LunarLander is left out. To see it: pip install "gymnasium[box2d]"')
+    print('Box2D or pygame is not installed, so LunarLander is left out: pip install "gymnasium[box2d]"')
 
 
 def policy_gradient(environment, seed, iterations, episodes, discount=0.99, learning_rate=1e-2, max_steps=500):
@@ -1850,10 +1869,11 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
     player, optimizer = gym_policy.make_player(environment, seed, learning_rate)
     curve = []
     for iteration in range(iterations):
-        played = gym_policy.collect_episodes(environment, player, episodes, seed=1000 * seed + iteration, max_steps=max_steps)
-        returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])      # [N] all moments of all episodes
+        draw = 1000 * seed + iteration
+        played = gym_policy.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
+        returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
         advantages = (returns - returns.mean()) / (returns.std() + 1e-6)                                # [N]
-        log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)                             # [N, actions]
+        log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
         chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])                                # [N, 1] one "token" a row
         loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
         optimizer.zero_grad()
@@ -1866,16 +1886,15 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 if have_gymnasium:
     from helpers import gym_policy
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, 40 if not fast() else 2, 8) for s in range(3)}
-    plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", ylabel="mean reward of an episode", best=500))
+    plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 
 # %% tags=["training"]
-# The same on LunarLander, where Box2D is installed. Takes about three minutes. It learns slowly: do not expect 200 in this time.
+# The same on LunarLander, where Box2D is installed. Takes about three minutes.
+# It learns slowly: do not expect 200 in this time.
 if have_gymnasium and have_box2d:
-    lander = {
-        f"seed {s}": policy_gradient("LunarLander-v3", s, 60 if not fast() else 1, 10 if not fast() else 2, max_steps=300)
-        for s in range(3)
-    }
-    plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds", ylabel="mean reward of an episode"))
+    iterations, episodes = (60, 10) if not fast() else (1, 2)
+    lander = {f"seed {s}": policy_gradient("LunarLander-v3", s, iterations, episodes, max_steps=300) for s in range(3)}
+    plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:
     print("LunarLander was left out (see above).")
 
