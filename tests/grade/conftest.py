@@ -18,7 +18,7 @@ from .samples import EASY, SECRET
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A warm sandbox with limits that end an endless loop soon."""
-    limits = Limits(statement_seconds=3, call_seconds=2, run_seconds=60, strikes=1)
+    limits = Limits(statement_seconds=10, call_seconds=8, run_seconds=120, strikes=1)
     with Sandbox(limits, models=False) as made:
         yield made
 
