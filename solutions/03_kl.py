@@ -930,7 +930,7 @@ common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.lear
 #
 # It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long as any change of the text raises the
 # reward a little, the policy makes it. We expect it to go on rising after the reward has nearly reached its ceiling of 1, because REINFORCE
-# keeps sharpening whatever scores best. We expect it to reach tens of nats per completion.
+# keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
 # </details>
 #
 # The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`, and the sweep will not repeat it. It takes about a minute.
@@ -983,7 +983,7 @@ show_page(sweep.run_page(free))
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is hundreds of times that of the untuned policy. (The second reward model is no help in this run: it falls for the repeated praise as well.)
+# is about thirty times that of the untuned policy. (The second reward model is no help in this run: it falls for the lists of praise as well.)
 
 # %% [raw]
 # # END SOLUTION
@@ -1002,7 +1002,7 @@ show_page(sweep.run_page(free))
 # <details><summary><b>Predict first:</b> which of these will happen at α = 1? (a) reward rises more slowly, but to the same value; (b) nothing is learned; (c) training diverges. (click)</summary>
 #
 # (b), or nearly. At α = 1 one nat costs as much as the whole range of the reward. A completion that earns 0.3 more than average may move 0.3 nats away
-# at most, and that is next to nothing. The policy is held where it started.
+# at most, and that is next to nothing. The policy is held near where it started. (Not exactly there: every update is made from 32 samples, and their noise pushes the policy about.)
 # </details>
 
 # %% tags=["training"]
@@ -1048,7 +1048,7 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% [markdown]
 # The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit. **Look at the slope**: the first few nats buy most of the
-# reward; the last tens of nats buy almost nothing. And what do they cost? The next plot asks the witness.
+# reward; the last hundred buy almost nothing. And what do they cost? The next plot asks the witness.
 
 # %% tags=["training"]
 if has_witness:
@@ -1058,8 +1058,8 @@ if has_witness:
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. A gap that opens at the far end would show that the
 # policy collects the *errors* of the first model: **over-optimisation**.
 #
-# **Careful with the far end.** With the course's small models the lines usually stay together even where the text has collapsed into the same word over and over. Does that make the text
-# good? No: it makes the witness a poor one. Both models are sentence classifiers that learned from people's sentences; neither has ever seen "touching touching touching", and
+# **Careful with the far end.** With the course's small models the lines usually stay together even where the text has collapsed into a list of words of praise. Does that make the text
+# good? No: it makes the witness a poor one. Both models are sentence classifiers that learned from people's sentences; neither has ever seen a list of twenty adjectives, and
 # both add up words of praise. **Two judges with the same blind spot are not two witnesses.** What gives the collapse away here is the KL itself, the share of repeated bigrams, and
 # reading. That is why the table has several columns, and why the samples come next.
 #
@@ -1094,16 +1094,17 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # %% [markdown]
 # *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
 #
-# **Too high: α = 1.** The reward stays where the untuned policy's is, and the KL stays near 0 throughout: its curve hardly leaves the axis. One nat costs as much as the
-# whole range of the reward, so no change pays. The samples cannot be told from the untuned policy's: half of them are negative, with the same small faults.
+# **Too high: α = 1.** The reward is 0.61, hardly above the untuned policy's 0.57. One nat costs as much as the whole range of the reward, so no change pays. The samples cannot be told from the
+# untuned policy's, but for being shorter: some positive, some not, with the same small faults. The KL is small but not 0; it creeps up to about 2 nats. That is not learning but noise: each update
+# is made from 32 samples, and here the noisy fine is most of what it sees.
 #
-# **Too low: α = 0.** The reward reaches 0.98, the KL goes on climbing long after the reward has levelled off, to more than a hundred nats. The samples are one word of praise, repeated to the end
-# in every completion, without grammar; about half of all bigrams are repeats, against two in a thousand for the untuned policy. The second reward model gives 0.98 as well: it
-# has the same weakness, so it does not warn us.
+# **Too low: α = 0.** The reward reaches 0.98, and the KL goes on climbing long after the reward has levelled off, to more than a hundred nats. The samples are lists of words of praise without
+# a sentence, the same words in every completion, each as long as allowed. Five percent of all bigrams are repeats, against two in a thousand for the untuned policy. The second reward
+# model gives 0.98 as well: it has the same weakness, so it does not warn us.
 #
-# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats. The KL curve rises for the first third of training and then levels off, where one more nat costs as much as it earns. The
-# samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("captivating exploration of life"); repeated bigrams are as
-# rare as before, and the second reward model gives 0.79. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
+# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats (α = 0.01 would do as well: 0.91 at 10 nats). The KL curve rises for the first third of training and then levels off, where
+# one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("captivating exploration of
+# life"); repeated bigrams are nearly as rare as before, and the second reward model gives 0.79. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
 
 # %% [raw]
 # # END SOLUTION
@@ -1136,8 +1137,8 @@ display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.1"]))
 
 # %% [markdown]
-# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned one; trained with fixed lengths, it does not. Its KL *per completion* is
-# smaller, too, but look at *KL per token*: the short texts are not closer to the reference, there is only less of them. And read the samples: reward and repetition alone
+# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned one; trained with fixed lengths, it does not. The KL *per completion* of the two
+# hardly differs, but look at the KL *per token*: at each token, the short texts have moved nearly twice as far. And read the samples: reward and repetition alone
 # would not have told you. (A fixed length has a price as well: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
 
 # %% [raw]
@@ -1470,8 +1471,9 @@ plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}
 display(sweep.table({"untuned": untuned, **compared}))
 
 # %% [markdown]
-# The first panel shows α: a constant, a falling line, and the controller's path. The controller begins far too strict; it lowers α until the KL reaches the target, and then holds it there. On the frontier, see whether
-# the two new points lie above the line of the fixed values, on it, or below. With one run each, differences of the size of the 95 % interval mean nothing.
+# The first panel shows α: a constant, a falling line, and the controller's path. The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target. On the frontier, see
+# whether the two new points lie above the line of the fixed values, on it, or below. In our run the controller's point lies on the line: it found by itself what the sweep found by trying. The annealed
+# point lies a little above it, and its texts are longer. With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1498,8 +1500,8 @@ display(sweep.table({"untuned": untuned, **compared}))
 # learning at the beginning.
 #
 # Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate; the controller replaces the unknown α by a target KL, which means
-# the same for every reward, and finds α on the way. In the comparison above both come close to the best fixed α, without the sweep that was needed to find it. Neither gets clearly above
-# the frontier of the fixed values.
+# the same for every reward, and finds α on the way. In the comparison above the controlled run reaches the same frontier as the best fixed α, without the sweep that was needed
+# to find it, and the annealed run lies slightly above it, by about the width of the interval.
 #
 # What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open, and KL(π‖π_ref) does not oppose a policy that always
 # writes the same plausible sentence. The annealing plan and the controller have settings of their own (start, end, target, horizon).
@@ -1877,6 +1879,8 @@ display(sweep.table({best.name: best, **two_epochs}))
 
 # %% [markdown]
 # Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the frontier, what counts is whether a point lies higher at the same KL.
+# In our run both lie somewhat *below* the line of the fixed values: with two updates from each batch they go as far, but with coarser aim. What they save is sampling. Look at REINFORCE's
+# reward curve at half its training, where it had used the same number of completions: it stood at about the same reward. Where sampling is the expensive part, as with large models, that is the comparison that counts.
 
 # %% [markdown]
 # ## 3.9 Questions, summary, submission
