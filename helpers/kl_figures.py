@@ -104,6 +104,28 @@ def plot_estimators(
     )
 
 
+def _recorded(run: Run, column: str) -> tuple[list[float], list[float]]:
+    """Return the steps at which a column was recorded, and its values there."""
+    rows = [(row["step"], row[column]) for row in run.records if column in row]
+    return [step for step, _ in rows], [value for _, value in rows]
+
+
+def plot_kl(run: Run, title: str) -> Figure:
+    """Draw a run's KL to the reference: the exact one as dots where it was computed, the estimate k1 as a line."""
+    (dots, exact), (steps, estimate) = _recorded(run, "kl"), _recorded(run, "k1")
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots()
+        axes.plot(steps, estimate, label="estimated by k1 from the batch", **_style(1))
+        axes.plot(dots, exact, marker="o", linestyle="", color=_style(0)["color"], label="exact")
+        axes.set(title=title, xlabel="training step", ylabel=UNITS["kl"])
+        axes.legend()
+    return describe(
+        fig,
+        f"Line plot of the KL over training steps. Exact: {exact[0]:.3g} at step {dots[0]:.0f}, {exact[len(exact) // 2]:.3g} "
+        f"at step {dots[len(dots) // 2]:.0f}, {exact[-1]:.3g} at step {dots[-1]:.0f}. The estimate runs along the dots.",
+    )
+
+
 def plot_runs(
     runs: Mapping[str, Run],
     columns: Sequence[str] = ("reward", "kl", "length", "repetition"),
@@ -117,26 +139,20 @@ def plot_runs(
     with plt.rc_context({**STYLE, "figure.figsize": (10.0, 3.3 * rows)}):
         fig, grid = plt.subplots(rows, 2 if len(columns) > 1 else 1, squeeze=False)
         for axes, column in zip(grid.flat, columns, strict=False):
+            largest = 0.0
             for number, (name, run) in enumerate(runs.items()):
-                record = run.history
-                if column not in record.columns:
+                places, values = _recorded(run, column)
+                if not values:
                     continue
-                mean, deviation = smooth(record[column], window)
-                axes.plot(record["step"], mean, label=name, **_style(number))
-                axes.fill_between(
-                    record["step"],
-                    mean - deviation,
-                    mean + deviation,
-                    alpha=0.1,
-                    linewidth=0,
-                    color=_style(number)["color"],
-                )
+                mean, deviation = smooth(values, max(1, round(window * len(values) / len(run.records))))
+                band = {"alpha": 0.1, "linewidth": 0, "color": _style(number)["color"]}
+                axes.plot(places, mean, label=name, **_style(number))
+                axes.fill_between(places, mean - deviation, mean + deviation, **band)
                 told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
+                largest = max(largest, float(mean.max()))
             axes.set(title=TITLES.get(column, column), xlabel="training step", ylabel=LABELS.get(column, column))
-            if column in ("kl", "k1"):
-                axes.set_yscale(
-                    "symlog", linthresh=10
-                )  # linear up to 10 nats, logarithmic above: the runs differ by far
+            if column in ("kl", "k1") and largest > 20:
+                axes.set_yscale("symlog", linthresh=10)  # logarithmic above 10 nats: the runs differ a hundredfold
         for axes in list(grid.flat)[len(columns) :]:
             axes.set_visible(False)
         grid.flat[0].legend(fontsize=8)

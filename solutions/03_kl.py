@@ -599,10 +599,10 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any distance. k2 has one; it is a few percent when
-# the models are near, and here about a quarter at τ = 1.5. Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several times the KL
-# itself, a small mean under a lot of noise, and k3 is about four times steadier. **Far from the reference it is the other way round.** At τ = 0.5 a
-# single k3 spreads more than twenty times as far as the KL is large. The reason is the ratio $r$: for a token that the policy has made
+# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any distance. k2 has one; it is small when
+# the models are near (τ = 0.9), and half as large as the KL itself at τ = 1.5. Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several times the KL
+# itself, a small mean under a lot of noise, and k3 is three to four times steadier. **Far from the reference it is the other way round.** At τ = 0.5 a
+# single k3 spreads more than fifty times as far as the KL is large. The reason is the ratio $r$: for a token that the policy has made
 # much rarer than the reference, $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
 #
 # So k3 is the better *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will use k1: what we need there is the right
@@ -638,7 +638,7 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
     )
 
 # %% [markdown]
-# With the right samples about a fifth of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
+# With the right samples about a quarter of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
 # far below 0. Note that **k3 stays positive even then**: it cannot be negative, so it hides the bug, and its value is wrong. Log k1 beside k3.
 
 # %% [markdown]
@@ -938,17 +938,13 @@ common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.lear
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
 free = runs["α = 0"]
-plots.show(
-    plots.plot_history(
-        {"exact": free.history["kl"], "estimated by k1": free.history["k1"]}, "kl",
-        title="α = 0: KL to the reference during training (mean of 10 steps)", window=10,
-    )
-)  # fmt: skip
+plots.show(kl_figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
 
 # %% [markdown]
 # **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain: compare the right halves of
-# the two plots. The two curves of the first plot, the exact KL and its estimate from the sampled tokens, agree on average; the estimate is noisier.
+# the two plots. In the first plot the dots are the exact KL, computed at every fifth step; the line is its estimate from the
+# sampled tokens, k1. They agree.
 #
 # The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue** where the policy finds the token
 # more probable than the reference does, **orange** where less. The numbers of one text add up to that text's estimate of the KL. Point at
@@ -1102,7 +1098,7 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # a sentence, the same words in every completion, each as long as allowed. Five percent of all bigrams are repeats, against two in a thousand for the untuned policy. The second reward
 # model gives 0.98 as well: it has the same weakness, so it does not warn us.
 #
-# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats (α = 0.01 would do as well: 0.91 at 10 nats). The KL curve rises for the first third of training and then levels off, where
+# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats (α = 0.01 would do as well: 0.91 at 10 nats). The KL curve rises for the first half of training and then levels off, where
 # one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("captivating exploration of
 # life"); repeated bigrams are nearly as rare as before, and the second reward model gives 0.79. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
 

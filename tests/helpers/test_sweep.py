@@ -132,6 +132,16 @@ def test_recorded_copy_reads_back(tmp_path, monkeypatch):
     assert [record["step"] for record in run.records] == [0.0, 5.0, 10.0]
 
 
+def test_the_exact_kl_is_drawn_where_it_was_computed():
+    figure = kl_figures.plot_kl(make_run(), "KL")
+    line, dots = figure.axes[0].lines
+    assert list(dots.get_xdata()) == [0.0, 5.0, 10.0]
+    assert list(dots.get_ydata()) == [0.0, 1.0, 2.0]
+    assert len(line.get_xdata()) == 11
+    assert "2 at step 10" in figure.alt
+    plt.close(figure)
+
+
 def test_figures_name_every_run_in_their_alternative_text():
     runs = {"near": make_run("near", kl=1.0, second_reward=0.5), "far": make_run("far", kl=30.0, second_reward=0.2)}
     for figure in (kl_figures.plot_runs(runs, ("reward", "kl", "k1")), kl_figures.plot_opinions(runs)):
