@@ -159,9 +159,12 @@ def test_the_gradescope_zip_is_pinned_complete_and_normalised(built):
     assert re.search(r"- torch==\d", environment)
 
 
-def test_the_zip_holds_no_master_and_no_solution_notebook(built):
+def test_outside_the_judges_folder_the_zip_holds_no_master_and_no_solution_notebook(built):
+    """`course/` is the judge of Gradescope's container: it stays outside the sandbox, with the masters' tests."""
     with zipfile.ZipFile(built / "build" / "otter" / "01.zip") as archive:
-        assert not [n for n in archive.namelist() if "solutions" in n or n.endswith(("masters.py", ".ipynb"))]
+        names = [n for n in archive.namelist() if not n.startswith("course/")]
+    assert names
+    assert not [n for n in names if "solutions" in n or n.endswith(("masters.py", ".ipynb"))]
 
 
 @pytest.mark.slow
@@ -211,8 +214,8 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
         ("# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.", "#", "rubric and a sample answer"),
         (
-            'failure_message: ""\n""" # END TEST CONFIG\ndef test_small',
-            'failure_message: say "no"\n""" # END TEST CONFIG\ndef test_small',
+            'failure_message: ""\n"""  # END TEST CONFIG\n\n\ndef test_small',
+            'failure_message: say "no"\n"""  # END TEST CONFIG\n\n\ndef test_small',
             "double quotes",
         ),
     ],
