@@ -168,7 +168,9 @@ def find_notebook(part: int, given: str | Path | None) -> Path | None:
         session = os.environ.get("JPY_SESSION_NAME", "")  # set by Jupyter: the notebook's path
         candidates = [Path(p) for p in (running_in_vscode(), session) if p.endswith(".ipynb")]
         candidates += [Path.cwd() / name, Path.cwd() / "notebooks" / name, ROOT / "notebooks" / name]
-        if in_colab():  # the fetched copy of the course holds the notebook as it was before any work: never hand that in
+        if (
+            in_colab()
+        ):  # the fetched copy of the course holds the notebook as it was before any work: never hand that in
             untouched = (ROOT / "notebooks" / name).resolve()
             candidates = [p for p in (*candidates, Path("/content") / name) if p.resolve() != untouched]
         alone = sorted(Path.cwd().glob(f"{PARTS[part]}*.ipynb"))

@@ -1,4 +1,4 @@
-"""The hook layer of Part 5 against plain brute force (`benchmarks/transformer_lens_check.py` compares it with TransformerLens)."""
+"""The hook layer of Part 5 against plain brute force; TransformerLens: `benchmarks/transformer_lens_check.py`."""
 
 from __future__ import annotations
 
