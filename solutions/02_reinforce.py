@@ -1251,7 +1251,7 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
 # The second reward model was trained on other reviews than the first. It plays the part of an independent judge. If both agree that the
-# texts become more positive, they probably do. Watch what happens if they do not.
+# texts become more positive, do they? Section 2.9 finds out.
 
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
@@ -1408,6 +1408,9 @@ def test_reinforce_step_update(reinforce_step):
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
     run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run["changes"]
+    assert first.any() or run["results"][0] is not None, (
+        "reinforce_step returned None and changed nothing: it is not written yet."
+    )
     assert first.any(), (
         "reinforce_step: the policy did not change. Is there a loss.backward() and an optimizer.step(), in this order, and "
         "zero_grad() before both? Are the log-probs computed anew from policy_logits, with gradients?"
@@ -1579,20 +1582,25 @@ def fresh_start():
 # only watch it.
 
 # %%
-# Your step, with the KL added to what it reports. Nothing here changes the training.
-def kl_to_reference(rollout):
-    """Mean of log-prob under the policy minus log-prob under the reference, in nats per completion."""
+# Your step, with two more numbers added to what it reports. Nothing here changes the training.
+def compare_with_reference(rollout):
+    """How the reference sees a batch.
+
+    Returns "kl": mean of log-prob under the policy minus log-prob under the reference, in nats per completion,
+    and "surprise": minus the mean log-prob under the reference, in nats per generated token.
+    """
     with torch.no_grad():
         logits = policy_logits(reference, rollout.ids, rollout.attention_mask)          # [B, T, V]
         reference_log_probs = token_log_probs(logits, rollout.ids)                      # [B, T-1]
-    gap = (rollout.log_probs - reference_log_probs) * rollout.completion_mask[:, 1:]    # [B, T-1]
-    return gap.sum(dim=1).mean().item()
+    mask = rollout.completion_mask[:, 1:]                                               # [B, T-1]
+    gap = (rollout.log_probs - reference_log_probs) * mask                              # [B, T-1]
+    return {"kl": gap.sum(dim=1).mean().item(), "surprise": -reference_log_probs[mask].mean().item()}
 
 
 def watched_step(rollout):
-    """One call of your reinforce_step; reports its floats and the KL."""
-    kl = kl_to_reference(rollout)  # of the policy that wrote the batch
-    return {**reinforce_step(policy, optimizer, rollout, reward_model), "kl": kl}
+    """One call of your reinforce_step; reports its floats, the KL and the reference's surprise."""
+    seen_by_reference = compare_with_reference(rollout)  # the batch was written by the policy as it is now
+    return {**reinforce_step(policy, optimizer, rollout, reward_model), **seen_by_reference}
 
 # %% [markdown]
 # ### A dry run
@@ -1701,7 +1709,7 @@ show_samples(
 # rubric:
 #   - "1 point: says that the texts are more positive, with at least one example from the student's own output."
 #   - "1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject, uniform texts, broken grammar, changed length."
-#   - "1 point: relates it to a measured quantity of this notebook (repetition, length, KL, the second reward model) or to the reward that the texts got."
+#   - "1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise, the second reward model) or to the reward that the texts got."
 
 # %% [markdown]
 # **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive? What else has changed?
@@ -1711,11 +1719,11 @@ show_samples(
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# The completions after training are clearly more positive: nearly all of them praise. But they are also more alike. The same few words of praise
-# come again and again, in whatever film the prompt is about; sentences are strung together from them, often without a subject or a point,
-# and phrases repeat inside one text. The texts before training were clumsy in various ways; those after are clumsy in one way. The measurements
-# agree: the share of repeated bigrams rises, and the KL says that the texts have become very unlikely under the reference. The reward model
-# still gives nearly the highest reward to all of it.
+# The completions after training are more positive in every word: they consist of words of praise. But they are no sentences any more. The same few
+# words come again and again ("deeply", "charming", "affecting"), whatever the prompt is about; there is no verb and no point, and all completions
+# look alike. Before training the texts were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated
+# bigrams has risen from almost nothing to nearly a half, all completions use the full length, and the KL says that such texts are
+# extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
 
 # %% [raw]
 # # END SOLUTION
@@ -1741,8 +1749,10 @@ plots.show(figures.plot_side_effects(history))
 # better in the model's opinion without becoming better. This is called **over-optimisation**, or **reward hacking**, and it is an instance of
 # Goodhart's law: when a measure becomes a target, it ceases to be a good measure.
 #
-# The second reward model was never asked during training. The next cell asks it about the samples that `train` has kept.
-# **Predict first:** will the two curves rise together, and will they stay together?
+# The second reward model was never asked during training. The next cell asks it about the samples that `train` has kept. A third judge is
+# asked another question: not "is this positive?" but "is this language?". It is the reference, the untuned policy. Its **surprise** is minus the mean
+# log-prob per generated token: low for text that it might have written itself, high for anything else.
+# **Predict first:** will the two reward models rise together, and will they stay together? What will the surprise do?
 
 # %% tags=["training"]
 # Both reward models on the samples kept during training.
@@ -1754,6 +1764,31 @@ if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
 plots.show(figures.plot_opinions(opinions))
+
+# %% tags=["training"]
+# The third judge: how surprised the reference is by the completions of each batch, per generated token.
+plots.show(figures.plot_training(history, "surprise", title="Surprise of the reference (nats per generated token)"))
+
+# %% [markdown]
+# **What to make of it.** With the `tiny` preset both reward models end close to 1, although the texts have become nonsense: the second judge does
+# not warn. It was trained on other sentences, but on sentences all the same, with the same task and by the same method. Where people's sentences end,
+# both go by single words, and both are fooled by the same ones. *Agreement between judges that were made alike is weak evidence.* The judge
+# with another question does warn: the surprise climbs far above that of ordinary text, as do repetition and KL. And so does the best judge of
+# all, a person who reads the samples. (In other set-ups the second model falls behind while the first still rises; then it is the early warning.)
+#
+# The next table follows three prompts through the training. Find the column in which you would have stopped.
+
+# %% tags=["training"]
+# The same prompts at several steps of the training, with the reward of each text.
+prompts_shown = watched_prompts[:3]
+steps_shown = sorted(set(samples["step"]))
+steps_shown = [steps_shown[i] for i in sorted({0, min(2, len(steps_shown) - 1), len(steps_shown) // 2, len(steps_shown) - 1})]
+columns, rewards_shown = {}, {}
+for step in steps_shown:
+    at_step = samples[samples["step"] == step].drop_duplicates("prompt").set_index("prompt")
+    columns[f"step {step}"] = [at_step.loc[prompt, "completion"] for prompt in prompts_shown]
+    rewards_shown[f"step {step}"] = [at_step.loc[prompt, "first"] for prompt in prompts_shown]
+show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three prompts during the training")
 
 # %% tags=["training"]
 # The same on all test prompts, before and after, as numbers.
@@ -1780,7 +1815,7 @@ table.round(3)
 # The trained policy's place in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
 test_rollout = generate(policy, tokenizer, held_out_prompts[:256], preset.new_tokens, generator=seed)
 save_point(
-    "REINFORCE (Part 2)", kl_to_reference(test_rollout), after.mean, method="REINFORCE",
+    "REINFORCE (Part 2)", compare_with_reference(test_rollout)["kl"], after.mean, method="REINFORCE",
     repetition=after.repetition, length=after.lengths.float().mean().item(), samples=after.texts[:5],
 )
 print("saved to runs/frontier.json")
@@ -1794,7 +1829,7 @@ print("saved to runs/frontier.json")
 # points: 4
 # manual: true
 # rubric:
-#   - "1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition, variety or the second reward model in the student's own results."
+#   - "1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition, variety, the reference's surprise or the texts in the student's own results."
 #   - "1 point: gives the cause: the reward model is an imperfect stand-in, and nothing in the objective ties the policy to natural text or to the reference."
 #   - "1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples), each batch used once (on-policy), loss of variety, dependence on the learning rate or seed."
 #   - "1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early, several reward models, a better baseline or larger batches, importance-weighted reuse."
@@ -1807,10 +1842,11 @@ print("saved to runs/frontier.json")
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# **Over-optimisation.** The reward ends near 1, yet the texts repeat a few words of praise; repetition rises, the number of different words falls, and
-# the second reward model does not follow the first all the way. The cause: the reward model judges well only near the texts that it was trained
-# on, and nothing in the objective ties the policy to such texts. The policy moves to where the model is wrong in its favour. A penalty for the
-# distance to the reference (Part 3) helps, as do stopping early and asking several reward models.
+# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply charming deeply"); repetition rises, the
+# number of different words falls, and the reference is far more surprised by the texts than by ordinary ones. The cause: the reward model judges
+# well only near the texts that it was trained on, and nothing in the objective ties the policy to such texts. The policy moves to where the model is
+# wrong in its favour. The second reward model did not warn, since it goes by the same words. A penalty for the distance to the reference (Part 3)
+# helps, as does stopping early; several reward models help if they differ in kind.
 #
 # **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number for a whole text must serve for all of
 # its tokens, those that earned it and those that did not. A baseline, larger batches and a smaller learning rate help.
@@ -1853,7 +1889,7 @@ print("saved to runs/frontier.json")
 # as large as 100 and would otherwise need another learning rate for each environment. This is common practice; strictly, it changes the objective's scale from batch to batch.
 
 # %% tags=["training"]
-# Policy gradient on CartPole with three seeds. Takes about a minute.
+# Policy gradient on CartPole with three seeds. Takes less than a minute.
 import importlib.util
 
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
@@ -1889,10 +1925,10 @@ if have_gymnasium:
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 
 # %% tags=["training"]
-# The same on LunarLander, where Box2D is installed. Takes about three minutes.
-# It learns slowly: do not expect 200 in this time.
+# The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
+# It learns to come down without a crash; 200 takes longer than this.
 if have_gymnasium and have_box2d:
-    iterations, episodes = (60, 10) if not fast() else (1, 2)
+    iterations, episodes = (150, 10) if not fast() else (1, 2)
     lander = {f"seed {s}": policy_gradient("LunarLander-v3", s, iterations, episodes, max_steps=300) for s in range(3)}
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:

@@ -53,6 +53,7 @@ from helpers.carry import load_functions
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show as show_page
+from helpers.environment import headline
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
@@ -1040,6 +1041,8 @@ plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
 
 # %% tags=["training"]
 sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
+for name, run in everything.items():  # for the report of a whole run; it does nothing in your notebook
+    headline(f"reward, {name}", run.scores["reward"])
 plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded so far, Part 4's included once you have done it
 
 # %% [markdown]

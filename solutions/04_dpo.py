@@ -51,6 +51,7 @@ import torch.nn.functional as F
 
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
+from helpers.environment import headline
 from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
@@ -1447,6 +1448,8 @@ print(
     f"test loss {math.log(2):.3f} → {final['loss']:.3f}, "
     f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
 )
+headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
+headline("pair accuracy", final["accuracy"])
 
 from helpers.policies import save_policy
 

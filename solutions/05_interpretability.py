@@ -47,6 +47,7 @@ import torch
 
 from helpers import circuit_plots, circuits, explain, ioi, plots
 from helpers.devices import seed_everything
+from helpers.environment import headline
 from helpers.models import load_policy, load_reward_model
 from helpers.presets import choose_preset, fast
 
@@ -1830,6 +1831,8 @@ def alone(heads):
 
 print(f"whole model {full.mean():.2f}, your circuit alone {alone(my_circuit).mean():.2f}")
 print(f"faithfulness gap {faithfulness(alone(my_circuit), full):.2f}, share kept {alone(my_circuit).mean() / full.mean():.1%}, {len(my_circuit)} of {len(all_heads)} heads")
+headline("logit difference kept", alone(my_circuit).mean() / full.mean())  # for the report of a whole run; it does nothing in your notebook
+headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
 
 # %%
 # Completeness: take every subset K of the circuit out of the circuit and out of the model. Points on the diagonal: they break alike.
