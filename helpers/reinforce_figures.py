@@ -18,6 +18,7 @@ from .generation import Rollout
 from .plots import COLOURS, LINES, MARKERS, ORDER, STYLE, UNITS, describe, smooth
 from .training import History
 
+LABELS = {**UNITS, "surprise": "surprise (nats per generated token)"}
 PALE = {"prompt": "#DDDDDD", "completion": "#A6CEE3", "padding": "#FFFFFF", "end": "#F4C99B"}
 
 
@@ -230,10 +231,10 @@ def plot_training(
         last = _curve(axes, history, column, COLOURS["blue"], window)
         if target is not None:
             axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"{target_label} ({target:g})")
-        axes.set(title=title, xlabel="training step", ylabel=UNITS.get(column, column))
+        axes.set(title=title, xlabel="training step", ylabel=LABELS.get(column, column))
         axes.legend(loc="lower right")
     first = history[column][0]
-    return describe(fig, f"Line plot of {UNITS.get(column, column)} by training step: {first:.3g} at the first step, "
+    return describe(fig, f"Line plot of {LABELS.get(column, column)} by training step: {first:.3g} at the first step, "
                     f"{last:.3g} on average over the last {window}.")  # fmt: skip
 
 
@@ -244,7 +245,7 @@ def plot_side_effects(history: History, window: int = 10) -> Figure:
         fig, panels = plt.subplots(1, 2)
         for axes, column, colour in zip(panels, ("repetition", "length"), ("orange", "green"), strict=True):
             last = _curve(axes, history, column, COLOURS[colour], window)
-            axes.set(title=f"{column.capitalize()} during training", xlabel="training step", ylabel=UNITS[column])
+            axes.set(title=f"{column.capitalize()} during training", xlabel="training step", ylabel=LABELS[column])
             axes.set_ylim(bottom=0)
             axes.legend(fontsize=8)
             told.append(f"{column} goes from {history[column][0]:.3g} to {last:.3g}")

@@ -1250,8 +1250,8 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `reward_model` | reads a text, gives P(positive): the reward | no |
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
-# The second reward model was trained on other reviews than the first. It plays the part of an independent judge. If both agree that the
-# texts become more positive, do they? Section 2.9 finds out.
+# The second reward model was trained on other reviews than the first. It plays the part of an independent judge. If both
+# find that the texts become better, are they better? Section 2.9 finds out.
 
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
@@ -1767,13 +1767,13 @@ plots.show(figures.plot_opinions(opinions))
 
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
-plots.show(figures.plot_training(history, "surprise", title="Surprise of the reference (nats per generated token)"))
+plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
 
 # %% [markdown]
 # **What to make of it.** With the `tiny` preset both reward models end close to 1, although the texts have become nonsense: the second judge does
 # not warn. It was trained on other sentences, but on sentences all the same, with the same task and by the same method. Where people's sentences end,
 # both go by single words, and both are fooled by the same ones. *Agreement between judges that were made alike is weak evidence.* The judge
-# with another question does warn: the surprise climbs far above that of ordinary text, as do repetition and KL. And so does the best judge of
+# with another question does warn: the surprise climbs far above that of ordinary text (about twice as high at the end), as do repetition and KL. And so does the best judge of
 # all, a person who reads the samples. (In other set-ups the second model falls behind while the first still rises; then it is the early warning.)
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
