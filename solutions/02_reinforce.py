@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 2: learning from reward (REINFORCE)"
 # part: 2
-# minutes: {laptop: 20, t4: not yet measured}
+# minutes: {laptop: 3, t4: not yet measured}
 
 # %% [markdown]
 # # Part 2 · Learning from reward: REINFORCE

@@ -12,6 +12,7 @@ def test_reinforce_step_update(reinforce_step):
     from helpers.functional_reinforce import run_on_table
     run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run['changes']
+    assert first.any() or run['results'][0] is not None, 'reinforce_step returned None and changed nothing: it is not written yet.'
     assert first.any(), 'reinforce_step: the policy did not change. Is there a loss.backward() and an optimizer.step(), in this order, and zero_grad() before both? Are the log-probs computed anew from policy_logits, with gradients?'
     assert all((texts == run['expected_texts'] for texts in run['texts'])), 'reinforce_step: the reward model must read rollout.texts, the prompts with their completions.'
     shown = 'how the logits of the tokens that came next changed (largest change = 1)'
