@@ -1662,7 +1662,7 @@ print(f"ended: {history.stopped}, mean reward of the last ten batches {history.m
 plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75))
 
 # %% tags=["training"]
-# How far the policy has moved away from the reference. Nothing holds it back, so this should keep rising.
+# How far the policy has moved away from the reference. Nothing holds it back, so it should rise far.
 plots.show(figures.plot_training(history, "kl", title="KL to the reference during training"))
 
 # %% [markdown]
