@@ -1405,12 +1405,13 @@ def timed_steps(kept):
 
 slow, without = timed_steps(None)
 quicker, with_kept = timed_steps(kept_train)
-difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in a)
+compared = [key for key in without[0] if key != "accuracy"]  # at the first step all margins are 0 but for rounding: ties fall either way
+difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in compared)
 print(
     f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step "
     f"({slow / quicker:.1f} times faster)"
 )
-print(f"largest difference of anything reported in six steps: {difference:.1e}")
+print(f"largest difference of losses and rewards in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
 
 # %% [markdown]
