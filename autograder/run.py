@@ -119,6 +119,7 @@ def run_part(
         "COURSE_PRESET": preset,
         "COURSE_HEADLINES": str(headlines),
         "COURSE_GRADING": "",
+        "COURSE_WIDGETS": "0",  # nobody moves a slider here; an Output widget has been seen to hang a run without a front end
         "JUPYTER_PLATFORM_DIRS": "1",
     }
     with environment(settings):
