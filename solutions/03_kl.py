@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 3: staying close to the reference (KL regularisation)"
 # part: 3
-# minutes: {laptop: 25, t4: not yet measured}
+# minutes: {laptop: 8, t4: not yet measured}
 
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation

@@ -66,13 +66,21 @@ def test_variants_of_steps_get_the_notebooks_verdict(grade: Grade, function: str
     compare(grade, function)
 
 
+DRAWING = {"sample_next_token"}  # its results depend on random draws
+
+
 def compare(grade: Grade, function: str) -> None:
-    """Each variant of a function must pass and fail the same tests here as in the notebook."""
+    """Each variant of a function must get the same verdict here as in the notebook, and a right one the same tests.
+
+    Single tests of a wrong variant may differ where they depend on chance: a sampler's draws are others in the sandbox.
+    """
     question, _ = exercises()[function]
     for variant in (v for v in chosen() if v.function == function):
         here = {r.name: r.passed for r in run_variant(variant)}
         result = grade(with_answer(question.part, variant.source), question.part, [question.name])
         assert result["status"] == "graded", f"{variant.name}: {failures(result)}"
         there = {t["name"]: t["passed"] for t in result["questions"][0]["tests"]}
-        assert there == here, f"{variant.name}: {failures(result)}"
+        assert all(there.values()) == all(here.values()), f"{variant.name}: {failures(result)}"
+        if function not in DRAWING:
+            assert there == here, f"{variant.name}: {failures(result)}"
         assert (result["points"] == result["possible"]) == variant.right, f"{variant.name}: {failures(result)}"
