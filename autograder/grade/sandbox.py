@@ -30,6 +30,8 @@ from .watchdog import Watchdog
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 CPU = Path("/sys/devices/system/cpu")
+VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
+COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
@@ -65,16 +67,28 @@ def find_bubblewrap() -> str:
 
 def visible_folders() -> list[Path]:
     """The folders of the system and of Python that the sandbox may read, none of them the instructor's."""
-    folders = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
-    folders += [
-        Path(p) for p in (sys.base_prefix, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    ]
+    folders = [] if sys.prefix == sys.base_prefix else [Path(sys.prefix)]
+    folders += [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives"), Path(sys.base_prefix)]
+    folders += [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
     folders += [Path(os.path.realpath(sys.executable)).parent.parent]
     kept: list[Path] = []
     for folder in folders:
         if folder.exists() and not any(folder.is_relative_to(other) for other in kept):
             kept.append(folder)
     return kept
+
+
+def seen_as(path: Path) -> Path:
+    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
+
+    Raises:
+        NoSandbox: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+    """
+    if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
+        return VENV / path.relative_to(sys.prefix)
+    if any(path.is_relative_to(place) for place in COVERED):
+        raise NoSandbox(f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust.")
+    return path
 
 
 def instructors_own(visible: Iterable[Path]) -> list[Path]:
@@ -122,16 +136,19 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
         line.extend(["--ro-bind", str(source), str(target or source)])
 
     for folder in visible_folders():
-        show(folder)
-        made.add(folder)
+        show(folder, seen_as(folder))
+        made.add(seen_as(folder))
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/") / name
         if path.is_symlink():
             line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             show(path)
+    shown = [seen_as(folder) for folder in visible_folders()]
     for hidden in instructors_own(visible_folders()):
-        line += ["--tmpfs", str(hidden)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(hidden)]
+        for place in dict.fromkeys((seen_as(hidden), hidden)):
+            if any(place.is_relative_to(folder) for folder in shown):
+                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
     if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
         show(CPU)
     show(INSIDE, Path("/course/inside"))
@@ -153,7 +170,7 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
     }
     for name, value in environment.items():
         line += ["--setenv", name, value]
-    line += ["--chdir", "/tmp", "--", sys.executable, "-s", "-c", START]
+    line += ["--chdir", "/tmp", "--", str(seen_as(Path(sys.executable))), "-s", "-c", START]
     return [*line, str(fd), str(uid), str(uid), str(int(models))]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from autograder.grade.conversation import Conversation, StudentFault
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import ROOT, NoSandbox, Sandbox, command_line
+from autograder.grade.sandbox import ROOT, NoSandbox, Sandbox, command_line, seen_as
 from autograder.grade.standins import make_env
 from tests.grade.samples import code
 
@@ -82,7 +82,7 @@ def probe(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
 def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]) -> None:
     assert probe("listing", "/course") == ["helpers", "inside"]
     assert set(probe("listing", "/")) <= {
-        "bin", "course", "sys", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "tmp", "usr", "root", "home", "opt",
+        "bin", "course", "python", "sys", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "tmp", "usr", "root", "home", "opt",
         *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), os.sys.prefix, os.sys.base_prefix))),
     }  # fmt: skip
     inside = probe("files", "/course")
@@ -219,3 +219,12 @@ def test_the_command_line_hides_installed_copies_of_the_tests() -> None:
     assert str(ROOT) not in shown
     assert not [path for path in shown if "autograder" in path and not path.endswith("grade/inside")]
     assert json.dumps(line)
+
+
+def test_a_virtual_environment_below_a_covered_folder_is_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout in /tmp has its .venv there, which the sandbox's own /tmp would hide."""
+    monkeypatch.setattr("sys.prefix", "/tmp/checkout/.venv")
+    assert seen_as(Path("/tmp/checkout/.venv/bin/python")) == Path("/python/bin/python")
+    assert seen_as(Path("/usr/bin/python3")) == Path("/usr/bin/python3")
+    with pytest.raises(NoSandbox, match="Install it elsewhere"):
+        seen_as(Path("/tmp/python3.12"))
