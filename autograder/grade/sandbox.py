@@ -87,7 +87,9 @@ def seen_as(path: Path) -> Path:
     if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
         return VENV / path.relative_to(sys.prefix)
     if any(path.is_relative_to(place) for place in COVERED):
-        raise NoSandbox(f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust.")
+        raise NoSandbox(
+            f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust."
+        )
     return path
 
 
