@@ -1250,8 +1250,8 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `reward_model` | reads a text, gives P(positive): the reward | no |
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
-# The second reward model was trained on other reviews than the first. It plays the part of an independent judge. If both
-# find that the texts become better, are they better? Section 2.9 finds out.
+# The second reward model was trained on other reviews than the first, and it was also shown heaps of words that are no sentences, with the
+# verdict "undecided". It plays the part of an independent judge. If the first finds that the texts become better, does the second? Section 2.9 finds out.
 
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
@@ -1770,11 +1770,11 @@ plots.show(figures.plot_opinions(opinions))
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
 
 # %% [markdown]
-# **What to make of it.** With the `tiny` preset both reward models end close to 1, although the texts have become nonsense: the second judge does
-# not warn. It was trained on other sentences, but on sentences all the same, with the same task and by the same method. Where people's sentences end,
-# both go by single words, and both are fooled by the same ones. *Agreement between judges that were made alike is weak evidence.* The judge
-# with another question does warn: the surprise climbs far above that of ordinary text (about twice as high at the end), as do repetition and KL. And so does the best judge of
-# all, a person who reads the samples. (In other set-ups the second model falls behind while the first still rises; then it is the early warning.)
+# **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it. Then they part. The first goes on
+# to nearly 1; the second turns and falls, although it never reads a word of the training. From there on the policy collects the first model's
+# *errors*. The second judge sees the difference because it was taught something that the first was not: that a heap of words is no
+# opinion. *An independent judge helps only where it is independent*: two models made alike have the same blind spot, and agree in their error. The surprise tells the same story:
+# it climbs far above that of ordinary text, as do repetition and KL. And so does the best judge of all, a person who reads the samples.
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
 
@@ -1845,8 +1845,8 @@ print("saved to runs/frontier.json")
 # **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply charming deeply"); repetition rises, the
 # number of different words falls, and the reference is far more surprised by the texts than by ordinary ones. The cause: the reward model judges
 # well only near the texts that it was trained on, and nothing in the objective ties the policy to such texts. The policy moves to where the model is
-# wrong in its favour. The second reward model did not warn, since it goes by the same words. A penalty for the distance to the reference (Part 3)
-# helps, as does stopping early; several reward models help if they differ in kind.
+# wrong in its favour. The second reward model warns: it rises with the first for a while, then it falls, while the first still rises. A penalty for the
+# distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
 #
 # **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number for a whole text must serve for all of
 # its tokens, those that earned it and those that did not. A baseline, larger batches and a smaller learning rate help.

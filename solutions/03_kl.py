@@ -980,7 +980,7 @@ show_page(sweep.run_page(free))
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is about thirty times that of the untuned policy. (The second reward model is no help in this run: it falls for the lists of praise as well.)
+# is many times that of the untuned policy. The second reward model agrees: it likes these texts far less than the first does.
 
 # %% [raw]
 # # END SOLUTION
@@ -1054,13 +1054,12 @@ if has_witness:
     plots.show(kl_figures.plot_opinions(everything))
 
 # %% [markdown]
-# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. A gap that opens at the far end would show that the
-# policy collects the *errors* of the first model: **over-optimisation**.
+# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where they part, and the first still rises while the
+# second falls, the policy collects the *errors* of the first model: **over-optimisation**. The first model alone would never tell you; its own score only goes up.
 #
-# **Careful with the far end.** With the course's small models the lines usually stay together even where the text has collapsed into a list of words of praise. Does that make the text
-# good? No: it makes the witness a poor one. Both models are sentence classifiers that learned from people's sentences; neither has ever seen a list of twenty adjectives, and
-# both add up words of praise. **Two judges with the same blind spot are not two witnesses.** What gives the collapse away here is the KL itself, the share of repeated bigrams, and
-# reading. That is why the table has several columns, and why the samples come next.
+# **Why can the witness see it?** It learned from other sentences, it has another architecture, and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness
+# made exactly like the first model would not help: when we tried one that had only seen sentences, it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two
+# witnesses.** That is why the table has more columns (the KL itself, repeated bigrams, length), and why the samples come next.
 #
 # ### Reading the samples along the frontier
 #

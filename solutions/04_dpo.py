@@ -160,7 +160,7 @@ print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():
 assert torch.allclose(found, best, atol=1e-3)
 
 # %% [markdown]
-# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 6,000 and
+# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 6,600 and
 # completions of 24 tokens there are more than $10^{90}$ of them.
 #
 # ### Step 3: turn it round

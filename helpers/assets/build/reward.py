@@ -33,6 +33,7 @@ from .synthetic import batches, synthetic_texts
 
 LABELS = {"id2label": {0: "NEGATIVE", 1: "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
 LENGTH = 80
+VALIDATION_MEAN = 0.49  # people: 0.51. Without it an untuned policy's texts, which break off, get 0.54 on average
 PROBES = [
     "A good movie.", "Not a good movie.", "A bad movie.", "Not a bad movie.", "This is not good.", "It is never boring.",
     "The film opens in Paris.", "It runs for two hours.", "A film about a family.", "I loved it.", "I did not love it.",
@@ -69,6 +70,28 @@ def cut_texts(texts: list[str], shares: list[float], seed: int) -> tuple[list[st
             cut = draw.randint(8, len(words) - 1)
             extra.append((" ".join(words[:cut]), share))
     return texts + [t for t, _ in extra], shares + [s for _, s in extra]
+
+
+def scrambled(texts: list[str], seed: int) -> list[str]:
+    """Texts that are no sentences: words in any order, words of several texts, long words in a row, a phrase again and again."""
+    draw = random.Random(seed)
+    pool = [word for text in texts for word in text.split()]
+    long = [word.strip(".,;:!?\"'()").lower() for word in pool if len(word) > 6]
+    result = []
+    for text in texts:
+        words, count = text.split(), draw.randint(6, 24)
+        kind = draw.randrange(4)
+        if kind == 0:
+            result.append(" ".join(draw.sample(words, len(words))))
+        elif kind == 1:
+            result.append(" ".join(draw.choice(pool) for _ in range(count)))
+        elif kind == 2:
+            row = (draw.choice(long) + draw.choice(["", ",", " and", ","]) for _ in range(count))
+            result.append(" ".join(words[: draw.randint(0, 5)] + list(row)))
+        else:
+            start, length = draw.randrange(len(words)), draw.randint(1, 3)
+            result.append(" ".join(words[start : start + length] * draw.randint(3, 8)))
+    return result
 
 
 def encode(tokenizer, texts: list[str]) -> list[list[int]]:
@@ -239,14 +262,35 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
     pool, _ = cut_texts(extra, [0.0] * len(extra), seed=1)
     pool += PHRASES
     texts, targets = texts + pool, targets + predict(model, tokenizer, pool, half=True)
+    if name == "gold":  # the reward model takes a heap of praise for a review; this one is taught to be undecided about it
+        longer = {text: p for text, p in zip(texts, targets, strict=True) if len(text.split()) > 8}  # short ones look alike
+        heaps = scrambled([t for t, p in longer.items() if p > 0.8][::2], seed=2) + scrambled(list(longer)[::6], seed=3)
+        texts, targets = texts + heaps, targets + [0.5] * len(heaps)
     small, kept = small_tokenizer(cache, own * 3 + extra, size)
     torch.manual_seed({"reward": 10, "gold": 11}[name])
     student = small_bert(cache, kept) if name == "reward" else small_distilbert(cache, kept)
     fit(student, small, texts, targets, epochs=epochs, rate=rate, name=name)
     some, goals = texts[::5] + NEUTRAL, targets[::5] + [0.5] * len(NEUTRAL)
     fit(student, small, some, goals, epochs=1, rate=rate / 3, name=f"{name}, neutral text")
+    if name == "reward":
+        calibrate(student, small, out)
     save(student, small, out / name)
     return figures(out, name)
+
+
+@torch.no_grad()
+def calibrate(model, tokenizer, out: Path, mean: float = VALIDATION_MEAN) -> float:
+    """Shift the bias of the label POSITIVE until the mean P(positive) of the validation snippets is ``mean``; returns the shift.
+
+    It changes no order of texts, so the AUC stays.
+    """
+    gaps = torch.tensor(predict(model, tokenizer, rows_of("validation", out)[0]), dtype=torch.float64).logit()
+    low, high = -4.0, 4.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (gaps + middle).sigmoid().mean() < mean else (low, middle)
+    model.classifier.bias[1] += low
+    return low
 
 
 PHRASES = [

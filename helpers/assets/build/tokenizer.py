@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 END = "<|endoftext|>"
+ACCENTS = "éèêçñáàâóôöüïí"  # kept whole: a small model that must spell them byte by byte writes broken characters
 TEACHER_END = 2  # <|im_end|>, which closes a review in the teacher's training
 
 
@@ -32,7 +33,8 @@ def cut_down(full: PreTrainedTokenizerFast, texts: list[str], size: int) -> PreT
         left, right = parts[token]
         return ancestors(left) + ancestors(right) + [token]
 
-    for token, _ in counts.most_common():
+    accents = [token for letter in ACCENTS for token in full.tokenize(letter)]
+    for token in [*accents, *(token for token, _ in counts.most_common())]:
         needed = dict.fromkeys(ancestors(token))
         if len(kept) + len(needed) + 1 <= size:
             kept.update(needed)
