@@ -1345,8 +1345,8 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # *(Rewards are those of the preset `tiny`; other sentences are as good.)*
 #
 # Negative or nonsense, but a high reward: "great great great great great" (0.98), "A wonderful, moving, brilliant way to waste two
-# hours." (0.94) and "The best part of this film was leaving the cinema." (0.92). Positive, but a low reward: "Nothing about this film
-# disappointed me." (0.08) and "I was afraid that it would be dull and stupid, and I was wrong." (0.04).
+# hours." (0.91) and "The best part of this film was leaving the cinema." (0.89). Positive, but a low reward: "Nothing about this film
+# disappointed me." (0.06) and "I was afraid that it would be dull and stupid, and I was wrong." (0.03).
 #
 # The model has learnt which words occur in positive and negative reviews, and a little about negation. It adds up such
 # evidence. It does not understand that praise for something else is no praise for the film, or that a double

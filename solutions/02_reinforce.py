@@ -1720,9 +1720,9 @@ show_samples(
 
 # %% [markdown]
 # The completions after training are more positive in every word: they consist of words of praise. But they are no sentences any more. The same few
-# words come again and again ("deeply", "charming", "affecting"), whatever the prompt is about; there is no verb and no point, and all completions
+# words come again and again ("deeply", "compelling", "moving"), whatever the prompt is about; there is no verb and no point, and all completions
 # look alike. Before training the texts were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated
-# bigrams has risen from almost nothing to nearly a half, all completions use the full length, and the KL says that such texts are
+# bigrams has risen from almost nothing to about a half, all completions use the full length, and the KL says that such texts are
 # extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
 
 # %% [raw]
@@ -1771,10 +1771,10 @@ plots.show(figures.plot_training(history, "surprise", title="Does the reference 
 
 # %% [markdown]
 # **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it. Then they part. The first goes on
-# to nearly 1; the second turns and falls, although it never reads a word of the training. From there on the policy collects the first model's
+# to nearly 1; the second turns (after about 20 steps at seed 0), falls, and wavers not far above ½. From there on the policy collects the first model's
 # *errors*. The second judge sees the difference because it was taught something that the first was not: that a heap of words is no
 # opinion. *An independent judge helps only where it is independent*: two models made alike have the same blind spot, and agree in their error. The surprise tells the same story:
-# it climbs far above that of ordinary text, as do repetition and KL. And so does the best judge of all, a person who reads the samples.
+# it climbs well above that of ordinary text, as do repetition and KL. And so does the best judge of all, a person who reads the samples.
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
 
@@ -1842,7 +1842,7 @@ print("saved to runs/frontier.json")
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply charming deeply"); repetition rises, the
+# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving, compelling, deeply"); repetition rises, the
 # number of different words falls, and the reference is far more surprised by the texts than by ordinary ones. The cause: the reward model judges
 # well only near the texts that it was trained on, and nothing in the objective ties the policy to such texts. The policy moves to where the model is
 # wrong in its favour. The second reward model warns: it rises with the first for a while, then it falls, while the first still rises. A penalty for the

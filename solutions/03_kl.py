@@ -1122,17 +1122,17 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # cost. So a fine that is summed over tokens is also a fine on length: end the text as soon as it has been praised enough. Without a fine (α = 0) there is no such pull.
 # </details>
 #
-# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more with α = 0.1, and **fixes the length**: no completion may end before it
-# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.1 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes about a minute.
+# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more with α = 0.03, and **fixes the length**: no completion may end before it
+# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.03 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes about a minute.
 
 # %% tags=["training"]
 pair = sweep.sweep(
-    {"α = 0.1": {"alpha": 0.1}, "α = 0.1, fixed length": {"alpha": 0.1, "fixed_length": True, "method": "fixed length"}},
+    {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.1: length free and length fixed"))
+plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
-show_page(sweep.run_page(pair["α = 0.1"]))
+show_page(sweep.run_page(pair["α = 0.03"]))
 
 # %% [markdown]
 # Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned one; trained with fixed lengths, it does not. The KL *per completion* of the two

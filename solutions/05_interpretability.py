@@ -577,11 +577,11 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless" (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right as well: "not" carries −3.3, and "good" keeps only +0.3 where it brings far more
 # in other company.
 #
-# (b) *Sarcasm* is wrong: P = 0.84. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too weak. *No opinion word* is wrong too (0.75): "life" brings +1.0, because reviews that speak of life are often kind; "never" (−0.4) does not stop it. *Negated blame* is a near miss (0.51): "dull" still costs 1.1.
+# (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind; "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.41): "dull" still costs 1.1.
 # In *praise*, even "film" (+0.4) and "a" (+0.4) are paid: a part of the verdict that no reader would give.
 #
 # (c) "not" is no word with a value of its own: −3.3 before "good", +0.6 before "a dull moment", +0.5 before "without charm". So the model does use it as a switch, but a weak one where it should turn blame into praise. In the mixed pair a reader gives weight to what follows "but"; so does the model: "terrible" costs 1.6 when the sentence goes on to praise, and 2.4 at the
-# end, and "but" itself brings +1.1 in the first order and +0.3 in the second. It still finds the first sentence negative (0.21): the praise in "moved" is not seen.
+# end, and "but" itself brings +1.1 in the first order and +0.3 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
 #
 # (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
 

@@ -39,15 +39,15 @@ def test_policy_reads_like_reviews(embedded_policy, snippets):
     test = [row["text"] for row in snippets if row["split"] == "test"]
     bits = policy.bits_per_character(model, tokenizer, test)
     assert bits == pytest.approx(FIGURES["policy"]["bits_per_character"], abs=0.005)
-    assert bits <= 1.80
+    assert bits <= 1.75
     drawn = policy.samples(model, tokenizer, 300)
     assert drawn[:3] == FIGURES["policy"]["samples"][:3]
     share = policy.share_of_known_words(drawn, sorted(cards.training_words(ASSETS)))
     assert share == pytest.approx(FIGURES["policy"]["known_words"], abs=0.005)
-    assert share >= 0.93
+    assert share >= 0.95
 
 
-@pytest.mark.parametrize(("name", "accuracy", "auc"), [("reward", 0.82, 0.90), ("gold", 0.70, 0.78)])
+@pytest.mark.parametrize(("name", "accuracy", "auc"), [("reward", 0.82, 0.90), ("gold", 0.75, 0.81)])
 def test_classifiers_reach_their_cards_figures(name, accuracy, auc):
     """Accuracy and AUC on held-out snippets are the card's, and good enough to be a reward (or a second opinion)."""
     found = reward.figures(ASSETS, name)
@@ -73,6 +73,21 @@ def test_reward_model_understands_negation_and_neutral_text():
     assert blame < 0.5
     assert blame_too < 0.5
     assert all(0.1 < p < 0.9 for p in neutral)
+
+
+def test_the_second_reward_model_is_undecided_about_heaps_of_praise():
+    """What makes over-optimisation visible: the reward model takes words in a row for praise, the second one does not."""
+    heaps = [
+        "great great great great great",
+        "moving, fascinating, powerful and touching, fascinating and moving, powerful",
+    ]
+    opinions = {}
+    for name in ("reward", "gold"):
+        model = AutoModelForSequenceClassification.from_pretrained(ASSETS / name, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
+        opinions[name] = reward.predict(model, tokenizer, heaps)
+    assert min(opinions["reward"]) > 0.9
+    assert max(opinions["gold"]) < 0.7
 
 
 def test_splits_share_no_snippet_and_no_prompt(snippets):

@@ -79,13 +79,12 @@ Please cite for the snippets: {CITATION}
 token of the real snippets and of the synthetic reviews is learnt from the text (weight 0.4) and from the fine-tuned teacher's
 distribution (weight 0.6). AdamW, learning rate 2e-3 with warm-up and cosine decay, batch 64, seed 0, bfloat16 products.
 No held-out snippet enters any step. The committed teacher was trained on tables in which 132 snippets had wrongly decoded
-accents (since corrected), so a new run differs a little.
-
-Praise was dropped from the synthetic reviews until their mean P(positive) was ½ (the teacher praises more than critics do; this was
+accents (since corrected), so a new run differs a little. Praise was dropped from the synthetic reviews until their mean P(positive) was ½ (the teacher praises more than critics do; this was
 judged by the reward model as it was before its bias was shifted). The committed policy saw 85 rounds of synthetic text, numbers
 0–56 and 59–86, and the decay of its first twelve epochs was laid out for fifteen.
 
-**Known faults.** Grammar holds for a sentence, sense often for less. Names of people and films are mixed freely.
+**Known faults.** {1 - f["known_words"]:.1%} of its words do not exist in its training text (the aim was 3 %): rare words are put together
+from pieces, and some come out wrong. Grammar holds for a sentence, sense often for less. Names of people and films are mixed freely.
 Reviews of 2002 and before, in English, with their prejudices; about as many negative as positive ones.
 
 **Ten random samples** (seed 0, temperature 1, nothing picked):
