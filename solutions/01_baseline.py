@@ -1263,17 +1263,17 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # %% [markdown]
 # *(The texts depend on the preset; this answer is for `tiny`. What counts is that statements are backed by quotations.)*
 #
-# (a) Two to five words in a row are correct English and sound like a review: "the obvious topic", "In the end, I feel",
-# "of storytelling". Whole sentences do not hold. "It's also succeeds too thin with no real refuses" mixes several constructions.
+# (a) Stretches of five to ten words are correct English and sound like a review: "doesn't really add up to either", "It never seems to
+# demonstrate", "you might have seen the whole thing". Whole sentences hardly ever hold: "much of grand or motivations or character" mixes several constructions.
 #
-# (b) To me, "so good" in the first is positive, and "too thin" in the second is negative. The third to fifth say nothing about a film.
-# The rewards are 0.73, 0.49, 0.37, 0.81 and 0.90. So the reward agrees on the first, hesitates on the second, and is high for the last two,
-# which are no reviews at all. It seems to follow single words such as "feel", "storytelling" and "compassion".
+# (b) To me the first is negative ("doesn't really add up"), the second negative ("repetitious"), the third and the fourth say nothing clear about a film, and the fifth
+# falls apart. The rewards are 0.06, 0.71, 0.54, 0.06 and 0.82. So the reward agrees on the first. The second is too high: "Passionate" seems to count for more
+# than "repetitious". The fourth is low without an opinion, perhaps because of "didn't get to". The fifth is high for "compassion" and "interested", although "cynicism" stands between them.
 #
-# (c) Odd are invented words ("Erange", "Normon", "Crossotion") and ends in the middle ("storytelling from", "this romant"). Likely
+# (c) Odd are invented words ("theilliam"), wrong forms ("a adolescent boy") and a sudden break ("someone actor's a sex is trying"). Likely
 # causes: the model is small and has seen little text, so it knows which pieces often follow each other, but not what a sentence is to say. It puts
-# words together from pieces, and some combinations do not exist. It is sampled from the full distribution, where one unlikely token
-# leads the rest astray. And `new_tokens` cuts a text off, finished or not.
+# rare words together from pieces, and some combinations do not exist. It is sampled from the full distribution, where one unlikely token
+# leads the rest astray. And `new_tokens` cuts a text off, finished or not ("is trying to enjoy his").
 
 # %% [raw]
 # # END SOLUTION

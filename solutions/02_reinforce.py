@@ -32,8 +32,8 @@
 # | 2.5 | baselines (exercise 2.3) and an experiment | seconds |
 # | 2.6 | continuous actions: the Gaussian policy (exercises 2.4 and 2.5) | seconds |
 # | 2.7 | rewards that come over time (exercise 2.6) | seconds |
-# | 2.8 | one training step (exercise 2.7), a dry run, the training | 4 min |
-# | 2.9 | results: what was learned, and what else happened | 1 min |
+# | 2.8 | one training step (exercise 2.7), a dry run, the training | 2 to 3 min |
+# | 2.9 | results: what was learned, and what else happened | 20 s |
 # | 2.10 | looking back: written questions | writing |
 # | 2.11 | optional: a pole and a ship | 2 min |
 # | 2.12 | summary and submission | |

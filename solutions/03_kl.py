@@ -980,7 +980,7 @@ show_page(sweep.run_page(free))
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is many times that of the untuned policy. The second reward model agrees: it likes these texts far less than the first does.
+# is about three hundred times that of the untuned policy. The second reward model agrees: it gives these texts 0.56 only, less than those of any other run but α = 1.
 
 # %% [raw]
 # # END SOLUTION
@@ -1058,7 +1058,7 @@ if has_witness:
 # second falls, the policy collects the *errors* of the first model: **over-optimisation**. The first model alone would never tell you; its own score only goes up.
 #
 # **Why can the witness see it?** It learned from other sentences, it has another architecture, and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness
-# made exactly like the first model would not help: when we tried one that had only seen sentences, it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two
+# made exactly like the first model would not help: when the authors of this course tried one that had only seen sentences, it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two
 # witnesses.** That is why the table has more columns (the KL itself, repeated bigrams, length), and why the samples come next.
 #
 # ### Reading the samples along the frontier
@@ -1092,17 +1092,17 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # %% [markdown]
 # *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
 #
-# **Too high: α = 1.** The reward is 0.61, hardly above the untuned policy's 0.57. One nat costs as much as the whole range of the reward, so no change pays. The samples cannot be told from the
+# **Too high: α = 1.** The reward is 0.52, hardly above the untuned policy's 0.49. One nat costs as much as the whole range of the reward, so no change pays. The samples cannot be told from the
 # untuned policy's, but for being shorter: some positive, some not, with the same small faults. The KL is small but not 0; it creeps up to about 2 nats. That is not learning but noise: each update
 # is made from 32 samples, and here the noisy fine is most of what it sees.
 #
-# **Too low: α = 0.** The reward reaches 0.98, and the KL goes on climbing long after the reward has levelled off, to more than a hundred nats. The samples are lists of words of praise without
-# a sentence, the same words in every completion, each as long as allowed. Five percent of all bigrams are repeats, against two in a thousand for the untuned policy. The second reward
-# model gives 0.98 as well: it has the same weakness, so it does not warn us.
+# **Too low: α = 0.** The reward reaches 0.97, and the KL goes on climbing long after the reward has levelled off, to about 70 nats. The samples are lists of words of praise without
+# a sentence ("intelligent and compelling and intelligent"), the same words in every completion, each as long as allowed. Four bigrams in ten are repeats, against one in a thousand for the untuned policy. The second reward
+# model gives 0.56, where it gave 0.85 at α = 0.003: it has turned. That is over-optimisation.
 #
-# **In between: α = 0.03.** The reward is about 0.86 at a KL of 6 to 7 nats (α = 0.01 would do as well: 0.91 at 10 nats). The KL curve rises for the first half of training and then levels off, where
-# one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("captivating exploration of
-# life"); repeated bigrams are nearly as rare as before, and the second reward model gives 0.79. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
+# **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats, with more repetition). The KL curve rises for the first half of training and then levels off, where
+# one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("a moving examination of both
+# her men"); repeated bigrams are still rare (three in a thousand), and the second reward model gives 0.77, against 0.52 for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
 
 # %% [raw]
 # # END SOLUTION
@@ -1157,8 +1157,8 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.1 shrank from 16 tokens to 9,
-# those at α = 0, without any fine, grew to the limit of 24. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts at least as long as the untuned one's.
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.03 shrank from 18 tokens to 10,
+# those at α = 0, without any fine, grew to the limit of 24. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts about as long as the untuned one's.
 #
 # It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
 # token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
@@ -1470,8 +1470,8 @@ display(sweep.table({"untuned": untuned, **compared}))
 
 # %% [markdown]
 # The first panel shows α: a constant, a falling line, and the controller's path. The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target. On the frontier, see
-# whether the two new points lie above the line of the fixed values, on it, or below. In our run the controller's point lies on the line: it found by itself what the sweep found by trying. The annealed
-# point lies a little above it, and its texts are longer. With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
+# whether the two new points lie above the line of the fixed values, on it, or below. In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line: it is
+# on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer. With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
 
 # %% [raw]
 # # BEGIN QUESTION

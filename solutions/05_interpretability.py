@@ -700,8 +700,9 @@ plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy co
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance them. After REINFORCE a handful of praise words earns most of it, and they occur many times; the number of different words falls. DPO lies between.
-# (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur, and the attributions are those of single words, not of a judgement; a reader of "funny and moving and funny" would not call it a better review. DPO never saw the reward
+# (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten words, against 29 % before), and they occur many times; the number of different words falls to less than half. After DPO the words are
+# as varied as before (25 % from ten words); there are only more words of praise among them.
+# (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur, and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would not call it a better review. DPO never saw the reward
 # model during training and was held near the reference by β, so its words are more varied and its reward lower. (c) The bar plot says which words the reward model pays for. It says nothing about why the policy produces them: a policy may write a paid word for other
 # reasons, or avoid it. The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds, with the prompt's words as players; it says nothing about reward.
 
