@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 3: staying close to the reference (KL regularisation)"
 # part: 3
-# minutes: {laptop: 8, t4: not yet measured}
+# minutes: {laptop: 18, t4: not yet measured}
 
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation
@@ -22,15 +22,15 @@
 # 5. let α change during training, by a schedule and by a controller;
 # 6. optionally, use each batch of samples twice with PPO's clipped loss and GRPO's group advantages.
 #
-# | section | what | time on a 2-core laptop |
+# | section | what | time on 2 cores, the other one busy |
 # | --- | --- | --- |
 # | 3.1 | the KL divergence from zero (exercise 3.1) | reading, seconds |
-# | 3.2 | estimating it from samples (exercise 3.2) | half a minute |
+# | 3.2 | estimating it from samples (exercise 3.2) | seconds |
 # | 3.3 | a reward with a fine (exercise 3.3) | reading, seconds |
-# | 3.4 | α = 0 first | 1 min |
-# | 3.5 | the sweep | 5 min |
-# | 3.6 | what else the fine does | 1 min |
-# | 3.7 | α that changes (exercises 3.4 and 3.5) | 2 min |
+# | 3.4 | α = 0 first | 1.5 min |
+# | 3.5 | the sweep | 9 min |
+# | 3.6 | what else the fine does | 1.5 min |
+# | 3.7 | α that changes (exercises 3.4 and 3.5) | 4 min |
 # | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 2 min |
 # | 3.9 | questions, summary, submission | |
 #
@@ -934,7 +934,7 @@ common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.lear
 # keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
 # </details>
 #
-# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`, and the sweep will not repeat it. It takes about a minute.
+# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`, and the sweep will not repeat it. It takes one to two minutes.
 
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
@@ -992,7 +992,7 @@ show_page(sweep.run_page(free))
 # ## 3.5 The sweep
 #
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same held-out prompts. It takes about
-# five minutes on a laptop. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
+# nine minutes on a busy laptop, less on an idle one. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
 # has a checkpoint, and calling the cell again goes on from there. If you later change one of your functions, the runs that used it
 # are trained anew.
 #
@@ -1438,7 +1438,7 @@ for number in range(120):
 # Put the α you found best into the next cell; the rest of the notebook uses it.
 #
 # The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α and aims at the KL that your best
-# fixed α reached. It counts in completions, as the paper does: one training step is a batch of 32. About two minutes.
+# fixed α reached. It counts in completions, as the paper does: one training step is a batch of 32. Two to four minutes.
 
 # %%
 best_alpha = 0.03  # yours: the α you would use, from W3.2
