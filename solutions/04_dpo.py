@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 4: learning from preferences (DPO)"
 # part: 4
-# minutes: {laptop: 7, t4: not yet measured}
+# minutes: {laptop: 9, t4: not yet measured}
 
 # %% [markdown]
 # # Part 4 · Learning from preferences: DPO
@@ -24,7 +24,7 @@
 # | section | what | time on a 2-core laptop |
 # | --- | --- | --- |
 # | 4.1 | background: from the objective to the loss | reading |
-# | 4.2 | preference pairs (exercise 4.1) | 1 min of sampling |
+# | 4.2 | preference pairs (exercise 4.1) | 1.5 min of sampling |
 # | 4.3 | the log-probability of a completion (exercise 4.2) | seconds |
 # | 4.4 | the loss (exercises 4.3 to 4.5) | seconds |
 # | 4.5 | training (exercise 4.6) | 1 min |

@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 5: what did the models learn? (Shapley values, SHAP, and a circuit)"
 # part: 5
-# minutes: {laptop: 1, t4: not yet measured}
+# minutes: {laptop: 2, t4: not yet measured}
 
 # %% [markdown]
 # # Part 5 · What did the models learn?
