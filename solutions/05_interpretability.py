@@ -111,7 +111,7 @@ for order in itertools.permutations(["not", "very", "good"]):
         present = present | {word}
     rows[" → ".join(order)] = changes
 
-orders = pd.DataFrame(rows).T[["not", "very", "good"]]
+orders = pd.DataFrame(rows, dtype=float).T[["not", "very", "good"]]
 orders.loc["mean = Shapley value"] = orders.mean()
 orders["sum"] = orders.sum(axis=1)
 orders.round(3)
