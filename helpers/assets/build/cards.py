@@ -67,7 +67,7 @@ def policy_card(f: dict) -> str:
     ("architecture", "GPT-2 (`GPT2LMHeadModel`), 4 layers, width 192, 6 heads, 64 positions, vocabulary 6,600"),
     ("parameters", f"{f['parameters']:,}, stored as float16"),
     ("test bits per character", f"{f['bits_per_character']:.3f} (1,200 held-out snippets, given the start token; the closing token is not counted)"),
-    ("generated words that occur in the training text", f"{f['known_words']:.1%} (300 samples at temperature 1, whole vocabulary)"),
+    ("generated words that occur in the training text", f"{f['known_words']:.1%} (300 samples at temperature 1, whole vocabulary; the words of the praise dropped below count as known)"),
 ])}
 
 **Source and licence.** Trained for this course on the splits `train` and `gold` of the rated snippets ({PYPI["snippets"]})
