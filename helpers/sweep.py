@@ -177,6 +177,7 @@ def examine(
     new_tokens: int,
     batch_size: int = 64,
     samples: int = 5,
+    more_prompts: Sequence[str] = (),
     seed: int = 0,
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Sample one completion for each prompt from a trained policy and measure it.
@@ -187,6 +188,8 @@ def examine(
         reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
         measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
         samples: how many completions to keep, the first ones.
+        more_prompts: completed as well, for ``repetition`` alone: an untuned policy repeats so few bigrams that the
+            prompts above leave their share to chance.
 
     Returns:
         The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
@@ -220,6 +223,9 @@ def examine(
             )
     columns = {name: torch.cat(values).double() for name, values in found.items()}
     count = len(completions)
+    later = number + 1
+    for number, group in enumerate(batches(list(more_prompts), batch_size), start=later):
+        completions += generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number)).completions
     scores = {name: column.mean().item() for name, column in columns.items()}
     scores["half_width"] = 1.96 * columns["reward"].std().item() / count**0.5
     scores["kl_half_width"] = 1.96 * columns["kl"].std().item() / count**0.5

@@ -78,9 +78,9 @@ def exercises() -> dict[str, tuple[Question, tuple[str, ...]]]:
 VARIANTS = [variant for path in sorted(FOLDER.glob("*.py")) for variant in read_variants(path)]
 
 
-def run_variant(variant: Variant) -> list[masters.TestResult]:
-    """The results of the question's tests, public and hidden, for one answer."""
-    question, earlier = exercises()[variant.function]
+def environment(variant: Variant) -> dict[str, object]:
+    """The names that a notebook with this answer and the solutions of all earlier exercises defines."""
+    _, earlier = exercises()[variant.function]
     modules = {"torch": torch, "math": math, "itertools": itertools, "np": np, "F": torch.nn.functional}
     space: dict[str, object] = dict(modules)
     for number, solution in enumerate(earlier):
@@ -89,7 +89,12 @@ def run_variant(variant: Variant) -> list[masters.TestResult]:
     linecache.cache[filename] = (len(variant.source), None, variant.source.splitlines(True), filename)
     torch.manual_seed(0)
     exec(compile(variant.source, filename, "exec"), space)
-    return masters.run_tests(question, space)
+    return space
+
+
+def run_variant(variant: Variant) -> list[masters.TestResult]:
+    """The results of the question's tests, public and hidden, for one answer."""
+    return masters.run_tests(exercises()[variant.function][0], environment(variant))
 
 
 def report(results: list[masters.TestResult]) -> str:

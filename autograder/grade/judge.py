@@ -43,7 +43,7 @@ def question_seed(secret: str, question: str) -> int:
 def seed_everything(seed: int) -> None:
     """Seed what a test may draw from: the judge's generators, and ``verify`` by its environment variable."""
     os.environ[SEED_VARIABLE] = str(seed)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -74,12 +75,13 @@ def test_file_names():
     assert sweep.slug("α = 0.03, free length") == "alpha-0.03-free-length"
 
 
-def test_examination_measures_completions_only(policy, tokenizer, reward_model):
-    def measure(model, rollout):
-        """One nat at every position, prompt and padding included: only completions may count."""
-        ones = torch.ones(rollout.ids.shape[0], rollout.ids.shape[1] - 1)
-        return {"exact": ones, "k1": 2 * ones}
+def measure(model, rollout):
+    """One nat at every position, prompt and padding included: only completions may count."""
+    ones = torch.ones(rollout.ids.shape[0], rollout.ids.shape[1] - 1)
+    return {"exact": ones, "k1": 2 * ones}
 
+
+def test_examination_measures_completions_only(policy, tokenizer, reward_model):
     judges = {"reward": reward_model, "second_reward": lambda texts: torch.zeros(len(texts))}
     prompts = ["the film", "a story was", "it is not", "i loved"]
     arguments = {"new_tokens": 5, "batch_size": 3, "samples": 2}
@@ -93,6 +95,24 @@ def test_examination_measures_completions_only(policy, tokenizer, reward_model):
     assert "".join(samples[0]["tokens"]).startswith(samples[0]["completion"])
     again, _ = sweep.examine(policy, tokenizer, prompts, judges, measure, **arguments)
     assert again == scores
+
+
+def test_more_prompts_count_for_repetition_alone(policy, tokenizer, reward_model, monkeypatch):
+    """Each completion repeats one bigram of four in the first batch, none in the others."""
+    real, texts = sweep.generate, iter(["so good so good so", "a b c d e", "f g h i j"])
+
+    def sampled(*arguments, **named):
+        rollout = real(*arguments, **named)
+        return dataclasses.replace(rollout, completions=[next(texts)] * len(rollout))
+
+    monkeypatch.setattr(sweep, "generate", sampled)
+    arguments = {"new_tokens": 5, "batch_size": 2, "more_prompts": ["i saw", "we saw", "they saw", "you saw"]}
+    scores, samples = sweep.examine(
+        policy, tokenizer, ["the film", "a story"], {"reward": reward_model}, measure, **arguments
+    )
+    assert scores["repetition"] == pytest.approx(0.5 * 2 / 6, abs=1e-4)
+    assert len(samples) == 2
+    assert next(texts, None) is None
 
 
 def make_run(name: str = "α = 0.1", **scores: float) -> sweep.Run:

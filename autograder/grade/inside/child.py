@@ -225,7 +225,7 @@ def _same(old: torch.Tensor, new: torch.Tensor) -> bool:
 
 
 def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack trace for devices that are not there
     random.seed(seed)
     np.random.seed(seed % 2**32)
 

@@ -1,0 +1,79 @@
+"""Otter and the grader of record agree: test by test on every variant, and on whole notebooks under `otter run`.
+
+`test_honest.py` holds the sandboxed grader to the notebook's own verdict for every variant. Here otter's engine, with the
+test files of its zip, is held to the same verdict.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import otter
+import pytest
+
+from autograder import masters
+from autograder.build.otter_forms import build_otter_forms
+from autograder.build.settings import load_course
+from autograder.grade import notebook as submitted
+from tests.grade import mixed
+from tests.test_variants import VARIANTS, environment, exercises
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("otter agreement")]
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[Callable[[int], Path]]:
+    """Otter's zip of a part, built when it is first asked for."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        @functools.cache
+        def made(part: int) -> Path:
+            out = Path(folder) / str(part)
+            build_otter_forms(masters.master_path(part), part, load_course(), out / "work", out)
+            return out / "build" / "otter" / f"{part:02d}.zip"
+
+        yield made
+
+
+@pytest.fixture(scope="module")
+def tests_folder(archive: Callable[[int], Path]) -> Callable[[int], Path]:
+    """Otter's test files of a part, hidden tests included."""
+
+    @functools.cache
+    def unpacked(part: int) -> Path:
+        with zipfile.ZipFile(archive(part)) as file:
+            file.extractall(archive(part).parent / "tests", [n for n in file.namelist() if n.startswith("tests/")])
+        return archive(part).parent / "tests" / "tests"
+
+    return unpacked
+
+
+@pytest.mark.parametrize("function", sorted(exercises()))
+def test_otters_engine_gives_the_same_verdicts(
+    tests_folder: Callable[[int], Path], function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # otter writes its log where it stands
+    question, _ = exercises()[function]
+    for variant in (v for v in VARIANTS if v.function == function):
+        space = environment(variant)
+        ours = [result.passed for result in masters.run_tests(question, space)]
+        grader = otter.Notebook(tests_dir=str(tests_folder(question.part)))
+        theirs = [r.passed for r in grader.check(question.name, global_env=space).test_case_results]
+        assert theirs == ours, variant.name
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_otter_run_gives_the_same_points(
+    archive: Callable[[int], Path], grade: Callable[..., dict[str, Any]], part: int, tmp_path: Path
+) -> None:
+    """The first wrong variant of every function, all in one notebook."""
+    notebook = mixed.mixed_notebook(part, 0)
+    theirs = mixed.by_otter(notebook, part, archive(part), tmp_path)
+    cells = submitted.read((tmp_path / f"{masters.PARTS[part]}.ipynb").read_bytes()).code
+    assert mixed.in_otters_form(grade(cells, part)) == theirs
