@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
@@ -42,21 +41,9 @@ def mixed_notebook(part: int, number: int) -> nbformat.NotebookNode:
 
 
 def by_otter(notebook: nbformat.NotebookNode, part: int, archive: Path, folder: Path) -> dict[str, float]:
-    """The points of `otter run`: of each hidden test by its name (`q2_1 - 3`), and of all public ones together."""
+    """The points that `otter run` gives to each question."""
     path = folder / f"{masters.PARTS[part]}.ipynb"
     nbformat.write(notebook, path)
     otter_score(path, archive, folder)
     tests = json.loads((folder / "results.json").read_text(encoding="utf-8"))["tests"]
     return {test["name"]: float(test["score"]) for test in tests if test.get("max_score") is not None}
-
-
-def in_otters_form(result: dict[str, Any]) -> dict[str, float]:
-    """A result of our grader, in the same form."""
-    points = {"Public Tests": 0.0}
-    for question in result["questions"]:
-        for number, test in enumerate(question["tests"], start=1):
-            if test["hidden"]:
-                points[f"{question['name']} - {number}"] = test["points"]
-            else:
-                points["Public Tests"] += test["points"]
-    return points
