@@ -12,6 +12,7 @@ import inspect
 import re
 import textwrap
 import traceback
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -319,8 +320,13 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
 def compile_test(test: TestCase, filename: str = "<test>") -> Callable[..., None]:
     """The test's function, defined in a namespace of its own."""
     namespace: dict[str, object] = {"__name__": "course_test"}
-    exec(compile(test.source, filename, "exec"), namespace)
+    exec(_compiled(test.source, filename), namespace)
     return namespace[test.name]  # type: ignore[return-value]
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(source: str, filename: str) -> types.CodeType:
+    return compile(source, filename, "exec")
 
 
 def _student_files(env: dict[str, object]) -> set[str]:

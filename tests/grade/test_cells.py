@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from autograder import masters
 from autograder.grade.inside import cells
-from tests.grade.samples import code
+from tests.grade.samples import code, master_sources
 
 
 def chosen(*sources: str, wanted: tuple[str, ...] = ("f",), tags: tuple[str, ...] = ()) -> list[str]:
@@ -105,3 +106,38 @@ def test_a_cell_that_does_not_parse_costs_only_itself() -> None:
 )
 def test_odd_code_is_read_or_reported(source: str) -> None:
     assert chosen(source, "def f(): return 1") == ["def f():\n    return 1"]
+
+
+ODD = """
+a, (b, *c), d[0], e.f = g = h
+class Inner(Base): x = 1; y: int = 2
+x: int
+del a
+async def wait(): return [n for n in range(3)]
+import os.path, numpy as np
+from math import pi as number, tau
+values = [n for n in values if n]
+print(lambda z: z)
+"""
+
+
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_what_a_simple_statement_binds_is_what_its_byte_code_binds(part: int) -> None:
+    """`_plain_binds` reads the syntax, which is quick; the byte code has the last word."""
+    found = 0
+    for source in (ODD, *master_sources(part)):
+        for node in ast.parse(source).body if ":=" not in source else ():
+            code = compile(ast.Module(body=[node], type_ignores=[]), "cell", "exec")
+            binds = cells._plain_binds(node)
+            if binds is not None:
+                assert binds - {"*"} == cells._names(code, top=True)[0], ast.unparse(node)
+                found += 1
+    assert found > 50
+
+
+@pytest.mark.parametrize(
+    "line", ["print(graded := len)", "f = [graded := n for n in 'a']", "def g():\n    global graded\n    graded = 1"]
+)
+def test_a_binding_that_hides_in_a_simple_statement_is_found(line: str) -> None:
+    found = cells.select(code("x = 1", line), ["graded"])
+    assert [statement.cell for statement in found.statements] == [2]

@@ -20,6 +20,7 @@ import __future__ as future
 
 import ast
 import dis
+import functools
 import re
 import types
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
 RUN_BODY = ("time", "timeit", "capture", "prun", "memit", "mprun")  # cell magics whose body is ordinary code
+LATE_NAMES = re.compile(r":=|\bglobal\b")
 LATE_BINDING = re.compile(r"\b(exec|globals|setattr|locals|vars)\b")
 MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|\?{1,2}[\w.]+\s*)$")
 MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
@@ -34,16 +36,21 @@ MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
 
 @dataclass
 class Statement:
-    """A statement at the top level of a cell, with the names it binds, looks up and changes."""
+    """A statement at the top level of a cell, with the names it binds and changes."""
 
     cell: int
     node: ast.stmt
+    code: types.CodeType
     binds: set[str] = field(default_factory=set)
-    needs: set[str] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
     definition: bool = False
     star: bool = False
     training: bool = False
+
+    @functools.cached_property
+    def needs(self) -> set[str]:
+        """The names it looks up, directly or inside a function: read only when it was chosen, as reading takes time."""
+        return _names(self.code, top=True)[1]
 
 
 @dataclass
@@ -91,7 +98,9 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
             continue
         try:
             tree = ast.parse(source, filename=f"cell {number}")
-            found = [_statement(number, node, "training" in cell["tags"]) for node in tree.body]  # type: ignore[operator]
+            plain = LATE_NAMES.search(source) is None
+            training = "training" in cell["tags"]  # type: ignore[operator]
+            found = [_statement(number, node, training, plain) for node in tree.body]
         except SyntaxError as error:
             errors.append(
                 {"cell": number, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]}
@@ -109,10 +118,11 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
     return Selection(chosen, sources, flags, errors, len(statements) - len(chosen))
 
 
-def _statement(cell: int, node: ast.stmt, training: bool) -> Statement:
+def _statement(cell: int, node: ast.stmt, training: bool, plain: bool) -> Statement:
     code = compile(ast.Module(body=[node], type_ignores=[]), f"cell {cell}", "exec", dont_inherit=True)
-    result = Statement(cell, node, training=training)
-    _names(code, result, top=True)
+    result = Statement(cell, node, code, training=training)
+    binds = _plain_binds(node) if plain else None
+    result.binds = _names(code, top=True)[0] if binds is None else binds
     result.definition = isinstance(
         node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
     )
@@ -123,15 +133,35 @@ def _statement(cell: int, node: ast.stmt, training: bool) -> Statement:
     return result
 
 
-def _names(code: types.CodeType, result: Statement, top: bool) -> None:
+def _plain_binds(node: ast.stmt) -> set[str] | None:
+    """The names that a statement of a simple kind binds, where neither ``:=`` nor ``global`` occurs; None for others."""
+    if isinstance(node, ast.Expr | ast.Assert | ast.Delete | ast.Pass | ast.Raise):
+        return set()
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import):
+        return {alias.asname or alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.Assign):
+        found = (part for target in node.targets for part in ast.walk(target))
+        return {part.id for part in found if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return None
+
+
+def _names(code: types.CodeType, *, top: bool) -> tuple[set[str], set[str]]:
+    """The names that a piece of byte code binds, and those that it looks up."""
+    binds: set[str] = set()
+    needs: set[str] = set()
     for instruction in dis.get_instructions(code):
         if instruction.opname in LOADS:
-            result.needs.add(instruction.argval)
+            needs.add(instruction.argval)
         elif instruction.opname == "STORE_GLOBAL" or (top and instruction.opname == "STORE_NAME"):
-            result.binds.add(instruction.argval)
+            binds.add(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            _names(constant, result, top=False)
+            inner = _names(constant, top=False)
+            binds |= inner[0]
+            needs |= inner[1]
+    return binds, needs
 
 
 def _is_constant(value: ast.expr | None) -> bool:
