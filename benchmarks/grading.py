@@ -35,6 +35,7 @@ from autograder.grade.schedule import Plan, Worker  # noqa: E402
 
 FUNCTIONAL = ("reinforce_step", "dpo_step")
 SECRET = "5e" * 32
+OURS = ("course grade, loss tests", "course grade, again")
 PEERS_TAKE = 3  # submissions that otter and nbgrader get: they take many times longer
 
 
@@ -164,12 +165,15 @@ def main() -> None:
     table = {"course grade, loss tests": ours(options.part, options.size, quick)}
     if not options.only_ours:
         table["otter run, loss tests"] = otter(options.part, PEERS_TAKE, quick)
+        table["course grade, again"] = ours(
+            options.part, options.size, quick
+        )  # a shared machine's speed comes and goes
         table["nbgrader autograde, loss tests"] = nbgrader(options.part, PEERS_TAKE, quick)
     if slow:
         table["course grade, functional tests alone"] = ours(options.part, 2, slow)
     for name, row in table.items():
         print(f"  {name:<40} " + ", ".join(f"{key} {value:.2f}" for key, value in row.items()), flush=True)
-    mine = table["course grade, loss tests"]["median"]
+    mine = statistics.mean(row["median"] for name, row in table.items() if name in OURS)
     for name in (name for name in table if name.startswith(("otter", "nbgrader"))):
         print(f"  {name.split(',')[0]} takes {next(iter(table[name].values())) / mine:.0f} times as long as ours")
     for count in options.workers:

@@ -981,7 +981,7 @@ show_page(sweep.run_page(free))
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is about three hundred times that of the untuned policy. The second reward model agrees: it gives these texts 0.56 only, less than those of any other run but α = 1.
+# is about two hundred times that of the untuned policy. The second reward model agrees: it gives these texts 0.56 only, as little as those of α = 1, which hardly learned anything.
 
 # %% [raw]
 # # END SOLUTION
@@ -993,7 +993,7 @@ show_page(sweep.run_page(free))
 # ## 3.5 The sweep
 #
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same held-out prompts. It takes about
-# nine minutes on a busy laptop, less on an idle one. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
+# seven minutes on an idle machine with two cores, up to twice that on a busy one. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
 # has a checkpoint, and calling the cell again goes on from there. If you later change one of your functions, the runs that used it
 # are trained anew.
 #
@@ -1018,7 +1018,8 @@ display(sweep.table(everything))
 
 # %% [markdown]
 # Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the reward. "Repeated bigrams" is the share
-# of neighbouring word pairs that already occurred in the same completion. If you skip the sweep, `runs = sweep.recorded_runs()` gives the
+# of neighbouring word pairs that already occurred in the same completion. It is counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even so its
+# share rests on a few completions only, and a difference of one or two in a thousand means nothing. If you skip the sweep, `runs = sweep.recorded_runs()` gives the
 # runs recorded with the course.
 
 # %% [markdown]
@@ -1098,12 +1099,12 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # is made from 32 samples, and here the noisy fine is most of what it sees.
 #
 # **Too low: α = 0.** The reward reaches 0.97, and the KL goes on climbing long after the reward has levelled off, to about 70 nats. The samples are lists of words of praise without
-# a sentence ("intelligent and compelling and intelligent"), the same words in every completion, each as long as allowed. Four bigrams in ten are repeats, against one in a thousand for the untuned policy. The second reward
-# model gives 0.56, where it gave 0.85 at α = 0.003: it has turned. That is over-optimisation.
+# a sentence ("intelligent and compelling and intelligent"), the same words in every completion, each as long as allowed. Four bigrams in ten are repeats, against two in a thousand for the untuned policy. The second reward
+# model gives 0.56, where it gave 0.82 at α = 0.01: it has turned. That is over-optimisation.
 #
 # **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats, with more repetition). The KL curve rises for the first half of training and then levels off, where
 # one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("a moving examination of both
-# her men"); repeated bigrams are still rare (three in a thousand), and the second reward model gives 0.77, against 0.52 for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
+# her men"); repeated bigrams are still rare (3.3 in a thousand, against the untuned policy's 2.1), and the second reward model gives 0.77, against 0.52 for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
 
 # %% [raw]
 # # END SOLUTION

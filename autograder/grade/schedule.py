@@ -125,6 +125,7 @@ def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
         worker = _local.worker = Worker(limits, trust)
     result = worker.grade(job)
     gc.collect()
+    gc.freeze()  # torch's million objects stay: looking at them again after every submission would take longer than grading
     return result
 
 

@@ -52,10 +52,9 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
     text = json.dumps(message, allow_nan=False).encode()
     try:
         connection.settimeout(_left(deadline))
-        connection.sendall(HEADER.pack(len(text), len(blob)) + text)
-        if blob:
-            connection.settimeout(_left(deadline))
-            connection.sendall(blob)
+        connection.sendall(
+            b"".join((HEADER.pack(len(text), len(blob)), text, blob))
+        )  # at once: one waking of the other side
     except TimeoutError as error:
         raise TooLate from error
     except OSError as error:

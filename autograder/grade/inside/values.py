@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -19,6 +20,8 @@ from safetensors import SafetensorError
 from .protocol import Caps, ProtocolError
 
 LARGEST_INT = 1 << 200
+NUMPYS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+NUMPYS |= {torch.float16, torch.float32, torch.float64}
 
 
 class Other:
@@ -112,15 +115,16 @@ def pack(tensors: list[torch.Tensor]) -> bytes:
     """Write tensors, detached and contiguous, as safetensors."""
     if not tensors:
         return b""
-    plain = {str(n): _plain(tensor) for n, tensor in enumerate(tensors)}
-    return safetensors.torch.save(plain)
+    if all(tensor.dtype in NUMPYS for tensor in tensors):  # safetensors writes small arrays in a third of the time
+        return safetensors.numpy.save({str(n): np.array(_dense(t).numpy(), order="C") for n, t in enumerate(tensors)})
+    own = {str(n): _dense(t).clone(memory_format=torch.contiguous_format) for n, t in enumerate(tensors)}
+    return safetensors.torch.save(own)
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    """A dense, contiguous copy in memory of its own, of the class ``Tensor`` itself."""
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not ``Tensor`` itself."""
     with torch.no_grad():
-        data = tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
-        return data.to("cpu").clone(memory_format=torch.contiguous_format)
+        return tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg().cpu()
 
 
 def unpack(blob: bytes, caps: Caps) -> list[torch.Tensor]:
