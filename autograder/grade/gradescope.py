@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,12 +43,21 @@ def main(arguments: list[str] | None = None) -> int:
         answer = grade_folder(options.root)
     except NoSandbox as error:
         print(f"No sandbox here: {error}", file=sys.stderr)
-        answer = run_fallback(options.fallback, results, options.seconds)
+        answer = run_fallback(options.fallback, options.root, options.seconds)
     except Exception as error:
         print(f"The grader failed: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
+        clear(results)
         results.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
+
+
+def clear(path: Path) -> None:
+    """Remove what a student's code may have put where the results belong: a file, a link, a pipe or a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def failed(message: str) -> dict[str, Any]:
@@ -99,14 +109,17 @@ def grade_folder(root: Path) -> dict[str, Any]:
     return answer
 
 
-def run_fallback(command: list[str], results: Path, seconds: int) -> dict[str, Any]:
+def run_fallback(command: list[str], root: Path, seconds: int) -> dict[str, Any]:
     """Run otter as an unprivileged user under a time limit; return its results, or say why there are none."""
     if not command:
         return failed("This container allows no sandbox, and no other grader was set up. Tell your instructor.")
-    results.unlink(missing_ok=True)
+    results = root / "results" / "results.json"
+    clear(results)
     options: dict[str, Any] = {}
     if os.geteuid() == 0:
-        os.chown(results.parent, UNPRIVILEGED, UNPRIVILEGED)
+        submission = root / "submission"  # otter puts helpers and tests beside the notebook
+        for path in (results.parent, submission, *submission.rglob("*")):
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
         options = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
     process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"HOME": "/tmp"}, **options)
     try:
@@ -118,6 +131,8 @@ def run_fallback(command: list[str], results: Path, seconds: int) -> dict[str, A
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     try:
+        assert results.is_file()
+        assert not results.is_symlink()
         answer = json.loads(results.read_text(encoding="utf-8"))
         tests = answer["tests"]
         assert isinstance(tests, list)

@@ -74,7 +74,10 @@ def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_sandbox")
 def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
-    script = f"""echo '{{"score": 3, "tests": [], "output": "'$(id -u)'"}}' > {root}/results/results.json"""
+    """Otter writes its files beside the notebook and its results: the unprivileged user must be able to."""
+    (root / "submission" / "sub").mkdir()
+    script = f"""mkdir {root}/submission/tests {root}/submission/sub/tests || exit 1
+        echo '{{"score": 3, "tests": [], "output": "'$(id -u)'"}}' > {root}/results/results.json"""
     answer = result(root, "/bin/sh", "-c", script)
     assert answer["score"] == 3
     assert answer["output"].startswith(gradescope.UNSANDBOXED)
@@ -89,6 +92,9 @@ def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
         (["/bin/sh", "-c", "sleep 60"], "endless loop"),
         (["/bin/sh", "-c", "exit 0"], "ended the grader"),
         (["/bin/sh", "-c", "echo '[1]' > results/results.json"], "ended the grader"),
+        (["/bin/sh", "-c", "mkfifo results/results.json"], "ended the grader"),
+        (["/bin/sh", "-c", "mkdir -p results/results.json/x"], "ended the grader"),
+        (["/bin/sh", "-c", "ln -s ../submission_metadata.json results/results.json"], "ended the grader"),
     ],
 )
 def test_the_fallback_always_has_a_result(
@@ -98,6 +104,7 @@ def test_the_fallback_always_has_a_result(
     answer = result(root, *fallback, seconds=1)
     assert told in answer["output"]
     assert answer["score"] == 0
+    assert "users" in (root / "submission_metadata.json").read_text(), "written through a link"
 
 
 def test_a_judge_that_fails_gives_no_points(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from autograder.grade.cgroups import Group
 from autograder.grade.conversation import Conversation, StudentFault
 from autograder.grade.limits import Limits
 from autograder.grade.sandbox import ROOT, NoSandbox, Sandbox, command_line, seen_as
@@ -61,6 +62,14 @@ def leave_behind(path):
     return os.path.exists(path)
 def exists(path): return os.path.exists(path)
 def memory(size): return len(b"x" * size)
+def spread(count, size):
+    import time
+    for _ in range(count):
+        if os.fork() == 0:
+            kept = b"x" * size
+            time.sleep(1000)
+    time.sleep(20)
+    return 1
 def stay():
     if os.fork() == 0:
         os.setsid()
@@ -169,6 +178,41 @@ def test_memory(probe: Callable[..., Any]) -> None:
     assert probe("memory", 1 << 20) == 1 << 20
     with pytest.raises(StudentFault, match="MemoryError"):
         probe("memory", 8 << 30)
+
+
+def test_memory_of_many_processes_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stays below its own limit, together they do not: the watchdog sees it where the kernel may not be asked."""
+    monkeypatch.setattr("autograder.grade.sandbox.Group.make", lambda limits: Group("none", []))
+    limits = Limits(group_memory=800 << 20)
+    with Sandbox(limits, models=False) as box, Conversation(box, code(PROBES), NAMES) as talk:
+        assert box.protection["cgroup"] == "none"
+        assert make_env(talk, NAMES)["memory"](300 << 20) == 300 << 20
+        with pytest.raises(StudentFault, match="more memory than a submission may"):
+            make_env(talk, NAMES)["spread"](5, 300 << 20)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_control_groups_of_both_kinds(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which files are written, and where kills are counted, as the kernel's documentation has them."""
+    monkeypatch.setattr("autograder.grade.cgroups.BASE", tmp_path)
+    events = {"v1": "memory.oom_control", "v2": "memory.events"}[version]
+    if version == "v1":
+        (tmp_path / "memory").mkdir()
+        (tmp_path / "pids").mkdir()
+    else:
+        (tmp_path / "cgroup.controllers").write_text("memory pids")
+    group = Group.make(Limits(group_memory=5 << 20, processes=4))
+    assert group.kind == version
+    memory, pids = group.folders[0], group.folders[-1]
+    limit = {"v1": "memory.limit_in_bytes", "v2": "memory.max"}[version]
+    assert (memory / limit).read_text() == str(5 << 20)
+    assert (pids / "pids.max").read_text() == "12"
+    (memory / events).write_text("low 0\noom_kill 0\n")
+    assert not group.new_kills()
+    (memory / events).write_text("low 0\noom_kill 2\n")
+    assert group.new_kills()
+    assert not group.new_kills()
+    assert f'echo $$ > "{memory}/cgroup.procs"' in group.wrap(["true"])[2]
 
 
 def test_nothing_outlives_its_run(sandbox: Sandbox) -> None:
