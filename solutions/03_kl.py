@@ -2,7 +2,7 @@
 # # ASSIGNMENT CONFIG
 # title: "Part 3: staying close to the reference (KL regularisation)"
 # part: 3
-# minutes: {laptop: 18, t4: not yet measured}
+# minutes: {laptop: 21, t4: not yet measured}
 
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation
@@ -27,11 +27,11 @@
 # | 3.1 | the KL divergence from zero (exercise 3.1) | reading, seconds |
 # | 3.2 | estimating it from samples (exercise 3.2) | seconds |
 # | 3.3 | a reward with a fine (exercise 3.3) | reading, seconds |
-# | 3.4 | α = 0 first | 1.5 min |
+# | 3.4 | α = 0 first | 2 min |
 # | 3.5 | the sweep | 9 min |
-# | 3.6 | what else the fine does | 1.5 min |
+# | 3.6 | what else the fine does | 2.5 min |
 # | 3.7 | α that changes (exercises 3.4 and 3.5) | 4 min |
-# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 2 min |
+# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 3 min |
 # | 3.9 | questions, summary, submission | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train; a **completion** is the text it writes after a prompt; a
@@ -1125,7 +1125,7 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # </details>
 #
 # But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more with α = 0.03, and **fixes the length**: no completion may end before it
-# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.03 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes about a minute.
+# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.03 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes one to two and a half minutes.
 
 # %% tags=["training"]
 pair = sweep.sweep(
