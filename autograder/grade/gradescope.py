@@ -117,8 +117,10 @@ def run_fallback(command: list[str], root: Path, seconds: int) -> dict[str, Any]
     clear(results)
     options: dict[str, Any] = {}
     if os.geteuid() == 0:
-        submission = root / "submission"  # otter puts helpers and tests beside the notebook
-        for path in (results.parent, submission, *submission.rglob("*")):
+        submission, package, config = root / "submission", root / "__init__.py", root / "source" / "otter_config.json"
+        package.touch()
+        own = [results.parent, package, submission, *submission.rglob("*")]  # what otter makes or writes on its way
+        for path in own + [config] * config.exists():
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
         options = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
     process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"HOME": "/tmp"}, **options)

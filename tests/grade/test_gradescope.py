@@ -76,7 +76,10 @@ def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
     """Otter writes its files beside the notebook and its results: the unprivileged user must be able to."""
     (root / "submission" / "sub").mkdir()
-    script = f"""mkdir {root}/submission/tests {root}/submission/sub/tests || exit 1
+    (root / "source").mkdir()
+    (root / "source" / "otter_config.json").write_text("{}")
+    script = f"""cd {root} && mkdir submission/tests submission/sub/tests || exit 1
+        : >> __init__.py && : > source/otter_config.json || exit 1
         echo '{{"score": 3, "tests": [], "output": "'$(id -u)'"}}' > {root}/results/results.json"""
     answer = result(root, "/bin/sh", "-c", script)
     assert answer["score"] == 3
