@@ -65,10 +65,11 @@ device = choose_device()
 
 # %% [markdown]
 # **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom setting: fewer and
-# shorter runs, a third of the time, the same shape of the curves.
+# shorter runs in less than half the time. The frontier has the same shape, but with half the steps the policy of α = 0 goes a third as far only (23 nats
+# instead of 71 in our runs), and its text rots less.
 
 # %%
-quick = False  # True: the classroom setting, about a third of the time
+quick = False  # True: the classroom setting, less than half the time
 
 steps = preset.kl.steps if not quick else preset.kl.steps // 2  # training steps in each run
 alphas = [0.0, 0.01, 0.03, 0.1, 1.0] if not quick else [0.0, 0.03, 0.1, 1.0]
