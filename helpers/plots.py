@@ -11,7 +11,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from .training import History
 
@@ -252,6 +254,27 @@ def _share_interval(hits: float, count: int) -> tuple[float, float]:
     return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
+def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
+    """Write each point's name beside it, where neither another name nor another point stands if there is such a place."""
+    spots = [((5, -11), "left"), ((5, 4), "left"), ((-6, 4), "right"), ((-6, -11), "right"), ((5, 14), "left")]
+    axes.autoscale_view()  # else the places are those of an empty plot
+    seen = [axes.transData.transform((point["kl"], point["reward"])) for point in points]
+    markers = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in seen]
+    names: list[Bbox] = []
+    for point in points:
+        for shift, align in [*spots, spots[0]]:  # the first spot again, if none was free
+            text = axes.annotate(
+                point["name"], (point["kl"], point["reward"]), shift, textcoords="offset points", ha=align, fontsize=8
+            )
+            box = text.get_window_extent()
+            wide = box.padded(14, 1)  # two names side by side would read as one
+            if not any(box.overlaps(marker) for marker in markers) and not any(wide.overlaps(name) for name in names):
+                break
+            text.set_visible(False)
+        text.set_visible(True)
+        names.append(box)
+
+
 def plot_frontier(
     points: Sequence[Mapping[str, Any]],
     *,
@@ -282,14 +305,6 @@ def plot_frontier(
                 linestyle=":",
                 label=name or None,
             )
-            for point in chosen:
-                axes.annotate(
-                    point["name"],
-                    (point["kl"], point["reward"]),
-                    xytext=(5, -11),
-                    textcoords="offset points",
-                    fontsize=8,
-                )
         for point in points:
             if point["name"] == highlight:
                 axes.scatter(
@@ -297,6 +312,7 @@ def plot_frontier(
                 )
         if log:
             axes.set_xscale("symlog", linthresh=1)
+        name_points(axes, points)
         axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
         if any(groups):
             axes.legend(loc="lower right")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html.parser
+import itertools
 import sys
 
 import matplotlib
@@ -84,6 +85,24 @@ def test_every_plot_describes_itself():
         plt.close(figure)
     assert "0.97" in figures[4].alt
     assert "stated 0.95, true 1.00 of 2" in figures[3].alt
+
+
+def test_names_of_neighbouring_points_are_readable():
+    near = [
+        ("PPO", 10.6, 0.817),
+        ("GRPO", 7.6, 0.819),
+        ("annealed", 4.8, 0.822),
+        ("controlled", 4.7, 0.796),
+        ("far", 70, 0.97),
+    ]
+    points = [{"name": name, "kl": kl, "reward": reward} for name, kl, reward in near]
+    figure = plots.plot_frontier(points, log=True)
+    figure.canvas.draw()
+    texts = [text for text in figure.axes[0].texts if text.get_visible()]
+    assert [text.get_text() for text in texts] == [name for name, _, _ in near]
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    plt.close(figure)
 
 
 def test_the_running_mean_and_band():
