@@ -256,8 +256,15 @@ def _share_interval(hits: float, count: int) -> tuple[float, float]:
 
 def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
     """Write each point's name beside it, where neither another name nor another point stands if there is such a place."""
-    spots = [((5, -11), "left"), ((5, 4), "left"), ((-6, 4), "right"), ((-6, -11), "right"), ((5, 14), "left")]
-    axes.autoscale_view()  # else the places are those of an empty plot
+    spots = [
+        ((5, -11), "left"),
+        ((5, 4), "left"),
+        ((-6, 4), "right"),
+        ((-6, -11), "right"),
+        ((5, -22), "left"),
+        ((5, 14), "left"),
+    ]
+    axes.figure.canvas.draw()  # else the places are those of an empty plot
     seen = [axes.transData.transform((point["kl"], point["reward"])) for point in points]
     markers = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in seen]
     names: list[Bbox] = []
@@ -267,7 +274,7 @@ def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
                 point["name"], (point["kl"], point["reward"]), shift, textcoords="offset points", ha=align, fontsize=8
             )
             box = text.get_window_extent()
-            wide = box.padded(14, 1)  # two names side by side would read as one
+            wide = box.padded(8, 1)  # two names side by side would read as one
             if not any(box.overlaps(marker) for marker in markers) and not any(wide.overlaps(name) for name in names):
                 break
             text.set_visible(False)
@@ -312,10 +319,10 @@ def plot_frontier(
                 )
         if log:
             axes.set_xscale("symlog", linthresh=1)
-        name_points(axes, points)
         axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
         if any(groups):
             axes.legend(loc="lower right")
+        name_points(axes, points)
     told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in points)
     return describe(fig, alt or f"Scatter plot of mean reward by KL to the reference. {told}.")
 

@@ -188,7 +188,41 @@ def _client(plan: Plan) -> Iterator[Any]:
 
 
 def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
-    from distributed import KilledWorker, as_completed
+    """Grade the jobs on a cluster; who was twice on a worker that died is tried again at the end, alone.
+
+    A dying worker takes with it what waited there, so only a submission that kills its workers while nothing else is
+    graded has done it itself.
+    """
+    from distributed import KilledWorker
+
+    suspects: list[Job] = []
+    for job, future, error in _finished(client, jobs, plan, ahead=AHEAD):
+        if isinstance(error, KilledWorker):
+            suspects.append(job)
+        else:
+            yield job, _result(job, future, error)
+    for suspect in suspects:
+        for job, future, error in _finished(client, [suspect], plan, ahead=1):
+            if isinstance(error, KilledWorker):
+                yield job, broken(job, "two workers died while they graded this submission", "worker")
+            else:
+                yield job, _result(job, future, error)
+
+
+def _result(job: Job, future: Any, error: BaseException | None) -> dict[str, Any]:
+    """What a finished job gave.
+
+    Raises:
+        NoSandbox: the worker can make no sandbox.
+    """
+    if isinstance(error, NoSandbox):
+        raise error
+    return future.result() if error is None else broken(job, f"{type(error).__name__}: {error}", "worker")
+
+
+def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
+    """Hand out the jobs, ``ahead`` for each worker at a time; yield each with its future and the future's error."""
+    from distributed import as_completed
 
     waiting = list(reversed(jobs))
     known: dict[str, Job] = {}
@@ -196,7 +230,7 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
 
     def feed() -> None:
         workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        while waiting and len(known) < AHEAD * workers:
+        while waiting and len(known) < ahead * workers:
             job = waiting.pop()
             key = f"grade-{job.part}-{job.seed[:16]}-{time.monotonic_ns()}"
             known[key] = job
@@ -206,14 +240,6 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
     for future in pool:
         job = known.pop(future.key)
         error = None if future.status == "finished" else future.exception()
-        if error is None:
-            result = future.result()
-        elif isinstance(error, NoSandbox):
-            raise error
-        elif isinstance(error, KilledWorker):
-            result = broken(job, "two workers died while they graded this submission", "worker")
-        else:
-            result = broken(job, f"{type(error).__name__}: {error}", "worker")
+        yield job, future, error
         future.release()
         feed()
-        yield job, result

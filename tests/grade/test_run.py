@@ -10,9 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from distributed import KilledWorker
 from typer.testing import CliRunner
 
 from autograder import masters
@@ -70,6 +74,23 @@ def test_a_worker_that_dies_and_one_that_dies_twice(monkeypatch: pytest.MonkeyPa
     assert results["killer"]["points"] is None
     assert "two workers died" in results["killer"]["error"]["message"]
     assert all(results[s]["status"] == "graded" for s in students if s != "killer")
+
+
+def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask names everything that was on the dying worker; only who kills it while alone has done it."""
+
+    def finished(client: object, some: list[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
+        for job in some:
+            dies = job.student == "killer" or (job.student == "unlucky" and len(some) > 1)
+            yield (
+                job,
+                SimpleNamespace(result=lambda: {"status": "graded"}),
+                KilledWorker("t", None, 1) if dies else None,
+            )
+
+    monkeypatch.setattr(schedule, "_finished", finished)
+    found = [(j.student, r["status"]) for j, r in schedule._through(None, jobs("a", "killer", "unlucky", "b"), Plan())]
+    assert found == [("a", "graded"), ("b", "graded"), ("killer", "error"), ("unlucky", "graded")]
 
 
 def test_an_existing_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
