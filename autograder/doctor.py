@@ -70,7 +70,7 @@ def look_at_python() -> Finding:
 
 def look_at_versions() -> Finding:
     """The installed versions against the constraints file."""
-    exact = pins(f"{sys.version_info[0]}.{sys.version_info[1]}")
+    exact = pins(platform.python_version())
     missing, other = [], []
     for requirement in read_requirements(ROOT / "requirements.txt"):
         if requirement.marker is not None and not requirement.marker.evaluate():

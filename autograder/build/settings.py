@@ -63,8 +63,10 @@ def read_requirements(path: Path) -> list[Requirement]:
 
 
 def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
-    """The exact versions of `constraints.txt` for a Python version, by lower-case name."""
-    environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
+    """The exact versions of `constraints.txt` for a Python version (3.12 or 3.12.1), by lower-case name."""
+    major, minor, *patch = python.split(".")
+    full = ".".join((major, minor, *(patch or "0")))
+    environment = {**default_environment(), "python_version": f"{major}.{minor}", "python_full_version": full}
     found = {}
     for requirement in read_requirements(ROOT / "constraints.txt"):
         if requirement.marker is None or requirement.marker.evaluate(environment):

@@ -233,6 +233,12 @@ def test_students_and_graders_install_no_instructors_tool():
     assert "otter-grader==7.0.0" in student_requirements()
 
 
+def test_pins_tell_patch_releases_apart():
+    """Debian 12 has Python 3.11.2, for which soupsieve 4 does not exist."""
+    assert pins("3.11.2")["soupsieve"] == pins("3.10")["soupsieve"] == "==2.10"
+    assert pins("3.11.7")["soupsieve"] == pins("3.12")["soupsieve"] == "==4.1.2"
+
+
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_requirement_is_pinned_for_every_python(python, root):
     lines = [line.split(";")[0].strip() for line in (root / "requirements.txt").read_text().splitlines()]
