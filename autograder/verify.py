@@ -6,9 +6,10 @@ it and raises ``AssertionError`` with the kind of input that failed and the size
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,8 @@ class Spec:
         differentiable: inputs that receive gradients.
         detached: float inputs that must receive none.
         detached_outputs: positions in a returned tuple that carry no gradient.
+        arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
+        arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
         magnitude: ``inputs -> float``, the size of the numbers that are added up (for the tolerance); default the largest
             finite input, at least 1.
         looseness: multiples of eps·magnitude that count as equal.
@@ -55,6 +58,8 @@ class Spec:
     differentiable: tuple[str, ...] = ()
     detached: tuple[str, ...] = ()
     detached_outputs: tuple[int, ...] = ()
+    arrange: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    arrange: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     magnitude: Callable[[Mapping[str, Any]], float] | None = None
     looseness: float = 16.0
     exact_dtype: bool = True
@@ -108,11 +113,12 @@ def verify(function: Callable[..., Any], name: str, aspect: str) -> None:
     chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
     if not chosen:
         raise JudgeError(f"{name} has no cases for {aspect}")
-    step = {"gradients": _verify_gradients, "purity": _verify_purity}.get(aspect, _verify_values)
-    for case in chosen:
-        for dtype in _dtypes(case, aspect):
-            step(function, spec, case, dtype)
-    return None
+    check = {"gradients": _check_gradients, "purity": _check_purity}.get(aspect, _check_values)
+    runs = [(case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
+    with_gradients = spec.differentiable + spec.detached if aspect == "gradients" else ()
+    given = [_inputs(case, with_gradients, dtype) for case, dtype in runs]
+    for (case, dtype), inputs, outcome in zip(runs, given, outcomes(function, map(spec.arrange, given)), strict=True):
+        check(outcome, spec, case, dtype, inputs)
 
 
 def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
@@ -131,15 +137,25 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
 def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
     """The reference's result for inputs already rounded to the dtype under test, computed in float64."""
     try:
-        return spec.reference(**{key: cast(value, torch.float64) for key, value in inputs.items()})
+        return spec.reference(**spec.arrange({key: cast(value, torch.float64) for key, value in inputs.items()}))
     except Exception as error:
         raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
 
 
-def call(function: Callable[..., Any], spec: Spec, label: str, inputs: Mapping[str, Any]) -> Any:
-    """Call the student's function; an exception of theirs becomes a failed test that quotes it."""
+def outcomes(function: Callable[..., Any], calls: Iterable[Mapping[str, Any]]) -> Iterable[Callable[[], Any]]:
+    """For each call, given by its keyword arguments, a function that returns its result or raises what it raised.
+
+    The grader's stand-ins have a method ``each``, which makes many calls in one message to the student's process.
+    """
+    if hasattr(function, "each"):
+        return function.each(calls)
+    return (functools.partial(function, **named) for named in calls)
+
+
+def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
+    """The result of a call; an exception of the student's becomes a failed test that quotes it."""
     try:
-        result = function(**inputs)
+        result = outcome()
     except (JudgeError, AssertionError):
         raise
     except Exception as error:
@@ -167,7 +183,7 @@ def tolerance(spec: Spec, inputs: Mapping[str, Any], dtype: torch.dtype) -> floa
         size = float(spec.magnitude(inputs))
     else:
         floats = [v for v in inputs.values() if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
-        size = max((v[torch.isfinite(v)].abs().max().item() for v in floats if torch.isfinite(v).any()), default=1.0)
+        size = max((v.abs().nan_to_num(0.0, posinf=0.0).max().item() for v in floats), default=1.0)
     return spec.looseness * max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps) * max(1.0, size)
 
 
@@ -215,12 +231,21 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
     )
 
 
-def _verify_values(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
+def _inputs(case: Case, with_gradients: Sequence[str], dtype: torch.dtype) -> dict[str, Any]:
     inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
+    for name in with_gradients:
+        inputs[name].requires_grad_(True)
+    return inputs
+
+
+def _check_values(
+    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, given: Mapping[str, Any]
+) -> None:
+    inputs = _inputs(case, (), dtype)  # the student's function may have changed those it was given
     allowed = tolerance(spec, inputs, dtype)
     expected = expected_for(spec, inputs)
     where = f"{case.label} ({str(dtype).removeprefix('torch.')})"
-    got = call(function, spec, where, {key: cast(value, dtype) for key, value in case.inputs.items()})
+    got = result_of(outcome, spec, where)
     _compare(spec, where, got, expected, allowed, dtype)
 
 
@@ -247,17 +272,10 @@ def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -
     return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
 
 
-def _with_gradients(case: Case, names: tuple[str, ...], dtype: torch.dtype) -> dict[str, Any]:
-    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
-    for name in names:
-        inputs[name].requires_grad_(True)
-    return inputs
-
-
-def _verify_gradients(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
-    names = spec.differentiable + spec.detached
-    inputs = _with_gradients(case, names, dtype)
-    got = call(function, spec, case.label, inputs)
+def _check_gradients(
+    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, inputs: Mapping[str, Any]
+) -> None:
+    got = result_of(outcome, spec, case.label)
     tensors = _tensors(got)
     for index in spec.detached_outputs:
         value = got[index] if isinstance(got, tuple | list) and len(got) > index else None
@@ -270,12 +288,12 @@ def _verify_gradients(function: Callable[..., Any], spec: Spec, case: Case, dtyp
     if not any(value.requires_grad for _, value in tensors):
         raise AssertionError(f"{spec.name}: no gradient flows through the result (was it detached, or made a float?)")
     try:
-        found = _gradients(got, inputs, names)
+        found = _gradients(got, inputs, spec.differentiable + spec.detached)
     except RuntimeError as error:
         raise AssertionError(f"{spec.name}: the backward pass failed for {case.label}: {str(error)[:300]}") from error
-    fresh = _with_gradients(case, spec.differentiable, torch.float64)
+    fresh = _inputs(case, spec.differentiable, torch.float64)
     try:
-        wanted = _gradients(spec.reference(**fresh), fresh, spec.differentiable)
+        wanted = _gradients(spec.reference(**spec.arrange(fresh)), fresh, spec.differentiable)
     except Exception as error:
         raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
     allowed = tolerance(spec, {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}, dtype)
@@ -290,21 +308,23 @@ def _verify_gradients(function: Callable[..., Any], spec: Spec, case: Case, dtyp
             )
 
 
-def _verify_purity(function: Callable[..., Any], spec: Spec, case: Case, dtype: torch.dtype) -> None:
-    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
-    before = {key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)}
-    call(function, spec, case.label, inputs)
+def _check_purity(
+    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, given: Mapping[str, Any]
+) -> None:
+    before = {key: value.clone() for key, value in given.items() if isinstance(value, torch.Tensor)}
+    result_of(outcome, spec, case.label)
     for key, value in before.items():
-        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(inputs[key])):
+        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(given[key])):
             raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
 
 
 def _verify_errors(function: Callable[..., Any], spec: Spec) -> None:
     if not spec.raises:
         raise JudgeError(f"{spec.name} names no errors")
-    for label, inputs, wanted in spec.raises:
+    given = [{key: cast(value, torch.float32) for key, value in inputs.items()} for _, inputs, _ in spec.raises]
+    for (label, _, wanted), outcome in zip(spec.raises, outcomes(function, given), strict=True):
         try:
-            function(**{key: cast(value, torch.float32) for key, value in inputs.items()})
+            outcome()
         except wanted:
             continue
         except (JudgeError, AssertionError):

@@ -65,8 +65,12 @@ class Selection:
     left_out: int
 
 
-def clean(source: str) -> str | None:
-    """Return a cell's Python code without what only IPython understands, or None if the cell is not Python."""
+def read(source: str, name: str) -> tuple[str, ast.Module] | None:
+    """Return a cell's Python code without what only IPython understands, parsed, or None if the cell is not Python.
+
+    Raises:
+        SyntaxError, ValueError, MemoryError, RecursionError: it cannot be parsed.
+    """
     source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
     first = source.lstrip().split("\n", 1)
     if first[0].startswith("%%"):
@@ -74,11 +78,11 @@ def clean(source: str) -> str | None:
             return None
         source = first[1]
     try:
-        compile(source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        return source
+        return source, ast.parse(source, name)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
-        return "\n".join(lines)
+        source = "\n".join(lines)
+        return source, ast.parse(source, name)
 
 
 def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selection:
@@ -94,11 +98,11 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
     flags = 0
     for cell in cells:
         number = int(cell["number"])  # type: ignore[call-overload]
-        source = clean(str(cell["source"]))
-        if source is None:
-            continue
         try:
-            tree = ast.parse(source, filename=f"cell {number}")
+            parsed = read(str(cell["source"]), f"cell {number}")
+            if parsed is None:
+                continue
+            source, tree = parsed
             plain = LATE_NAMES.search(source) is None
             training = "training" in cell["tags"]  # type: ignore[operator]
             found = [_statement(number, node, training, plain) for node in tree.body]

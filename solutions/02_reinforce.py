@@ -1075,11 +1075,10 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_gradients(gaussian_score):
-    from autograder.reference.part2 import through_root
     from autograder.verify import verify
     verify(gaussian_score, "gaussian_score", "dtypes")
     verify(gaussian_score, "gaussian_score", "gradients")
-    verify(through_root(gaussian_score), "gaussian_score_by_root", "gradients")
+    verify(gaussian_score, "gaussian_score_by_root", "gradients")
 test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
 
 # %% [raw]

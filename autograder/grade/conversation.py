@@ -177,7 +177,7 @@ class Conversation:
         except ProtocolError as error:
             raise self._broken(what, error) from error
         if "error" in answer:
-            raise self._students_error(answer["error"], what, seconds)
+            raise self.students_error(answer["error"], what, seconds)
         return answer, tensors
 
     def _exchange(
@@ -303,7 +303,8 @@ class Conversation:
             self.close()
         return StudentFault("protocol", f"{what} gave no answer that can be read: {error}")
 
-    def _students_error(self, error: Any, what: str, seconds: float) -> StudentFault:
+    def students_error(self, error: Any, what: str, seconds: float) -> StudentFault:
+        """The fault that a child reported in place of a result."""
         if not isinstance(error, dict):
             return StudentFault("protocol", f"{what} gave no answer that can be read")
         kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"

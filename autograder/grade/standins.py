@@ -13,7 +13,7 @@ import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from .inside.protocol import Caps, ProtocolError
 
 CALLER_CAPS = Caps(depth=64, entries=10_000_000, tensors=100_000)
 RUN_CAPS = Caps(blob=128 << 20)
+TOGETHER = 32  # calls in one message; the child keeps the graphs of twice as many results
 PASSED_ON = (  # built-in exceptions of the student's that a test may wait for
     "ArithmeticError AttributeError ImportError IndexError KeyError LookupError NameError NotImplementedError OSError "
     "OverflowError RecursionError RuntimeError StopIteration TypeError UnboundLocalError ValueError ZeroDivisionError"
@@ -74,8 +75,36 @@ class StandIn:
             StudentFault: it raised, died, ran out of time or answered nonsense. If it raised a built-in exception, what
                 is raised here is of that kind too.
         """
+        (outcome,) = self._ask([(arguments, named)])
+        return outcome()
+
+    def each(self, calls: Iterable[Mapping[str, Any]]) -> Iterator[Callable[[], Any]]:
+        """Call the student's function with each of these keyword arguments, many calls in one message.
+
+        Yields:
+            For each call a function that returns its result, or raises as :meth:`__call__` does.
+
+        Raises:
+            StudentFault: a call did not come back at all.
+        """
+        waiting = [((), named) for named in calls]
+        while waiting:
+            done = 0
+            for outcome in self._ask(waiting[:TOGETHER]):  # it may answer fewer than it was asked
+                done += 1
+                yield outcome
+            waiting = waiting[done:]
+
+    def _ask(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
         try:
-            return _Call(self._conversation, self._name).make(arguments, named)
+            outcomes = ask(self._conversation, self._name, calls)
+        except StudentFault as fault:
+            raise as_exception(fault, self.hidden) from None
+        return [functools.partial(self._outcome, outcome) for outcome in outcomes]
+
+    def _outcome(self, outcome: Callable[[], Any]) -> Any:
+        try:
+            return outcome()
         except StudentFault as fault:
             raise as_exception(fault, self.hidden) from None
 
@@ -111,7 +140,7 @@ class StandIn:
         }
         seconds = self._conversation.limits.run_seconds
         try:
-            _Call(self._conversation, self._name).check_defined()
+            check_defined(self._conversation, self._name)
             answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
             record = decode(answer.get("result"), tensors, RUN_CAPS)
             if arguments[:1] == ("reinforce_training",) and isinstance(record, dict):
@@ -140,46 +169,92 @@ def decode(value: Any, tensors: list[torch.Tensor], caps: Caps) -> Any:
         raise StudentFault("protocol", f"the result cannot be read: {error}") from error
 
 
+def check_defined(conversation: Conversation, name: str) -> None:
+    """Start the child if there is none.
+
+    Raises:
+        StudentFault: the notebook does not define the function.
+    """
+    if conversation.connection is None:
+        conversation.open()
+    if not conversation.loaded["defined"].get(name, False):
+        text = (
+            "is no function"
+            if name in conversation.loaded["defined"]
+            else "is not defined in the notebook, or its cell failed"
+        )
+        raise StudentFault("missing", f"{name} {text}")
+
+
+def ask(
+    conversation: Conversation, name: str, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+) -> list[Callable[[], Any]]:
+    """Have the child call one function with each of these positional and keyword arguments, in the time of one call.
+
+    Returns:
+        For each call that was done in this time, at least for the first, what returns its result or raises its fault.
+
+    Raises:
+        StudentFault: no proper answer came.
+    """
+    check_defined(conversation, name)
+    callables: list[Callable[..., Any]] = []
+    made = [_Call(conversation, name, arguments, named, callables) for arguments, named in calls]
+    blob = values.pack([tensor for call in made for tensor in call.inputs])
+    seconds = conversation.limits.call_seconds
+    message = {"op": "calls", "calls": [call.message for call in made]}
+    answer, tensors = conversation.ask(message, blob, seconds, name, callables)
+    answers = answer.get("answers")
+    if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
+        raise StudentFault("protocol", "the answer has not the agreed form")
+    outcomes, start = [], 0
+    for call, one in zip(made, answers, strict=False):
+        count = one.get("tensors") if isinstance(one, dict) else None
+        if type(count) is not int or not 0 <= count <= len(tensors) - start:
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        outcomes.append(functools.partial(call.outcome, one, tensors[start : start + count]))
+        start += count
+    return outcomes
+
+
 class _Call:
     """One call: the judge's own tensors, what was sent of them, and what came back."""
 
-    def __init__(self, conversation: Conversation, name: str) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        name: str,
+        arguments: tuple[Any, ...],
+        named: Mapping[str, Any],
+        callables: list[Callable[..., Any]],
+    ) -> None:
         self.conversation = conversation
         self.name = name
-        self.inputs: list[torch.Tensor] = []
-        self.grad_places: list[int] = []
-        self.incarnation = 0
-        self.result: Any = None
-
-    def check_defined(self) -> None:
-        if self.conversation.connection is None:
-            self.conversation.open()
-        if not self.conversation.loaded["defined"].get(self.name, False):
-            known = self.name in self.conversation.loaded["defined"]
-            text = "is no function" if known else "is not defined in the notebook, or its cell failed"
-            raise StudentFault("missing", f"{self.name} {text}")
-
-    def make(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        self.check_defined()
-        encoder = values.Encoder(CALLER_CAPS)
-        written = {"args": encoder.encode(list(arguments)), "kwargs": encoder.encode(dict(named))}
-        self.inputs = list(encoder.tensors)
+        self.incarnation = conversation.incarnation
+        self.encoder = values.Encoder(CALLER_CAPS, callables)
+        written = {"args": self.encoder.encode(list(arguments)), "kwargs": self.encoder.encode(dict(named))}
+        self.inputs = list(self.encoder.tensors)
         self.grad_places = [n for n, tensor in enumerate(self.inputs) if tensor.requires_grad]
-        message = written | {
-            "op": "call",
-            "function": self.name,
+        self.message = written | {
+            "function": name,
             "layouts": [values.layout(tensor) for tensor in self.inputs],
             "grad": self.grad_places,
             "seed": next_seed(),
         }
-        seconds = self.conversation.limits.call_seconds
-        answer, tensors = self.conversation.ask(message, encoder.blob(), seconds, self.name, encoder.callables)
-        self.incarnation = self.conversation.incarnation
+
+    def outcome(self, answer: Mapping[str, Any], tensors: list[torch.Tensor]) -> Any:
+        """The call's result, once; inputs that the student's function changed are changed here as well.
+
+        Raises:
+            StudentFault: the function raised, or the answer has not the agreed form.
+        """
+        if "error" in answer:
+            raise self.conversation.students_error(answer["error"], self.name, self.conversation.limits.call_seconds)
         changed = self._places(answer.get("changed"), len(tensors))
         count = min(changed.values(), default=len(tensors))
         outputs = self._with_gradients(tensors[:count], answer)
         for place, position in changed.items():
-            self._write_back(place, tensors[position], encoder)
+            self._write_back(place, tensors[position])
         return decode(answer.get("result"), outputs, self.conversation.caps)
 
     def _places(self, changed: Any, count: int) -> dict[int, int]:
@@ -216,9 +291,9 @@ class _Call:
         joined = _Remote.apply(self, handle, places, outputs, *sources)
         return list(joined)
 
-    def _write_back(self, place: int, new: torch.Tensor, encoder: values.Encoder) -> None:
+    def _write_back(self, place: int, new: torch.Tensor) -> None:
         old = self.inputs[place]
-        for generator in encoder.generators:
+        for generator in self.encoder.generators:
             if old.dtype == torch.uint8 and torch.equal(generator.get_state(), old):
                 try:
                     generator.set_state(new)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -202,12 +202,13 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
-def through_root(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A Gaussian function of ``root`` in place of the covariance ``root·rootᵀ``.
+def _from_root(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A Gaussian function's arguments, with the covariance ``root·rootᵀ``.
 
-    Right implementations may use a symmetric covariance or its transpose, whose gradients differ; this one's do not.
+    Right implementations may use a symmetric covariance or its transpose, whose gradients differ; the root's do not.
     """
-    return lambda action, mean, root: function(action=action, mean=mean, covariance=root @ root.T)
+    root = inputs["root"]
+    return {"action": inputs["action"], "mean": inputs["mean"], "covariance": root @ root.T}
 
 
 def _root_cases(generator: torch.Generator) -> list[Case]:
@@ -220,7 +221,7 @@ def _root_cases(generator: torch.Generator) -> list[Case]:
 
 
 def _root_magnitude(inputs: Mapping[str, Any]) -> float:
-    return 4 * _gaussian_magnitude({**inputs, "covariance": inputs["root"] @ inputs["root"].T})
+    return 4 * _gaussian_magnitude(_from_root(inputs))
 
 
 def _gaussian_magnitude(inputs: Mapping[str, Any]) -> float:
@@ -228,9 +229,8 @@ def _gaussian_magnitude(inputs: Mapping[str, Any]) -> float:
     covariance = inputs["covariance"].double()
     offset = inputs["action"].double() - inputs["mean"].double()
     size = 1 + inputs["action"].double().abs().max() + inputs["mean"].double().abs().max()
-    inverse = torch.linalg.inv(covariance)
-    stretch = torch.linalg.matrix_norm(inverse, 2) * torch.linalg.matrix_norm(covariance, 2)
-    return float(stretch * (1 + size * torch.linalg.matrix_norm(inverse, 2) * (1 + offset.abs().max())))
+    scales = torch.linalg.svdvals(covariance)  # from the largest down
+    return float(scales[0] / scales[-1] * (1 + size / scales[-1] * (1 + offset.abs().max())))
 
 
 def _return_cases(generator: torch.Generator) -> list[Case]:
@@ -289,9 +289,10 @@ register(
 register(
     Spec(
         "gaussian_score_by_root",
-        through_root(gaussian_score),
+        gaussian_score,
         _root_cases,
         differentiable=("action", "mean", "root"),
+        arrange=_from_root,
         magnitude=_root_magnitude,
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 from autograder.grade.conversation import Conversation, StudentFault
 from autograder.grade.inside import values
 from autograder.grade.inside.protocol import Caps, ProtocolError, check_size
+from autograder.grade.limits import Limits
 from autograder.grade.sandbox import Sandbox
-from autograder.grade.standins import StandIn, make_env
+from autograder.grade.standins import TOGETHER, StandIn, make_env
 from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
@@ -45,11 +47,16 @@ def deep():
     for _ in range(100): value = [value]
     return value
 def large(): return torch.zeros(20_000_000)
+def fussy(n):
+    if n == 1: raise ValueError("one")
+    while n == 3: pass
+    return n
+def scale(value, x): return value(2) * x
 def sparse(): return torch.eye(3).to_sparse()
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing"
+    "deep large sparse missing fussy scale"
 ).split()
 
 
@@ -178,6 +185,61 @@ def test_exceptions_are_of_the_students_kind_and_quoted_only_in_public_tests(cal
         stand_in("own")
     with pytest.raises(StudentFault, match="not defined"):
         call("missing")()
+
+
+def test_many_calls_cross_in_one_message(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    exchange = Conversation._exchange
+    monkeypatch.setattr(
+        Conversation,
+        "_exchange",
+        lambda self, message, *rest: (sent.append(message["op"]), exchange(self, message, *rest))[1],
+    )
+    inputs = [torch.full((2,), float(n), requires_grad=True) for n in range(TOGETHER + 1)]
+    results = [outcome() for outcome in call("square").each({"x": x} for x in inputs)]
+    assert sent == ["calls", "calls"]
+    for x, result in zip(inputs, results, strict=True):
+        assert torch.equal(torch.autograd.grad(result.sum(), x)[0], 2 * x)
+
+
+def test_each_call_has_its_own_call_backs_changes_and_exceptions(call: Call) -> None:
+    calls = [{"value": lambda n, k=k: float(k * n), "x": torch.ones(1)} for k in range(3)]
+    assert [outcome().item() for outcome in call("scale").each(calls)] == [0, 2, 4]
+    inputs = [torch.zeros(k) for k in range(3)]
+    for outcome in call("spoil").each({"x": x} for x in inputs):
+        outcome()
+    assert [x.tolist() for x in inputs] == [[], [1], [1, 1]]
+    outcomes = list(call("fussy").each({"n": n} for n in range(3)))
+    assert (outcomes[0](), outcomes[2]()) == (0, 2)
+    with pytest.raises(ValueError, match="fussy raised ValueError"):
+        outcomes[1]()
+
+
+def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = call("fussy")._conversation
+    monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
+    outcomes = call("fussy").each({"n": n} for n in (0, 2, 3, 4))
+    assert [next(outcomes)(), next(outcomes)()] == [0, 2]
+    assert not talk.usage.strikes
+    with pytest.raises(StudentFault, match=r"did not come back within 0\.3 s"):
+        next(outcomes)
+    assert talk.usage.strikes == {"fussy": 1}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {}, {"answers": []}, {"answers": 1}, {"answers": [3]}, {"answers": [{"tensors": 0}] * 3}, {"answers": [{"tensors": 2}]},
+        {"answers": [{"tensors": -1}]}, {"answers": [{"tensors": True}]}, {"answers": [{"result": None}]},
+    ],
+)  # fmt: skip
+def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
+    talk = SimpleNamespace(connection=0, loaded={"defined": {"f": True}}, incarnation=1, limits=Limits(), caps=Caps())
+    talk.ask = lambda *_: (answer, [torch.zeros(1)])
+    with pytest.raises(StudentFault, match="agreed form"):
+        list(StandIn(talk, "f").each([{"x": 1}, {"x": 2}]))
 
 
 @pytest.mark.parametrize("name", ["many", "deep", "sparse"])

@@ -1,6 +1,6 @@
 """A student's code and the judge's calls, in the confined process. Whatever happens here counts for this student only.
 
-The judge sends one message, gets one answer: ``load`` (run the notebook's definitions), ``call`` (a function of the
+The judge sends one message, gets one answer: ``load`` (run the notebook's definitions), ``calls`` (of a function of the
 student's), ``backward`` (gradients of an earlier result) and ``run`` (a function of the course's helpers that trains with
 the student's step). While a call runs, the child may ask back once or more: ``callback``.
 """
@@ -29,6 +29,7 @@ from . import cells, protocol, values
 from .protocol import WALL, Caps
 
 OUTPUT_KEPT = 20_000
+SHORTEST = 1e-3  # seconds; a clock set to 0 would not run
 RESULTS_KEPT = 64  # results whose gradients can still be asked for
 
 
@@ -71,7 +72,7 @@ class Child:
 
     def serve(self) -> None:
         """Answer the judge until it hangs up."""
-        handlers = {"load": self.load, "call": self.call, "backward": self.backward, "run": self.run}
+        handlers = {"load": self.load, "calls": self.calls, "backward": self.backward, "run": self.run}
         while True:
             message, blob = protocol.receive(self.connection, Caps(text=64 << 20, blob=1 << 30, entries=10_000_000))
             try:
@@ -124,13 +125,32 @@ class Child:
 
     # ------------------------------------------------------------------------------------------------- call
 
-    def call(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], list[torch.Tensor]]:
+    def calls(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], list[torch.Tensor]]:
+        """Make several calls in the time that one may take; answer those that were done by then (the first, or fail)."""
+        inputs = iter(values.unpack(blob, Caps(tensors=100_000)))
+        answers: list[dict[str, Any]] = []
+        outputs: list[torch.Tensor] = []
+        left = message["seconds"]
+        for call in message["calls"]:
+            given = [values.laid_out(next(inputs), how) for how in call["layouts"]]
+            try:
+                _start_clock(left)
+                answer, tensors = self.call(call, given)
+            except TimeLimit:
+                if not answers:
+                    raise
+                break
+            except BaseException as error:
+                answer, tensors = {"error": self.describe(error)}, []
+            finally:
+                left = max(_start_clock(0), SHORTEST)
+            answers.append(answer | {"tensors": len(tensors)})
+            outputs += tensors
+        return {"answers": answers}, outputs
+
+    def call(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         """Call a function of the student's; return its result and the inputs that it changed."""
         function = self.space.get(message["function"])
-        tensors = [
-            values.laid_out(tensor, how)
-            for tensor, how in zip(values.unpack(blob, Caps(tensors=100_000)), message["layouts"], strict=True)
-        ]
         generators: dict[int, torch.Generator] = {}
         decoder = values.Decoder(tensors, Caps(depth=64), self._callback, lambda state: _generator(state, generators))
         arguments = decoder.decode(message["args"])
@@ -139,9 +159,7 @@ class Child:
         for place in message["grad"]:
             tensors[place].requires_grad_(True)
         _seed(message["seed"])
-        _start_clock(message["seconds"])
         result = function(*arguments, **named)
-        _start_clock(0)
         encoder = values.Encoder(self.caps)
         answer: dict[str, Any] = {"result": encoder.encode(result)}
         outputs = list(encoder.tensors)
@@ -237,10 +255,15 @@ def _generator(state: torch.Tensor, known: dict[int, torch.Generator]) -> torch.
     return known[id(state)]
 
 
-def _start_clock(seconds: float) -> None:
-    """Allow so much processor time, and several times as much on the wall's clock; 0 stops the clock."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+def _start_clock(seconds: float) -> float:
+    """Allow so much processor time, and several times as much on the wall's clock; 0 stops the clock.
+
+    Returns:
+        The seconds of processor time that were left.
+    """
+    left, _ = signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * WALL)
+    return left
 
 
 def _alarm(number: int, frame: object) -> None:

@@ -50,11 +50,10 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
         TooLate: the deadline (on ``time.monotonic``) passed while the other side read nothing.
     """
     text = json.dumps(message, allow_nan=False).encode()
+    frame = b"".join((HEADER.pack(len(text), len(blob)), text, blob))  # in one piece, so that the reader wakes up once
     try:
         connection.settimeout(_left(deadline))
-        connection.sendall(
-            b"".join((HEADER.pack(len(text), len(blob)), text, blob))
-        )  # at once: one waking of the other side
+        connection.sendall(frame)
     except TimeoutError as error:
         raise TooLate from error
     except OSError as error:

@@ -46,10 +46,11 @@ class Encoder:
         generators: ``torch.Generator`` objects found, by number.
     """
 
-    def __init__(self, caps: Caps | None = None) -> None:
+    def __init__(self, caps: Caps | None = None, callables: list[Callable[..., Any]] | None = None) -> None:
+        """Bound what may be written; ``callables`` holds the functions of the calls before in the same message."""
         self.caps = caps or Caps()
         self.tensors: list[torch.Tensor] = []
-        self.callables: list[Callable[..., Any]] = []
+        self.callables: list[Callable[..., Any]] = [] if callables is None else callables
         self.generators: list[torch.Generator] = []
         self._places: dict[int, int] = {}
 
