@@ -26,6 +26,7 @@ from .sandbox import NoSandbox, Sandbox
 
 SECONDS = 600
 UNPRIVILEGED = 65534
+LARGEST_RESULTS = 16 << 20  # bytes
 UNSANDBOXED = "Graded by otter alone, without the sandbox: this container allows no namespaces."
 
 
@@ -117,11 +118,7 @@ def run_fallback(command: list[str], root: Path, seconds: int) -> dict[str, Any]
     clear(results)
     options: dict[str, Any] = {}
     if os.geteuid() == 0:
-        submission, package, config = root / "submission", root / "__init__.py", root / "source" / "otter_config.json"
-        package.touch()
-        own = [results.parent, package, submission, *submission.rglob("*")]  # what otter makes or writes on its way
-        for path in own + [config] * config.exists():
-            os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
+        hand_over(root)
         options = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
     process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"HOME": "/tmp"}, **options)
     try:
@@ -132,15 +129,32 @@ def run_fallback(command: list[str], root: Path, seconds: int) -> dict[str, Any]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    try:
-        assert results.is_file()
-        assert not results.is_symlink()
-        answer = json.loads(results.read_text(encoding="utf-8"))
-        tests = answer["tests"]
-        assert isinstance(tests, list)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+    answer = read_results(results)
+    if answer is None:
         return failed("Your notebook ended the grader before it had a result (sys.exit, os._exit or a crash?).")
     return answer | {"output": f"{UNSANDBOXED} {answer.get('output') or ''}".strip()}
+
+
+def hand_over(root: Path) -> None:
+    """Give the unprivileged user what otter makes or writes on its way."""
+    package, config, submission = root / "__init__.py", root / "source" / "otter_config.json", root / "submission"
+    package.touch()
+    own = [root / "results", package, submission, *submission.rglob("*")]
+    if config.exists():
+        own.append(config)
+    for path in own:
+        os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
+
+
+def read_results(path: Path) -> dict[str, Any] | None:
+    """What otter wrote, or None if it wrote nothing that can be read; the student's code may have put anything there."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST_RESULTS:
+        return None
+    try:
+        answer = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) and isinstance(answer.get("tests"), list) else None
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ KINDS = [
     Broken("no notebook at all", "essay.docx", lambda: b"PK\x03\x04", "no notebook was handed in"),
     Broken("a damaged zip", "a.zip", lambda: zipped(("02.ipynb", notebook(GOOD)))[:-30], "damaged"),
     Broken("a zip bomb", "a.zip", lambda: zipped(("02.ipynb", b"0" * (80 << 20))), "more than"),
-    Broken("a path out of the zip", "a.zip", lambda: zipped(("../../../../tmp/evil/02_reinforce.ipynb", notebook(GOOD))), "", 4.0),
+    Broken("a path out of the zip", "a.zip", lambda: zipped(("../../../../evil/02_reinforce.ipynb", notebook(GOOD))), "", 4.0),
     Broken("a link in the zip", "a.zip", lambda: zipped(link="/etc/passwd"), "link"),
     Broken("a zip in a zip in a zip", "a.zip", lambda: zipped(("b.zip", zipped(("c.zip", zipped(("02.ipynb", notebook(GOOD))))))), "archive in an archive"),
     Broken("all stubs", "a.ipynb", cells(*[stubbed(s, {"token_log_probs"}) for s in master_sources(2)[:12]], "def token_log_probs(a, b): ..."), "not written yet"),

@@ -20,6 +20,9 @@ from autograder.grade.gradescope_zip import with_grader
 from autograder.grade.sandbox import NoSandbox, Sandbox
 from tests.grade.samples import WRONG, notebook
 
+TOO_LARGE = f"""{{ echo '{{"score": 3, "tests": []'
+    head -c {gradescope.LARGEST_RESULTS} /dev/zero | tr '\\0' ' '; echo '}}'; }} > results/results.json"""
+
 
 @pytest.fixture
 def root() -> Iterator[Path]:
@@ -95,6 +98,7 @@ def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
         (["/bin/sh", "-c", "sleep 60"], "endless loop"),
         (["/bin/sh", "-c", "exit 0"], "ended the grader"),
         (["/bin/sh", "-c", "echo '[1]' > results/results.json"], "ended the grader"),
+        (["/bin/sh", "-c", TOO_LARGE], "ended the grader"),
         (["/bin/sh", "-c", "mkfifo results/results.json"], "ended the grader"),
         (["/bin/sh", "-c", "mkdir -p results/results.json/x"], "ended the grader"),
         (["/bin/sh", "-c", "ln -s ../submission_metadata.json results/results.json"], "ended the grader"),

@@ -14,7 +14,7 @@ import pytest
 from autograder.grade.cgroups import Group
 from autograder.grade.conversation import Conversation, StudentFault
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import ROOT, NoSandbox, Sandbox, command_line, seen_as
+from autograder.grade.sandbox import COVERED, ROOT, VENV, NoSandbox, Sandbox, command_line, seen_as
 from autograder.grade.standins import make_env
 from tests.grade.samples import code
 
@@ -268,8 +268,9 @@ def test_the_command_line_hides_installed_copies_of_the_tests() -> None:
 
 def test_a_virtual_environment_below_a_covered_folder_is_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout in /tmp has its .venv there, which the sandbox's own /tmp would hide."""
-    monkeypatch.setattr("sys.prefix", "/tmp/checkout/.venv")
-    assert seen_as(Path("/tmp/checkout/.venv/bin/python")) == Path("/python/bin/python")
+    environment = COVERED[0] / "checkout" / ".venv"
+    monkeypatch.setattr("sys.prefix", str(environment))
+    assert seen_as(environment / "bin" / "python") == VENV / "bin" / "python"
     assert seen_as(Path("/usr/bin/python3")) == Path("/usr/bin/python3")
     with pytest.raises(NoSandbox, match="Install it elsewhere"):
-        seen_as(Path("/tmp/python3.12"))
+        seen_as(COVERED[0] / "python3.12")
