@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
 RUN_BODY = ("time", "timeit", "capture", "prun", "memit", "mprun")  # cell magics whose body is ordinary code
-LATE_NAMES = re.compile(r":=|\bglobal\b")
+INNER_BINDING = re.compile(r":=|\bglobal\b")
 LATE_BINDING = re.compile(r"\b(exec|globals|setattr|locals|vars)\b")
 MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|\?{1,2}[\w.]+\s*)$")
 MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
@@ -103,7 +103,7 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
             if parsed is None:
                 continue
             source, tree = parsed
-            plain = LATE_NAMES.search(source) is None
+            plain = INNER_BINDING.search(source) is None
             training = "training" in cell["tags"]  # type: ignore[operator]
             found = [_statement(number, node, training, plain) for node in tree.body]
         except SyntaxError as error:

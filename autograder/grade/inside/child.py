@@ -74,7 +74,7 @@ class Child:
         """Answer the judge until it hangs up."""
         handlers = {"load": self.load, "calls": self.calls, "backward": self.backward, "run": self.run}
         while True:
-            message, blob = protocol.receive(self.connection, Caps(text=64 << 20, blob=1 << 30, entries=10_000_000))
+            message, blob = protocol.receive(self.connection, None)
             try:
                 answer, tensors = handlers[message["op"]](message, blob)
                 data = values.pack(tensors)
@@ -234,9 +234,11 @@ class Child:
 
 
 def _same(old: torch.Tensor, new: torch.Tensor) -> bool:
-    """Whether a tensor is bit for bit as it was (so that NaN equals itself)."""
+    """Whether a tensor is as it was; NaN equals itself."""
     if old.shape != new.shape or old.dtype != new.dtype:
         return False
+    if torch.equal(old, new):
+        return True
     with torch.no_grad():
         equal = old == new.detach()
         return bool((equal | ((old != old) & (new.detach() != new.detach()))).all())
