@@ -51,12 +51,14 @@ def fussy(n):
     if n == 1: raise ValueError("one")
     while n == 3: pass
     return n
+BUFFER = torch.zeros(2)
+def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
 def sparse(): return torch.eye(3).to_sparse()
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale"
+    "deep large sparse missing fussy scale reuse"
 ).split()
 
 
@@ -202,13 +204,15 @@ def test_many_calls_cross_in_one_message(call: Call, monkeypatch: pytest.MonkeyP
         assert torch.equal(torch.autograd.grad(result.sum(), x)[0], 2 * x)
 
 
-def test_each_call_has_its_own_call_backs_changes_and_exceptions(call: Call) -> None:
+def test_each_call_has_its_own_call_backs_changes_results_and_exceptions(call: Call) -> None:
     calls = [{"value": lambda n, k=k: float(k * n), "x": torch.ones(1)} for k in range(3)]
     assert [outcome().item() for outcome in call("scale").each(calls)] == [0, 2, 4]
     inputs = [torch.zeros(k) for k in range(3)]
     for outcome in call("spoil").each({"x": x} for x in inputs):
         outcome()
     assert [x.tolist() for x in inputs] == [[], [1], [1, 1]]
+    reused = [outcome() for outcome in call("reuse").each({"x": torch.full((2,), float(n))} for n in range(3))]
+    assert [x.tolist() for x in reused] == [[0, 0], [1, 1], [2, 2]]
     outcomes = list(call("fussy").each({"n": n} for n in range(3)))
     assert (outcomes[0](), outcomes[2]()) == (0, 2)
     with pytest.raises(ValueError, match="fussy raised ValueError"):

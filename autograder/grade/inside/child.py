@@ -180,7 +180,8 @@ class Child:
             self.results[self.count] = (outputs, [tensors[place] for place in message["grad"]])
             while len(self.results) > RESULTS_KEPT:
                 self.results.popitem(last=False)
-        return answer, outputs + changed
+        kept = [values.dense(tensor).clone() for tensor in outputs + changed]  # a later call may write into them
+        return answer, kept
 
     def _callback(self, number: int) -> Callable[..., Any]:
         def ask(*arguments: Any, **named: Any) -> Any:

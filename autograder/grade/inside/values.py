@@ -117,12 +117,12 @@ def pack(tensors: list[torch.Tensor]) -> bytes:
     if not tensors:
         return b""
     if all(tensor.dtype in NUMPYS for tensor in tensors):  # safetensors writes small arrays in a third of the time
-        return safetensors.numpy.save({str(n): np.array(_dense(t).numpy(), order="C") for n, t in enumerate(tensors)})
-    own = {str(n): _dense(t).clone(memory_format=torch.contiguous_format) for n, t in enumerate(tensors)}
+        return safetensors.numpy.save({str(n): np.array(dense(t).numpy(), order="C") for n, t in enumerate(tensors)})
+    own = {str(n): dense(t).clone(memory_format=torch.contiguous_format) for n, t in enumerate(tensors)}
     return safetensors.torch.save(own)
 
 
-def _dense(tensor: torch.Tensor) -> torch.Tensor:
+def dense(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not ``Tensor`` itself."""
     with torch.no_grad():
         return tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg().cpu()
