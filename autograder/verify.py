@@ -34,6 +34,16 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Run:
+    """One call that an aspect makes, and what must come of it."""
+
+    case: Case
+    dtype: torch.dtype
+    wanted: Any = None  # the reference's result, its gradients by input's name, or the exception; None for purity
+    allowed: float = 0.0  # the error that counts as none
+
+
+@dataclass(frozen=True, eq=False)
 class Spec:
     """How one exercise is judged.
 
@@ -43,7 +53,6 @@ class Spec:
         differentiable: inputs that receive gradients.
         detached: float inputs that must receive none.
         detached_outputs: positions in a returned tuple that carry no gradient.
-        arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
         arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
         magnitude: ``inputs -> float``, the size of the numbers that are added up (for the tolerance); default the largest
             finite input, at least 1.
@@ -58,7 +67,6 @@ class Spec:
     differentiable: tuple[str, ...] = ()
     detached: tuple[str, ...] = ()
     detached_outputs: tuple[int, ...] = ()
-    arrange: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     arrange: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     magnitude: Callable[[Mapping[str, Any]], float] | None = None
     looseness: float = 16.0
@@ -96,29 +104,46 @@ def grading_seed() -> int:
     return int(os.environ.get(SEED_VARIABLE, "0"))
 
 
-def verify(function: Callable[..., Any], name: str, aspect: str) -> None:
-    """Judge ``function`` against the reference of ``name`` on one aspect (see ``ASPECTS``).
+def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
+    """Judge ``function`` against the reference of ``name`` on one or more aspects (see ``ASPECTS``), in their order.
 
     Raises:
         AssertionError: the function is wrong; the message says for which kind of input.
-        JudgeError: the reference itself failed, or the aspect or name is unknown.
+        JudgeError: the reference itself failed, or an aspect or the name is unknown.
     """
-    if aspect not in ASPECTS:
-        raise JudgeError(f"unknown aspect {aspect!r}")
-    spec = find_spec(name)
+    if not aspects or set(aspects) - set(ASPECTS):
+        raise JudgeError(f"no aspects, or unknown ones: {aspects}")
+    spec, seed = find_spec(name), grading_seed()
+    runs = [(aspect, run) for aspect in aspects for run in runs_of(spec, aspect, seed)]
+    given = [_inputs(run, aspect, spec) for aspect, run in runs]
+    for (aspect, run), inputs, outcome in zip(runs, given, outcomes(function, map(spec.arrange, given)), strict=True):
+        _CHECKS[aspect](outcome, spec, run, inputs)
+
+
+@functools.lru_cache(maxsize=256)
+def runs_of(spec: Spec, aspect: str, seed: int) -> tuple[Run, ...]:
+    """The calls of an aspect, kept: a class of submissions is judged on the same inputs.
+
+    Raises:
+        JudgeError: the reference failed, or the exercise has no such cases.
+    """
     if aspect == "errors":
-        return _verify_errors(function, spec)
-    generator = torch.Generator().manual_seed(grading_seed())
-    cases = spec.cases(generator)
-    chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
-    if not chosen:
-        raise JudgeError(f"{name} has no cases for {aspect}")
-    check = {"gradients": _check_gradients, "purity": _check_purity}.get(aspect, _check_values)
-    runs = [(case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
-    with_gradients = spec.differentiable + spec.detached if aspect == "gradients" else ()
-    given = [_inputs(case, with_gradients, dtype) for case, dtype in runs]
-    for (case, dtype), inputs, outcome in zip(runs, given, outcomes(function, map(spec.arrange, given)), strict=True):
-        check(outcome, spec, case, dtype, inputs)
+        runs = [Run(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
+    else:
+        cases = spec.cases(torch.Generator().manual_seed(seed))
+        chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
+        runs = [_run(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
+    if not runs:
+        raise JudgeError(f"{spec.name} has no cases for {aspect}")
+    return tuple(runs)
+
+
+def _run(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Run:
+    if aspect == "purity" or (aspect == "gradients" and not spec.differentiable):
+        return Run(case, dtype)
+    inputs = cast_all(case.inputs, dtype)
+    wanted = (gradients_for if aspect == "gradients" else expected_for)(spec, inputs)
+    return Run(case, dtype, wanted, tolerance(spec, inputs, dtype))
 
 
 def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
@@ -131,13 +156,35 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
     """A fresh copy of an input, float tensors in ``dtype``."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
-    return value
+    return list(value) if isinstance(value, list) else value
+
+
+def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequence[str] = ()) -> dict[str, Any]:
+    """Fresh copies of a case's inputs, float tensors in ``dtype``; those named collect gradients."""
+    fresh = {key: cast(value, dtype) for key, value in inputs.items()}
+    for name in with_gradients:
+        fresh[name].requires_grad_(True)
+    return fresh
+
+
+def _inputs(run: Run, aspect: str, spec: Spec) -> dict[str, Any]:
+    """What the function under test is given."""
+    return cast_all(run.case.inputs, run.dtype, spec.differentiable + spec.detached if aspect == "gradients" else ())
 
 
 def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
     """The reference's result for inputs already rounded to the dtype under test, computed in float64."""
     try:
-        return spec.reference(**spec.arrange({key: cast(value, torch.float64) for key, value in inputs.items()}))
+        return spec.reference(**spec.arrange(cast_all(inputs, torch.float64)))
+    except Exception as error:
+        raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
+
+
+def gradients_for(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The gradients of the reference's result (see ``_gradients``), by input, in float64."""
+    fresh = cast_all(inputs, torch.float64, spec.differentiable)
+    try:
+        return _gradients(spec.reference(**spec.arrange(fresh)), fresh, spec.differentiable)
     except Exception as error:
         raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
 
@@ -231,22 +278,9 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
     )
 
 
-def _inputs(case: Case, with_gradients: Sequence[str], dtype: torch.dtype) -> dict[str, Any]:
-    inputs = {key: cast(value, dtype) for key, value in case.inputs.items()}
-    for name in with_gradients:
-        inputs[name].requires_grad_(True)
-    return inputs
-
-
-def _check_values(
-    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, given: Mapping[str, Any]
-) -> None:
-    inputs = _inputs(case, (), dtype)  # the student's function may have changed those it was given
-    allowed = tolerance(spec, inputs, dtype)
-    expected = expected_for(spec, inputs)
-    where = f"{case.label} ({str(dtype).removeprefix('torch.')})"
-    got = result_of(outcome, spec, where)
-    _compare(spec, where, got, expected, allowed, dtype)
+def _check_values(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+    where = f"{run.case.label} ({str(run.dtype).removeprefix('torch.')})"
+    _compare(spec, where, result_of(outcome, spec, where), run.wanted, run.allowed, run.dtype)
 
 
 def _tensors(result: Any) -> list[tuple[str, torch.Tensor]]:
@@ -272,10 +306,8 @@ def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -
     return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
 
 
-def _check_gradients(
-    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, inputs: Mapping[str, Any]
-) -> None:
-    got = result_of(outcome, spec, case.label)
+def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+    got = result_of(outcome, spec, run.case.label)
     tensors = _tensors(got)
     for index in spec.detached_outputs:
         value = got[index] if isinstance(got, tuple | list) and len(got) > index else None
@@ -290,46 +322,43 @@ def _check_gradients(
     try:
         found = _gradients(got, inputs, spec.differentiable + spec.detached)
     except RuntimeError as error:
-        raise AssertionError(f"{spec.name}: the backward pass failed for {case.label}: {str(error)[:300]}") from error
-    fresh = _inputs(case, spec.differentiable, torch.float64)
-    try:
-        wanted = _gradients(spec.reference(**spec.arrange(fresh)), fresh, spec.differentiable)
-    except Exception as error:
-        raise JudgeError(f"the reference of {spec.name} failed: {error}") from error
-    allowed = tolerance(spec, {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}, dtype)
+        label = run.case.label
+        raise AssertionError(f"{spec.name}: the backward pass failed for {label}: {str(error)[:300]}") from error
     for name in spec.detached:
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
-    for name in spec.differentiable:
-        error = (found[name].double() - wanted[name]).abs().max().item() if found[name].numel() else 0.0
-        if not error <= allowed * max(1.0, wanted[name].abs().max().item() if wanted[name].numel() else 1.0):
+    for name, wanted in run.wanted.items():
+        error = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
+        if not error <= run.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {case.label}; largest error {error:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {run.case.label}; largest error {error:.3g}"
             )
 
 
-def _check_purity(
-    outcome: Callable[[], Any], spec: Spec, case: Case, dtype: torch.dtype, given: Mapping[str, Any]
-) -> None:
-    before = {key: value.clone() for key, value in given.items() if isinstance(value, torch.Tensor)}
-    result_of(outcome, spec, case.label)
+def _check_purity(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+    before = {key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)}
+    result_of(outcome, spec, run.case.label)
     for key, value in before.items():
-        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(given[key])):
+        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(inputs[key])):
             raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
 
 
-def _verify_errors(function: Callable[..., Any], spec: Spec) -> None:
-    if not spec.raises:
-        raise JudgeError(f"{spec.name} names no errors")
-    given = [{key: cast(value, torch.float32) for key, value in inputs.items()} for _, inputs, _ in spec.raises]
-    for (label, _, wanted), outcome in zip(spec.raises, outcomes(function, given), strict=True):
-        try:
-            outcome()
-        except wanted:
-            continue
-        except (JudgeError, AssertionError):
-            raise
-        except Exception as error:
-            kind = type(error).__name__
-            raise AssertionError(f"{spec.name} raised {kind} for {label}; asked for {wanted.__name__}") from error
-        raise AssertionError(f"{spec.name} raised nothing for {label}; asked for {wanted.__name__}")
+def _check_error(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+    label, wanted = run.case.label, run.wanted
+    try:
+        outcome()
+    except wanted:
+        return
+    except (JudgeError, AssertionError):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise AssertionError(f"{spec.name} raised {kind} for {label}; asked for {wanted.__name__}") from error
+    raise AssertionError(f"{spec.name} raised nothing for {label}; asked for {wanted.__name__}")
+
+
+_CHECKS = dict.fromkeys(ASPECTS, _check_values) | {
+    "gradients": _check_gradients,
+    "purity": _check_purity,
+    "errors": _check_error,
+}

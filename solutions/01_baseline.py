@@ -402,8 +402,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_top_k_values(top_k_filter):
     from autograder.verify import verify
-    verify(top_k_filter, "top_k_filter", "values")
-    verify(top_k_filter, "top_k_filter", "dtypes")
+    verify(top_k_filter, "top_k_filter", "values", "dtypes")
 test_hidden_top_k_values(top_k_filter)  # IGNORE
 
 # %%
@@ -415,8 +414,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_top_k_edges(top_k_filter):
     from autograder.verify import verify
-    verify(top_k_filter, "top_k_filter", "edges")
-    verify(top_k_filter, "top_k_filter", "purity")
+    verify(top_k_filter, "top_k_filter", "edges", "purity")
 test_hidden_top_k_edges(top_k_filter)  # IGNORE
 
 # %%
@@ -658,9 +656,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_sample_certain(sample_next_token):
     from autograder.verify import verify
-    verify(sample_next_token, "sample_next_token", "values")
-    verify(sample_next_token, "sample_next_token", "dtypes")
-    verify(sample_next_token, "sample_next_token", "purity")
+    verify(sample_next_token, "sample_next_token", "values", "dtypes", "purity")
 test_hidden_sample_certain(sample_next_token)  # IGNORE
 
 # %%
@@ -872,8 +868,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mask_values(completion_mask):
     from autograder.verify import verify
-    verify(completion_mask, "completion_mask", "values")
-    verify(completion_mask, "completion_mask", "purity")
+    verify(completion_mask, "completion_mask", "values", "purity")
 test_hidden_mask_values(completion_mask)  # IGNORE
 
 # %%
@@ -1106,8 +1101,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mean_values(mean_with_confidence):
     from autograder.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "values")
-    verify(mean_with_confidence, "mean_with_confidence", "dtypes")
+    verify(mean_with_confidence, "mean_with_confidence", "values", "dtypes")
 test_hidden_mean_values(mean_with_confidence)  # IGNORE
 
 # %%
@@ -1119,9 +1113,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mean_edges(mean_with_confidence):
     from autograder.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "edges")
-    verify(mean_with_confidence, "mean_with_confidence", "purity")
-    verify(mean_with_confidence, "mean_with_confidence", "errors")
+    verify(mean_with_confidence, "mean_with_confidence", "edges", "purity", "errors")
 test_hidden_mean_edges(mean_with_confidence)  # IGNORE
 
 # %% [raw]
@@ -1515,8 +1507,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_log_loss_values(forecast_log_loss):
     from autograder.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "values")
-    verify(forecast_log_loss, "forecast_log_loss", "dtypes")
+    verify(forecast_log_loss, "forecast_log_loss", "values", "dtypes")
 test_hidden_log_loss_values(forecast_log_loss)  # IGNORE
 
 # %%
@@ -1528,8 +1519,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_log_loss_edges(forecast_log_loss):
     from autograder.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "edges")
-    verify(forecast_log_loss, "forecast_log_loss", "purity")
+    verify(forecast_log_loss, "forecast_log_loss", "edges", "purity")
 test_hidden_log_loss_edges(forecast_log_loss)  # IGNORE
 
 # %% [raw]

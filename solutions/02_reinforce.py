@@ -387,8 +387,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_token_log_probs_values(token_log_probs):
     from autograder.verify import verify
-    verify(token_log_probs, "token_log_probs", "values")
-    verify(token_log_probs, "token_log_probs", "purity")
+    verify(token_log_probs, "token_log_probs", "values", "purity")
 test_hidden_token_log_probs_values(token_log_probs)  # IGNORE
 
 # %%
@@ -398,9 +397,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_token_log_probs_edges(token_log_probs):
     from autograder.verify import verify
-    verify(token_log_probs, "token_log_probs", "dtypes")
-    verify(token_log_probs, "token_log_probs", "edges")
-    verify(token_log_probs, "token_log_probs", "gradients")
+    verify(token_log_probs, "token_log_probs", "dtypes", "edges", "gradients")
 test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
 
 # %% [raw]
@@ -587,8 +584,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_loss_values(compute_reinforce_loss):
     from autograder.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "values")
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "purity")
+    verify(compute_reinforce_loss, "compute_reinforce_loss", "values", "purity")
 test_hidden_reinforce_loss_values(compute_reinforce_loss)  # IGNORE
 
 # %%
@@ -598,8 +594,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_loss_edges(compute_reinforce_loss):
     from autograder.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "dtypes")
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "edges")
+    verify(compute_reinforce_loss, "compute_reinforce_loss", "dtypes", "edges")
 test_hidden_reinforce_loss_edges(compute_reinforce_loss)  # IGNORE
 
 # %%
@@ -763,8 +758,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_leave_one_out(leave_one_out_advantages):
     from autograder.verify import verify
-    for aspect in ("values", "dtypes", "edges", "gradients", "purity"):
-        verify(leave_one_out_advantages, "leave_one_out_advantages", aspect)
+    verify(leave_one_out_advantages, "leave_one_out_advantages", "values", "dtypes", "edges", "gradients", "purity")
 test_hidden_leave_one_out(leave_one_out_advantages)  # IGNORE
 
 # %% [raw]
@@ -962,9 +956,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_log_prob_values(gaussian_log_prob):
     from autograder.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "values")
-    verify(gaussian_log_prob, "gaussian_log_prob", "edges")
-    verify(gaussian_log_prob, "gaussian_log_prob", "purity")
+    verify(gaussian_log_prob, "gaussian_log_prob", "values", "edges", "purity")
 test_hidden_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
 
 # %%
@@ -974,8 +966,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_log_prob_gradients(gaussian_log_prob):
     from autograder.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "dtypes")
-    verify(gaussian_log_prob, "gaussian_log_prob", "gradients")
+    verify(gaussian_log_prob, "gaussian_log_prob", "dtypes", "gradients")
 test_hidden_gaussian_log_prob_gradients(gaussian_log_prob)  # IGNORE
 
 # %% [raw]
@@ -1064,9 +1055,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_values(gaussian_score):
     from autograder.verify import verify
-    verify(gaussian_score, "gaussian_score", "values")
-    verify(gaussian_score, "gaussian_score", "edges")
-    verify(gaussian_score, "gaussian_score", "purity")
+    verify(gaussian_score, "gaussian_score", "values", "edges", "purity")
 test_hidden_gaussian_score_values(gaussian_score)  # IGNORE
 
 # %%
@@ -1076,8 +1065,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_gradients(gaussian_score):
     from autograder.verify import verify
-    verify(gaussian_score, "gaussian_score", "dtypes")
-    verify(gaussian_score, "gaussian_score", "gradients")
+    verify(gaussian_score, "gaussian_score", "dtypes", "gradients")
     verify(gaussian_score, "gaussian_score_by_root", "gradients")
 test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
 
@@ -1204,9 +1192,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_discounted_returns_values(discounted_returns):
     from autograder.verify import verify
-    verify(discounted_returns, "discounted_returns", "values")
-    verify(discounted_returns, "discounted_returns", "edges")
-    verify(discounted_returns, "discounted_returns", "purity")
+    verify(discounted_returns, "discounted_returns", "values", "edges", "purity")
 test_hidden_discounted_returns_values(discounted_returns)  # IGNORE
 
 # %%
@@ -1216,8 +1202,7 @@ hidden: true
 """ # END TEST CONFIG
 def test_hidden_discounted_returns_gradients(discounted_returns):
     from autograder.verify import verify
-    verify(discounted_returns, "discounted_returns", "dtypes")
-    verify(discounted_returns, "discounted_returns", "gradients")
+    verify(discounted_returns, "discounted_returns", "dtypes", "gradients")
 test_hidden_discounted_returns_gradients(discounted_returns)  # IGNORE
 
 # %% [raw]

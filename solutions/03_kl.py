@@ -289,8 +289,7 @@ hidden: true
 def test_hidden_kl_values(kl_divergence):
     from autograder.verify import verify
 
-    verify(kl_divergence, "kl_divergence", "values")
-    verify(kl_divergence, "kl_divergence", "dtypes")
+    verify(kl_divergence, "kl_divergence", "values", "dtypes")
 test_hidden_kl_values(kl_divergence)  # IGNORE
 
 # %%
@@ -301,8 +300,7 @@ hidden: true
 def test_hidden_kl_edges(kl_divergence):
     from autograder.verify import verify
 
-    verify(kl_divergence, "kl_divergence", "edges")
-    verify(kl_divergence, "kl_divergence", "purity")
+    verify(kl_divergence, "kl_divergence", "edges", "purity")
 test_hidden_kl_edges(kl_divergence)  # IGNORE
 
 # %%
@@ -508,8 +506,7 @@ hidden: true
 def test_hidden_estimates_values(kl_estimates):
     from autograder.verify import verify
 
-    verify(kl_estimates, "kl_estimates", "values")
-    verify(kl_estimates, "kl_estimates", "dtypes")
+    verify(kl_estimates, "kl_estimates", "values", "dtypes")
 test_hidden_estimates_values(kl_estimates)  # IGNORE
 
 # %%
@@ -520,8 +517,7 @@ hidden: true
 def test_hidden_estimates_edges(kl_estimates):
     from autograder.verify import verify
 
-    verify(kl_estimates, "kl_estimates", "edges")
-    verify(kl_estimates, "kl_estimates", "purity")
+    verify(kl_estimates, "kl_estimates", "edges", "purity")
 test_hidden_estimates_edges(kl_estimates)  # IGNORE
 
 # %%
@@ -796,8 +792,7 @@ hidden: true
 def test_hidden_shaped_values(kl_shaped_rewards):
     from autograder.verify import verify
 
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "values")
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "dtypes")
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "values", "dtypes")
 test_hidden_shaped_values(kl_shaped_rewards)  # IGNORE
 
 # %%
@@ -808,8 +803,7 @@ hidden: true
 def test_hidden_shaped_edges(kl_shaped_rewards):
     from autograder.verify import verify
 
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "edges")
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "purity")
+    verify(kl_shaped_rewards, "kl_shaped_rewards", "edges", "purity")
 test_hidden_shaped_edges(kl_shaped_rewards)  # IGNORE
 
 # %%
@@ -1282,8 +1276,7 @@ hidden: true
 def test_hidden_anneal(anneal_alpha):
     from autograder.verify import verify
 
-    verify(anneal_alpha, "anneal_alpha", "values")
-    verify(anneal_alpha, "anneal_alpha", "edges")
+    verify(anneal_alpha, "anneal_alpha", "values", "edges")
 test_hidden_anneal(anneal_alpha)  # IGNORE
 
 # %% [raw]
@@ -1414,8 +1407,7 @@ hidden: true
 def test_hidden_adapt(adapt_alpha):
     from autograder.verify import verify
 
-    verify(adapt_alpha, "adapt_alpha", "values")
-    verify(adapt_alpha, "adapt_alpha", "edges")
+    verify(adapt_alpha, "adapt_alpha", "values", "edges")
 test_hidden_adapt(adapt_alpha)  # IGNORE
 
 # %% [raw]
@@ -1650,8 +1642,7 @@ hidden: true
 def test_hidden_ppo_values(ppo_clip_loss):
     from autograder.verify import verify
 
-    verify(ppo_clip_loss, "ppo_clip_loss", "values")
-    verify(ppo_clip_loss, "ppo_clip_loss", "dtypes")
+    verify(ppo_clip_loss, "ppo_clip_loss", "values", "dtypes")
 test_hidden_ppo_values(ppo_clip_loss)  # IGNORE
 
 # %%
@@ -1662,8 +1653,7 @@ hidden: true
 def test_hidden_ppo_edges(ppo_clip_loss):
     from autograder.verify import verify
 
-    verify(ppo_clip_loss, "ppo_clip_loss", "edges")
-    verify(ppo_clip_loss, "ppo_clip_loss", "purity")
+    verify(ppo_clip_loss, "ppo_clip_loss", "edges", "purity")
 test_hidden_ppo_edges(ppo_clip_loss)  # IGNORE
 
 # %%
@@ -1809,8 +1799,7 @@ hidden: true
 def test_hidden_group_values(group_advantages):
     from autograder.verify import verify
 
-    verify(group_advantages, "group_advantages", "values")
-    verify(group_advantages, "group_advantages", "dtypes")
+    verify(group_advantages, "group_advantages", "values", "dtypes")
 test_hidden_group_values(group_advantages)  # IGNORE
 
 # %%
@@ -1821,9 +1810,7 @@ hidden: true
 def test_hidden_group_edges(group_advantages):
     from autograder.verify import verify
 
-    verify(group_advantages, "group_advantages", "edges")
-    verify(group_advantages, "group_advantages", "gradients")
-    verify(group_advantages, "group_advantages", "purity")
+    verify(group_advantages, "group_advantages", "edges", "gradients", "purity")
 test_hidden_group_edges(group_advantages)  # IGNORE
 
 # %% [raw]

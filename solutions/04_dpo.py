@@ -353,8 +353,7 @@ hidden: true
 def test_hidden_values(make_preference_pairs):
     from autograder.verify import verify
 
-    verify(make_preference_pairs, "make_preference_pairs", "values")
-    verify(make_preference_pairs, "make_preference_pairs", "dtypes")
+    verify(make_preference_pairs, "make_preference_pairs", "values", "dtypes")
 test_hidden_values(make_preference_pairs)  # IGNORE
 
 # %%
@@ -365,8 +364,7 @@ hidden: true
 def test_hidden_edges(make_preference_pairs):
     from autograder.verify import verify
 
-    verify(make_preference_pairs, "make_preference_pairs", "edges")
-    verify(make_preference_pairs, "make_preference_pairs", "purity")
+    verify(make_preference_pairs, "make_preference_pairs", "edges", "purity")
 test_hidden_edges(make_preference_pairs)  # IGNORE
 
 # %% [raw]
@@ -598,8 +596,7 @@ hidden: true
 def test_hidden_values(sequence_log_prob):
     from autograder.verify import verify
 
-    verify(sequence_log_prob, "sequence_log_prob", "values")
-    verify(sequence_log_prob, "sequence_log_prob", "dtypes")
+    verify(sequence_log_prob, "sequence_log_prob", "values", "dtypes")
 test_hidden_values(sequence_log_prob)  # IGNORE
 
 # %%
@@ -621,8 +618,7 @@ hidden: true
 def test_hidden_edges(sequence_log_prob):
     from autograder.verify import verify
 
-    verify(sequence_log_prob, "sequence_log_prob", "edges")
-    verify(sequence_log_prob, "sequence_log_prob", "purity")
+    verify(sequence_log_prob, "sequence_log_prob", "edges", "purity")
 test_hidden_edges(sequence_log_prob)  # IGNORE
 
 # %% [raw]
@@ -814,8 +810,7 @@ hidden: true
 def test_hidden_values(compute_dpo_loss):
     from autograder.verify import verify
 
-    verify(compute_dpo_loss, "compute_dpo_loss", "values")
-    verify(compute_dpo_loss, "compute_dpo_loss", "dtypes")
+    verify(compute_dpo_loss, "compute_dpo_loss", "values", "dtypes")
 test_hidden_values(compute_dpo_loss)  # IGNORE
 
 # %%
@@ -837,8 +832,7 @@ hidden: true
 def test_hidden_edges(compute_dpo_loss):
     from autograder.verify import verify
 
-    verify(compute_dpo_loss, "compute_dpo_loss", "edges")
-    verify(compute_dpo_loss, "compute_dpo_loss", "purity")
+    verify(compute_dpo_loss, "compute_dpo_loss", "edges", "purity")
 test_hidden_edges(compute_dpo_loss)  # IGNORE
 
 # %% [raw]
@@ -927,8 +921,7 @@ hidden: true
 def test_hidden_values(dpo_gradient_weight):
     from autograder.verify import verify
 
-    for aspect in ("values", "dtypes", "edges", "gradients", "purity"):
-        verify(dpo_gradient_weight, "dpo_gradient_weight", aspect)
+    verify(dpo_gradient_weight, "dpo_gradient_weight", "values", "dtypes", "edges", "gradients", "purity")
 test_hidden_values(dpo_gradient_weight)  # IGNORE
 
 # %% [raw]
@@ -1015,8 +1008,7 @@ hidden: true
 def test_hidden_values(preference_accuracy):
     from autograder.verify import verify
 
-    for aspect in ("values", "dtypes", "edges", "purity"):
-        verify(preference_accuracy, "preference_accuracy", aspect)
+    verify(preference_accuracy, "preference_accuracy", "values", "dtypes", "edges", "purity")
 test_hidden_values(preference_accuracy)  # IGNORE
 
 # %% [raw]

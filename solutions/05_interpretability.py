@@ -845,9 +845,7 @@ failure_message: "Random batches, also of one prompt, and large logits."
 def test_hidden_values(logit_difference):
     from autograder.verify import verify
 
-    verify(logit_difference, "logit_difference", "values")
-    verify(logit_difference, "logit_difference", "edges")
-    verify(logit_difference, "logit_difference", "dtypes")
+    verify(logit_difference, "logit_difference", "values", "edges", "dtypes")
 test_hidden_values(logit_difference)  # IGNORE
 
 # %%
@@ -859,8 +857,7 @@ failure_message: "Gradients pass to the logits, and the arguments are left uncha
 def test_hidden_gradients(logit_difference):
     from autograder.verify import verify
 
-    verify(logit_difference, "logit_difference", "gradients")
-    verify(logit_difference, "logit_difference", "purity")
+    verify(logit_difference, "logit_difference", "gradients", "purity")
 test_hidden_gradients(logit_difference)  # IGNORE
 
 # %% [raw]
@@ -958,9 +955,7 @@ failure_message: "Random batches, also of one prompt, and large logits."
 def test_hidden_values(io_probability):
     from autograder.verify import verify
 
-    verify(io_probability, "io_probability", "values")
-    verify(io_probability, "io_probability", "edges")
-    verify(io_probability, "io_probability", "dtypes")
+    verify(io_probability, "io_probability", "values", "edges", "dtypes")
 test_hidden_values(io_probability)  # IGNORE
 
 # %%
@@ -972,8 +967,7 @@ failure_message: "Gradients pass to the logits, and the arguments are left uncha
 def test_hidden_gradients(io_probability):
     from autograder.verify import verify
 
-    verify(io_probability, "io_probability", "gradients")
-    verify(io_probability, "io_probability", "purity")
+    verify(io_probability, "io_probability", "gradients", "purity")
 test_hidden_gradients(io_probability)  # IGNORE
 
 # %% [raw]
@@ -1244,8 +1238,7 @@ failure_message: "Random shapes, zero and mean ablation, several dtypes."
 def test_hidden_values(ablate_heads):
     from autograder.verify import verify
 
-    verify(ablate_heads, "ablate_heads", "values")
-    verify(ablate_heads, "ablate_heads", "dtypes")
+    verify(ablate_heads, "ablate_heads", "values", "dtypes")
 test_hidden_values(ablate_heads)  # IGNORE
 
 # %%
@@ -1269,8 +1262,7 @@ failure_message: "The argument is left unchanged, and gradients pass through the
 def test_hidden_purity(ablate_heads):
     from autograder.verify import verify
 
-    verify(ablate_heads, "ablate_heads", "purity")
-    verify(ablate_heads, "ablate_heads", "gradients")
+    verify(ablate_heads, "ablate_heads", "purity", "gradients")
 test_hidden_purity(ablate_heads)  # IGNORE
 
 # %% [raw]
@@ -1487,8 +1479,7 @@ failure_message: "Random logit differences, several dtypes, a batch of one promp
 def test_hidden_values(patching_effect):
     from autograder.verify import verify
 
-    verify(patching_effect, "patching_effect", "values")
-    verify(patching_effect, "patching_effect", "dtypes")
+    verify(patching_effect, "patching_effect", "values", "dtypes")
 test_hidden_values(patching_effect)  # IGNORE
 
 # %%
@@ -1500,8 +1491,7 @@ failure_message: "Effects below 0 and above 1, a clean run below the corrupted o
 def test_hidden_edges(patching_effect):
     from autograder.verify import verify
 
-    verify(patching_effect, "patching_effect", "edges")
-    verify(patching_effect, "patching_effect", "purity")
+    verify(patching_effect, "patching_effect", "edges", "purity")
 test_hidden_edges(patching_effect)  # IGNORE
 
 # %%
@@ -1792,8 +1782,7 @@ failure_message: "Random logit differences, several dtypes, a batch of one promp
 def test_hidden_values(faithfulness):
     from autograder.verify import verify
 
-    verify(faithfulness, "faithfulness", "values")
-    verify(faithfulness, "faithfulness", "dtypes")
+    verify(faithfulness, "faithfulness", "values", "dtypes")
 test_hidden_values(faithfulness)  # IGNORE
 
 # %%
@@ -1805,8 +1794,7 @@ failure_message: "Gaps that cancel in the mean, negative logit differences; argu
 def test_hidden_edges(faithfulness):
     from autograder.verify import verify
 
-    verify(faithfulness, "faithfulness", "edges")
-    verify(faithfulness, "faithfulness", "purity")
+    verify(faithfulness, "faithfulness", "edges", "purity")
 test_hidden_edges(faithfulness)  # IGNORE
 
 # %% [raw]

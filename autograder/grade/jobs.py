@@ -18,7 +18,7 @@ class Job:
         student: who handed it in.
         part: 1 to 5.
         cells: the code cells (``number``, ``source``, ``tags``).
-        seed: the submission's secret, hex; every test's random inputs follow from it.
+        seed: the class's secret for this part, hex; every test's random inputs follow from it.
         files: the student's notebooks of other parts, by file name.
         only: the questions to grade; all when empty.
     """

@@ -96,7 +96,7 @@ def _job(store: Store, submission: Submission, files: dict[str, str]) -> Job:
     assert submission.notebook is not None
     own = f"{masters.PARTS[submission.part]}.ipynb"
     others = {name: text for name, text in files.items() if name != own and len(text) < 5_000_000}
-    seed = store.seed(submission.student, submission.part)
+    seed = store.seed(submission.part)
     return Job(submission.student, submission.part, submission.notebook.code, seed, others)
 
 
@@ -114,7 +114,7 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     for row in store.submissions():
         only = tuple(name for name in names if name in by_part.get(row["part"], ()))
         if only and not row["problem"] and store.current(row) is not None:
-            seed = store.seed(row["student"], row["part"])
+            seed = store.seed(row["part"])
             jobs.append(Job(row["student"], row["part"], tuple(row["code"]), seed, {}, only))
     return jobs
 

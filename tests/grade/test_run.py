@@ -198,7 +198,7 @@ def test_regrade_touches_only_what_it_must(tmp_path: Path, monkeypatch: pytest.M
     assert len(rows) == 3
     assert all(row["new"] == "4" for row in rows)
     with Store(out / runner.DATABASE) as store:
-        assert all(seeds[student] == store.seed(student, 2) for student in seeds), "other random inputs than before"
+        assert set(seeds.values()) == {store.seed(2)}, "other random inputs than before"
     assert CliRunner().invoke(app, ["regrade", "-q", "q9_9", "-o", str(out)]).exit_code == 2
     assert CliRunner().invoke(app, ["regrade", "-q", "q2_1", "-o", str(tmp_path / "none")]).exit_code == 2
 

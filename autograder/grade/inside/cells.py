@@ -23,7 +23,7 @@ import dis
 import functools
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
@@ -32,6 +32,10 @@ INNER_BINDING = re.compile(r":=|\bglobal\b")
 LATE_BINDING = re.compile(r"\b(exec|globals|setattr|locals|vars)\b")
 MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|\?{1,2}[\w.]+\s*)$")
 MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+INNER_SCOPES = (*FUNCTIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+BINDING = (*FUNCTIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)  # they name what they bind
+UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)  # what parsing and compiling raise
 
 
 @dataclass
@@ -40,7 +44,6 @@ class Statement:
 
     cell: int
     node: ast.stmt
-    code: types.CodeType
     binds: set[str] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
     definition: bool = False
@@ -48,9 +51,18 @@ class Statement:
     training: bool = False
 
     @functools.cached_property
-    def needs(self) -> set[str]:
-        """The names it looks up, directly or inside a function: read only when it was chosen, as reading takes time."""
-        return _names(self.code, top=True)[1]
+    def code(self) -> types.CodeType:
+        """Its byte code, made only where it is needed, as making it takes time.
+
+        Raises:
+            SyntaxError, ValueError, MemoryError, RecursionError, OverflowError: it parses, but does not compile.
+        """
+        return compile(ast.Module(body=[self.node], type_ignores=[]), f"cell {self.cell}", "exec", dont_inherit=True)
+
+    def needs(self, of: set[str]) -> set[str]:
+        """Those of some names that it looks up, directly or inside a function."""
+        spoken = {name for part in _with_inner(self.code) for name in (*part.co_names, *part.co_freevars)}
+        return _names(self.code)[1] & of if spoken & of else set()  # most need no closer look, which takes time
 
 
 @dataclass
@@ -78,7 +90,7 @@ def read(source: str, name: str) -> tuple[str, ast.Module] | None:
         source = first[1]
     try:
         return source, ast.parse(source, name)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    except UNREADABLE:
         lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
         source = "\n".join(lines)
         return source, ast.parse(source, name)
@@ -93,6 +105,7 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
     """
     statements: list[Statement] = []
     sources: dict[int, str] = {}
+    trees: dict[int, ast.Module] = {}
     errors: list[dict[str, object]] = []
     flags = 0
     for cell in cells:
@@ -105,28 +118,38 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
             plain = INNER_BINDING.search(source) is None
             training = "training" in cell["tags"]  # type: ignore[operator]
             found = [_statement(number, node, training, plain) for node in tree.body]
-        except SyntaxError as error:
-            errors.append(
-                {"cell": number, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]}
-            )
-            continue
-        except (RecursionError, MemoryError, ValueError, OverflowError) as error:
-            message = "the code of this cell is nested too deep to be read"
-            errors.append({"cell": number, "line": None, "type": type(error).__name__, "message": message})
+        except UNREADABLE as error:
+            errors.append(_described(number, error))
             continue
         sources[number] = source
+        trees[number] = tree
         statements += found
         if any(isinstance(n, ast.ImportFrom) and n.module == "__future__" for n in tree.body):
             flags |= future.annotations.compiler_flag
-    chosen = _closure(statements, set(wanted), sources)
+
+    @functools.cache
+    def compiles(number: int) -> bool:
+        try:
+            compile(trees[number], f"cell {number}", "exec", dont_inherit=True)
+        except UNREADABLE as error:
+            errors.append(_described(number, error))
+            return False
+        return True
+
+    chosen = _closure(statements, set(wanted), sources, compiles)
     return Selection(chosen, sources, flags, errors, len(statements) - len(chosen))
 
 
+def _described(cell: int, error: BaseException) -> dict[str, object]:
+    if isinstance(error, SyntaxError):
+        return {"cell": cell, "line": error.lineno, "type": "SyntaxError", "message": str(error.msg)[:300]}
+    message = "the code of this cell is nested too deep to be read"
+    return {"cell": cell, "line": None, "type": type(error).__name__, "message": message}
+
+
 def _statement(cell: int, node: ast.stmt, training: bool, plain: bool) -> Statement:
-    code = compile(ast.Module(body=[node], type_ignores=[]), f"cell {cell}", "exec", dont_inherit=True)
-    result = Statement(cell, node, code, training=training)
-    binds = _plain_binds(node) if plain else None
-    result.binds = _names(code, top=True)[0] if binds is None else binds
+    result = Statement(cell, node, training=training)
+    result.binds = _plain_binds(node) if plain else _names(result.code)[0]
     result.definition = isinstance(
         node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
     )
@@ -137,34 +160,44 @@ def _statement(cell: int, node: ast.stmt, training: bool, plain: bool) -> Statem
     return result
 
 
-def _plain_binds(node: ast.stmt) -> set[str] | None:
-    """The names that a statement of a simple kind binds, where neither ``:=`` nor ``global`` occurs; None for others."""
-    if isinstance(node, ast.Expr | ast.Assert | ast.Delete | ast.Pass | ast.Raise):
-        return set()
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import):
-        return {alias.asname or alias.name.split(".")[0] for alias in node.names}
-    if isinstance(node, ast.Assign):
-        found = (part for target in node.targets for part in ast.walk(target))
-        return {part.id for part in found if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-    return None
+def _plain_binds(node: ast.stmt) -> set[str]:
+    """The names that a statement binds, read from its syntax, in a cell where neither ``:=`` nor ``global`` occurs."""
+    binds: set[str] = set()
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            binds |= {alias.asname or alias.name.split(".")[0] for alias in part.names} - {"*"}
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            binds.add(part.id)
+        elif isinstance(part, BINDING):
+            binds |= {getattr(part, name) for name in ("name", "rest") if getattr(part, name, None)}
+        if isinstance(part, ast.AnnAssign) and part.value is None:
+            continue  # a bare annotation binds nothing
+        if not isinstance(part, INNER_SCOPES):
+            waiting += ast.iter_child_nodes(part)
+    return binds
 
 
-def _names(code: types.CodeType, *, top: bool) -> tuple[set[str], set[str]]:
-    """The names that a piece of byte code binds, and those that it looks up."""
+def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A piece of byte code and all that lies in it: its functions, their functions, and so on."""
+    waiting = [code]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting += [constant for constant in found.co_consts if isinstance(constant, types.CodeType)]
+
+
+def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """The names that the byte code of a top-level statement binds, and those that it looks up."""
     binds: set[str] = set()
     needs: set[str] = set()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in LOADS:
-            needs.add(instruction.argval)
-        elif instruction.opname == "STORE_GLOBAL" or (top and instruction.opname == "STORE_NAME"):
-            binds.add(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            inner = _names(constant, top=False)
-            binds |= inner[0]
-            needs |= inner[1]
+    for part in _with_inner(code):
+        for instruction in dis.get_instructions(part):
+            if instruction.opname in LOADS:
+                needs.add(instruction.argval)
+            elif instruction.opname == "STORE_GLOBAL" or (part is code and instruction.opname == "STORE_NAME"):
+                binds.add(instruction.argval)
     return binds, needs
 
 
@@ -196,7 +229,10 @@ def _changed(node: ast.stmt) -> set[str]:
     return {name for name in (_root(target) for target in targets) if name}
 
 
-def _closure(statements: list[Statement], wanted: set[str], sources: dict[int, str]) -> list[Statement]:
+def _closure(
+    statements: list[Statement], wanted: set[str], sources: dict[int, str], compiles: Callable[[int], bool]
+) -> list[Statement]:
+    """The statements to run. A cell that parses but does not compile is left out as a whole, as in a notebook."""
     usable = [s for s in statements if s.definition or not s.training]
     bound = {name for s in usable for name in s.binds}
     whole = {
@@ -216,6 +252,10 @@ def _closure(statements: list[Statement], wanted: set[str], sources: dict[int, s
         }
         if not added:
             return [usable[index] for index in sorted(chosen)]
+        broken = {usable[index].cell for index in added if not compiles(usable[index].cell)}
+        if broken:
+            rest = [s for s in statements if s.cell not in broken]
+            return _closure(rest, wanted, {n: text for n, text in sources.items() if n not in broken}, compiles)
         chosen |= added
         for index in added:
-            names |= usable[index].needs
+            names |= usable[index].needs(bound - names)
