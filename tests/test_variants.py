@@ -1,5 +1,7 @@
 """Proof that the tests work: wrong answers lose points and are told their mistake, right ones keep every point.
 
+Which points an answer gets depends on nothing but the answer: other hidden inputs give the same.
+
 Each file ``tests/variants/<function>.py`` holds answers as students write them, each below a header line:
 ``# === right: in what style`` or ``# === wrong: which mistake | a piece of the message that names it``.
 """
@@ -20,10 +22,13 @@ import torch
 
 from autograder import masters
 from autograder.masters import Question
+from autograder.verify import SEED_VARIABLE
 
 FOLDER = Path(__file__).parent / "variants"
 HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)
 LEAST_WRONG, LEAST_RIGHT = 5, 2
+OTHER_SEEDS = (1, 2)  # of the hidden inputs
+TRAINING = ("reinforce_step", "dpo_step")  # their tests train a policy, which takes seconds a seed
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,16 @@ def report(results: list[masters.TestResult]) -> str:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=[variant.name for variant in VARIANTS])
-def test_variant(variant: Variant) -> None:
+def test_variant(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
     if variant.function not in exercises():
         pytest.fail(f"tests/variants/{variant.function}.py belongs to no exercise of the masters")
     results = run_variant(variant)
     faults = [result for result in results if result.error]
     assert not faults, f"the judge failed:\n{report(faults)}"
+    for seed in OTHER_SEEDS if variant.function not in TRAINING else ():
+        monkeypatch.setenv(SEED_VARIABLE, str(seed))
+        others = [result.name for result in run_variant(variant) if result.passed]
+        assert others == [result.name for result in results if result.passed], "the points depend on the inputs' seed"
     if variant.right:
         assert all(result.passed for result in results), f"a right answer loses points:\n{report(results)}"
         return

@@ -33,7 +33,9 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
     """Shapes, borders of ``k`` and ties."""
 
     def draw(rows: int, entries: int) -> torch.Tensor:
-        return 3 * torch.randn(rows, entries, generator=generator, dtype=torch.float64)
+        """Different multiples of 1/8 around 0: no ties, in bfloat16 neither."""
+        order = [torch.randperm(4 * entries, generator=generator)[:entries] for _ in range(rows)]
+        return (torch.stack(order).double() - 2 * entries) / 8
 
     tied = torch.tensor([[1.0, 2.0, 2.0, 2.0, 3.0], [4.0, 4.0, 4.0, 4.0, 4.0]], dtype=torch.float64)
     return [
@@ -41,7 +43,7 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", {"logits": draw(1, 9), "k": 3}),
         Case("k = 1", {"logits": draw(3, 8), "k": 1}),
         Case("k = V - 1", {"logits": draw(3, 8), "k": 7}),
-        Case("negative logits only", {"logits": -5 - draw(4, 11).abs(), "k": 2}),
+        Case("negative logits only", {"logits": -8 - draw(4, 11), "k": 2}),
         Case("k = 0", {"logits": draw(2, 6), "k": 0}, "edges"),
         Case("a negative k", {"logits": draw(2, 6), "k": -3}, "edges"),
         Case("k = V", {"logits": draw(2, 6), "k": 6}, "edges"),
@@ -65,7 +67,10 @@ def sample_next_token(
 
 
 def sampling_cases(generator: torch.Generator) -> list[Case]:
-    """Calls with one possible outcome: greedy, k = 1, or one logit far above the rest."""
+    """Calls with one possible outcome: greedy, k = 1, or one logit far above the rest.
+
+    Where chance could bring a wrong answer through, there are so many rows that it never does.
+    """
 
     def spread(rows: int, entries: int, gap: float) -> torch.Tensor:
         order = [torch.randperm(entries, generator=generator) for _ in range(rows)]
@@ -75,10 +80,10 @@ def sampling_cases(generator: torch.Generator) -> list[Case]:
         Case("temperature 0", {"logits": spread(6, 12, 0.5), "temperature": 0}),
         Case("temperature 0.0 in a batch of 1", {"logits": spread(1, 12, 0.5), "temperature": 0.0}),
         Case("temperature 0 with top_k", {"logits": spread(4, 9, 0.5), "temperature": 0.0, "top_k": 3}),
-        Case("top_k = 1", {"logits": spread(5, 10, 0.5), "temperature": 2.0, "top_k": 1}),
-        Case("logits of size 1e4", {"logits": spread(5, 50, 400.0), "temperature": 1.0}, "edges"),
-        Case("a low temperature", {"logits": spread(5, 20, 4.0), "temperature": 0.05}, "edges"),
-        Case("top_k larger than V", {"logits": spread(3, 7, 400.0), "temperature": 1, "top_k": 100}, "edges"),
+        Case("top_k = 1", {"logits": spread(40, 10, 0.5), "temperature": 2.0, "top_k": 1}),
+        Case("logits of size 1e4", {"logits": spread(40, 50, 400.0), "temperature": 1.0}, "edges"),
+        Case("a low temperature", {"logits": spread(40, 20, 0.5), "temperature": 0.01}, "edges"),
+        Case("top_k larger than V", {"logits": spread(40, 7, 400.0), "temperature": 1, "top_k": 100}, "edges"),
     ]
 
 
@@ -282,10 +287,10 @@ def forecast_log_loss(probabilities: torch.Tensor, outcomes: torch.Tensor) -> fl
 
 
 def forecast_cases(generator: torch.Generator) -> list[Case]:
-    """Outcomes of every type, and forecasts of 0 and 1."""
+    """Outcomes of every type, and forecasts of 0 and 1; only those meet the clipping."""
 
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        p = torch.rand(count, generator=generator, dtype=torch.float64)
+        p = 0.03 + 0.94 * torch.rand(count, generator=generator, dtype=torch.float64)
         return p, torch.rand(count, generator=generator, dtype=torch.float64) < 0.5
 
     p1, y1 = draw(26)

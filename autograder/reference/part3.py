@@ -143,10 +143,12 @@ def kl_shaped_rewards(
 def _shaped_cases(generator: torch.Generator) -> list[Case]:
     def inputs(batch: int, tokens: int, alpha: float) -> dict[str, Any]:
         log_probs = -_uniform(generator, batch, tokens, low=0.2, high=4.0)
+        drift = _normal(generator, batch, tokens, scale=0.8)
+        drift[0] = drift[0].abs()  # a row whose estimate of the KL is negative
         return {
             "rewards": _uniform(generator, batch),
             "log_probs": log_probs,
-            "reference_log_probs": log_probs + _normal(generator, batch, tokens, scale=0.8),
+            "reference_log_probs": log_probs + drift,
             "mask": _mask(generator, batch, tokens),
             "alpha": alpha,
         }
@@ -254,12 +256,14 @@ def ppo_clip_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, 
 
 
 def _ratios_off_the_border(generator: torch.Generator, clip: float, *shape: int) -> Tensor:
-    """Log-ratios inside, above and below the clip range, each well away from its borders."""
+    """Log-ratios inside, above and below the clip range, each well away from its borders; a row begins with one each."""
     low, high = torch.log1p(torch.tensor(-clip)).item(), torch.log1p(torch.tensor(clip)).item()
     inside = _uniform(generator, *shape, low=0.6 * low, high=0.6 * high)
     above = _uniform(generator, *shape, low=high + 0.2, high=high + 0.8)
     below = _uniform(generator, *shape, low=low - 0.8, high=low - 0.2)
+    inside[0::2, 0], inside[1::2, 0] = 0.6 * high, 0.6 * low  # outside narrower ranges
     which = torch.randint(0, 3, shape, generator=generator)
+    which[:, :3] = torch.arange(3)
     return torch.where(which == 0, inside, torch.where(which == 1, above, below))
 
 
@@ -269,11 +273,13 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         old = -(_uniform(generator, batch, tokens, low=2.0, high=24.0).round() / 8)
         ratios = (_ratios_off_the_border(generator, clip, batch, tokens) * 16).round() / 16
         signs = torch.where(torch.arange(batch) % 2 == 0, 1.0, -1.0).double()
+        mask = _mask(generator, batch, tokens)
+        mask[:, :3], mask[:, 3:][:, -1:] = True, False  # every row has ratios of each kind, and something masked
         return {
             "log_probs": old + ratios,
             "old_log_probs": old,
             "advantages": signs * _uniform(generator, batch, low=0.2, high=2.0),
-            "mask": _mask(generator, batch, tokens),
+            "mask": mask,
             "clip": clip,
         }
 

@@ -94,7 +94,10 @@ def _sequence_inputs(
 def _sequence_cases(generator: torch.Generator) -> list[Case]:
     shapes = [(3, 6, 11), (1, 5, 7), (4, 2, 3), (16, 20, 50)]
     cases = [Case(f"B={b}, T={t}, V={v}", _sequence_inputs(generator, b, t, v)) for b, t, v in shapes]
-    cases[0].inputs["mask"][-1] = False
+    first = cases[0].inputs
+    first["mask"][-1] = False
+    first["mask"][0, 2:4] = True
+    first["logits"][0, 2, first["ids"][0, 3]] = -15.0  # a token that is hardly ever drawn
     holes = _sequence_inputs(generator, 3, 8, 9)
     holes["mask"] = torch.rand(3, 8, generator=generator) < 0.5
     holes["mask"][:, 0] = True
@@ -204,6 +207,7 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
         Case("min_gap left out", {"rewards": grid(8, 5)}),
         Case("P=40, K=8", {"rewards": grid(40, 8), "min_gap": 0.8}),
     ]
+    cases[2].inputs["rewards"][0] = torch.tensor([0.25, 0.5], dtype=DOUBLE)  # a gap equal to min_gap
     ties = torch.tensor([[0.5, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5]], dtype=DOUBLE)
     edges = [
         Case("two best and two worst completions", {"rewards": ties, "min_gap": 0.0}, "edges"),

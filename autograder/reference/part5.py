@@ -174,6 +174,11 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
     equal["io_ids"] = torch.full((5,), 2)
     large = inputs(4, 9)
     large["logits"] = 1e4 * torch.tanh(large["logits"])
+    large["logits"][0] = -2e3 - large["logits"][0].abs()  # far below the other rows
+    large["logits"][1, 0] = 1.1e4
+    large["io_ids"][1] = 0
+    if with_s:
+        large["s_ids"][1] = 1
     return [
         Case("random logits", inputs(6, 11)),
         Case("as many prompts as tokens", inputs(7, 7)),
@@ -269,8 +274,11 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
     """Logit differences of ``B`` prompts in the circuit and in the whole model."""
 
     def inputs(rows: int, circuit: float, full: float) -> dict[str, torch.Tensor]:
-        noise = torch.randn(2, rows, generator=generator, dtype=torch.float64)
-        return {"circuit": circuit + noise[0], "full": full + noise[1]}
+        noise = torch.randn(2, rows, generator=generator, dtype=torch.float64).clamp(-2, 2)
+        gaps = full - circuit + 0.2 * noise[1]
+        if rows > 1:
+            gaps[0] = -gaps[1]  # so that the mean of the absolute gaps is another
+        return {"circuit": circuit + noise[0], "full": circuit + noise[0] + gaps}
 
     mixed = inputs(8, 0.0, 0.0)
     mixed["full"] = torch.cat([mixed["circuit"][:4] + 3.0, mixed["circuit"][4:] - 3.0])
@@ -278,7 +286,7 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
     return [
         Case("a circuit below the model", inputs(7, 2.0, 3.5)),
         Case("a circuit above the model", above),
-        Case("a batch of 1", inputs(1, 1.0, 3.0)),
+        Case("a batch of 1", inputs(1, 3.0, 5.0)),
         Case("prompts whose gaps cancel in the mean", mixed, "edges"),
         Case("negative logit differences", below, "edges"),
     ]
