@@ -23,8 +23,10 @@ def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bo
             return False
         return all(close(a, b, rtol, atol) for a, b in zip(got, expected, strict=True))
     try:
-        left = torch.as_tensor(got).detach().to(torch.float64)
-        right = torch.as_tensor(expected).detach().to(torch.float64)
+        left, right = torch.as_tensor(got).detach(), torch.as_tensor(expected).detach()
+        if left.is_complex():  # a cast would drop the imaginary part
+            return False
+        left, right = left.to(torch.float64), right.to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
         return False
     return left.shape == right.shape and bool(torch.isclose(left, right, rtol, atol, equal_nan=True).all())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from autograder.masters import ROOT
 
@@ -64,9 +65,9 @@ def read_requirements(path: Path) -> list[Requirement]:
 
 def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
     """The exact versions of `constraints.txt` for a Python version (3.12 or 3.12.1), by lower-case name."""
-    major, minor, *patch = python.split(".")
-    full = ".".join((major, minor, *(patch or "0")))
-    environment = {**default_environment(), "python_version": f"{major}.{minor}", "python_full_version": full}
+    version = Version(python.rstrip("+"))  # a build between releases ends in +
+    short = f"{version.major}.{version.minor}"
+    environment = default_environment() | {"python_version": short, "python_full_version": f"{short}.{version.micro}"}
     found = {}
     for requirement in read_requirements(ROOT / "constraints.txt"):
         if requirement.marker is None or requirement.marker.evaluate(environment):

@@ -75,7 +75,7 @@ class StandIn:
             StudentFault: it raised, died, ran out of time or answered nonsense. If it raised a built-in exception, what
                 is raised here is of that kind too.
         """
-        (outcome,) = self._ask([(arguments, named)])
+        (outcome,) = self._call_all([(arguments, named)])
         return outcome()
 
     def each(self, calls: Iterable[Mapping[str, Any]]) -> Iterator[Callable[[], Any]]:
@@ -90,14 +90,14 @@ class StandIn:
         waiting = [((), named) for named in calls]
         while waiting:
             done = 0
-            for outcome in self._ask(waiting[:TOGETHER]):  # it may answer fewer than it was asked
+            for outcome in self._call_all(waiting[:TOGETHER]):  # it may answer fewer than it was asked
                 done += 1
                 yield outcome
             waiting = waiting[done:]
 
-    def _ask(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
+    def _call_all(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
         try:
-            outcomes = ask(self._conversation, self._name, calls)
+            outcomes = call_all(self._conversation, self._name, calls)
         except StudentFault as fault:
             raise as_exception(fault, self.hidden) from None
         return [functools.partial(self._outcome, outcome) for outcome in outcomes]
@@ -186,7 +186,7 @@ def check_defined(conversation: Conversation, name: str) -> None:
         raise StudentFault("missing", f"{name} {text}")
 
 
-def ask(
+def call_all(
     conversation: Conversation, name: str, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
 ) -> list[Callable[[], Any]]:
     """Have the child call one function with each of these positional and keyword arguments, in the time of one call.
@@ -202,7 +202,7 @@ def ask(
     made = [_Call(conversation, name, arguments, named, callables) for arguments, named in calls]
     blob = values.pack([tensor for call in made for tensor in call.inputs])
     seconds = conversation.limits.call_seconds
-    message = {"op": "calls", "calls": [call.message for call in made]}
+    message = {"op": "calls", "calls": [call.message for call in made], "seed": next_seed()}
     answer, tensors = conversation.ask(message, blob, seconds, name, callables)
     answers = answer.get("answers")
     if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
@@ -239,7 +239,6 @@ class _Call:
             "function": name,
             "layouts": [values.layout(tensor) for tensor in self.inputs],
             "grad": self.grad_places,
-            "seed": next_seed(),
         }
 
     def outcome(self, answer: Mapping[str, Any], tensors: list[torch.Tensor]) -> Any:

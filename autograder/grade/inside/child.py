@@ -131,10 +131,11 @@ class Child:
         answers: list[dict[str, Any]] = []
         outputs: list[torch.Tensor] = []
         left = message["seconds"]
-        for call in message["calls"]:
+        for number, call in enumerate(message["calls"]):
             given = [values.laid_out(next(inputs), how) for how in call["layouts"]]
             try:
                 _start_clock(left)
+                _seed(message["seed"] + number)
                 answer, tensors = self.call(call, given)
             except TimeLimit:
                 if not answers:
@@ -158,7 +159,6 @@ class Child:
         before = [tensor.clone() for tensor in tensors]
         for place in message["grad"]:
             tensors[place].requires_grad_(True)
-        _seed(message["seed"])
         result = function(*arguments, **named)
         encoder = values.Encoder(self.caps)
         answer: dict[str, Any] = {"result": encoder.encode(result)}
