@@ -1,7 +1,7 @@
 """Hidden tests: a student's function against a float64 reference, on inputs drawn anew from a seed.
 
-Each exercise registers a ``Spec`` in ``autograder/reference/partN.py``. ``verify(function, name, aspect)`` runs one aspect of
-it and raises ``AssertionError`` with the kind of input that failed and the size of the error, never an expected value.
+Each exercise registers a ``Spec`` in ``autograder/reference/partN.py``. ``verify(function, name, *aspects)`` runs aspects
+of it and raises ``AssertionError`` with the kind of input that failed and the size of the error, never an expected value.
 """
 
 from __future__ import annotations
