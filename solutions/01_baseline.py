@@ -639,12 +639,12 @@ def test_sample_generator(sample_next_token):
     first, second = (sample_next_token(logits, generator=generator) for _ in range(2))
     assert not torch.equal(first, second), "sample_next_token: two calls in a row gave the same draws. Do not seed inside the function."
     assert len(set(first.flatten().tolist())) > 5, "sample_next_token: all rows of the batch got nearly the same token; each row needs a random number of its own."
-    large = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4 - 50, 1e4]])
+    large = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4 - 50, 1e4]]).repeat(20, 1)  # nobody draws 40 tokens right by chance
     try:
         got = sample_next_token(large)
     except Exception as error:
         raise AssertionError(f"sample_next_token: logits of size 1e4 made it fail ({type(error).__name__}). exp overflows there: use torch.softmax.") from None
-    assert got.tolist() == [0, 2], "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
+    assert got.tolist() == [0, 2] * 20, "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
 test_sample_generator(sample_next_token)  # IGNORE
 
 # %%
