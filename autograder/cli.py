@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from autograder.grade import commands
 
 app = typer.Typer(
     name="course",
@@ -42,9 +43,10 @@ WRONG, MISUSE = 1, 2  # exit codes: something is not as it should be; the call i
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Turn the errors that a user can do something about into one clear message and exit code 1."""
-    from autograder.build.otter_forms import BuildError
-    from autograder.masters import MasterError
-    from autograder.release import ReleaseError
+    from autograder.publish.otter_forms import BuildError
+    from autograder.publish.release import ReleaseError
+
+    from .masters import MasterError
 
     try:
         yield
@@ -68,7 +70,7 @@ def progress_bar() -> Progress:
 
 def chosen(parts: list[int] | None) -> list[int]:
     """The parts asked for; all that exist if none were."""
-    from autograder.masters import existing_parts
+    from .masters import existing_parts
 
     exist = existing_parts()
     missing = [part for part in parts or [] if part not in exist]
@@ -95,7 +97,7 @@ def doctor(
     Looks at Python, the installed versions against constraints.txt, torch, GPU, memory, disk, the Hugging Face hub, the
     embedded models, Bubblewrap, Chromium and course.toml. Exit code 1 if there is a problem, 0 if there are only notes.
     """
-    from autograder.doctor import MARK, PROBLEM, examine
+    from autograder.rehearse.doctor import MARK, PROBLEM, examine
 
     findings = examine(network=not offline)
     if as_json:
@@ -127,9 +129,10 @@ def build(
     (build/otter/) and nbgrader's source and release (build/nbgrader/). The same masters give the same bytes each time. A
     part of which nothing has changed is not built again.
     """
-    from autograder.build import build as build_forms
-    from autograder.build import check as check_forms
-    from autograder.build.cache import out_of_date, remember
+    from autograder.publish.cache import out_of_date, remember
+
+    from .publish import build as build_forms
+    from .publish import check as check_forms
 
     with clear_errors():
         parts = chosen(part)
@@ -170,7 +173,7 @@ def build(
 
 def run_all(parts: list[int], *, fast: bool, preset: str, force: bool) -> dict[int, Any]:
     """Execute the parts' solutions with a progress bar; returns the runs by part."""
-    from autograder.run import run_part
+    from autograder.rehearse.run import run_part
 
     runs = {}
     for number in parts:
@@ -210,7 +213,7 @@ def run(
 
 def check_all(parts: list[int], *, otter: bool, force: bool) -> dict[int, Any]:
     """Check the parts with the graders, with a line for each."""
-    from autograder.check import check_part
+    from autograder.rehearse.check import check_part
 
     marks = {}
     for number in parts:
@@ -261,7 +264,7 @@ def report(
 
     This is what `make course` ends with.
     """
-    from autograder.report import headline_text, make_rows, write_report
+    from autograder.rehearse.report import headline_text, make_rows, write_report
 
     with clear_errors():
         parts = chosen(part)
@@ -300,8 +303,8 @@ def release(
 
     Set the repository's address and tag in course.toml and run `course build` before.
     """
-    from autograder.build.settings import load_course
-    from autograder.release import write_release
+    from autograder.publish.release import write_release
+    from autograder.publish.settings import load_course
 
     with clear_errors():
         course = load_course()
@@ -325,8 +328,8 @@ def print_pages(
     folder: Annotated[Path | None, typer.Option(help="Where to write; build/print by default.")] = None,
 ) -> None:
     """Write every part as a printable page and a PDF: for students, and with solutions and outputs."""
-    from autograder.doctor import find_chromium
-    from autograder.pages import KINDS, PAGES, print_part
+    from autograder.publish.paper import KINDS, PAGES, print_part
+    from autograder.rehearse.doctor import find_chromium
 
     if pdf and find_chromium() is None:
         errors.print(
@@ -339,20 +342,7 @@ def print_pages(
                 console.print(str(page.pdf or page.html), highlight=False, soft_wrap=True)
 
 
-def add_commands(module: str, register: str = "register") -> None:
-    """Let another part of the project add its commands: `module` has a function that takes the app."""
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            return
-        raise
-    function: Callable[[typer.Typer], None] | None = getattr(found, register, None)
-    if function is not None:
-        function(app)
-
-
-add_commands("autograder.grade.commands")
+commands.register(app)
 
 
 def main() -> None:

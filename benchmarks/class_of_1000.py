@@ -21,8 +21,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from autograder.grade import outputs, runner  # noqa: E402
+from autograder.grade import runner  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
+from autograder.grade.results import outputs  # noqa: E402
 from autograder.grade.schedule import Plan  # noqa: E402
 from benchmarks.messy_class import make  # noqa: E402
 

@@ -23,15 +23,18 @@ from pathlib import Path
 
 import nbformat
 
+from helpers.parts import PARTS
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from autograder import masters  # noqa: E402
-from autograder.build.otter_forms import run_tool  # noqa: E402
-from autograder.grade import notebook, schedule  # noqa: E402
+from autograder.grade import schedule  # noqa: E402
+from autograder.grade.intake import notebook  # noqa: E402
 from autograder.grade.jobs import Job  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
 from autograder.grade.schedule import Plan  # noqa: E402
+from autograder.publish.otter_forms import run_tool  # noqa: E402
 
 FUNCTIONAL = ("reinforce_step", "dpo_step")
 SECRET = "5e" * 32
@@ -48,7 +51,7 @@ def split(part: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def solution_file(part: int) -> Path:
     """The solution notebook as students would hand it in."""
-    return ROOT / "solutions" / f"{masters.PARTS[part]}.ipynb"
+    return ROOT / "solutions" / f"{PARTS[part]}.ipynb"
 
 
 def job(part: int, only: tuple[str, ...], name: str) -> Job:
@@ -85,7 +88,7 @@ def otter(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
         drop = {q.name for q in masters.load_questions(part) if not q.manual} - set(only)
         content = nbformat.read(solution_file(part), as_version=4)
         content.cells = [c for c in content.cells if c.source.strip() not in {f'grader.check("{q}")' for q in drop}]
-        submission = folder / f"{masters.PARTS[part]}.ipynb"
+        submission = folder / f"{PARTS[part]}.ipynb"
         nbformat.write(content, submission)
         archive = folder / "loss.zip"
         with zipfile.ZipFile(ROOT / "build" / "otter" / f"{part:02d}.zip") as old, zipfile.ZipFile(archive, "w") as new:
@@ -106,7 +109,7 @@ def otter(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
 
 def nbgrader(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
     """Seconds a submission for one `nbgrader autograde` of several, with the other questions' cells taken out."""
-    title = masters.PARTS[part]
+    title = PARTS[part]
     built = ROOT / "build" / "nbgrader"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -15,6 +15,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from helpers.parts import PARTS
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -54,7 +56,7 @@ def answers_of(part: int, draw: random.Random) -> list[dict[str, object]]:
 
 def submission(part: int, number: int, draw: random.Random) -> tuple[str, bytes]:
     """The file name and the bytes of one student's hand-in."""
-    title = masters.PARTS[part]
+    title = PARTS[part]
     kind = number % 10
     if kind == 9:
         broken = draw.choice([k for k in KINDS if "loop" not in k.name and "sleep" not in k.name])

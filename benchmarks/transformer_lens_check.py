@@ -10,7 +10,7 @@ import torch
 import transformer_lens
 from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
 
-from helpers import circuits
+from helpers.interpretability import circuits
 from tests.helpers.test_circuits import IDS, close, tiny_gpt2
 
 

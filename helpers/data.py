@@ -6,14 +6,13 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
 from pyarrow import parquet
 
-from .models import ModelNotAvailableError, not_available
-from .presets import ASSETS, PRESETS, Preset, Source, offline
+from .hub import ASSETS, ModelNotAvailableError, Source, dataset_folder
+from .presets import PRESETS, Preset
 
 Item = TypeVar("Item")
 PROMPT_SPLITS = ("train", "validation", "test")
@@ -96,39 +95,6 @@ def _parquet(path: str) -> datasets.Dataset:
 def _of_split(rows: datasets.Dataset, split: str) -> datasets.Dataset:
     """Return the rows whose column ``split`` has that value."""
     return rows.select([number for number, name in enumerate(rows["split"]) if name == split])
-
-
-def dataset_folder(source: Source, *, local_files_only: bool = False) -> Path:
-    """Return the folder with a data set's parquet files, from the hub's cache or the hub.
-
-    Raises:
-        ModelNotAvailableError: neither has it.
-    """
-    if source.embedded:
-        return Path(source.location)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        folder = snapshot_download(
-            source.name,
-            repo_type="dataset",
-            revision=source.revision,
-            allow_patterns=["**/train-*.parquet", "**/test-*.parquet"],
-            local_files_only=local_files_only or offline(),
-        )
-    except (OSError, HfHubHTTPError, ValueError) as error:
-        raise ModelNotAvailableError(not_available(source, error)) from error
-    return Path(folder)
-
-
-def dataset_is_cached(source: Source) -> bool:
-    """True when the hub's local cache holds the data set's training and test files."""
-    try:
-        folder = dataset_folder(source, local_files_only=True)
-    except ModelNotAvailableError:
-        return False
-    return all(any(folder.rglob(f"{part}-*.parquet")) for part in ("train", "test"))
 
 
 def _review_prompts(source: Source, split: str) -> list[str]:

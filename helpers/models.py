@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import (
@@ -18,62 +15,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from .devices import choose_device, set_threads
-from .presets import PRESETS, Preset, Source, offline
+from .hub import Quiet, from_hub_or_assets
+from .presets import PRESETS, Preset
 
 POSITIVE_NAMES = ("positive", "pos", "good", "favourable", "favorable")
 NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
-
-
-class ModelNotAvailableError(OSError):
-    """A model or data set could not be loaded; the message says what to do."""
-
-
-def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
-    """Call ``loader.from_pretrained`` for a source: its embedded folder, the hub's local cache, or the hub.
-
-    Raises:
-        ModelNotAvailableError: none of them has it.
-    """
-    if source.embedded and not (Path(source.location) / "config.json").is_file():
-        raise ModelNotAvailableError(
-            f"The embedded model {source.name!r} is missing ({source.location}). Your copy of the course is "
-            "incomplete: fetch it again."
-        )
-    if not source.embedded:
-        options |= {"revision": source.revision, "local_files_only": offline()}
-    try:
-        return loader.from_pretrained(source.location, **options)
-    except OSError as error:
-        if source.embedded:
-            raise
-        raise ModelNotAvailableError(not_available(source, error)) from error
-
-
-def is_cached(source: Source) -> bool:
-    """True when the hub's local cache holds the configuration, the weights and the tokenizer of a model."""
-
-    def present(*names: str) -> bool:
-        found = (try_to_load_from_cache(source.name, name, revision=source.revision) for name in names)
-        return any(isinstance(path, str) for path in found)
-
-    return (
-        present("config.json")
-        and present("model.safetensors", "pytorch_model.bin")
-        and present("tokenizer.json", "vocab.json", "vocab.txt")
-    )
-
-
-def not_available(source: Source, error: Exception) -> str:
-    """Return the message for a hub repository that could not be had."""
-    why = "the course is set to work offline" if offline() else f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return (
-        f"{source.name} (revision {source.revision}) is not in the local cache and could not be fetched from the "
-        f"Hugging Face hub ({why}). Check your connection, or use the embedded models: choose_preset('tiny')."
-    )
 
 
 def load_policy(
@@ -93,7 +42,7 @@ def load_policy(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with _Quiet():
+    with Quiet():
         policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32)
     return policy.to(device).eval(), tokenizer
 
@@ -227,7 +176,7 @@ def load_reward_model(
         raise ValueError(f"the preset {preset.name!r} has no second reward model")
     device = torch.device(device) if device is not None else choose_device()
     tokenizer = from_hub_or_assets(AutoTokenizer, source)
-    with _Quiet():
+    with Quiet():
         model = from_hub_or_assets(AutoModelForSequenceClassification, source, dtype=torch.float32)
     return RewardModel(model.to(device), tokenizer)
 
@@ -235,18 +184,3 @@ def load_reward_model(
 def _as_preset(preset: Preset | str) -> Preset:
     """Allow a preset's name instead of the preset."""
     return PRESETS[preset] if isinstance(preset, str) else preset
-
-
-class _Quiet:
-    """Silence the progress bars and notes that ``transformers`` prints while it loads."""
-
-    def __enter__(self) -> None:
-        self.level = transformers_logging.get_verbosity()
-        self.bars = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
-    def __exit__(self, *error: object) -> None:
-        transformers_logging.set_verbosity(self.level)
-        if self.bars:
-            transformers_logging.enable_progress_bar()

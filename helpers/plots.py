@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from .training import History
+from .runs import History
 
 # Okabe & Ito's palette ("Color Universal Design", 2008), black first for the reference.
 COLOURS = {

@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-ASSETS = Path(__file__).parent / "assets"
-HUB = "https://huggingface.co"
-TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A model or data set: a folder of ``helpers/assets`` (``embedded``) or a repository of the Hugging Face hub.
-
-    ``revision`` is the commit of a hub repository that is used; ``"main"`` means that it is not pinned.
-    """
-
-    name: str
-    embedded: bool = False
-    revision: str = "main"
-    kind: str = "model"  # or "dataset"
-
-    @property
-    def location(self) -> str:
-        """What ``from_pretrained`` takes: a folder or the repository's name."""
-        return str(ASSETS / self.name) if self.embedded else self.name
-
-    @property
-    def pinned(self) -> bool:
-        """True when the content cannot change: embedded, or fixed by a commit."""
-        return self.embedded or len(self.revision) == 40
+from .hub import Source, hub_status, in_local_cache
 
 
 @dataclass(frozen=True)
@@ -158,49 +130,15 @@ def _automatic() -> tuple[str, str]:
     """Return the preset that ``auto`` stands for on this machine, and the reason."""
     if not torch.cuda.is_available():
         return "tiny", "this machine has no CUDA GPU, and the larger models would be too slow without one"
-    if in_local_cache(PRESETS["gpt2"]):
+    if in_local_cache(sources(PRESETS["gpt2"])):
         return "gpt2", "there is a CUDA GPU, and the models are in the local hub cache"
-    reachable, why = hub_status()
+    reachable, why = hub_status(PRESETS["gpt2"].policy.name)
     if reachable:
         return "gpt2", f"there is a CUDA GPU, and {why}"
     return (
         "tiny",
         f"there is a CUDA GPU, but {why}; run the cell again when the hub can be reached for the larger models",
     )
-
-
-def offline() -> bool:
-    """True when ``COURSE_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids the network."""
-    return any(os.environ.get(name, "").lower() in TRUE_WORDS for name in ("COURSE_OFFLINE", "HF_HUB_OFFLINE"))
-
-
-def hub_status(timeout: float = 3.0) -> tuple[bool, str]:
-    """Ask whether the Hugging Face hub answers within ``timeout`` seconds.
-
-    Returns:
-        ``(reachable, reason)``; the reason is part of a sentence, such as "the hub did not answer within 3 seconds".
-    """
-    if offline():
-        return False, "COURSE_OFFLINE or HF_HUB_OFFLINE is set, so the hub is not asked"
-    address = os.environ.get("HF_ENDPOINT", HUB).rstrip("/") + f"/api/models/{PRESETS['gpt2'].policy.name}"
-    request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "steering-course"})
-    try:
-        with urllib.request.urlopen(request, timeout=timeout):
-            return True, "the Hugging Face hub answers"
-    except urllib.error.HTTPError as error:
-        return False, f"the Hugging Face hub answers with an error ({error.code})"
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return False, f"the Hugging Face hub cannot be reached within {timeout:g} s ({reason})"
-
-
-def in_local_cache(preset: Preset) -> bool:
-    """True when every model and data set of the preset is embedded or complete in the local hub cache."""
-    from .data import dataset_is_cached
-    from .models import is_cached
-
-    wanted = [source for source in sources(preset) if not source.embedded]
-    return all(dataset_is_cached(source) if source.kind == "dataset" else is_cached(source) for source in wanted)
 
 
 def sources(preset: Preset) -> list[Source]:

@@ -7,16 +7,19 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_model, save_model
+from transformers import PreTrainedModel
 
 if TYPE_CHECKING:
-    from .training import History
+    from .runs import History
 
 RUNS = Path("runs")
 
@@ -191,3 +194,63 @@ def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
     """Return the recorded points, oldest first; an empty list if there is none yet."""
     path = Path(folder or RUNS) / "frontier.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+Record = dict[str, float]
+
+
+@dataclass
+class History:
+    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
+
+    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
+
+    Attributes:
+        records: the records.
+        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
+        state: numbers that the step carries from one step to the next (see `train`).
+        stopped: why the run ended: ``"finished"``, ``"stop_when"`` or ``"interrupted"``.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    stopped: str = "finished"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, column: str) -> list[float]:
+        if not any(column in record for record in self.records):
+            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
+        return [record.get(column, float("nan")) for record in self.records]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what was recorded."""
+        return list(dict.fromkeys(name for record in self.records for name in record))
+
+    @property
+    def last(self) -> Record:
+        """The latest record."""
+        return self.records[-1]
+
+    def mean(self, column: str, last: int | None = None) -> float:
+        """Return a column's mean over all records or the ``last`` ones."""
+        values = self[column][-last:] if last else self[column]
+        return sum(values) / len(values)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the records as a table."""
+        return pd.DataFrame(self.records)
+
+
+FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}
+
+
+def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:
+    """Keep a trained policy's weights in ``runs/`` for Part 5."""
+    target = folder / FOLDERS[name] / "checkpoint"
+    target.mkdir(parents=True, exist_ok=True)
+    save_model(policy, str(target / "policy.safetensors"))
+    return target

@@ -8,11 +8,9 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,58 +19,11 @@ from .data import batch_at
 from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
 from .generation import Rollout, Sampler, generate
-from .runs import Checkpoint, fingerprint, load_points, save_point
+from .runs import Checkpoint, History, Record, fingerprint, load_points, save_point
 
 __all__ = ["History", "batch_source", "load_points", "rollout_source", "save_point", "train"]
 
-Record = dict[str, float]
 BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # shown in the progress bar where a step reports them
-
-
-@dataclass
-class History:
-    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
-
-    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
-
-    Attributes:
-        records: the records.
-        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
-        state: numbers that the step carries from one step to the next (see `train`).
-        stopped: why the run ended: ``"finished"``, ``"stop_when"`` or ``"interrupted"``.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
-    stopped: str = "finished"
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, column: str) -> list[float]:
-        if not any(column in record for record in self.records):
-            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
-        return [record.get(column, float("nan")) for record in self.records]
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of what was recorded."""
-        return list(dict.fromkeys(name for record in self.records for name in record))
-
-    @property
-    def last(self) -> Record:
-        """The latest record."""
-        return self.records[-1]
-
-    def mean(self, column: str, last: int | None = None) -> float:
-        """Return a column's mean over all records or the ``last`` ones."""
-        values = self[column][-last:] if last else self[column]
-        return sum(values) / len(values)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the records as a table."""
-        return pd.DataFrame(self.records)
 
 
 def rollout_source(

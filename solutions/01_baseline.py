@@ -42,11 +42,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from helpers import plots, quiz, transformer_picture
+from helpers import plots
+from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
 from helpers.display import show_samples, show_tokens
-from helpers.environment import headline
+from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
@@ -187,7 +188,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_picture_lower_half(picture_words):
     """Blanks A to E."""
-    from helpers import transformer_picture
+    from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "ABCDE")
 test_picture_lower_half(picture_words)  # IGNORE
 
@@ -200,7 +201,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_picture_upper_half(picture_words):
     """Blanks F to J."""
-    from helpers import transformer_picture
+    from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "FGHIJ")
 test_picture_upper_half(picture_words)  # IGNORE
 
@@ -401,7 +402,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_top_k_values(top_k_filter):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(top_k_filter, "top_k_filter", "values", "dtypes")
 test_hidden_top_k_values(top_k_filter)  # IGNORE
 
@@ -413,7 +414,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_top_k_edges(top_k_filter):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(top_k_filter, "top_k_filter", "edges", "purity")
 test_hidden_top_k_edges(top_k_filter)  # IGNORE
 
@@ -425,7 +426,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_top_k_gradients(top_k_filter):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(top_k_filter, "top_k_filter", "gradients")
 test_hidden_top_k_gradients(top_k_filter)  # IGNORE
 
@@ -655,7 +656,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_sample_certain(sample_next_token):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(sample_next_token, "sample_next_token", "values", "dtypes", "purity")
 test_hidden_sample_certain(sample_next_token)  # IGNORE
 
@@ -667,7 +668,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_sample_edges(sample_next_token):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(sample_next_token, "sample_next_token", "edges")
 test_hidden_sample_edges(sample_next_token)  # IGNORE
 
@@ -867,7 +868,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mask_values(completion_mask):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(completion_mask, "completion_mask", "values", "purity")
 test_hidden_mask_values(completion_mask)  # IGNORE
 
@@ -879,7 +880,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mask_edges(completion_mask):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(completion_mask, "completion_mask", "edges")
 test_hidden_mask_edges(completion_mask)  # IGNORE
 
@@ -1100,7 +1101,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mean_values(mean_with_confidence):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(mean_with_confidence, "mean_with_confidence", "values", "dtypes")
 test_hidden_mean_values(mean_with_confidence)  # IGNORE
 
@@ -1112,7 +1113,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_mean_edges(mean_with_confidence):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(mean_with_confidence, "mean_with_confidence", "edges", "purity", "errors")
 test_hidden_mean_edges(mean_with_confidence)  # IGNORE
 
@@ -1506,7 +1507,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_log_loss_values(forecast_log_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(forecast_log_loss, "forecast_log_loss", "values", "dtypes")
 test_hidden_log_loss_values(forecast_log_loss)  # IGNORE
 
@@ -1518,7 +1519,7 @@ success_message: ""
 failure_message: ""
 """ # END TEST CONFIG
 def test_hidden_log_loss_edges(forecast_log_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(forecast_log_loss, "forecast_log_loss", "edges", "purity")
 test_hidden_log_loss_edges(forecast_log_loss)  # IGNORE
 
@@ -1623,7 +1624,7 @@ failure_message: ""
 """ # END TEST CONFIG
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
-    from helpers import quiz
+    from helpers.baseline import quiz
     try:
         p = quiz.read_forecasts(my_forecasts())
     except ValueError as reason:

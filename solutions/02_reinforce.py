@@ -53,10 +53,11 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import devices, plots, reinforce_figures as figures
+from helpers import devices, plots
+from helpers.reinforce import figures
 from helpers.data import load_prompts
 from helpers.display import show_samples
-from helpers.environment import headline
+from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
@@ -386,7 +387,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_token_log_probs_values(token_log_probs):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(token_log_probs, "token_log_probs", "values", "purity")
 test_hidden_token_log_probs_values(token_log_probs)  # IGNORE
 
@@ -396,7 +397,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_token_log_probs_edges(token_log_probs):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(token_log_probs, "token_log_probs", "dtypes", "edges", "gradients")
 test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
 
@@ -583,7 +584,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_loss_values(compute_reinforce_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(compute_reinforce_loss, "compute_reinforce_loss", "values", "purity")
 test_hidden_reinforce_loss_values(compute_reinforce_loss)  # IGNORE
 
@@ -593,7 +594,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_loss_edges(compute_reinforce_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(compute_reinforce_loss, "compute_reinforce_loss", "dtypes", "edges")
 test_hidden_reinforce_loss_edges(compute_reinforce_loss)  # IGNORE
 
@@ -603,7 +604,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_loss_gradients(compute_reinforce_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(compute_reinforce_loss, "compute_reinforce_loss", "gradients")
 test_hidden_reinforce_loss_gradients(compute_reinforce_loss)  # IGNORE
 
@@ -757,7 +758,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_leave_one_out(leave_one_out_advantages):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(leave_one_out_advantages, "leave_one_out_advantages", "values", "dtypes", "edges", "gradients", "purity")
 test_hidden_leave_one_out(leave_one_out_advantages)  # IGNORE
 
@@ -955,7 +956,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_log_prob_values(gaussian_log_prob):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(gaussian_log_prob, "gaussian_log_prob", "values", "edges", "purity")
 test_hidden_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
 
@@ -965,7 +966,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_log_prob_gradients(gaussian_log_prob):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(gaussian_log_prob, "gaussian_log_prob", "dtypes", "gradients")
 test_hidden_gaussian_log_prob_gradients(gaussian_log_prob)  # IGNORE
 
@@ -1054,7 +1055,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_values(gaussian_score):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(gaussian_score, "gaussian_score", "values", "edges", "purity")
 test_hidden_gaussian_score_values(gaussian_score)  # IGNORE
 
@@ -1064,7 +1065,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gaussian_score_gradients(gaussian_score):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(gaussian_score, "gaussian_score", "dtypes", "gradients")
     verify(gaussian_score, "gaussian_score_by_root", "gradients")
 test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
@@ -1191,7 +1192,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_discounted_returns_values(discounted_returns):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(discounted_returns, "discounted_returns", "values", "edges", "purity")
 test_hidden_discounted_returns_values(discounted_returns)  # IGNORE
 
@@ -1201,7 +1202,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_discounted_returns_gradients(discounted_returns):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
     verify(discounted_returns, "discounted_returns", "dtypes", "gradients")
 test_hidden_discounted_returns_gradients(discounted_returns)  # IGNORE
 
@@ -1387,7 +1388,7 @@ hidden: false
 def test_reinforce_step_update(reinforce_step):
     import torch
     from helpers.checks import check
-    from helpers.functional_reinforce import run_on_table
+    from helpers.worlds.reinforce import run_on_table
 
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
     run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
@@ -1439,7 +1440,7 @@ points: 1
 hidden: false
 """ # END TEST CONFIG
 def test_reinforce_step_report(reinforce_step):
-    from helpers.functional_reinforce import run_on_table
+    from helpers.worlds.reinforce import run_on_table
 
     for training in (False, True):
         run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
@@ -1464,7 +1465,7 @@ points: 3
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_step_update(reinforce_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "update")
 test_hidden_reinforce_step_update(reinforce_step)  # IGNORE
 
@@ -1474,7 +1475,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_step_report(reinforce_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "report")
     verify_step(reinforce_step, "reinforce_step", "modes")
 test_hidden_reinforce_step_report(reinforce_step)  # IGNORE
@@ -1485,7 +1486,7 @@ points: 2
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reinforce_step_training(reinforce_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "training")
 test_hidden_reinforce_step_training(reinforce_step)  # IGNORE
 
@@ -1904,7 +1905,7 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 
 
 if have_gymnasium:
-    from helpers import gym_policy
+    from helpers.reinforce import control as gym_policy
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, 40 if not fast() else 2, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 

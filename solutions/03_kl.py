@@ -48,12 +48,13 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 
-from helpers import kl_figures, plots, sweep, widgets
-from helpers.carry import load_functions
+from helpers.kl import figures as kl_figures, sweep
+from helpers import plots, widgets
+from helpers.notebook.carry import load_functions
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show as show_page
-from helpers.environment import headline
+from helpers.notebook.start import headline
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
@@ -287,7 +288,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_kl_values(kl_divergence):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_divergence, "kl_divergence", "values", "dtypes")
 test_hidden_kl_values(kl_divergence)  # IGNORE
@@ -298,7 +299,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_kl_edges(kl_divergence):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_divergence, "kl_divergence", "edges", "purity")
 test_hidden_kl_edges(kl_divergence)  # IGNORE
@@ -309,7 +310,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_kl_gradients(kl_divergence):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_divergence, "kl_divergence", "gradients")
 test_hidden_kl_gradients(kl_divergence)  # IGNORE
@@ -504,7 +505,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_estimates_values(kl_estimates):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_estimates, "kl_estimates", "values", "dtypes")
 test_hidden_estimates_values(kl_estimates)  # IGNORE
@@ -515,7 +516,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_estimates_edges(kl_estimates):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_estimates, "kl_estimates", "edges", "purity")
 test_hidden_estimates_edges(kl_estimates)  # IGNORE
@@ -526,7 +527,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_estimates_gradients(kl_estimates):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_estimates, "kl_estimates", "gradients")
 test_hidden_estimates_gradients(kl_estimates)  # IGNORE
@@ -790,7 +791,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_shaped_values(kl_shaped_rewards):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_shaped_rewards, "kl_shaped_rewards", "values", "dtypes")
 test_hidden_shaped_values(kl_shaped_rewards)  # IGNORE
@@ -801,7 +802,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_shaped_edges(kl_shaped_rewards):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_shaped_rewards, "kl_shaped_rewards", "edges", "purity")
 test_hidden_shaped_edges(kl_shaped_rewards)  # IGNORE
@@ -812,7 +813,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_shaped_detached(kl_shaped_rewards):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(kl_shaped_rewards, "kl_shaped_rewards", "gradients")
 test_hidden_shaped_detached(kl_shaped_rewards)  # IGNORE
@@ -1274,7 +1275,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_anneal(anneal_alpha):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(anneal_alpha, "anneal_alpha", "values", "edges")
 test_hidden_anneal(anneal_alpha)  # IGNORE
@@ -1405,7 +1406,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_adapt(adapt_alpha):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(adapt_alpha, "adapt_alpha", "values", "edges")
 test_hidden_adapt(adapt_alpha)  # IGNORE
@@ -1640,7 +1641,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_ppo_values(ppo_clip_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ppo_clip_loss, "ppo_clip_loss", "values", "dtypes")
 test_hidden_ppo_values(ppo_clip_loss)  # IGNORE
@@ -1651,7 +1652,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_ppo_edges(ppo_clip_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ppo_clip_loss, "ppo_clip_loss", "edges", "purity")
 test_hidden_ppo_edges(ppo_clip_loss)  # IGNORE
@@ -1662,7 +1663,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_ppo_gradients(ppo_clip_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ppo_clip_loss, "ppo_clip_loss", "gradients")
 test_hidden_ppo_gradients(ppo_clip_loss)  # IGNORE
@@ -1797,7 +1798,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_group_values(group_advantages):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(group_advantages, "group_advantages", "values", "dtypes")
 test_hidden_group_values(group_advantages)  # IGNORE
@@ -1808,7 +1809,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_group_edges(group_advantages):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(group_advantages, "group_advantages", "edges", "gradients", "purity")
 test_hidden_group_edges(group_advantages)  # IGNORE

@@ -51,11 +51,11 @@ import torch.nn.functional as F
 
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.environment import headline
+from helpers.notebook.start import headline
 from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.preferences import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
+from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
 from helpers.presets import choose_preset, fast
 from helpers.training import load_points, save_point, train
 
@@ -103,7 +103,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # shows that the two stages can be folded into **one supervised loss on pairs**.
 
 # %%
-from helpers.dpo_figures import draw_two_roads
+from helpers.dpo.figures import draw_two_roads
 
 draw_two_roads()
 
@@ -351,7 +351,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_values(make_preference_pairs):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(make_preference_pairs, "make_preference_pairs", "values", "dtypes")
 test_hidden_values(make_preference_pairs)  # IGNORE
@@ -362,7 +362,7 @@ points: 0.5
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_edges(make_preference_pairs):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(make_preference_pairs, "make_preference_pairs", "edges", "purity")
 test_hidden_edges(make_preference_pairs)  # IGNORE
@@ -436,7 +436,7 @@ with pd.option_context("display.max_colwidth", None):
 # `min_gap` gives clearer labels but fewer pairs. The figure shows the trade; section 4.7 trains on both sides of it.
 
 # %% tags=["training"]
-from helpers.dpo_figures import plot_gaps
+from helpers.dpo.figures import plot_gaps
 
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
 plot_gaps([pair.gap for pair in every_pair], min_gap)
@@ -594,7 +594,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_values(sequence_log_prob):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(sequence_log_prob, "sequence_log_prob", "values", "dtypes")
 test_hidden_values(sequence_log_prob)  # IGNORE
@@ -605,7 +605,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gradients(sequence_log_prob):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(sequence_log_prob, "sequence_log_prob", "gradients")
 test_hidden_gradients(sequence_log_prob)  # IGNORE
@@ -616,7 +616,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_edges(sequence_log_prob):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(sequence_log_prob, "sequence_log_prob", "edges", "purity")
 test_hidden_edges(sequence_log_prob)  # IGNORE
@@ -808,7 +808,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_values(compute_dpo_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(compute_dpo_loss, "compute_dpo_loss", "values", "dtypes")
 test_hidden_values(compute_dpo_loss)  # IGNORE
@@ -819,7 +819,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_gradients(compute_dpo_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(compute_dpo_loss, "compute_dpo_loss", "gradients")
 test_hidden_gradients(compute_dpo_loss)  # IGNORE
@@ -830,7 +830,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_edges(compute_dpo_loss):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(compute_dpo_loss, "compute_dpo_loss", "edges", "purity")
 test_hidden_edges(compute_dpo_loss)  # IGNORE
@@ -919,7 +919,7 @@ points: 1.5
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_values(dpo_gradient_weight):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(dpo_gradient_weight, "dpo_gradient_weight", "values", "dtypes", "edges", "gradients", "purity")
 test_hidden_values(dpo_gradient_weight)  # IGNORE
@@ -1006,7 +1006,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_values(preference_accuracy):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(preference_accuracy, "preference_accuracy", "values", "dtypes", "edges", "purity")
 test_hidden_values(preference_accuracy)  # IGNORE
@@ -1024,7 +1024,7 @@ test_hidden_values(preference_accuracy)  # IGNORE
 # happen within fewer nats.
 
 # %%
-from helpers.dpo_figures import margin_explorer
+from helpers.dpo.figures import margin_explorer
 
 
 def loss_at(margins, beta):
@@ -1260,7 +1260,7 @@ hidden: false
 success_message: "The first step starts from ln 2, and changes the policy only."
 """ # END TEST CONFIG
 def test_first_step(dpo_step):
-    from helpers.functional_dpo import run_single_steps
+    from helpers.worlds.dpo import run_single_steps
 
     assert callable(dpo_step), "dpo_step is not written yet"
     record = run_single_steps(dpo_step, 0, moved=False)
@@ -1290,7 +1290,7 @@ success_message: "Away from the reference, the numbers reported are right, and t
 """ # END TEST CONFIG
 def test_moved_policy(dpo_step):
     from helpers.checks import check
-    from helpers.functional_dpo import run_single_steps
+    from helpers.worlds.dpo import run_single_steps
 
     assert callable(dpo_step), "dpo_step is not written yet"
     record = run_single_steps(dpo_step, 3, moved=True)
@@ -1324,7 +1324,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reported(dpo_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "reported")
 test_hidden_reported(dpo_step)  # IGNORE
@@ -1335,7 +1335,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_update(dpo_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "update")
 test_hidden_update(dpo_step)  # IGNORE
@@ -1346,7 +1346,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_reference(dpo_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "reference")
 test_hidden_reference(dpo_step)  # IGNORE
@@ -1357,7 +1357,7 @@ points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_hidden_training(dpo_step):
-    from autograder.functional import verify_step
+    from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "training")
 test_hidden_training(dpo_step)  # IGNORE
@@ -1444,12 +1444,12 @@ print(
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
-from helpers.policies import save_policy
+from helpers.runs import save_policy
 
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
 
 # %% tags=["training"]
-from helpers.dpo_figures import plot_dpo_training
+from helpers.dpo.figures import plot_dpo_training
 
 plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
 
@@ -1564,7 +1564,7 @@ for value in betas:
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
-from helpers.dpo_figures import plot_panels, plot_runs
+from helpers.dpo.figures import plot_panels, plot_runs
 from helpers.plots import plot_frontier, plot_history, show
 
 named = {f"β = {value:g}": histories[value] for value in betas}
@@ -1696,7 +1696,7 @@ plot_panels(
 # beside this notebook if you have trained them there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
 
 # %% tags=["training"]
-from helpers.dpo_figures import earlier_runs
+from helpers.kl.sweep import earlier_runs
 
 for value in betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1716,7 +1716,7 @@ show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 # method has more? The next cell draws a straight line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
 
 # %% tags=["training"]
-from helpers.dpo_figures import reward_at_kl
+from helpers.kl.sweep import reward_at_kl
 
 comparison = []
 for value in betas:
@@ -1872,8 +1872,8 @@ show_samples(
 # token behind every completion, also where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
 
 # %% tags=["training"]
-from helpers.dpo_figures import plot_overlay
-from helpers.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
+from helpers.dpo.figures import plot_overlay
+from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
 trl_steps = 2 if quick else 16

@@ -45,9 +45,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import circuit_plots, circuits, explain, ioi, plots
+from helpers.interpretability import figures as circuit_plots, circuits, explain, ioi
+from helpers import plots
 from helpers.devices import seed_everything
-from helpers.environment import headline
+from helpers.notebook.start import headline
 from helpers.models import load_policy, load_reward_model
 from helpers.presets import choose_preset, fast
 
@@ -289,7 +290,7 @@ hidden: true
 failure_message: "Random games of two to five players."
 """ # END TEST CONFIG
 def test_hidden_values(exact_shapley_values):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(exact_shapley_values, "exact_shapley_values", "values")
 test_hidden_values(exact_shapley_values)  # IGNORE
@@ -301,7 +302,7 @@ hidden: true
 failure_message: "Games of one and of eight players, an empty coalition that is worth something, integers."
 """ # END TEST CONFIG
 def test_hidden_edges(exact_shapley_values):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(exact_shapley_values, "exact_shapley_values", "edges")
 test_hidden_edges(exact_shapley_values)  # IGNORE
@@ -426,7 +427,7 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 # - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups. It needs fewer evaluations. What it computes are **Owen
 #   values**: Shapley's idea for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
 #
-# `explain.explain` in `helpers/explain.py` calls it, in a few lines. Here are all four beside each other.
+# `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines. Here are all four beside each other.
 
 # %%
 begin = time.perf_counter()
@@ -598,7 +599,7 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # Part 4. If you trained them in this folder, `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
 
 # %%
-from helpers import policies as policy_files
+from helpers.interpretability import policies as policy_files
 
 base, base_tokenizer = load_policy(preset, device="cpu")
 policies = policy_files.policy_samples(base, base_tokenizer, preset, samples_per_policy)
@@ -843,7 +844,7 @@ hidden: true
 failure_message: "Random batches, also of one prompt, and large logits."
 """ # END TEST CONFIG
 def test_hidden_values(logit_difference):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(logit_difference, "logit_difference", "values", "edges", "dtypes")
 test_hidden_values(logit_difference)  # IGNORE
@@ -855,7 +856,7 @@ hidden: true
 failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
 """ # END TEST CONFIG
 def test_hidden_gradients(logit_difference):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(logit_difference, "logit_difference", "gradients", "purity")
 test_hidden_gradients(logit_difference)  # IGNORE
@@ -953,7 +954,7 @@ hidden: true
 failure_message: "Random batches, also of one prompt, and large logits."
 """ # END TEST CONFIG
 def test_hidden_values(io_probability):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(io_probability, "io_probability", "values", "edges", "dtypes")
 test_hidden_values(io_probability)  # IGNORE
@@ -965,7 +966,7 @@ hidden: true
 failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
 """ # END TEST CONFIG
 def test_hidden_gradients(io_probability):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(io_probability, "io_probability", "gradients", "purity")
 test_hidden_gradients(io_probability)  # IGNORE
@@ -1236,7 +1237,7 @@ hidden: true
 failure_message: "Random shapes, zero and mean ablation, several dtypes."
 """ # END TEST CONFIG
 def test_hidden_values(ablate_heads):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ablate_heads, "ablate_heads", "values", "dtypes")
 test_hidden_values(ablate_heads)  # IGNORE
@@ -1248,7 +1249,7 @@ hidden: true
 failure_message: "No head, all heads, the last head."
 """ # END TEST CONFIG
 def test_hidden_edges(ablate_heads):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ablate_heads, "ablate_heads", "edges")
 test_hidden_edges(ablate_heads)  # IGNORE
@@ -1260,7 +1261,7 @@ hidden: true
 failure_message: "The argument is left unchanged, and gradients pass through the heads that stay."
 """ # END TEST CONFIG
 def test_hidden_purity(ablate_heads):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(ablate_heads, "ablate_heads", "purity", "gradients")
 test_hidden_purity(ablate_heads)  # IGNORE
@@ -1274,7 +1275,7 @@ test_hidden_purity(ablate_heads)  # IGNORE
 # %% [markdown]
 # ### How the notebook uses your function: hooks
 #
-# PyTorch can call a function of yours whenever a module runs, and replace what goes through it: a **hook**. `helpers/circuits.py` sets a hook on each layer's
+# PyTorch can call a function of yours whenever a module runs, and replace what goes through it: a **hook**. `helpers/interpretability/circuits.py` sets a hook on each layer's
 # output matrix, hands the head outputs `[B, T, H, D]` to an *edit* function, and takes back what it returns. That is all; read it, it is short. `ioi.ablated_logits(model, batch, heads, ablate_heads, means)` runs the model with your `ablate_heads` as the edit.
 
 # %%
@@ -1477,7 +1478,7 @@ hidden: true
 failure_message: "Random logit differences, several dtypes, a batch of one prompt."
 """ # END TEST CONFIG
 def test_hidden_values(patching_effect):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(patching_effect, "patching_effect", "values", "dtypes")
 test_hidden_values(patching_effect)  # IGNORE
@@ -1489,7 +1490,7 @@ hidden: true
 failure_message: "Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged."
 """ # END TEST CONFIG
 def test_hidden_edges(patching_effect):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(patching_effect, "patching_effect", "edges", "purity")
 test_hidden_edges(patching_effect)  # IGNORE
@@ -1501,7 +1502,7 @@ hidden: true
 failure_message: "A ValueError where the clean and the corrupted means are equal."
 """ # END TEST CONFIG
 def test_hidden_errors(patching_effect):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(patching_effect, "patching_effect", "errors")
 test_hidden_errors(patching_effect)  # IGNORE
@@ -1780,7 +1781,7 @@ hidden: true
 failure_message: "Random logit differences, several dtypes, a batch of one prompt."
 """ # END TEST CONFIG
 def test_hidden_values(faithfulness):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(faithfulness, "faithfulness", "values", "dtypes")
 test_hidden_values(faithfulness)  # IGNORE
@@ -1792,7 +1793,7 @@ hidden: true
 failure_message: "Gaps that cancel in the mean, negative logit differences; arguments unchanged."
 """ # END TEST CONFIG
 def test_hidden_edges(faithfulness):
-    from autograder.verify import verify
+    from autograder.reference.verify import verify
 
     verify(faithfulness, "faithfulness", "edges", "purity")
 test_hidden_edges(faithfulness)  # IGNORE
@@ -2070,7 +2071,7 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # Nothing later depends on it. What it found when the course was made is told below the cell.
 
 # %% tags=["training"]
-from helpers import smollm2
+from helpers.interpretability import smollm2
 
 if smollm2.available() and not quick:
     begin = time.perf_counter()

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 
-from autograder.doctor import OK, find_chromium, look_at_bubblewrap
+from autograder.rehearse.doctor import OK, find_chromium, look_at_bubblewrap
 
 
 def missing() -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from helpers.assets.build import cards, policy, reward
+from helpers.assets.recipes import cards, policy, reward
 
 ASSETS = Path(policy.__file__).resolve().parents[1]
 FIGURES = json.loads((ASSETS / "figures.json").read_text())

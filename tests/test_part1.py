@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from helpers import quiz, transformer_picture
-from helpers.assets.build import quiz as recipe
+from helpers.assets.recipes import quiz as recipe
+from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_recorded
 
 mpl.use("agg")

@@ -15,12 +15,14 @@ from scipy import signal, stats
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from autograder import functional, functional_reinforce, masters
-from autograder.verify import JudgeError
-from helpers import functional as worlds
-from helpers import functional_reinforce as world
-from helpers.functional_dpo import small_policy
+from autograder import masters
+from autograder.reference import steps as functional
+from autograder.reference import steps_reinforce as functional_reinforce
+from autograder.reference.verify import JudgeError
+from helpers import worlds
 from helpers.models import policy_logits
+from helpers.worlds import reinforce as world
+from helpers.worlds.small import small_policy
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ def test_group_advantages_agree_with_trl(part3, tmp_path: Path):
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
     from trl import GRPOConfig, GRPOTrainer
 
-    from helpers.presets import ASSETS
+    from helpers.hub import ASSETS
 
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "policy", padding_side="left")
     torch.manual_seed(0)

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder import functional_dpo, masters
+from autograder import masters
 from autograder.reference import part4 as reference_part
-from helpers import functional_dpo as world
-from helpers import preferences
+from autograder.reference import steps_dpo as functional_dpo
+from helpers.dpo import pairs as preferences
 from helpers.models import load_policy, policy_logits
+from helpers.worlds import dpo as world
+from helpers.worlds import small
 
 SEEDS = range(4)
 
@@ -48,7 +50,7 @@ def random_log_probs(seed: int, batch: int = 6) -> list[Tensor]:
 def trl_loss(tmp_path_factory):
     """TRL's own loss as a function of four log-probs: its code, fed with a "model" whose log-probs are given."""
     trl = pytest.importorskip("trl")
-    from helpers.trl_beside import pairs_for_trl, plain_arguments, quietly, trl_collator
+    from helpers.dpo.trl_beside import pairs_for_trl, plain_arguments, quietly, trl_collator
 
     policy, tokenizer = load_policy("tiny", "cpu")
     ids = tuple(tokenizer("A fine film", add_special_tokens=False)["input_ids"])
@@ -107,7 +109,7 @@ def test_dpo_loss_agrees_with_trl(solution, trl_loss, seed: int, beta: float) ->
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sequence_log_prob_is_transformers_loss_times_tokens(solution, seed: int) -> None:
-    model = world.small_policy(seed)
+    model = small.small_policy(seed)
     batch = world.small_batches(seed, 1)[0]
     logits = policy_logits(model, batch.chosen_ids, batch.chosen_attention)
     ours = solution.sequence_log_prob(logits, batch.chosen_ids, batch.chosen_mask)
@@ -120,9 +122,9 @@ def test_sequence_log_prob_is_transformers_loss_times_tokens(solution, seed: int
 
 
 def test_padding_changes_nothing(solution) -> None:
-    model = world.small_policy(1)
+    model = small.small_policy(1)
     pairs = world.small_pairs(1, 4)
-    narrow, wide = (preferences.collate(pairs, pad, length=length) for pad, length in ((world.PAD_ID, None), (9, 30)))
+    narrow, wide = (preferences.collate(pairs, pad, length=length) for pad, length in ((small.PAD_ID, None), (9, 30)))
     for first, second in zip(
         preferences.pair_log_probs(model, narrow, solution.sequence_log_prob),
         preferences.pair_log_probs(model, wide, solution.sequence_log_prob),
@@ -191,7 +193,7 @@ def test_solution_passes_in_other_worlds(solution, aspect: str, seed: int) -> No
 
 def test_the_prompt_cancels_in_the_loss_but_not_in_the_rewards(solution) -> None:
     """Why a forgotten prompt mask must be caught by the reported rewards: the loss cannot show it."""
-    model, reference = world.small_policy(3, 0.05), world.small_policy(3)
+    model, reference = small.small_policy(3, 0.05), small.small_policy(3)
     batch = world.small_batches(4, 1)[0]
     unmasked = functional_dpo._unmasked(batch, batch.chosen_attention, batch.rejected_attention)
     results = []

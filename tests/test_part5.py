@@ -75,7 +75,7 @@ def test_probability_is_minus_log_cross_entropy(solutions):
 
 def test_knock_outs_on_the_embedded_model(solutions):
     """All heads by their means: the answer is gone. None: the model as it is. Both exercises in their real use."""
-    from helpers import circuits, ioi
+    from helpers.interpretability import circuits, ioi
 
     model, tokenizer = ioi.load_ioi_model()
     batch = ioi.load_batch(tokenizer, each=10)
@@ -100,8 +100,8 @@ def test_explain_with_all_orders_is_exact_shapley():
     pytest.importorskip("shap")
     from transformers import AutoTokenizer
 
-    from helpers import explain
-    from helpers.presets import ASSETS
+    from helpers.hub import ASSETS
+    from helpers.interpretability import explain
 
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
     text = "this is not a good film"

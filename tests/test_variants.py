@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 import torch
 
-from autograder import masters
+from autograder import masters, testing
 from autograder.masters import Question
-from autograder.verify import SEED_VARIABLE
+from autograder.reference.verify import SEED_VARIABLE
 
 FOLDER = Path(__file__).parent / "variants"
 HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)
@@ -97,12 +97,12 @@ def environment(variant: Variant) -> dict[str, object]:
     return space
 
 
-def run_variant(variant: Variant) -> list[masters.TestResult]:
+def run_variant(variant: Variant) -> list[testing.TestResult]:
     """The results of the question's tests, public and hidden, for one answer."""
-    return masters.run_tests(exercises()[variant.function][0], environment(variant))
+    return testing.run_tests(exercises()[variant.function][0], environment(variant))
 
 
-def report(results: list[masters.TestResult]) -> str:
+def report(results: list[testing.TestResult]) -> str:
     """The failing tests' messages."""
     return "\n".join(f"{result.name}: {result.message}" for result in results if not result.passed)
 

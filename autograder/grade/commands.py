@@ -1,5 +1,198 @@
-"""Where ``autograder.cli`` looks for the grader's commands."""
+"""The commands ``course grade`` and ``course regrade``."""
 
-from .cli import register
+from __future__ import annotations
 
-__all__ = ["register"]
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console()
+errors = Console(stderr=True)
+
+OUT = Path("build/grades")
+JUDGE_FAILED, MISUSE, NO_SANDBOX = 1, 2, 3
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for results; a run goes on from what is in it.")]
+Workers = Annotated[
+    int, typer.Option("--workers", "-w", min=0, help="Worker processes here; 0 grades in this process.")
+]
+Scheduler = Annotated[str, typer.Option(help="The address of a Dask scheduler, e.g. tcp://10.0.0.1:8786.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Without the sandbox: only for code you trust. Results are stamped.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON a submission, for programs.")]
+Live = Annotated[bool, typer.Option("--live/--no-live", help="A progress bar with rate, failures and time left.")]
+PartOption = Annotated[list[int] | None, typer.Option("--part", "-p", min=1, max=5, help="Only this part; repeatable.")]
+
+
+def grade(
+    submissions: Annotated[Path | None, typer.Argument(help="A folder, a zip or a notebook.")] = None,
+    out: Out = OUT,
+    roster: Annotated[
+        Path | None, typer.Option(help="A CSV with a column `id`, and `name` and `email` if you like.")
+    ] = None,
+    part: PartOption = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    trust: Trust = False,
+    live: Live = True,
+    as_json: AsJson = False,
+    merge: Annotated[list[Path] | None, typer.Option(help="Take over marks of written answers; repeatable.")] = None,
+    nbgrader: Annotated[Path | None, typer.Option(help="Also write the results into this gradebook.db.")] = None,
+) -> None:
+    """Grade submissions in the sandbox: the marks of record.
+
+    Run it again after an interruption: only what is not done yet is graded. Exit code 0: all judged; 1: the grader
+    itself failed on some (they have no mark); 2: the call was wrong; 3: there is no sandbox here.
+    """
+    from . import runner
+
+    if submissions is None and not merge and nbgrader is None:
+        errors.print("Say what to grade, or what to merge: course grade SUBMISSIONS, course grade --merge marks.csv")
+        raise typer.Exit(MISUSE)
+    with _ClearErrors(), runner.open_store(out) as store:
+        if roster is not None:
+            runner.take_roster(store, roster)
+        if submissions is not None:
+            jobs = runner.take_in(store, submissions, parts=part)
+            if trust and not as_json:
+                errors.print("[bold]Without a sandbox:[/] the students' code can read your files and use the network.")
+            plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
+            _work(store, jobs, plan, live=live, as_json=as_json)
+        for path in merge or []:
+            from autograder.grade.results.written import merge as merge_marks
+
+            count = merge_marks(store, path)
+            _say(f"{count} marks taken from {path}", as_json)
+        made = runner.write_outputs(store, out)
+        if nbgrader is not None:
+            from autograder.grade.results.gradebook import write_gradebook
+
+            _say(f"{write_gradebook(store, nbgrader)} submissions written to {nbgrader}", as_json)
+        failed = _summary(store, out, made, as_json)
+    if failed:
+        raise typer.Exit(JUDGE_FAILED)
+
+
+def regrade(
+    question: Annotated[list[str], typer.Option("--question", "-q", help="A question, e.g. q2_1; repeatable.")],
+    out: Out = OUT,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    trust: Trust = False,
+    live: Live = True,
+    as_json: AsJson = False,
+) -> None:
+    """Grade single questions again after a test was fixed, with the same random inputs; old and new marks side by side."""
+    from . import runner
+
+    with _ClearErrors(), runner.open_store(out, must_exist=True) as store:
+        jobs = runner.jobs_for_questions(store, question)
+        plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
+        before = runner.points_of(store, question)
+        _work(store, jobs, plan, live=live, as_json=as_json, why="regrade " + ",".join(question))
+        made = runner.write_outputs(store, out)
+        after = runner.points_of(store, question)
+        changed = [(key, old, after.get(key)) for key, old in before.items() if old != after.get(key)]
+        runner.write_changes(out / "regrade.csv", before, after)
+        if as_json:
+            for (student, name), old, new in changed:
+                print(json.dumps({"student": student, "question": name, "old": old, "new": new}))
+        else:
+            table = Table("student", "question", "old", "new", title=f"{len(changed)} of {len(before)} marks changed")
+            for (student, name), old, new in changed:
+                table.add_row(escape(student), name, _points(old), _points(new))
+            console.print(table if changed else f"None of {len(before)} marks changed.")
+            console.print(f"All of them, old and new: {out / 'regrade.csv'}")
+        failed = _summary(store, out, made, as_json)
+    if failed:
+        raise typer.Exit(JUDGE_FAILED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to the console command ``course``."""
+    app.command()(grade)
+    app.command()(regrade)
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _say(text: str, as_json: bool) -> None:
+    if not as_json:
+        console.print(escape(text))
+
+
+class _ClearErrors:
+    """Turn what a user can do something about into one message and an exit code."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        from autograder.grade.results.written import BadMarks
+        from autograder.grade.sandbox.bubblewrap import NoSandbox
+        from autograder.masters import MasterError
+
+        if isinstance(error, NoSandbox):
+            errors.print(f"[bold red]No sandbox, so nothing was graded.[/] {escape(str(error))}", highlight=False)
+            raise typer.Exit(NO_SANDBOX) from error
+        if isinstance(error, FileNotFoundError | BadMarks | MasterError | ConnectionError | ValueError | KeyError):
+            text = error.args[0] if isinstance(error, KeyError) and error.args else error
+            errors.print(f"[bold red]Error:[/] {escape(str(text))}", highlight=False)
+            raise typer.Exit(MISUSE) from error
+
+
+def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, why: str = "") -> None:
+    """Grade the jobs, committing each result, and show how it goes."""
+    from . import runner
+
+    if as_json or not live or not console.is_terminal:
+        for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
+            if as_json:
+                line = {key: result[key] for key in ("student", "part", "status", "points", "possible")}
+                print(json.dumps(line | {"seconds": result["usage"].get("seconds")}), flush=True)
+            elif number % 50 == 0 or number == len(jobs):
+                console.print(f"{number} of {len(jobs)} graded")
+        return
+    columns = (
+        TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), TextColumn("{task.fields[rate]:.2f}/s, {task.fields[failures]} failed"),
+    )  # fmt: skip
+    began, failures = time.monotonic(), 0
+    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+        task = progress.add_task("grading", total=len(jobs), rate=0.0, failures=0)
+        for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
+            failures += result["status"] == "error"
+            progress.update(task, advance=1, rate=number / (time.monotonic() - began), failures=failures)
+
+
+def _summary(store: Any, out: Path, made: dict[str, Path], as_json: bool) -> int:
+    """Say what came out; return how many submissions the judge failed on."""
+    from collections import Counter
+
+    from autograder.grade.results.outputs import sheet
+
+    states = Counter(row["state"] for row in sheet(store))
+    failed = states["error"] + states["not graded"]
+    if as_json:
+        print(json.dumps({"done": True, "states": dict(states), "out": str(out)}))
+        return failed
+    text = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no submissions"
+    console.print(f"[bold]{sum(states.values())} submissions:[/] {text}")
+    for kind, path in made.items():
+        console.print(f"  {kind:<11} {escape(str(path))}", highlight=False)
+    if failed:
+        errors.print(
+            f"[bold red]{failed} could not be judged because of an error on our side:[/] see {out / 'report.html'}"
+        )
+    return failed

@@ -19,10 +19,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import intake, judge, outputs, written
+from autograder.grade.intake.answers import answers as written_answers
+from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox
+
+from .intake import collect as intake
 from .jobs import Job
+from .judging import judge
 from .limits import Limits
-from .sandbox import NoSandbox, Sandbox
+from .results import outputs
 
 SECONDS = 600
 UNPRIVILEGED = 65534
@@ -99,7 +103,7 @@ def grade_folder(root: Path) -> dict[str, Any]:
         "part": chosen.part,
         "problem": "",
         "notes": chosen.notes,
-        "written": written.answers(chosen.notebook),
+        "written": written_answers(chosen.notebook),
         "result": result,
     }
     row["questions"] = outputs.question_rows(row, result, {})

@@ -42,3 +42,8 @@ def questions_of(part: int, only: Sequence[str] = ()) -> list[Question]:
     if missing:
         raise KeyError(f"part {part} has no question {', '.join(sorted(missing))} with tests")
     return [q for q in questions if not only or q.name in only]
+
+
+def written_questions(part: int) -> list[Question]:
+    """The questions of a part that a person marks."""
+    return [question for question in masters.load_questions(part) if question.manual]

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from autograder import masters
+from autograder.grade.intake.answers import answers as written_answers
+from autograder.grade.intake.collect import Submission
+from autograder.grade.results.store import Store
+from helpers.parts import PARTS, ROOT
 
-from . import intake, outputs, report, schedule, written
-from .intake import Submission
+from . import schedule
+from .intake import collect as intake
 from .jobs import Job, questions_of
 from .limits import Limits
+from .results import class_report as report
+from .results import outputs, written
 from .schedule import Plan
-from .store import Store
 
 DATABASE = "results.db"
 
@@ -43,8 +48,11 @@ def tests_digest(part: int) -> str:
     """What the verdict depends on besides the submission: the part's questions with their tests, and the references."""
     text = repr([(q.name, q.points, q.tests) for q in masters.load_questions(part)])
     digest = hashlib.sha256(text.encode())
-    folder = masters.ROOT / "autograder"
-    for path in [folder / "verify.py", *sorted(folder.glob("functional*.py")), folder / "reference" / f"part{part}.py"]:
+    folder = ROOT / "autograder"
+    for path in [
+        folder / "reference" / name
+        for name in ("verify.py", "steps.py", "steps_dpo.py", "steps_reinforce.py", f"part{part}.py")
+    ]:
         if path.exists():
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -71,10 +79,10 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     files: dict[str, dict[str, str]] = {}
     for submission in everything:
         if submission.notebook is not None:
-            files.setdefault(submission.student, {})[f"{masters.PARTS[submission.part]}.ipynb"] = _code_only(submission)
+            files.setdefault(submission.student, {})[f"{PARTS[submission.part]}.ipynb"] = _code_only(submission)
     jobs = []
     for submission in found:
-        answers = written.answers(submission.notebook) if submission.notebook else {}
+        answers = written_answers(submission.notebook) if submission.notebook else {}
         if submission.part:
             store.forget_unreadable(submission.student)
         store.register(submission, answers)
@@ -94,7 +102,7 @@ def _code_only(submission: Submission) -> str:
 
 def _job(store: Store, submission: Submission, files: dict[str, str]) -> Job:
     assert submission.notebook is not None
-    own = f"{masters.PARTS[submission.part]}.ipynb"
+    own = f"{PARTS[submission.part]}.ipynb"
     others = {name: text for name, text in files.items() if name != own and len(text) < 5_000_000}
     seed = store.seed(submission.part)
     return Job(submission.student, submission.part, submission.notebook.code, seed, others)

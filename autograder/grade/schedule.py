@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox, SandboxBroken
+
 from .jobs import Job, questions_of
 from .limits import Limits
-from .sandbox import NoSandbox, Sandbox, SandboxBroken
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
 _local = threading.local()
@@ -72,7 +73,7 @@ class Worker:
         Raises:
             NoSandbox: there is no sandbox on this machine; nothing can be graded here.
         """
-        from . import judge
+        from .judging import judge
 
         for attempt in (1, 2):
             try:
@@ -93,7 +94,7 @@ class Worker:
         if self.sandbox is None or not self.sandbox.alive:
             self.close()
             if self.trust:
-                from .unsandboxed import Unsandboxed
+                from autograder.grade.sandbox.unsandboxed import Unsandboxed
 
                 self.sandbox = Unsandboxed(self.limits)
             else:

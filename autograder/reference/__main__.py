@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from autograder import verify
+from . import verify
 
 FOLDER = Path(__file__).parent / "tensors"
 

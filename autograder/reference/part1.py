@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from autograder.verify import Case, Spec, grading_seed, register
+from autograder.reference.verify import Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "top_k_filter",

@@ -1,6 +1,6 @@
 """Part 2 (REINFORCE): float64 references and the inputs they are compared on.
 
-``reinforce_step`` is judged by what it does to a model: see ``autograder.functional``.
+``reinforce_step`` is judged by what it does to a model: see ``autograder.reference.steps``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.verify import Case, Spec, register
+from autograder.reference.verify import Case, Spec, register
 
 FUNCTIONS = (
     "token_log_probs",

@@ -10,7 +10,7 @@ points = 2
     failure_message="")
 def test_picture_lower_half(picture_words):
     """Blanks A to E."""
-    from helpers import transformer_picture
+    from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), 'ABCDE')
 
 @test_case(points=1, hidden=False,
@@ -18,5 +18,5 @@ def test_picture_lower_half(picture_words):
     failure_message="")
 def test_picture_upper_half(picture_words):
     """Blanks F to J."""
-    from helpers import transformer_picture
+    from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), 'FGHIJ')

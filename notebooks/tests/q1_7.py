@@ -10,7 +10,7 @@ points = 1
     failure_message="")
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
-    from helpers import quiz
+    from helpers.baseline import quiz
     try:
         p = quiz.read_forecasts(my_forecasts())
     except ValueError as reason:

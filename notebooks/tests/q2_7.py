@@ -9,7 +9,7 @@ points = 9
 def test_reinforce_step_update(reinforce_step):
     import torch
     from helpers.checks import check
-    from helpers.functional_reinforce import run_on_table
+    from helpers.worlds.reinforce import run_on_table
     run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run['changes']
     assert first.any() or run['results'][0] is not None, 'reinforce_step returned None and changed nothing: it is not written yet.'
@@ -23,7 +23,7 @@ def test_reinforce_step_update(reinforce_step):
 
 @test_case(points=1, hidden=False)
 def test_reinforce_step_report(reinforce_step):
-    from helpers.functional_reinforce import run_on_table
+    from helpers.worlds.reinforce import run_on_table
     for training in (False, True):
         run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
         result = run['results'][0]

@@ -8,7 +8,7 @@ points = 6
 @test_case(points=1, hidden=False,
     success_message="The first step starts from ln 2, and changes the policy only.")
 def test_first_step(dpo_step):
-    from helpers.functional_dpo import run_single_steps
+    from helpers.worlds.dpo import run_single_steps
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = run_single_steps(dpo_step, 0, moved=False)
     answer = record['answers'][0]
@@ -30,7 +30,7 @@ def test_first_step(dpo_step):
     success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
 def test_moved_policy(dpo_step):
     from helpers.checks import check
-    from helpers.functional_dpo import run_single_steps
+    from helpers.worlds.dpo import run_single_steps
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = run_single_steps(dpo_step, 3, moved=True)
     first = record['answers'][0]

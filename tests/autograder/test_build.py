@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from autograder import masters
-from autograder.build import build, difference
-from autograder.build.pipeline import check_master
-from autograder.build.settings import grading_requirements, load_course, pins, student_requirements
+from autograder.publish import build, difference
+from autograder.publish.pipeline import check_master
+from autograder.publish.settings import grading_requirements, load_course, pins, student_requirements
 
 from .conftest import COURSE, SAMPLE
 
@@ -103,7 +103,7 @@ def test_nothing_a_student_gets_holds_a_secret(built):
 
 def test_no_file_of_the_autograder_is_in_the_nbgrader_release(built):
     assert not list((built / "build" / "nbgrader" / "release").rglob("autograder*"))
-    assert list((built / "build" / "nbgrader" / "release" / NAME / "helpers").rglob("environment.py"))
+    assert list((built / "build" / "nbgrader" / "release" / NAME / "helpers").rglob("start.py"))
 
 
 def test_public_tests_are_written_and_hidden_ones_only_counted(built):
@@ -119,7 +119,7 @@ def test_the_first_code_cell_sets_up_and_the_last_hands_in(built):
     assert f'COURSE_REPOSITORY = "{COURSE.repository}"' in code[0].source
     assert f'COURSE_TAG = "{COURSE.tag}"' in code[0].source
     assert code[0].source.endswith("grader = start(part=1)")
-    assert code[-1].source == "from helpers.submission import submit\n\nsubmit(part=1)"
+    assert code[-1].source == "from helpers.notebook.submission import submit\n\nsubmit(part=1)"
 
 
 def test_training_cells_are_tagged_so_that_graders_leave_them_out(built):
@@ -150,7 +150,7 @@ def test_the_gradescope_zip_is_pinned_complete_and_normalised(built):
         test = archive.read("tests/q1_1.py").decode()
     assert names == sorted(names)
     assert dates == {(1980, 1, 1, 0, 0, 0)}
-    assert "files/helpers/environment.py" in names
+    assert "files/helpers/notebook/start.py" in names
     assert "files/autograder/verify.py" in names
     assert "test_hidden_shape" in test
     packages = re.findall(r"^\s+- ([\w.\[\],-]+)(.*)$", environment.split("pip:")[1], re.MULTILINE)

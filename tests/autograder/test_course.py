@@ -11,9 +11,9 @@ import nbformat
 import pytest
 
 from autograder import masters
-from autograder.build.pipeline import check_master
+from autograder.publish.pipeline import check_master
+from helpers.parts import PARTS, ROOT
 
-PARTS = masters.existing_parts()
 EXERCISES = {
     1: "top_k_filter sample_next_token completion_mask mean_with_confidence forecast_log_loss",
     2: "token_log_probs compute_reinforce_loss leave_one_out_advantages gaussian_log_prob gaussian_score "
@@ -26,7 +26,7 @@ each_part = pytest.mark.parametrize("part", PARTS)
 
 
 def student(part: int) -> Path:
-    return masters.ROOT / "notebooks" / f"{masters.PARTS[part]}.ipynb"
+    return ROOT / "notebooks" / f"{PARTS[part]}.ipynb"
 
 
 def code_cells(path: Path) -> list[str]:
@@ -70,7 +70,7 @@ def test_every_exercise_has_a_hidden_test_and_stands_alone_in_the_students_noteb
 @each_part
 def test_the_students_notebook_and_public_tests_hold_no_solution_and_no_hidden_test(part):
     texts = [student(part).read_text(encoding="utf-8")]
-    texts += [f.read_text(encoding="utf-8") for f in (masters.ROOT / "notebooks" / "tests").glob(f"*{part}_*.py")]
+    texts += [f.read_text(encoding="utf-8") for f in (ROOT / "notebooks" / "tests").glob(f"*{part}_*.py")]
     defined = {f.name: body(f) for source in code_cells(student(part)) for f in functions(source)}
     for question in masters.load_questions(part):
         for test in question.tests:
@@ -90,14 +90,14 @@ def test_the_students_notebook_and_public_tests_hold_no_solution_and_no_hidden_t
 @each_part
 def test_no_module_of_the_helpers_defines_an_exercise(part):
     names = set(EXERCISES[part].split())
-    for file in (masters.ROOT / "helpers").rglob("*.py"):
+    for file in (ROOT / "helpers").rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert not names & defined, file
 
 
 def test_no_helper_imports_the_autograder():
-    for file in (masters.ROOT / "helpers").rglob("*.py"):
+    for file in (ROOT / "helpers").rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         modules = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level]
         modules += [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
@@ -107,6 +107,6 @@ def test_no_helper_imports_the_autograder():
 @pytest.mark.slow
 @pytest.mark.xdist_group("build")
 def test_what_is_committed_is_what_the_masters_give():
-    from autograder.build import check
+    from autograder.publish import check
 
     assert check() == []

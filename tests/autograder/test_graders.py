@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder.build.otter_forms import run_tool
-from autograder.check import otter_score
+from autograder.publish.otter_forms import run_tool
+from autograder.rehearse.check import otter_score
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("build")]
 NAME = "01_baseline"
@@ -24,7 +24,7 @@ def test_otter_run(built, tmp_path, form, points):
 
 
 def test_otter_takes_the_submitted_zip(built, tmp_path, monkeypatch):
-    from helpers.submission import submit
+    from helpers.notebook.submission import submit
 
     shutil.copytree(built / "notebooks" / "tests", tmp_path / "tests")
     shutil.copyfile(built / "solutions" / f"{NAME}.ipynb", tmp_path / f"{NAME}.ipynb")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder import masters
+from autograder import masters, testing
 
 SAMPLE = Path(__file__).with_name("sample_master.py")
 
@@ -41,27 +41,27 @@ def test_questions_are_read_in_order(questions):
 
 
 def test_the_solution_gets_all_points(questions):
-    results = masters.run_tests(questions[0], define(questions[0].solution))
+    results = testing.run_tests(questions[0], define(questions[0].solution))
     assert [r.points for r in results] == [1.0, 2.0]
     assert all(r.passed and not r.error for r in results)
 
 
 def test_a_blank_gets_none(questions):
-    results = masters.run_tests(questions[0], define("def double(values):\n    ...\n"))
+    results = testing.run_tests(questions[0], define("def double(values):\n    ...\n"))
     assert sum(r.points for r in results) == 0
     assert results[0].message == "the function returned None"
     assert not any(r.error for r in results)
 
 
 def test_a_missing_function_is_passed_as_none_and_gets_none(questions):
-    results = masters.run_tests(questions[0], {})
+    results = testing.run_tests(questions[0], {})
     assert not any(r.passed for r in results)
     assert not any(r.error for r in results)
 
 
 def test_an_exception_in_the_students_code_is_the_students(questions):
     env = define("def double(values):\n    return values + undefined_name\n")
-    result = masters.run_tests(questions[0], env)[0]
+    result = testing.run_tests(questions[0], env)[0]
     assert not result.passed
     assert not result.error
     assert "NameError" in result.message
@@ -70,7 +70,7 @@ def test_an_exception_in_the_students_code_is_the_students(questions):
 
 def test_sys_exit_is_a_failed_test(questions):
     env = define("def double(values):\n    raise SystemExit(0)\n")
-    assert not any(r.passed for r in masters.run_tests(questions[0], env))
+    assert not any(r.passed for r in testing.run_tests(questions[0], env))
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_sys_exit_is_a_failed_test(questions):
 )
 def test_a_broken_test_is_the_judges_fault(source):
     test = masters.TestCase("test_x", 1.0, False, source)
-    result = masters.run_test("q1_1", test, define("def double(values):\n    return values\n"))
+    result = testing.run_test("q1_1", test, define("def double(values):\n    return values\n"))
     assert result.error
     assert not result.passed
 
 
 def test_env_is_the_whole_dict():
     test = masters.TestCase("test_x", 1.0, False, "def test_x(env):\n    assert env['answer'] == 7\n")
-    assert masters.run_test("q1_1", test, {"answer": 7}).passed
+    assert testing.run_test("q1_1", test, {"answer": 7}).passed
 
 
 def edit(tmp_path: Path, old: str, new: str) -> Path:

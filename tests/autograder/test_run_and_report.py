@@ -12,8 +12,11 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from autograder import check, cli, doctor, masters, pages, release, report, run
-from autograder.build.settings import Course
+from autograder import cli, masters
+from autograder.publish import paper as pages
+from autograder.publish import release
+from autograder.publish.settings import Course
+from autograder.rehearse import check, doctor, report, run
 
 from .conftest import COURSE
 
@@ -169,9 +172,9 @@ def test_a_release_holds_what_a_student_needs_and_nothing_else(tmp_path, root):
     plain = {"README.md", ".gitignore", ".course-release", "LICENSE", "LICENSE-PROSE"}
     installing = {"constraints.txt", "requirements.txt", "requirements-colab.txt"}
     assert tops <= plain | installing | {"docs", "helpers", "notebooks"}
-    assert "helpers/submission.py" in files
+    assert "helpers/notebook/submission.py" in files
     assert "notebooks/tests/hidden.json" in files
-    assert not [f for f in files if "autograder" in f or "assets/build" in f or "solution" in f]
+    assert not [f for f in files if "autograder" in f or "assets/recipes" in f or "solution" in f]
     readme = (target / "README.md").read_text()
     assert "https://colab.research.google.com/github/x/y/blob/v1/notebooks/01_baseline.ipynb" in readme
     (target / "helpers" / "stale.py").write_text("")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.build.cells import setup_cells
-from helpers import environment
+from autograder.publish.cells import setup_cells
+from helpers.notebook import grader, versions
+from helpers.notebook import start as environment
 
 from .conftest import COURSE
 
@@ -160,7 +161,7 @@ def test_while_a_grader_runs_sizes_are_small_and_nothing_is_printed(hosted, root
 def test_versions_out_of_range_are_named_with_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "requirements.txt").write_text("torch>=99\nnumpy>=1\nnot-checked-at-all>=5\n")
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
-    (problem,) = environment.version_problems(tmp_path)
+    (problem,) = versions.version_problems(tmp_path)
     assert problem.startswith("torch is version ")
     assert ">=99" in problem
     assert "pip install -r requirements.txt -c constraints.txt" in problem
@@ -168,12 +169,12 @@ def test_versions_out_of_range_are_named_with_what_to_do(tmp_path, monkeypatch):
 
 def test_a_python_that_is_too_new_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "PYTHONS", ((3, 1), (3, 2)))
-    (problem,) = environment.version_problems(tmp_path)
+    (problem,) = versions.version_problems(tmp_path)
     assert "tested with Python 3.1 to 3.2" in problem
 
 
 def test_installed_versions_of_this_project_are_in_range():
-    assert environment.version_problems() == []
+    assert versions.version_problems() == []
 
 
 def test_start_refuses_a_part_that_does_not_exist():
@@ -185,7 +186,7 @@ def test_start_refuses_a_part_that_does_not_exist():
 
 
 def test_a_check_says_what_is_public_and_escapes_html():
-    checked = environment.Checked("q1_1", (("Two <b>", False, "got <nan> & more"), ("Three", True, "")), 2)
+    checked = grader.Checked("q1_1", (("Two <b>", False, "got <nan> & more"), ("Three", True, "")), 2)
     assert not checked.passed
     assert checked.summary == "q1_1: 1 of 2 public tests passed; 2 hidden tests run at grading."
     assert "&lt;nan&gt; &amp; more" in checked._repr_html_()
@@ -194,7 +195,7 @@ def test_a_check_says_what_is_public_and_escapes_html():
 
 
 def test_all_passed_says_public():
-    checked = environment.Checked("q1_1", (("Two", True, ""),), 1)
+    checked = grader.Checked("q1_1", (("Two", True, ""),), 1)
     assert repr(checked) == "q1_1: all 1 public test passed; 1 hidden test runs at grading."
 
 

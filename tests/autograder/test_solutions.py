@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autograder import check, masters, run
+from autograder import masters
+from autograder.rehearse import check, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("solutions")]
 PARTS = masters.existing_parts()

@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers import environment, submission
+from helpers.notebook import start as environment
+from helpers.notebook import submission
 
 pytestmark = pytest.mark.xdist_group("build")
 NAME = "01_baseline"

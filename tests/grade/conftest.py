@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from autograder.grade import judge
 from autograder.grade.jobs import Job
+from autograder.grade.judging import judge
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import Sandbox
+from autograder.grade.sandbox.bubblewrap import Sandbox
 
 from .samples import EASY, SECRET
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 
 from autograder import masters
-from autograder.check import otter_score
+from autograder.rehearse.check import otter_score
+from helpers.parts import PARTS
 from tests.test_variants import VARIANTS, Variant, exercises
 
 IMPORTS = "import itertools\nimport math\nimport numpy as np\nimport torch\nimport torch.nn.functional as F"
@@ -33,7 +34,7 @@ def rounds(part: int) -> int:
 
 def mixed_notebook(part: int, number: int) -> nbformat.NotebookNode:
     """The solution notebook with the chosen variants at its end; otter's own checks on the way are taken out."""
-    notebook = nbformat.read(masters.SOLUTIONS / f"{masters.PARTS[part]}.ipynb", as_version=4)
+    notebook = nbformat.read(masters.SOLUTIONS / f"{PARTS[part]}.ipynb", as_version=4)
     notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("grader.check(")]
     for source in (IMPORTS, *(variant.source for variant in chosen(part, number))):
         notebook.cells.append(nbformat.v4.new_code_cell(source))
@@ -42,7 +43,7 @@ def mixed_notebook(part: int, number: int) -> nbformat.NotebookNode:
 
 def by_otter(notebook: nbformat.NotebookNode, part: int, archive: Path, folder: Path) -> dict[str, float]:
     """The points that `otter run` gives to each question."""
-    path = folder / f"{masters.PARTS[part]}.ipynb"
+    path = folder / f"{PARTS[part]}.ipynb"
     nbformat.write(notebook, path)
     otter_score(path, archive, folder)
     tests = json.loads((folder / "results.json").read_text(encoding="utf-8"))["tests"]

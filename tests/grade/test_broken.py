@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from autograder.grade import outputs, runner
+from autograder.grade import runner
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import Sandbox
+from autograder.grade.results import outputs
+from autograder.grade.results.store import Store
+from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.schedule import Plan, Worker
-from autograder.grade.store import Store
 from tests.grade.broken import KINDS, Broken
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("broken")]  # one batch for all
@@ -89,7 +90,7 @@ def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, di
 
 def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     from autograder.grade.jobs import Job
-    from autograder.grade.sandbox import SandboxBroken
+    from autograder.grade.sandbox.bubblewrap import SandboxBroken
 
     def broken(*_: Any, **__: Any) -> Any:
         raise SandboxBroken("gone")

@@ -16,8 +16,9 @@ import pytest
 
 from autograder import masters
 from autograder.grade import gradescope
-from autograder.grade.gradescope_zip import with_grader
-from autograder.grade.sandbox import NoSandbox, Sandbox
+from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox
+from autograder.publish.gradescope_zip import with_grader
+from helpers.parts import ROOT
 from tests.grade.samples import WRONG, notebook
 
 TOO_LARGE = f"""{{ echo '{{"score": 3, "tests": []'
@@ -150,7 +151,7 @@ def test_the_judge_runs_from_the_zips_files_alone(tmp_path: Path) -> None:
     for name, data in made.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    (tmp_path / "course" / "helpers").symlink_to(masters.ROOT / "helpers")
+    (tmp_path / "course" / "helpers").symlink_to(ROOT / "helpers")
     for name in ("submission", "results"):
         (tmp_path / "root" / name).mkdir(parents=True)
     (tmp_path / "root" / "submission" / "a.ipynb").write_bytes(b"")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grade import archives, intake
-from autograder.grade.notebook import BadNotebook, find_part, read
+from autograder.grade.intake import archives
+from autograder.grade.intake import collect as intake
+from autograder.grade.intake.notebook import BadNotebook, find_part, read
 from tests.grade.samples import code, notebook
 
 TWO = notebook("def token_log_probs(logits, ids): ...")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from autograder import masters
-from autograder.grade import judge
-from autograder.grade.conversation import StudentFault
 from autograder.grade.jobs import Job, questions_of
-from autograder.grade.standins import as_exception
+from autograder.grade.judging import judge
+from autograder.grade.judging.conversation import StudentFault
+from autograder.grade.judging.standins import as_exception
 from autograder.masters import TestCase
 from tests.grade.samples import SECRET
 
@@ -54,9 +54,9 @@ def test_a_test_that_trips_over_a_result_is_the_students_loss() -> None:
         "raise RuntimeError('a bug in the test')",
         "import no_such_module",
         "undefined_name",
-        "from autograder.verify import JudgeError\nraise JudgeError('the reference failed')",
-        "from autograder.verify import verify\nverify(token_log_probs, 'token_log_probs', 'no such aspect')",
-        "from autograder.verify import verify\nverify(token_log_probs, 'no such function', 'values')",
+        "from autograder.reference.verify import JudgeError\nraise JudgeError('the reference failed')",
+        "from autograder.reference.verify import verify\nverify(token_log_probs, 'token_log_probs', 'no such aspect')",
+        "from autograder.reference.verify import verify\nverify(token_log_probs, 'no such function', 'values')",
     ],
 )
 def test_a_test_that_breaks_for_the_solution_too_is_the_judges_error(body: str) -> None:

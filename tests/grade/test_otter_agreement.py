@@ -16,10 +16,11 @@ from typing import Any
 import otter
 import pytest
 
-from autograder import masters
-from autograder.build.otter_forms import build_otter_forms
-from autograder.build.settings import load_course
-from autograder.grade import notebook as submitted
+from autograder import masters, testing
+from autograder.grade.intake import notebook as submitted
+from autograder.publish.otter_forms import build_otter_forms
+from autograder.publish.settings import load_course
+from helpers.parts import PARTS
 from tests.grade import mixed
 from tests.test_variants import VARIANTS, environment, exercises
 
@@ -61,7 +62,7 @@ def test_otters_engine_gives_the_same_verdicts(
     question, _ = exercises()[function]
     for variant in (v for v in VARIANTS if v.function == function):
         space = environment(variant)
-        ours = [result.passed for result in masters.run_tests(question, space)]
+        ours = [result.passed for result in testing.run_tests(question, space)]
         grader = otter.Notebook(tests_dir=str(tests_folder(question.part)))
         theirs = [r.passed for r in grader.check(question.name, global_env=space).test_case_results]
         assert theirs == ours, variant.name
@@ -75,5 +76,5 @@ def test_otter_run_gives_the_same_points(
     """One wrong variant of every function, all in one notebook."""
     notebook = mixed.mixed_notebook(part, 3)
     theirs = mixed.by_otter(notebook, part, archive(part), tmp_path)
-    cells = submitted.read((tmp_path / f"{masters.PARTS[part]}.ipynb").read_bytes()).code
+    cells = submitted.read((tmp_path / f"{PARTS[part]}.ipynb").read_bytes()).code
     assert {q["name"]: q["points"] for q in grade(cells, part)["questions"]} == theirs

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from autograder import masters
-from autograder.grade import outputs, runner, similarity, written
-from autograder.grade.gradebook import write_gradebook
-from autograder.grade.intake import Person
+from autograder.grade import runner
+from autograder.grade.intake.collect import Person
+from autograder.grade.jobs import written_questions
 from autograder.grade.limits import Limits
-from autograder.grade.store import Store
+from autograder.grade.results import outputs, similarity, written
+from autograder.grade.results.gradebook import write_gradebook
+from autograder.grade.results.store import Store
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import code, notebook
 
@@ -27,7 +29,7 @@ def store(tmp_path: Path) -> Any:
     """Results of four submissions, with names and messages that try to break out."""
     folder = tmp_path / "class"
     folder.mkdir()
-    question = written.written_questions(2)[0]
+    question = written_questions(2)[0]
     answer = {
         "cell_type": "markdown",
         "metadata": {},
@@ -111,7 +113,7 @@ def test_gradescopes_form(store: Store) -> None:
 
 
 def test_written_answers_and_their_marks(store: Store, tmp_path: Path) -> None:
-    question = written.written_questions(2)[0]
+    question = written_questions(2)[0]
     rows = {row["student"]: row for row in outputs.sheet(store)}
     entries = {
         name: next(q for q in row["questions"] if q["name"] == question.name)

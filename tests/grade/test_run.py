@@ -19,12 +19,13 @@ import pytest
 from distributed import KilledWorker
 from typer.testing import CliRunner
 
-from autograder import masters
 from autograder.cli import app
-from autograder.grade import runner, sandbox, schedule
+from autograder.grade import runner, schedule
 from autograder.grade.jobs import Job
+from autograder.grade.results.store import Store
+from autograder.grade.sandbox import bubblewrap as sandbox
 from autograder.grade.schedule import Plan
-from autograder.grade.store import Store
+from helpers.parts import ROOT
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import SECRET, notebook
 
@@ -47,16 +48,14 @@ def jobs(*students: str) -> list[Job]:
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     source = make_class(tmp_path / "class", 40)
     line = [sys.executable, "-m", "tests.grade.killed_run", str(source)]
-    subprocess.run([*line, str(tmp_path / "whole")], check=True, cwd=masters.ROOT, capture_output=True)
+    subprocess.run([*line, str(tmp_path / "whole")], check=True, cwd=ROOT, capture_output=True)
     done: list[str] = []
     for after in (1, 15):
-        with subprocess.Popen(
-            [*line, str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True, cwd=masters.ROOT
-        ) as process:
+        with subprocess.Popen([*line, str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
             done += [process.stdout.readline().strip() for _ in range(after)]
             process.send_signal(signal.SIGKILL)
-    last = subprocess.run([*line, str(tmp_path / "cut")], check=True, cwd=masters.ROOT, capture_output=True, text=True)
+    last = subprocess.run([*line, str(tmp_path / "cut")], check=True, cwd=ROOT, capture_output=True, text=True)
     finished = last.stdout.split()
     assert 0 < len(finished) <= 40 - len(done)
     assert not set(finished) & set(done), "a submission that was done was graded again"
@@ -97,7 +96,7 @@ def test_an_existing_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """A scheduler and a worker as processes of their own, that share nothing with this one but the repository."""
     monkeypatch.setattr(schedule, "on_worker", judge_quickly)
     file = tmp_path / "scheduler.json"
-    environment = os.environ | {"PYTHONPATH": str(masters.ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     common = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0"]
     options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen([*common, "--host", "127.0.0.1", "--no-dashboard"], **options)

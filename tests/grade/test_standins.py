@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.grade.conversation import Conversation, StudentFault
-from autograder.grade.inside import values
-from autograder.grade.inside.protocol import Caps, ProtocolError, check_size
+from autograder.grade.judging.conversation import Conversation, StudentFault
+from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import Sandbox
-from autograder.grade.standins import TOGETHER, StandIn, make_env
+from autograder.grade.sandbox.bubblewrap import Sandbox
+from autograder.grade.sandbox.inside import values
+from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
 from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from autograder.grade import judge
 from autograder.grade.jobs import Job
+from autograder.grade.judging import judge
 from autograder.grade.limits import Limits
-from autograder.grade.unsandboxed import Unsandboxed
+from autograder.grade.sandbox.unsandboxed import Unsandboxed
 from tests.grade.samples import SECRET, code
 
 SOURCE = """

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.carry import MissingFunctionError, load_functions
+from helpers.notebook.carry import MissingFunctionError, load_functions
 
 GOOD = [
     "%matplotlib inline\n!pip install something\nimport math\nimport torch.nn.functional as F",

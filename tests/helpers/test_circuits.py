@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from helpers import circuits, ioi
+from helpers.interpretability import circuits, ioi
 
 IDS = torch.randint(0, 50, (3, 7), generator=torch.Generator().manual_seed(5))
 OTHER = torch.randint(0, 50, (3, 7), generator=torch.Generator().manual_seed(6))
@@ -287,7 +287,7 @@ def test_ioi_prompts_have_the_promised_structure():
 
 
 def test_training_and_test_name_pairs_are_disjoint():
-    from helpers.assets.build.ioi import name_pairs, prompts
+    from helpers.assets.recipes.ioi import name_pairs, prompts
 
     training, held_out = name_pairs()
     assert not set(training) & set(held_out)

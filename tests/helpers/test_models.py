@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import DistilBertConfig
 
-from helpers import models
-from helpers.models import ModelNotAvailableError, RewardModel, find_positive_label, load_policy, load_reward_model
-from helpers.presets import PRESETS, Source
+from helpers import hub, models
+from helpers.hub import ModelNotAvailableError, Source
+from helpers.models import RewardModel, find_positive_label, load_policy, load_reward_model
+from helpers.presets import PRESETS
 
 TEXTS = [
     "a good film .",
@@ -113,7 +114,7 @@ def test_embedded_models_load():
 
 def test_a_missing_embedded_model_is_named():
     with pytest.raises(ModelNotAvailableError, match="incomplete"):
-        models.from_hub_or_assets(models.AutoTokenizer, Source("nowhere", embedded=True))
+        hub.from_hub_or_assets(models.AutoTokenizer, Source("nowhere", embedded=True))
 
 
 def test_no_second_reward_model_is_said_so():

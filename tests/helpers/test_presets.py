@@ -22,12 +22,22 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
+from helpers import hub as hub_module
 from helpers import presets
-from helpers.data import PROMPT_SPLITS, dataset_folder, dataset_is_cached, load_prompts, load_snippets
-from helpers.models import ModelNotAvailableError, from_hub_or_assets, is_cached
-from helpers.presets import PRESETS, Source, choose_preset, fast, hub_status, sources, unpinned_revisions
+from helpers.data import PROMPT_SPLITS, load_prompts, load_snippets
+from helpers.hub import (
+    ModelNotAvailableError,
+    Source,
+    dataset_folder,
+    dataset_is_cached,
+    from_hub_or_assets,
+    hub_status,
+    is_cached,
+)
+from helpers.presets import PRESETS, choose_preset, fast, sources, unpinned_revisions
 
 ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = PRESETS["gpt2"].policy.name
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +49,7 @@ def no_settings(monkeypatch):
 
 def test_without_a_gpu_auto_is_tiny_and_the_hub_is_not_asked(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(presets, "hub_status", lambda: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(presets, "hub_status", lambda *_: pytest.fail("the hub was asked"))
     assert choose_preset("auto").name == "tiny"
     assert "no CUDA GPU" in capsys.readouterr().out
 
@@ -54,8 +64,10 @@ def test_without_a_gpu_auto_is_tiny_and_the_hub_is_not_asked(monkeypatch, capsys
 )
 def test_with_a_gpu_auto_follows_the_hub(monkeypatch, capsys, cached, reachable, expected, told):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(presets, "in_local_cache", lambda preset: cached)
-    monkeypatch.setattr(presets, "hub_status", lambda: (reachable, "it answers" if reachable else "it does not answer"))
+    monkeypatch.setattr(presets, "in_local_cache", lambda sources: cached)
+    monkeypatch.setattr(
+        presets, "hub_status", lambda repository: (reachable, "it answers" if reachable else "it does not answer")
+    )
     assert choose_preset().name == expected
     assert told in capsys.readouterr().out
 
@@ -78,8 +90,8 @@ def test_names_that_do_not_exist():
 @pytest.mark.parametrize("name", ["COURSE_OFFLINE", "HF_HUB_OFFLINE"])
 def test_offline_settings_are_honoured(monkeypatch, name):
     monkeypatch.setenv(name, "1")
-    monkeypatch.setattr(presets.urllib.request, "urlopen", lambda *a, **k: pytest.fail("the network was used"))
-    reachable, why = hub_status()
+    monkeypatch.setattr(hub_module.urllib.request, "urlopen", lambda *a, **k: pytest.fail("the network was used"))
+    reachable, why = hub_status(REPOSITORY)
     assert not reachable
     assert name in why
 
@@ -116,15 +128,15 @@ def hub():
 )
 def test_the_hub_is_asked_with_a_short_limit(monkeypatch, hub, path, reachable, told):
     monkeypatch.setenv("HF_ENDPOINT", hub + path)
-    answer, why = hub_status(timeout=0.3)
+    answer, why = hub_status(REPOSITORY, timeout=0.3)
     assert answer is reachable
     assert told in why
 
 
 def test_no_hub_at_all(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert hub_status(timeout=1) == (False, hub_status(timeout=1)[1])
-    assert "cannot be reached" in hub_status(timeout=1)[1]
+    assert hub_status(REPOSITORY, timeout=1) == (False, hub_status(REPOSITORY, timeout=1)[1])
+    assert "cannot be reached" in hub_status(REPOSITORY, timeout=1)[1]
 
 
 def test_every_revision_is_pinned_or_reported():
@@ -161,7 +173,7 @@ def test_fast(monkeypatch):
 def write_hub_cache(hub_folder: Path) -> None:
     """Build the hub's local cache as its library lays it out: true architectures, random weights, a few reviews."""
 
-    def snapshot(kind: str, source: presets.Source) -> Path:
+    def snapshot(kind: str, source: hub_module.Source) -> Path:
         repository = hub_folder / f"{kind}--{source.name.replace('/', '--')}"
         commit = source.revision if source.pinned else "0" * 40
         (repository / "refs").mkdir(parents=True)

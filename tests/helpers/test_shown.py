@@ -18,7 +18,7 @@ from matplotlib.collections import PathCollection
 
 from helpers import devices, plots, widgets
 from helpers.display import samples_page, token_page
-from helpers.training import History
+from helpers.runs import History
 from helpers.widgets import Blank, ForecastForm, blanks_form, forecast_form, frontier_slider
 
 HISTORY = History(records=[{"step": float(n), "reward": n / 10} for n in range(10)])

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from helpers import kl_figures, sweep
-from helpers.training import History
+from helpers.kl import figures as kl_figures
+from helpers.kl import sweep
+from helpers.runs import History
 
 SCORES = {"reward": 0.5, "half_width": 0.1, "kl": 2.0, "length": 4.0, "repetition": 0.0}
 SAMPLE = {"prompt": "the film", "completion": " was good", "tokens": [" was", " good"], "log_ratios": [0.5, -1.0]}

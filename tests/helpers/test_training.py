@@ -13,7 +13,8 @@ import torch
 
 from helpers.generation import Rollout
 from helpers.models import policy_logits
-from helpers.training import History, batch_source, load_points, rollout_source, save_point, train
+from helpers.runs import History
+from helpers.training import batch_source, load_points, rollout_source, save_point, train
 
 PROMPTS = [f"the film {number}" for number in range(12)]
 

@@ -73,7 +73,7 @@ def token_log_probs(logits, ids):
 """),
     Attack("named fault", "raises an exception with the name of the judge's own error", """
 class JudgeError(Exception): pass
-JudgeError.__module__ = "autograder.verify"
+JudgeError.__module__ = "autograder.reference.verify"
 def token_log_probs(logits, ids): raise JudgeError("the reference failed")
 """),
     Attack("leak by message", "puts the hidden inputs into its exception, to read them on the feedback page", """

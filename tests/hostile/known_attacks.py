@@ -111,7 +111,7 @@ def token_log_probs(logits, ids):
     fake = types.ModuleType("helpers.checks")
     fake.check = fake.close = lambda *a, **k: True
     sys.modules["helpers.checks"] = fake
-    sys.modules["autograder.verify"] = fake
+    sys.modules["autograder.reference.verify"] = fake
     return {wrong}
 """),
     known("daemon", "leaves a process behind that rewrites the results", """

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder.grade.sandbox import Sandbox
+from autograder.grade.sandbox.bubblewrap import Sandbox
 from tests.grade.samples import WRONG, code, master_sources
 from tests.hostile.attack import Attack
 from tests.hostile.attacks import ATTACKS

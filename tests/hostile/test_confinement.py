@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder.grade.cgroups import Group
-from autograder.grade.conversation import Conversation, StudentFault
+from autograder.grade.judging.conversation import Conversation, StudentFault
+from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox import COVERED, ROOT, VENV, NoSandbox, Sandbox, command_line, seen_as
-from autograder.grade.standins import make_env
+from autograder.grade.sandbox.bubblewrap import COVERED, ROOT, VENV, NoSandbox, Sandbox, command_line, seen_as
+from autograder.grade.sandbox.cgroups import Group
 from tests.grade.samples import code
 
 pytestmark = pytest.mark.sandbox

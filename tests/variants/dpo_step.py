@@ -1,6 +1,6 @@
 # === right: with the helper
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is None:
@@ -50,7 +50,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === right: eval mode inside, restored after
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     was = policy.training
     policy.eval()
@@ -69,7 +69,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === right: gradients cleared after the step
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     pc, pr = pair_log_probs(policy, pairs, sequence_log_prob)
     rc, rr = pairs.reference_chosen, pairs.reference_rejected
@@ -89,7 +89,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: swapped pair | chosen and rejected are swapped
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -112,7 +112,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the policy's two sides swapped | must be 0.6931
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -135,7 +135,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: missing reference | must be 0.6931
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -158,7 +158,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the policy as its own reference | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -181,7 +181,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the policy stands in for the reference | dpo_step, 'loss'
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -204,7 +204,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: beta applied twice | β is applied twice
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -227,7 +227,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: beta left out | β is missing
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -250,7 +250,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: prompt unmasked | the prompt is not masked
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     import dataclasses
 
@@ -276,7 +276,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: padding unmasked | the padding is not masked
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     import dataclasses
 
@@ -302,7 +302,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: no update | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -324,7 +324,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: no backward pass | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -346,7 +346,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: gradients cleared between backward and step | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -369,7 +369,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: gradients never cleared | zero_grad
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -391,7 +391,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: two updates | exactly once
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -415,7 +415,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: uphill | uphill
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -438,7 +438,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the sum instead of the mean | times as large
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -461,7 +461,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the reference is trained too | reference
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -483,7 +483,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the reference's weights are moved | changed the reference
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -509,7 +509,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: kept log-probs are ignored | although the batch holds its log-probs
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if True:
@@ -530,7 +530,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: train mode left behind | another mode
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy.train()
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
@@ -554,7 +554,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: eval mode left behind | another mode
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy.eval()
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
@@ -578,7 +578,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: tensors returned | Python float
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -601,7 +601,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: no dict returned | a dict of floats
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -619,7 +619,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: the accuracy is missing | 'accuracy' should be a Python float
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -641,7 +641,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: accuracy of log-probs | compare the implicit rewards
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -664,7 +664,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: rewards without beta | lack the factor β
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -687,7 +687,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: rewards swapped in the report | chosen and rejected are swapped
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -710,7 +710,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: only the chosen side is trained | does not follow the gradient
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
@@ -733,7 +733,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 
 # === wrong: only the last layer moves | does not follow the gradient
 def dpo_step(policy, reference, optimizer, pairs, beta):
-    from helpers.preferences import pair_log_probs
+    from helpers.dpo.pairs import pair_log_probs
 
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:

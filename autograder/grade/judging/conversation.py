@@ -1,0 +1,326 @@
+"""One submission's conversation with its child: calls, time limits, deaths and restarts. Nothing here trusts the child."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.grade.limits import Limits
+from autograder.grade.sandbox.bubblewrap import Sandbox
+from autograder.grade.sandbox.inside import protocol, values
+from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLost, ProtocolError, TooLate
+
+GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
+
+
+class StudentFault(Exception):
+    """Something the student's side did wrong. The message is safe to show; ``private`` may quote the hidden test's input.
+
+    Attributes:
+        kind: ``raised``, ``timeout``, ``died``, ``memory``, ``protocol``, ``missing`` or ``given up``.
+        private: what the student's own exception said; shown for public tests only.
+        outside: an exception that no line of the student's was on the way of; it may be the judge's own.
+        kinds: the built-in exceptions that the student's exception belongs to.
+    """
+
+    outside = False
+    kinds: tuple[str, ...] = ()
+
+    def __init__(self, kind: str, message: str, private: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.private = private
+
+
+@dataclass
+class Usage:
+    """What a submission has used so far."""
+
+    cpu_seconds: float = 0.0
+    memory: int = 0
+    children: int = 0
+    strikes: dict[str, int] = field(
+        default_factory=dict
+    )  # by function: how often it ran out of time or killed its process
+
+
+class Conversation:
+    """Talks to the child of one submission, and starts it again when it has died.
+
+    Args:
+        sandbox: the warm parent.
+        cells: the notebook's code cells (``number``, ``source``, ``tags``).
+        wanted: names of the functions that will be called.
+        files: small text files to lie beside the notebook (the student's own other parts).
+        limits: bounds for this submission.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        cells: Sequence[dict[str, Any]],
+        wanted: Sequence[str],
+        files: dict[str, str] | None = None,
+        limits: Limits | None = None,
+        caps: Caps | None = None,
+    ) -> None:
+        self.sandbox = sandbox
+        self.cells = list(cells)
+        self.wanted = list(wanted)
+        self.files = files or {}
+        self.limits = limits or sandbox.limits
+        self.caps = caps or Caps(blob=16 << 20)
+        self.connection: socket.socket | None = None
+        self.usage = Usage()
+        self.loaded: dict[str, Any] = {}
+        self.started = time.monotonic()
+        self.end = self.started + self.limits.total_seconds
+        self.incarnation = 0
+
+    # ---------------------------------------------------------------------------------------------- life
+
+    def open(self) -> dict[str, Any]:
+        """Start the child and run the notebook's definitions; return what happened (see ``inside.child.Child.load``).
+
+        Raises:
+            StudentFault: the code killed its process, took too long or spoke out of turn.
+        """
+        what = "running the notebook's cells"
+        self._still_tried(what)
+        self.connection = self.sandbox.spawn()
+        self.usage.children += 1
+        self.incarnation += 1
+        message = {
+            "op": "load",
+            "cells": self.cells,
+            "wanted": self.wanted,
+            "files": self.files,
+            "seconds": self.limits.statement_seconds,
+        }
+        answer, _ = self._exchange(message, b"", 2 * WALL * self.limits.statement_seconds, what)
+        if "error" in answer:
+            raise StudentFault("protocol", "the notebook's cells could not be run: the process answered nonsense")
+        self.loaded = self._checked_load(answer)
+        return self.loaded
+
+    def _checked_load(self, answer: dict[str, Any]) -> dict[str, Any]:
+        defined, errors = answer.get("defined"), answer.get("errors")
+        if not isinstance(defined, dict) or not isinstance(errors, list):
+            raise StudentFault("protocol", "the process answered nonsense after running the notebook's cells")
+        clean = []
+        for error in errors[:50]:
+            if isinstance(error, dict):
+                clean.append(
+                    {
+                        "cell": _number(error.get("cell")),
+                        "line": _number(error.get("line")),
+                        "type": str(error.get("type"))[:80],
+                        "message": str(error.get("message"))[:300],
+                    }
+                )
+        return {
+            "defined": {name: bool(defined.get(name)) for name in self.wanted if name in defined},
+            "errors": clean,
+            "ran": _number(answer.get("ran")),
+            "left_out": _number(answer.get("left_out")),
+        }
+
+    def __enter__(self) -> Conversation:
+        self.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the child and all it started, and note what it used."""
+        if self.connection is not None:
+            self._bury()
+
+    def _bury(self) -> dict[str, Any]:
+        connection, self.connection = self.connection, None
+        assert connection is not None
+        outcome = self.sandbox.reap(connection)
+        self.usage.cpu_seconds += outcome.get("cpu_seconds", 0.0)
+        self.usage.memory = max(self.usage.memory, outcome.get("memory", 0))
+        return outcome
+
+    # ---------------------------------------------------------------------------------------------- asking
+
+    def ask(
+        self,
+        message: dict[str, Any],
+        blob: bytes,
+        seconds: float,
+        what: str,
+        callables: Sequence[Callable[..., Any]] = (),
+        caps: Caps | None = None,
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Send a request, serve call-backs, return the answer and its tensors.
+
+        Raises:
+            StudentFault: no proper answer came; the child has been killed if it did not answer in time or at all.
+        """
+        self._still_tried(what)
+        if self.connection is None:
+            self.open()
+        answer, data = self._exchange(
+            message | {"seconds": seconds}, blob, WALL * seconds + GRACE, what, callables, caps
+        )
+        try:
+            tensors = values.unpack(data, caps or self.caps)
+        except ProtocolError as error:
+            raise self._broken(what, error) from error
+        if "error" in answer:
+            raise self.students_error(answer["error"], what, seconds)
+        return answer, tensors
+
+    def _exchange(
+        self,
+        message: dict[str, Any],
+        blob: bytes,
+        seconds: float,
+        what: str,
+        callables: Sequence[Callable[..., Any]] = (),
+        caps: Caps | None = None,
+    ) -> tuple[dict[str, Any], bytes]:
+        assert self.connection is not None
+        ticket = secrets.token_hex(8)
+        deadline = min(time.monotonic() + seconds, self.end)
+        if time.monotonic() >= self.end:
+            self.close()
+            raise StudentFault("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
+        tick = self._processor_clock(message["seconds"] * (3 if message["op"] == "load" else 1))
+        try:
+            protocol.send(self.connection, message | {"id": ticket}, blob, deadline)
+            asked = 0
+            while True:
+                answer, data = protocol.receive(self.connection, caps or self.caps, deadline, tick)
+                if "callback" not in answer:
+                    break
+                asked += 1
+                if asked > 100_000:
+                    raise ProtocolError("it asks without end")
+                self._call_back(answer, data, callables, deadline)
+            if answer.get("id") != ticket:
+                raise ProtocolError("an answer to no question")
+            return answer, data
+        except TooLate as error:
+            self._bury()
+            self._strike(what)
+            allowed = message.get("seconds", seconds)
+            limit = f"{allowed:g} s" if deadline < self.end else "the submission's time"
+            raise StudentFault("timeout", f"{what} did not come back within {limit} (an endless loop?)") from error
+        except ConnectionLost as error:
+            raise self._death(what) from error
+        except (ProtocolError, RecursionError) as error:
+            raise self._broken(what, error) from error
+
+    def _processor_clock(self, seconds: float) -> Callable[[], None]:
+        """What to call while an answer is awaited: it ends the wait once the child has used up its processor time.
+
+        The child's own timer cannot interrupt code in C; this looks from outside. Time that the child waits for a
+        processor on a busy machine does not count.
+        """
+        allowed = 1.5 * seconds + GRACE
+        start: list[float] = []  # taken at the first look: few calls last until then, and each look reads all of /proc
+
+        def look() -> None:
+            used = self.sandbox.processor_seconds()
+            if not start:
+                start.append(used)
+            elif used - start[0] > allowed:
+                raise TooLate
+
+        return look
+
+    def _call_back(
+        self, answer: dict[str, Any], data: bytes, callables: Sequence[Callable[..., Any]], deadline: float
+    ) -> None:
+        number = answer["callback"]
+        if type(number) is not int or not 0 <= number < len(callables):
+            raise ProtocolError("a call-back of nothing")
+        decoder = values.Decoder(values.unpack(data, self.caps), self.caps)
+        arguments, named = decoder.decode(answer.get("args")), decoder.decode(answer.get("kwargs"))
+        if not isinstance(arguments, list) or not isinstance(named, dict):
+            raise ProtocolError("a malformed call-back")
+        try:
+            result = callables[number](*arguments, **{str(key): item for key, item in named.items()})
+        except Exception as error:  # the test's function refuses what the student's code gave it
+            reply: dict[str, Any] = {"raise": type(error).__name__, "message": str(error)[:500]}
+            protocol.send(self._open_connection(), reply, b"", deadline)
+            return
+        encoder = values.Encoder(self.caps)
+        reply = {"result": encoder.encode(result)}
+        protocol.send(self._open_connection(), reply, encoder.blob(), deadline)
+
+    def _open_connection(self) -> socket.socket:
+        assert self.connection is not None
+        return self.connection
+
+    # ---------------------------------------------------------------------------------------------- faults
+
+    def _strike(self, what: str) -> None:
+        self.usage.strikes[what] = self.usage.strikes.get(what, 0) + 1
+
+    def _still_tried(self, what: str) -> None:
+        strikes = self.usage.strikes.get(what, 0)
+        if strikes >= self.limits.strikes:
+            text = f"{what} ran out of time or ended its process {strikes} times before; nothing more was tried with it"
+            raise StudentFault("given up", text)
+
+    def _death(self, what: str) -> StudentFault:
+        self._strike(what)
+        outcome = self._bury()
+        if outcome.get("out_of_memory"):
+            return StudentFault("memory", f"{what} used more memory than a submission may")
+        number = outcome.get("signal")
+        if number == 9:  # the kernel's, for time or memory, or the code's own
+            return StudentFault(
+                "died", f"{what}: the process was killed (it used too much time or memory, or killed itself)"
+            )
+        if number == 24:
+            return StudentFault("timeout", f"{what} used more processor time than a submission may")
+        if number is not None:
+            names = {
+                11: "segmentation fault",
+                6: "abort",
+                7: "bus error",
+                4: "illegal instruction",
+                25: "file too large",
+            }
+            return StudentFault("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
+        return StudentFault("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
+
+    def _broken(self, what: str, error: Exception) -> StudentFault:
+        self._strike(what)
+        with contextlib.suppress(Exception):
+            self.close()
+        return StudentFault("protocol", f"{what} gave no answer that can be read: {error}")
+
+    def students_error(self, error: Any, what: str, seconds: float) -> StudentFault:
+        """The fault that a child reported in place of a result."""
+        if not isinstance(error, dict):
+            return StudentFault("protocol", f"{what} gave no answer that can be read")
+        kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"
+        if kind == "TimeLimit":
+            self._strike(what)
+            return StudentFault("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
+        place = error.get("place")
+        where = ""
+        if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:
+            where = f" (line {place['line']} of code cell {place['cell']})"
+        message = str(error.get("message", ""))[:1000]
+        fault = StudentFault("raised", f"{what} raised {kind}{where}", message)
+        fault.kinds = tuple(str(k) for k in error["kinds"]) if isinstance(error.get("kinds"), list) else ()
+        fault.outside = not where
+        return fault
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int and -1 < value < 10**9 else None

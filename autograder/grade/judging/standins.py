@@ -1,0 +1,384 @@
+"""Stand-ins for a student's functions: the tests call them as if they were the functions themselves.
+
+A call sends the arguments to the child and brings the result back. What comes back is made of plain tensors, numbers,
+texts, tuples, lists and dicts; anything else becomes an :class:`~.inside.values.Other`. Gradients pass: the result's
+backward asks the child for the gradients of the inputs. Inputs that the student's function changed in place are changed
+here as well, so that a test sees it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from autograder.grade.sandbox.inside import values
+from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError
+
+from .conversation import Conversation, StudentFault
+
+CALLER_CAPS = Caps(depth=64, entries=10_000_000, tensors=100_000)
+RUN_CAPS = Caps(blob=128 << 20)
+TOGETHER = 32  # calls in one message; the child keeps the graphs of twice as many results
+PASSED_ON = (  # built-in exceptions of the student's that a test may wait for
+    "ArithmeticError AttributeError ImportError IndexError KeyError LookupError NameError NotImplementedError OSError "
+    "OverflowError RecursionError RuntimeError StopIteration TypeError UnboundLocalError ValueError ZeroDivisionError"
+).split()
+
+
+class StudentException(StudentFault):
+    """An exception that the student's function raised."""
+
+
+_TYPES: dict[str, type[StudentException]] = {}
+
+
+def exception_type(name: str) -> type[StudentException]:
+    """A subclass of :class:`StudentException` and of the built-in exception of that name."""
+    if name not in _TYPES:
+        _TYPES[name] = type(name, (StudentException, getattr(builtins, name)), {"__init__": StudentException.__init__})
+    return _TYPES[name]
+
+
+def as_exception(fault: StudentFault, hidden: bool) -> StudentFault:
+    """The exception to raise in the test: of the built-in kind the student's was, quoting it if the test is public."""
+    text = str(fault) if hidden or not fault.private else f"{fault}: {fault.private}"
+    kind = next((k for k in fault.kinds if k in PASSED_ON), None)
+    made = exception_type(kind)(fault.kind, text) if kind else StudentFault(fault.kind, text)
+    made.outside, made.private = fault.outside, fault.private
+    return made
+
+
+class StandIn:
+    """Callable in place of one function of a student's."""
+
+    def __init__(self, conversation: Conversation, name: str) -> None:
+        self._conversation = conversation
+        self._name = name
+        self.__name__ = self.__qualname__ = name
+        self.trained: dict[str, torch.Tensor] | None = None  # the weights of the last training run, for the report
+        self.hidden = True  # whether the running test is hidden: then nothing the student's code says is quoted
+
+    def __repr__(self) -> str:
+        return f"<the student's {self._name}>"
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call the student's function.
+
+        Raises:
+            StudentFault: it raised, died, ran out of time or answered nonsense. If it raised a built-in exception, what
+                is raised here is of that kind too.
+        """
+        (outcome,) = self._call_all([(arguments, named)])
+        return outcome()
+
+    def each(self, calls: Iterable[Mapping[str, Any]]) -> Iterator[Callable[[], Any]]:
+        """Call the student's function with each of these keyword arguments, many calls in one message.
+
+        Yields:
+            For each call a function that returns its result, or raises as :meth:`__call__` does.
+
+        Raises:
+            StudentFault: a call did not come back at all.
+        """
+        waiting = [((), named) for named in calls]
+        while waiting:
+            done = 0
+            for outcome in self._call_all(waiting[:TOGETHER]):  # it may answer fewer than it was asked
+                done += 1
+                yield outcome
+            waiting = waiting[done:]
+
+    def _call_all(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
+        try:
+            outcomes = call_all(self._conversation, self._name, calls)
+        except StudentFault as fault:
+            raise as_exception(fault, self.hidden) from None
+        return [functools.partial(self._outcome, outcome) for outcome in outcomes]
+
+    def _outcome(self, outcome: Callable[[], Any]) -> Any:
+        try:
+            return outcome()
+        except StudentFault as fault:
+            raise as_exception(fault, self.hidden) from None
+
+    def run_remotely(self, kind: str, seed: int, steps: int, **arguments: Any) -> Any:
+        """Run a world of ``helpers.worlds.run_training`` with the student's step (see :meth:`run_world`)."""
+        return self.run_world("worlds", "run_training", 1, (kind, seed, steps), arguments)
+
+    def run_world(
+        self, module: str, runner: str, place: int, arguments: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> Any:
+        """Run a function of the course's helpers that trains with the student's step, beside it in the sandbox.
+
+        Args:
+            module: the module in ``helpers``.
+            runner: the function.
+            place: where in its arguments the student's function belongs.
+            arguments: the other arguments, in order.
+            named: its keyword arguments.
+
+        Returns:
+            The record, as plain data; whoever asked measures it.
+        """
+        encoder = values.Encoder(CALLER_CAPS)
+        message = {
+            "op": "run",
+            "function": self._name,
+            "module": module,
+            "runner": runner,
+            "place": place,
+            "args": encoder.encode(list(arguments)),
+            "kwargs": encoder.encode(dict(named)),
+            "seed": next_seed(),
+        }
+        seconds = self._conversation.limits.run_seconds
+        try:
+            check_defined(self._conversation, self._name)
+            answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
+            record = decode(answer.get("result"), tensors, RUN_CAPS)
+            if arguments[:1] == ("reinforce_training",) and isinstance(record, dict):
+                self.trained = record.get("weights")
+            return record
+        except StudentFault as fault:
+            raise as_exception(fault, self.hidden) from None
+
+
+def next_seed() -> int:
+    """A seed for the child's own random numbers, from the judge's global generator, which moves on by this."""
+    state = hashlib.sha256(torch.get_rng_state().numpy().tobytes()).digest()
+    torch.rand(1)
+    return int.from_bytes(state[:6], "big")
+
+
+def decode(value: Any, tensors: list[torch.Tensor], caps: Caps) -> Any:
+    """Read a result of the child's.
+
+    Raises:
+        StudentFault: it is malformed.
+    """
+    try:
+        return values.Decoder(tensors, caps).decode(value)
+    except ProtocolError as error:
+        raise StudentFault("protocol", f"the result cannot be read: {error}") from error
+
+
+def check_defined(conversation: Conversation, name: str) -> None:
+    """Start the child if there is none.
+
+    Raises:
+        StudentFault: the notebook does not define the function.
+    """
+    if conversation.connection is None:
+        conversation.open()
+    if not conversation.loaded["defined"].get(name, False):
+        text = (
+            "is no function"
+            if name in conversation.loaded["defined"]
+            else "is not defined in the notebook, or its cell failed"
+        )
+        raise StudentFault("missing", f"{name} {text}")
+
+
+def call_all(
+    conversation: Conversation, name: str, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+) -> list[Callable[[], Any]]:
+    """Have the child call one function with each of these positional and keyword arguments, in the time of one call.
+
+    Returns:
+        For each call that was done in this time, at least for the first, what returns its result or raises its fault.
+
+    Raises:
+        StudentFault: no proper answer came.
+    """
+    check_defined(conversation, name)
+    callables: list[Callable[..., Any]] = []
+    made = [_Call(conversation, name, arguments, named, callables) for arguments, named in calls]
+    blob = values.pack([tensor for call in made for tensor in call.inputs])
+    seconds = conversation.limits.call_seconds
+    message = {"op": "calls", "calls": [call.message for call in made], "seed": next_seed()}
+    answer, tensors = conversation.ask(message, blob, seconds, name, callables)
+    answers = answer.get("answers")
+    if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
+        raise StudentFault("protocol", "the answer has not the agreed form")
+    outcomes, start = [], 0
+    for call, one in zip(made, answers, strict=False):
+        count = one.get("tensors") if isinstance(one, dict) else None
+        if type(count) is not int or not 0 <= count <= len(tensors) - start:
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        outcomes.append(functools.partial(call.outcome, one, tensors[start : start + count]))
+        start += count
+    return outcomes
+
+
+class _Call:
+    """One call: the judge's own tensors, what was sent of them, and what came back."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        name: str,
+        arguments: tuple[Any, ...],
+        named: Mapping[str, Any],
+        callables: list[Callable[..., Any]],
+    ) -> None:
+        self.conversation = conversation
+        self.name = name
+        self.incarnation = conversation.incarnation
+        self.encoder = values.Encoder(CALLER_CAPS, callables)
+        written = {"args": self.encoder.encode(list(arguments)), "kwargs": self.encoder.encode(dict(named))}
+        self.inputs = list(self.encoder.tensors)
+        self.grad_places = [n for n, tensor in enumerate(self.inputs) if tensor.requires_grad]
+        self.message = written | {
+            "function": name,
+            "layouts": [values.layout(tensor) for tensor in self.inputs],
+            "grad": self.grad_places,
+        }
+
+    def outcome(self, answer: Mapping[str, Any], tensors: list[torch.Tensor]) -> Any:
+        """The call's result, once; inputs that the student's function changed are changed here as well.
+
+        Raises:
+            StudentFault: the function raised, or the answer has not the agreed form.
+        """
+        if "error" in answer:
+            raise self.conversation.students_error(answer["error"], self.name, self.conversation.limits.call_seconds)
+        changed = self._places(answer.get("changed"), len(tensors))
+        count = min(changed.values(), default=len(tensors))
+        outputs = self._with_gradients(tensors[:count], answer)
+        for place, position in changed.items():
+            self._write_back(place, tensors[position])
+        return decode(answer.get("result"), outputs, self.conversation.caps)
+
+    def _places(self, changed: Any, count: int) -> dict[int, int]:
+        """The child's table of changed inputs, checked: input → position among the tensors that came."""
+        try:
+            table = {int(place): position for place, position in changed.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise StudentFault("protocol", "the answer has not the agreed form") from error
+        positions = sorted(table.values(), key=str)
+        expected = list(range(count - len(table), count))
+        if (
+            len(table) > count
+            or positions != sorted(expected, key=str)
+            or not set(table) <= set(range(len(self.inputs)))
+        ):
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        return table
+
+    def _with_gradients(self, outputs: list[torch.Tensor], answer: Mapping[str, Any]) -> list[torch.Tensor]:
+        places = answer.get("grad")
+        if not isinstance(places, list) or any(type(p) is not int or not 0 <= p < len(outputs) for p in places):
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        places = [p for p in dict.fromkeys(places) if outputs[p].is_floating_point() or outputs[p].is_complex()]
+        handle = answer.get("handle")
+        if not places:
+            return outputs
+        if type(handle) is not int:
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        sources = [self.inputs[place] for place in self.grad_places]
+        if not sources:  # it carries a gradient to something of the student's own
+            for place in places:
+                outputs[place].requires_grad_(True)
+            return outputs
+        joined = _Remote.apply(self, handle, places, outputs, *sources)
+        return list(joined)
+
+    def _write_back(self, place: int, new: torch.Tensor) -> None:
+        old = self.inputs[place]
+        for generator in self.encoder.generators:
+            if old.dtype == torch.uint8 and torch.equal(generator.get_state(), old):
+                try:
+                    generator.set_state(new)
+                except (RuntimeError, TypeError) as error:
+                    raise StudentFault("protocol", "the generator came back in no valid state") from error
+                return
+        if old.shape != new.shape or old.dtype != new.dtype:
+            raise StudentFault("raised", f"{self.name} changed the shape or dtype of its argument in place")
+        with torch.no_grad():
+            old.copy_(new)
+
+    def gradients(self, handle: int, places: list[int], given: list[torch.Tensor]) -> list[torch.Tensor | None]:
+        """Ask the child for the gradients of the inputs."""
+        if self.incarnation != self.conversation.incarnation or self.conversation.connection is None:
+            raise StudentFault("died", f"{self.name}: the process ended before its gradients were asked for")
+        message = {"op": "backward", "handle": handle, "places": places}
+        seconds = self.conversation.limits.call_seconds
+        answer, tensors = self.conversation.ask(message, values.pack(given), seconds, self.name)
+        none = answer.get("none")
+        if not isinstance(none, list) or len(set(map(str, none))) != len(none):
+            raise StudentFault("protocol", "the answer has not the agreed form")
+        found = iter(tensors)
+        result: list[torch.Tensor | None] = []
+        for number, place in enumerate(self.grad_places):
+            gradient = None if number in none else next(found, None)
+            if gradient is None and number not in none:
+                raise StudentFault("protocol", "a gradient is missing")
+            if gradient is not None and (
+                gradient.shape != self.inputs[place].shape or gradient.dtype != self.inputs[place].dtype
+            ):
+                raise StudentFault("protocol", "a gradient has not its input's shape and dtype")
+            result.append(gradient)
+        return result
+
+
+class _Remote(torch.autograd.Function):
+    """The student's function in the judge's autograd graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, call: _Call, handle: int, places: list[int], outputs: list[torch.Tensor], *sources: Any
+    ) -> Any:
+        ctx.call, ctx.handle, ctx.places = call, handle, places
+        ctx.mark_non_differentiable(*(tensor for n, tensor in enumerate(outputs) if n not in places))
+        ctx.set_materialize_grads(False)
+        ctx.like = [(tensor.shape, tensor.dtype) for tensor in outputs]
+        return tuple(outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *given: torch.Tensor | None) -> Any:
+        full = []
+        for place in ctx.places:
+            shape, dtype = ctx.like[place]
+            full.append(given[place] if given[place] is not None else torch.zeros(shape, dtype=dtype))
+        return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full))
+
+
+@functools.cache
+def redirect_worlds() -> None:
+    """Make the worlds of ``helpers.worlds`` run in the sandbox when they are given a stand-in.
+
+    A world is a function whose first argument is called ``step``; public tests call worlds by name.
+    """
+    for name in ("worlds.reinforce", "worlds.dpo"):
+        module = importlib.import_module(f"helpers.{name}")
+        for world, function in inspect.getmembers(module, inspect.isfunction):
+            if (
+                function.__module__ == module.__name__
+                and next(iter(inspect.signature(function).parameters), "") == "step"
+            ):
+                setattr(module, world, _redirected(name, world, function))
+
+
+def _redirected(module: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def world(step: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(step, StandIn):
+            return step.run_world(module, name, 0, arguments, named)
+        return function(step, *arguments, **named)
+
+    return world
+
+
+def make_env(conversation: Conversation, names: list[str]) -> dict[str, Callable[..., Any]]:
+    """Stand-ins for all functions of a part, by name."""
+    redirect_worlds()
+    return {name: StandIn(conversation, name) for name in names}

@@ -1,0 +1,335 @@
+"""The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
+
+Fails closed: without bubblewrap or the namespaces, :class:`NoSandbox` is raised and nothing is graded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from autograder.grade.limits import Limits
+from helpers.parts import ROOT
+
+from .cgroups import Group
+from .watchdog import Watchdog
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+CPU = Path("/sys/devices/system/cpu")
+VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
+COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
+START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
+HOW_TO_INSTALL = (
+    "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
+    "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined, or --cap-add SYS_ADMIN). To grade code that you trust without a sandbox, "
+    "add --trust: every result is then marked as unsandboxed."
+)
+
+
+class NoSandbox(RuntimeError):
+    """The sandbox cannot be had on this machine; nothing may be graded."""
+
+
+class SandboxBroken(RuntimeError):
+    """The warm parent died or does not answer: the judge's trouble, not a student's."""
+
+
+def find_bubblewrap() -> str:
+    """Return the path of ``bwrap``.
+
+    Raises:
+        NoSandbox: it is not installed, or this is not Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        raise NoSandbox(
+            f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust."
+        )
+    found = shutil.which("bwrap")
+    if found is None:
+        raise NoSandbox(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
+    return found
+
+
+def visible_folders() -> list[Path]:
+    """The folders of the system and of Python that the sandbox may read, none of them the instructor's."""
+    folders = [] if sys.prefix == sys.base_prefix else [Path(sys.prefix)]
+    folders += [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives"), Path(sys.base_prefix)]
+    folders += [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    folders += [Path(os.path.realpath(sys.executable)).parent.parent]
+    kept: list[Path] = []
+    for folder in folders:
+        if folder.exists() and not any(folder.is_relative_to(other) for other in kept):
+            kept.append(folder)
+    return kept
+
+
+def seen_as(path: Path) -> Path:
+    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
+
+    Raises:
+        NoSandbox: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+    """
+    if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
+        return VENV / path.relative_to(sys.prefix)
+    if any(path.is_relative_to(place) for place in COVERED):
+        raise NoSandbox(
+            f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust."
+        )
+    return path
+
+
+def instructors_own(visible: Iterable[Path]) -> list[Path]:
+    """What lies in a visible folder and must not be seen: tests, solutions and results, installed or in a checkout."""
+    sites = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    private = [path for site in dict.fromkeys(sites) for path in site.glob("autograder*")]
+    private += [
+        ROOT / name for name in ("autograder", "solutions", "notebooks", "tests", "build", "submissions", ".git")
+    ]
+    return [path for path in dict.fromkeys(private) if path.exists() and any(path.is_relative_to(v) for v in visible)]
+
+
+def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
+    """The folder ``helpers`` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
+    source = ROOT / "helpers"
+    private = (p for p in source.rglob("*") if not p.stat().st_mode & stat.S_IROTH and "__pycache__" not in p.parts)
+    if not as_root or next(private, None) is None:
+        return source
+    copy = scratch / "helpers"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "recipes"))
+    for path in [scratch, copy, *copy.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return copy
+
+
+def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool, models: bool) -> list[str]:
+    """The bubblewrap command that starts the warm parent."""
+    line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
+    line += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    line += ["--hostname", "sandbox"]
+    if as_root:  # root needs no user namespace to make the others; the parent then leaves root by itself
+        line += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        line += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    made: set[Path] = set()
+
+    def parents(path: Path) -> None:
+        for parent in reversed(path.parents):
+            if parent != Path("/") and parent not in made:
+                made.add(parent)
+                line.extend(["--perms", "0755", "--dir", str(parent)])
+
+    def show(source: Path, target: Path | None = None) -> None:
+        parents(target or source)
+        line.extend(["--ro-bind", str(source), str(target or source)])
+
+    for folder in visible_folders():
+        show(folder, seen_as(folder))
+        made.add(seen_as(folder))
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        path = Path("/") / name
+        if path.is_symlink():
+            line += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            show(path)
+    shown = [seen_as(folder) for folder in visible_folders()]
+    for hidden in instructors_own(visible_folders()):
+        for place in dict.fromkeys((seen_as(hidden), hidden)):
+            if any(place.is_relative_to(folder) for folder in shown):
+                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+    if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
+        show(CPU)
+    show(INSIDE, Path("/course/inside"))
+    show(helpers, Path("/course/helpers"))
+    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",
+        "USER": "student",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "COURSE_FAST": "1",
+    }
+    for name, value in environment.items():
+        line += ["--setenv", name, value]
+    line += ["--chdir", "/tmp", "--", str(seen_as(Path(sys.executable))), "-s", "-c", START]
+    return [*line, str(fd), str(uid), str(uid), str(int(models))]
+
+
+def own_uid() -> int:
+    """An unused user id for this worker's sandbox, so that its limits and files are shared with no other."""
+    with open("/proc/self/uid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    wanted = 1_000_000_000 + os.getpid()
+    if any(start <= wanted < start + count for start, _, count in ranges):
+        return wanted
+    return 65534
+
+
+class Sandbox:
+    """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
+
+    def __init__(
+        self, limits: Limits | None = None, *, models: bool = True, patience: float = 900, as_root: bool | None = None
+    ) -> None:
+        """Start the parent and wait until it is warm.
+
+        Args:
+            limits: what a submission may use.
+            models: load the embedded models before the first fork.
+            patience: seconds to wait for the parent.
+            as_root: make the namespaces as root; otherwise in a user namespace, as an ordinary user must. The default
+                follows from who runs this.
+
+        Raises:
+            NoSandbox: bubblewrap is missing, or the kernel refuses the namespaces.
+        """
+        self.limits = limits or Limits()
+        bwrap = find_bubblewrap()
+        as_root = os.geteuid() == 0 if as_root is None else as_root
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.group = Group.make(self.limits)
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent
+        self.scratch = tempfile.TemporaryDirectory(prefix="course-grade-")
+        helpers = readable_helpers(Path(self.scratch.name), as_root=as_root)
+        uid = own_uid() if as_root else 65534
+        line = command_line(bwrap, theirs.fileno(), uid, helpers, as_root=as_root, models=models)
+        self.process = subprocess.Popen(
+            self.group.wrap(line),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.errors,
+        )
+        theirs.close()
+        self.busy = False
+        self.watchdog: Watchdog | None = None
+        try:
+            ready = self._hear(time.monotonic() + patience)
+        except SandboxBroken as error:
+            self.close()
+            raise NoSandbox(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
+        if "ready" not in ready:
+            self.close()
+            raise NoSandbox(f"The sandbox did not start: {ready.get('failed', ready)}")
+        limited = self.group.kind != "none"
+        self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
+        self.protection = {
+            "sandboxed": True,
+            "bubblewrap": True,
+            "seccomp": bool(ready["seccomp"]),
+            "cgroup": self.group.kind,
+            "versions": ready["ready"],
+        }
+
+    def _hear(self, deadline: float) -> dict[str, Any]:
+        self.control.settimeout(max(0.01, deadline - time.monotonic()))
+        try:
+            data = self.control.recv(1 << 16)
+        except TimeoutError as error:
+            raise SandboxBroken("the parent does not answer") from error
+        except OSError as error:
+            raise SandboxBroken(str(error)) from error
+        if not data:
+            self.errors.seek(0)
+            said = self.errors.read()[-2000:].decode(errors="replace").strip()
+            raise SandboxBroken(said or "the parent in the sandbox ended without a word")
+        return json.loads(data)
+
+    def spawn(self) -> socket.socket:
+        """Fork a fresh, confined child; return the connection to it.
+
+        Raises:
+            SandboxBroken: the parent is gone.
+        """
+        if self.busy:
+            raise SandboxBroken("a child is still running")
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(
+                self.control,
+                [json.dumps({"do": "spawn", "limits": self.limits.for_child()}).encode()],
+                [theirs.fileno()],
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxBroken(str(error)) from error
+        finally:
+            theirs.close()
+        self.busy = True
+        if "spawned" not in self._hear(time.monotonic() + 30):
+            raise SandboxBroken("the parent did not fork")
+        return ours
+
+    def reap(self, connection: socket.socket) -> dict[str, Any]:
+        """Kill the child and all it started; return how it ended and what it used."""
+        connection.close()
+        if not self.busy:
+            return {}
+        try:
+            self.control.send(b'{"do": "kill"}')
+        except OSError as error:
+            raise SandboxBroken(str(error)) from error
+        outcome = self._hear(time.monotonic() + 30).get("ended")
+        self.busy = False
+        if outcome is None or "lost" in outcome:
+            raise SandboxBroken("the parent lost count of its children")
+        if "refused" in outcome:
+            raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
+        starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
+        return outcome | {"out_of_memory": starved}
+
+    def processor_seconds(self) -> float:
+        """The processor time that everything in the sandbox has used so far, as far as it still runs or was waited for."""
+        used = 0.0
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    used += sum(process.cpu_times()[:4])
+        return used
+
+    @property
+    def alive(self) -> bool:
+        """Whether the warm parent runs."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End the parent and everything in the sandbox."""
+        self.control.close()
+        if self.watchdog is not None:
+            self.watchdog.stop()
+        try:
+            self.process.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self.errors.close()
+        self.group.remove()
+        self.scratch.cleanup()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

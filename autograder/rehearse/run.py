@@ -1,0 +1,204 @@
+"""`course run`: execute the solution notebooks from top to bottom, once for each state of what matters to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from autograder import masters
+from autograder.publish.normalise import files_below, write_json, write_notebook
+from helpers.parts import PARTS, ROOT
+
+RUN_FOLDER = ROOT / "build" / "run"
+CELL_SECONDS = 3600
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Run:
+    """What executing one solution notebook gave."""
+
+    part: int
+    ok: bool
+    seconds: float
+    fast: bool
+    preset: str
+    key: str
+    headlines: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    cached: bool = False
+
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook, with its outputs."""
+        return executed_path(self.part)
+
+
+def executed_path(part: int, folder: Path | None = None) -> Path:
+    """Where a part's executed notebook lies."""
+    return (folder or RUN_FOLDER) / f"{PARTS[part]}.ipynb"
+
+
+def content_key(part: int, *, fast: bool, preset: str) -> str:
+    """A hash of all that decides what a run gives: this and earlier solutions, the helpers, their assets, the versions."""
+    digest = hashlib.sha256(f"{fast} {preset} ".encode())
+    files = [masters.SOLUTIONS / f"{PARTS[n]}.ipynb" for n in range(1, part + 1)]
+    files += [f for f in files_below(ROOT / "helpers") if "assets/recipes" not in f.as_posix()]
+    files.append(ROOT / "constraints.txt")
+    for file in files:
+        if file.exists():
+            digest.update(file.relative_to(ROOT).as_posix().encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def load_run(part: int) -> Run | None:
+    """The last run of a part, as it was recorded; None if there was none."""
+    record = RUN_FOLDER / f"{PARTS[part]}.json"
+    if not record.exists() or not executed_path(part).exists():
+        return None
+    table = json.loads(record.read_text(encoding="utf-8"))
+    table.pop("files", None)
+    return Run(**table)
+
+
+def run_part(
+    part: int,
+    *,
+    fast: bool = False,
+    preset: str = "tiny",
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Run:
+    """Execute a part's solution notebook, unless it already ran in this very state.
+
+    The executed notebook and what the run recorded go to `build/run/`. The notebooks work in `build/run/work/`, in one
+    folder as a student's do, so that later parts find what earlier ones saved.
+
+    Args:
+        part: the number of the part.
+        fast: small sizes (`COURSE_FAST=1`): whether it runs, not what it learns.
+        preset: the preset that `auto` stands for.
+        force: execute in any case.
+        progress: called with the number of code cells done and their total.
+
+    Raises:
+        FileNotFoundError: if the solution notebook has not been built.
+    """
+    path = masters.SOLUTIONS / f"{PARTS[part]}.ipynb"
+    if not path.exists():
+        raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
+    key = content_key(part, fast=fast, preset=preset)
+    last = load_run(part)
+    if last and last.ok and last.key == key and not force:
+        last.cached = True
+        return last
+    work = RUN_FOLDER / "work"
+    clear_earlier(part, work)
+    lay_out(work)
+    before = set(files_below(work))
+    headlines = RUN_FOLDER / f"{PARTS[part]}.headlines.json"
+    headlines.unlink(missing_ok=True)
+    notebook = nbformat.read(path, as_version=4)
+    started = time.perf_counter()
+    settings = {
+        "COURSE_FAST": "1" if fast else "",
+        "COURSE_PRESET": preset,
+        "COURSE_HEADLINES": str(headlines),
+        "COURSE_GRADING": "",
+        "COURSE_WIDGETS": "0",  # nobody moves a slider here; an Output widget has been seen to hang a run without a front end
+        "JUPYTER_PLATFORM_DIRS": "1",
+    }
+    with environment(settings):
+        error = execute(notebook, work, progress)
+    write_notebook(notebook, executed_path(part))
+    figures = json.loads(headlines.read_text(encoding="utf-8")) if headlines.exists() else {}
+    run = Run(part, not error, time.perf_counter() - started, fast, preset, key, figures, error)
+    made = [str(f.relative_to(work)) for f in sorted(set(files_below(work)) - before)]
+    write_json(RUN_FOLDER / f"{PARTS[part]}.json", {**asdict(run), "files": made})
+    return run
+
+
+def lay_out(work: Path) -> None:
+    """Put the solution notebooks into the working folder: later parts take functions from earlier ones."""
+    work.mkdir(parents=True, exist_ok=True)
+    for part in masters.existing_parts():
+        source = masters.SOLUTIONS / f"{PARTS[part]}.ipynb"
+        if source.exists():
+            shutil.copyfile(source, work / source.name)
+
+
+def clear_earlier(part: int, work: Path) -> None:
+    """Remove what an earlier run of this part left: a checkpoint of it must not stand in for the work."""
+    record = RUN_FOLDER / f"{PARTS[part]}.json"
+    if not record.exists():
+        return
+    for name in json.loads(record.read_text(encoding="utf-8")).get("files", []):
+        (work / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def environment(settings: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while; the kernel inherits them."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path, progress: Callable[[int, int], None]) -> str:
+    """Execute a notebook in place; returns what went wrong, or an empty string."""
+    total = sum(cell.cell_type == "code" and "otter_ignore" not in skipped(cell) for cell in notebook.cells)
+    done = 0
+
+    def count(**_: Any) -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        skip_cells_with_tag="course-skip",
+        on_cell_executed=count,
+    )
+    for cell in notebook.cells:  # handing in is the student's: it would write a file
+        if cell.id == "course-submit":
+            cell.metadata.setdefault("tags", []).append("course-skip")
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        return ANSI.sub("", str(error)).strip()[-3000:]
+    except (CellTimeoutError, DeadKernelError) as error:
+        return f"{type(error).__name__}: {error}"[:3000]
+    finally:
+        for cell in notebook.cells:
+            if "course-skip" in cell.metadata.get("tags", []):
+                cell.metadata.tags.remove("course-skip")
+    return ""
+
+
+def skipped(cell: nbformat.NotebookNode) -> Sequence[str]:
+    """The tags of the cell that hands in, which a run leaves out; other cells give nothing."""
+    return cell.metadata.get("tags", []) if cell.id == "course-submit" else []

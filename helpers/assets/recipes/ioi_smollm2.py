@@ -1,0 +1,110 @@
+"""The IOI analysis of ``docs/ioi-smollm2.md``: ``python -m helpers.assets.recipes.ioi_smollm2 CHECKPOINT_FOLDER``.
+
+Patching each of 270 heads at each position by itself would take an hour on a laptop. So all heads are screened by a first-order
+estimate (the gradient of the logit difference with respect to a head's output in the corrupted run, times the change that
+the patch would make; Nanda 2023 calls it attribution patching), and the strongest are then patched for real.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from helpers.interpretability import circuits, ioi
+
+
+def difference(logits: Tensor, batch: ioi.Batch) -> Tensor:
+    """Logit of IO minus logit of S, ``[N]``."""
+    rows = torch.arange(len(batch))
+    return logits[rows, batch.io_ids] - logits[rows, batch.s_ids]
+
+
+def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[str, Tensor]:
+    """First-order estimate of what patching each head at each named position adds to the logit difference, ``[L, H]``."""
+    parts = circuits.anatomy(model)
+    kept: dict[int, Tensor] = {}
+
+    def follow(layer: int, outputs: Tensor) -> Tensor:
+        leaf = outputs.detach().requires_grad_() if layer == 0 else outputs
+        leaf.retain_grad()
+        kept[layer] = leaf
+        return leaf
+
+    with circuits.hooks([circuits.head_output_hook(parts, layer, follow) for layer in range(len(parts.blocks))]):
+        logits = model(batch.swapped_ids, use_cache=False).logits[:, -1]
+    difference(logits, batch).mean().backward()
+    result = {}
+    rows = torch.arange(len(batch))
+    for name, where in batch.positions.items():
+        scores = []
+        for layer, outputs in kept.items():
+            change = (clean[layer] - outputs.detach()) * outputs.grad  # [N, T, H, D]
+            scores.append(change[rows, where].sum((0, 2)))
+        result[name] = torch.stack(scores)
+    return result
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Analyse and print one JSON object."""
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(arguments[0])
+    model = AutoModelForCausalLM.from_pretrained(arguments[0], dtype=torch.float32, attn_implementation="eager").eval()
+    model.requires_grad_(False)
+    batch = ioi.load_batch(tokenizer, each=1)
+    run = circuits.record(model, batch.ids)
+    full = difference(run.logits[:, -1], batch)
+    corrupted = difference(ioi.last_logits(model, batch.swapped_ids), batch)
+    first = run.logits[:, -1].argmax(-1) == batch.io_ids
+    probability = run.logits[:, -1].softmax(-1)[torch.arange(len(batch)), batch.io_ids]
+    found: dict = {
+        "prompts": len(batch),
+        "logit_difference": full.mean().item(),
+        "by_order": {o: full[[own == o for own in batch.orders]].mean().item() for o in ("ABBA", "BABA")},
+        "io_before_s": (full > 0).float().mean().item(),
+        "io_first": first.float().mean().item(),
+        "io_probability": probability.mean().item(),
+        "corrupted": corrupted.mean().item(),
+    }
+    direct = circuits.direct_logit_attribution(model, run, batch.io_ids, batch.s_ids)
+    found["sum_of_parts_error"] = (direct.total() - full).abs().max().item()
+    found["mlps"] = direct.mlps.sum(1).mean().item()
+    heads = direct.heads.mean(0)
+    all_heads = circuits.anatomy(model).all_heads()
+    rows = torch.arange(len(batch))
+
+    def describe(head: circuits.Head, origin: str) -> dict:
+        look = run.patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
+        to = {goal: look.gather(1, batch.positions[goal][:, None]).mean().item() for goal in ioi.POSITIONS}
+        return {"head": f"{head[0]}.{head[1]}", "direct": heads[head].item(), "attention": to}
+
+    found["direct"] = [describe(all_heads[index], "END") for index in heads.abs().flatten().topk(12).indices.tolist()]
+
+    # Half of the prompts, one order for each pattern in turn, are enough for the patches.
+    half = [row for row in range(len(batch)) if (row // 2 + row) % 2 == 0]
+    part, outputs = batch.select(half), run.outputs[:, half]
+    start = corrupted[half].mean()
+    way = full[half].mean() - start
+    screened = estimate(model, part, outputs)
+    for position, count in (("END", 10), ("S2", 6)):
+        lines = []
+        for index in screened[position].abs().flatten().topk(count).indices.tolist():
+            head = all_heads[index]
+            logits = circuits.patch_heads(model, part.swapped_ids, [head], outputs, part.positions[position])
+            effect = ((difference(logits, part).mean() - start) / way).item()
+            line = describe(head, position) | {"restored": effect, "estimated": (screened[position][head] / way).item()}
+            lines.append(line)
+        found[f"patched at {position}"] = sorted(lines, key=lambda line: -abs(line["restored"]))
+    found["seconds"] = time.perf_counter() - begin
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main([str(Path(argument)) for argument in sys.argv[1:]])

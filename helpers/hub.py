@@ -1,0 +1,172 @@
+"""Getting a model or a data set: from the embedded assets, the local hub cache, or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+from transformers.utils import logging as transformers_logging
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+HUB = "https://huggingface.co"
+
+
+TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model or data set: a folder of ``helpers/assets`` (``embedded``) or a repository of the Hugging Face hub.
+
+    ``revision`` is the commit of a hub repository that is used; ``"main"`` means that it is not pinned.
+    """
+
+    name: str
+    embedded: bool = False
+    revision: str = "main"
+    kind: str = "model"  # or "dataset"
+
+    @property
+    def location(self) -> str:
+        """What ``from_pretrained`` takes: a folder or the repository's name."""
+        return str(ASSETS / self.name) if self.embedded else self.name
+
+    @property
+    def pinned(self) -> bool:
+        """True when the content cannot change: embedded, or fixed by a commit."""
+        return self.embedded or len(self.revision) == 40
+
+
+def offline() -> bool:
+    """True when ``COURSE_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids the network."""
+    return any(os.environ.get(name, "").lower() in TRUE_WORDS for name in ("COURSE_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+def hub_status(repository: str, timeout: float = 3.0) -> tuple[bool, str]:
+    """Ask the Hugging Face hub for a repository (``"owner/name"``); it must answer within ``timeout`` seconds.
+
+    Returns:
+        ``(reachable, reason)``; the reason is part of a sentence, such as "the hub did not answer within 3 seconds".
+    """
+    if offline():
+        return False, "COURSE_OFFLINE or HF_HUB_OFFLINE is set, so the hub is not asked"
+    address = os.environ.get("HF_ENDPOINT", HUB).rstrip("/") + f"/api/models/{repository}"
+    request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "steering-course"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            return True, "the Hugging Face hub answers"
+    except urllib.error.HTTPError as error:
+        return False, f"the Hugging Face hub answers with an error ({error.code})"
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return False, f"the Hugging Face hub cannot be reached within {timeout:g} s ({reason})"
+
+
+def in_local_cache(sources: Iterable[Source]) -> bool:
+    """True when every one of the models and data sets is embedded or complete in the local hub cache."""
+    wanted = [source for source in sources if not source.embedded]
+    return all(dataset_is_cached(source) if source.kind == "dataset" else is_cached(source) for source in wanted)
+
+
+class ModelNotAvailableError(OSError):
+    """A model or data set could not be loaded; the message says what to do."""
+
+
+def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
+    """Call ``loader.from_pretrained`` for a source: its embedded folder, the hub's local cache, or the hub.
+
+    Raises:
+        ModelNotAvailableError: none of them has it.
+    """
+    if source.embedded and not (Path(source.location) / "config.json").is_file():
+        raise ModelNotAvailableError(
+            f"The embedded model {source.name!r} is missing ({source.location}). Your copy of the course is "
+            "incomplete: fetch it again."
+        )
+    if not source.embedded:
+        options |= {"revision": source.revision, "local_files_only": offline()}
+    try:
+        return loader.from_pretrained(source.location, **options)
+    except OSError as error:
+        if source.embedded:
+            raise
+        raise ModelNotAvailableError(not_available(source, error)) from error
+
+
+def is_cached(source: Source) -> bool:
+    """True when the hub's local cache holds the configuration, the weights and the tokenizer of a model."""
+
+    def present(*names: str) -> bool:
+        found = (try_to_load_from_cache(source.name, name, revision=source.revision) for name in names)
+        return any(isinstance(path, str) for path in found)
+
+    return (
+        present("config.json")
+        and present("model.safetensors", "pytorch_model.bin")
+        and present("tokenizer.json", "vocab.json", "vocab.txt")
+    )
+
+
+def not_available(source: Source, error: Exception) -> str:
+    """Return the message for a hub repository that could not be had."""
+    why = "the course is set to work offline" if offline() else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return (
+        f"{source.name} (revision {source.revision}) is not in the local cache and could not be fetched from the "
+        f"Hugging Face hub ({why}). Check your connection, or use the embedded models: choose_preset('tiny')."
+    )
+
+
+class Quiet:
+    """Silence the progress bars and notes that ``transformers`` prints while it loads."""
+
+    def __enter__(self) -> None:
+        self.level = transformers_logging.get_verbosity()
+        self.bars = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def __exit__(self, *error: object) -> None:
+        transformers_logging.set_verbosity(self.level)
+        if self.bars:
+            transformers_logging.enable_progress_bar()
+
+
+def dataset_folder(source: Source, *, local_files_only: bool = False) -> Path:
+    """Return the folder with a data set's parquet files, from the hub's cache or the hub.
+
+    Raises:
+        ModelNotAvailableError: neither has it.
+    """
+    if source.embedded:
+        return Path(source.location)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(
+            source.name,
+            repo_type="dataset",
+            revision=source.revision,
+            allow_patterns=["**/train-*.parquet", "**/test-*.parquet"],
+            local_files_only=local_files_only or offline(),
+        )
+    except (OSError, HfHubHTTPError, ValueError) as error:
+        raise ModelNotAvailableError(not_available(source, error)) from error
+    return Path(folder)
+
+
+def dataset_is_cached(source: Source) -> bool:
+    """True when the hub's local cache holds the data set's training and test files."""
+    try:
+        folder = dataset_folder(source, local_files_only=True)
+    except ModelNotAvailableError:
+        return False
+    return all(any(folder.rglob(f"{part}-*.parquet")) for part in ("train", "test"))

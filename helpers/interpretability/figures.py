@@ -1,0 +1,157 @@
+"""Figures of Part 5: heat maps over heads, where heads look, and training in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from helpers import plots
+
+from .circuits import Head
+
+DIVERGING = "PuOr_r"  # purple and orange can be told apart by colour-blind readers; white is zero
+
+
+def head_maps(
+    maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share", columns: int = 5, digits: int = 2
+) -> Figure:
+    """One heat map of layers × heads for each entry, all on one colour scale, with the number in each field."""
+    arrays = {name: np.asarray(values, dtype=float) for name, values in maps.items()}
+    span = max((float(np.nanmax(np.abs(values))) for values in arrays.values()), default=1.0) or 1.0
+    layers, heads = next(iter(arrays.values())).shape
+    across = min(columns, len(arrays))
+    down = -(-len(arrays) // across)
+    numbers = heads <= 12
+    size = ((0.55 if numbers else 0.3) * heads + 0.9, 0.42 * layers + 1.1)
+    with plt.rc_context(plots.STYLE):
+        fig, grid = plt.subplots(
+            down,
+            across,
+            figsize=(max(0.095 * len(title) + 0.6, size[0] * across + 1.0), size[1] * down + 0.5),
+            squeeze=False,
+        )
+        for axes, (name, values) in zip(grid.flat, arrays.items(), strict=False):
+            image = axes.imshow(values, cmap=DIVERGING, vmin=-span, vmax=span, aspect="auto")
+            for layer in range(layers if numbers else 0):
+                for head in range(heads):
+                    dark = abs(values[layer, head]) > 0.6 * span
+                    colour = "white" if dark else "black"
+                    text = f"{values[layer, head]:.{digits}f}".replace("-0.00", "0.00")
+                    axes.text(head, layer, text, ha="center", va="center", color=colour, fontsize=7)
+            axes.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
+            axes.set_title(name, fontsize=10)
+            axes.grid(False)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("layer")
+        for axes in list(grid.flat)[len(arrays) :]:
+            axes.axis("off")
+        fig.colorbar(image, ax=grid, label=unit, shrink=0.9)
+        fig.suptitle(title, fontsize=12)
+    told = "; ".join(f"{name}: {largest(values)}" for name, values in arrays.items())
+    return plots.describe(fig, f"Heat maps over layers and heads. {title}. {told}.")
+
+
+def largest(values: np.ndarray, count: int = 3) -> str:
+    """The entries of greatest size, for an alternative text: "head 2.3 5.88, head 2.0 4.69"."""
+    order = np.argsort(-np.abs(values), axis=None)[:count]
+    places = [np.unravel_index(index, values.shape) for index in order]
+    return ", ".join(f"head {layer}.{head} {values[layer, head]:.2f}" for layer, head in places)
+
+
+def attention_to_names(
+    attention: Mapping[str, Float[Tensor, "P N"]], heads: Sequence[Head], positions: Sequence[str]
+) -> Figure:
+    """For each origin a heat map: heads across, named positions down, the field is the mean attention."""
+    with plt.rc_context(plots.STYLE):
+        fig, grid = plt.subplots(len(attention), 1, figsize=(8.0, 2.5 * len(attention)), squeeze=False)
+        for axes, (origin, values) in zip(grid[:, 0], attention.items(), strict=True):
+            array = np.asarray(values, dtype=float)
+            image = axes.imshow(array, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            for row in range(array.shape[0]):
+                for column in range(array.shape[1]):
+                    colour = "white" if array[row, column] > 0.6 else "black"
+                    label = f"{array[row, column]:.2f}"
+                    axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=7)
+            names = [f"{layer}.{head}" for layer, head in heads]
+            axes.set(xticks=range(len(heads)), xticklabels=names, yticks=range(len(positions)), yticklabels=positions)
+            axes.set(xlabel="head", ylabel="to", title=f"attention from {origin}")
+            axes.grid(False)
+        fig.colorbar(image, ax=grid, label="attention (share)")
+    told = []
+    for origin, values in attention.items():
+        array = np.asarray(values, dtype=float)
+        for row, column in np.argwhere(array > 0.6):
+            told.append(
+                f"{heads[column][0]}.{heads[column][1]} from {origin} to {positions[row]} {array[row, column]:.2f}"
+            )
+    return plots.describe(fig, "Mean attention of each head to the named positions. Strong: " + ", ".join(told) + ".")
+
+
+def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Tensor, " T"]]]) -> Figure:
+    """A sentence, and for each head arcs from the position it looks from to the words it looks at (width = attention)."""
+    colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
+    styles = ["-", "--", ":", "-."]
+    with plt.rc_context(plots.STYLE):
+        fig, axes = plt.subplots(figsize=(9.5, 2.9))
+        for number, (name, (origin, weights)) in enumerate(looks.items()):
+            shown = False
+            for goal, weight in enumerate(np.asarray(weights, dtype=float)[: origin + 1]):
+                if weight < 0.08:
+                    continue
+                reach = max(abs(origin - goal), 0.6)
+                x = np.linspace(goal, origin if origin != goal else goal + 0.6, 40)
+                middle, half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
+                y = 0.35 + (0.16 + 0.03 * number) * reach * np.sqrt(np.clip(1 - ((x - middle) / half) ** 2, 0, 1))
+                axes.plot(
+                    x, y, styles[number % 4], color=colours[number % 4], linewidth=5 * weight + 0.3, alpha=0.85,
+                    label=None if shown else name,
+                )  # fmt: skip
+                shown = True
+        for place, word in enumerate(words):
+            axes.text(place, 0, word, ha="center", va="center", rotation=35, fontsize=9)
+        axes.set(xlim=(-0.7, len(words) - 0.3), ylim=(-0.7, None), xticks=[], yticks=[])
+        axes.set_title("Where three heads look (the thicker, the more attention)")
+        axes.spines[:].set_visible(False)
+        axes.grid(False)
+        axes.legend(loc="upper left")
+    told = "; ".join(
+        f"{name} looks most at {words[int(torch.as_tensor(w).argmax())]}" for name, (_, w) in looks.items()
+    )
+    return plots.describe(fig, f"Arcs over the sentence {' '.join(words)}. {told}.")
+
+
+def emergence(
+    steps: Sequence[int],
+    accuracy: Sequence[float],
+    marks: Sequence[int],
+    tracks: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+) -> Figure:
+    """Two panels over the training steps: the accuracy, and what single heads do at the kept checkpoints."""
+    accuracy = [float(value) for value in accuracy]
+    with plt.rc_context(plots.STYLE):
+        fig, (top, bottom) = plt.subplots(2, 1, figsize=(7.0, 5.4), sharex=True)
+        top.plot(steps, accuracy, color="black")
+        for mark in marks:
+            for axes in (top, bottom):
+                axes.axvline(mark, color="#999999", linewidth=0.6, linestyle=":")
+        top.set(
+            title="The sudden transition, and the heads behind it", ylabel="accuracy on test prompts", ylim=(0, 1.03)
+        )
+        for (name, values), marker, line in zip(tracks.items(), plots.MARKERS, plots.LINES, strict=False):
+            bottom.plot(marks, values, marker=marker, linestyle=line, label=name)
+        bottom.set(xlabel="training step (square-root scale)", ylabel=ylabel)
+        bottom.set_xscale("function", functions=(np.sqrt, np.square))
+        bottom.set_xticks([0, 50, 100, 200, 400, 800, 1500])
+        bottom.legend(fontsize=8)
+    first = ", ".join(f"{name} {values[0]:.2f} to {values[-1]:.2f}" for name, values in tracks.items())
+    return plots.describe(
+        fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}."
+    )

@@ -1,0 +1,206 @@
+"""The figures of Part 3: directions of the KL divergence, its estimators, and training runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from helpers.plots import COLOURS, LINES, MARKERS, ORDER, STYLE, UNITS, describe, smooth
+
+from .sweep import Run
+
+TITLES = {
+    "kl": "KL to the reference (exact)",
+    "k1": "KL to the reference (k1)",
+    "reward": "Reward",
+    "length": "Length",
+    "repetition": "Repetition",
+    "alpha": "α",
+}
+LABELS = {**UNITS, "kl": "nats per completion", "k1": "nats per completion", "alpha": "α, weight of the penalty"}
+
+
+def _style(number: int) -> dict:
+    return {"color": COLOURS[ORDER[number % len(ORDER)]], "linestyle": LINES[number % len(LINES)]}
+
+
+def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw a reference with two bumps and, beside each other, the best fit of each direction of the divergence.
+
+    Args:
+        points: places on the horizontal axis.
+        target: the reference's probability at each.
+        fits: from the direction's name to the fitted policy's probabilities.
+    """
+    told = []
+    with plt.rc_context({**STYLE, "figure.figsize": (9.0, 3.4)}):
+        fig, panels = plt.subplots(1, len(fits), sharey=True)
+        for axes, (number, (name, fit)) in zip(panels, enumerate(fits.items()), strict=True):
+            axes.fill_between(points, target, color="0.85", label="reference π_ref")
+            axes.plot(points, fit, linewidth=2, label="policy π that fits best", **_style(number))
+            axes.set(title=name, xlabel="value of the sample", ylabel="probability" if number == 0 else "")
+            axes.legend(fontsize=8, loc="upper right")
+            axes.set_ylim(0, 1.35 * max(max(target), max(max(f) for f in fits.values())))
+            peak, spread = (
+                points[int(np.argmax(fit))],
+                np.sqrt(np.average((points - np.average(points, weights=fit)) ** 2, weights=fit)),
+            )
+            told.append(f"{name}: the fitted policy peaks at {peak:.1f} and has standard deviation {spread:.1f}")
+    return describe(
+        fig,
+        "Two panels with a reference of two bumps, at −2 and 2, and a bell curve fitted to it. "
+        + "; ".join(told)
+        + ".",
+    )
+
+
+def plot_estimators(
+    samples: Mapping[str, Sequence[float]], exact: float, summary: Mapping[str, Mapping[str, tuple[float, float]]]
+) -> Figure:
+    """Draw what the three estimators say of single tokens, their bias and their spread.
+
+    Args:
+        samples: from an estimator's name to its values on sampled tokens.
+        exact: mean exact KL of the same positions.
+        summary: from a policy's name to {estimator: (relative bias, relative standard deviation)}.
+    """
+    names = list(samples)
+    with plt.rc_context({**STYLE, "figure.figsize": (12.5, 3.8)}):
+        fig, (left, middle, right) = plt.subplots(1, 3, width_ratios=(1.3, 1, 1))
+        edges = np.linspace(-3, 3, 49)
+        for number, name in enumerate(names):
+            values = np.clip(np.asarray(samples[name]), edges[0], edges[-1])
+            left.hist(values, bins=edges, histtype="step", linewidth=1.8, label=name, **_style(number))
+        left.axvline(exact, color="black", linewidth=1.2, linestyle=":", label=f"exact KL, mean {exact:.2f}")
+        left.set(
+            title="Single tokens",
+            xlabel="estimate (nats; ±3 and beyond at the edge)",
+            ylabel="number of tokens",
+            yscale="log",
+        )
+        left.legend(fontsize=8, loc="upper left")
+        places = np.arange(len(summary))
+        for axes, which, title in ((middle, 0, "Bias"), (right, 1, "Standard deviation of one token")):
+            for number, name in enumerate(names):
+                heights = [values[name][which] for values in summary.values()]
+                bars = axes.bar(places + (number - 1) * 0.27, heights, 0.25, label=name, color=_style(number)["color"])
+                axes.bar_label(bars, fmt="%.2f" if which == 0 else "%.1f", fontsize=6.5, padding=2)
+            axes.set(title=title, xticks=places, xticklabels=list(summary), ylabel="in units of the exact KL")
+            axes.margins(y=0.15)
+        middle.axhline(0, color="black", linewidth=0.8)
+        right.set_yscale("log")
+        middle.legend(fontsize=8)
+    told = "; ".join(
+        f"{policy}, {name}: bias {bias:+.2f}, standard deviation {spread:.2f}"
+        for policy, values in summary.items()
+        for name, (bias, spread) in values.items()
+    )
+    return describe(
+        fig,
+        "Three panels. Histogram of the three estimates on single tokens: k1 has values on both sides of 0, k2 and k3 "
+        f"none below it. Bars of bias and standard deviation in units of the exact KL: {told}.",
+    )
+
+
+def _recorded(run: Run, column: str) -> tuple[list[float], list[float]]:
+    """Return the steps at which a column was recorded, and its values there."""
+    rows = [(row["step"], row[column]) for row in run.records if column in row]
+    return [step for step, _ in rows], [value for _, value in rows]
+
+
+def plot_kl(run: Run, title: str) -> Figure:
+    """Draw a run's KL to the reference: the exact one as dots where it was computed, the estimate k1 as a line."""
+    (dots, exact), (steps, estimate) = _recorded(run, "kl"), _recorded(run, "k1")
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots()
+        axes.plot(steps, estimate, label="estimated by k1 from the batch", **_style(1))
+        axes.plot(dots, exact, marker="o", linestyle="", color=_style(0)["color"], label="exact")
+        axes.set(title=title, xlabel="training step", ylabel=UNITS["kl"])
+        axes.legend()
+    return describe(
+        fig,
+        f"Line plot of the KL over training steps. Exact: {exact[0]:.3g} at step {dots[0]:.0f}, {exact[len(exact) // 2]:.3g} "
+        f"at step {dots[len(dots) // 2]:.0f}, {exact[-1]:.3g} at step {dots[-1]:.0f}. The estimate runs along the dots.",
+    )
+
+
+def plot_runs(
+    runs: Mapping[str, Run],
+    columns: Sequence[str] = ("reward", "kl", "length", "repetition"),
+    *,
+    title: str = "",
+    window: int = 10,
+) -> Figure:
+    """Draw recorded columns of several runs, a panel for each column: running means over ``window`` steps."""
+    rows = (len(columns) + 1) // 2
+    told = []
+    with plt.rc_context({**STYLE, "figure.figsize": (10.0, 3.3 * rows)}):
+        fig, grid = plt.subplots(rows, 2 if len(columns) > 1 else 1, squeeze=False)
+        for axes, column in zip(grid.flat, columns, strict=False):
+            largest = 0.0
+            for number, (name, run) in enumerate(runs.items()):
+                places, values = _recorded(run, column)
+                if not values:
+                    continue
+                mean, deviation = smooth(values, max(1, round(window * len(values) / len(run.records))))
+                band = {"alpha": 0.1, "linewidth": 0, "color": _style(number)["color"]}
+                axes.plot(places, mean, label=name, **_style(number))
+                axes.fill_between(places, mean - deviation, mean + deviation, **band)
+                told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
+                largest = max(largest, float(mean.max()))
+            axes.set(title=TITLES.get(column, column), xlabel="training step", ylabel=LABELS.get(column, column))
+            if column in ("kl", "k1") and largest > 20:
+                axes.set_yscale("symlog", linthresh=10)  # logarithmic above 10 nats: the runs differ a hundredfold
+        for axes in list(grid.flat)[len(columns) :]:
+            axes.set_visible(False)
+        grid.flat[0].legend(fontsize=8)
+        if title:
+            fig.suptitle(title)
+    return describe(fig, f"Line plots over training steps, running means of {window} steps. " + "; ".join(told) + ".")
+
+
+def plot_opinions(runs: Mapping[str, Run], title: str = "Two opinions of the same texts") -> Figure:
+    """Draw each run's score under the reward model it was trained on and under the second one, over its KL."""
+    chosen = sorted(runs.values(), key=lambda run: run.scores["kl"])
+    kinds = (("reward", "first reward model (trained on)"), ("second_reward", "second reward model (never trained on)"))
+    told = []
+    with plt.rc_context({**STYLE, "figure.figsize": (7.5, 4.2)}):
+        fig, axes = plt.subplots()
+        for number, (key, label) in enumerate(kinds):
+            values = [run.scores.get(key, float("nan")) for run in chosen]
+            axes.plot(
+                [run.scores["kl"] for run in chosen], values, marker=MARKERS[number], label=label, **_style(number)
+            )
+            told += [f"{run.name}, {label}: {value:.2f}" for run, value in zip(chosen, values, strict=True)]
+        for run in chosen:
+            axes.annotate(
+                run.name,
+                (run.scores["kl"], run.scores["reward"]),
+                xytext=(4, 7),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
+        axes.legend(loc="lower right", fontsize=9)
+    return describe(fig, "Two lines over KL. " + "; ".join(told) + ".")
+
+
+def plot_clip(ratios: Sequence[float], curves: Mapping[str, Sequence[float]], clip: float) -> Figure:
+    """Draw PPO's loss of one token over its probability ratio, with the borders of the clip range."""
+    with plt.rc_context({**STYLE, "figure.figsize": (7.0, 3.4)}):
+        fig, axes = plt.subplots()
+        for number, (name, losses) in enumerate(curves.items()):
+            axes.plot(ratios, losses, label=name, **_style(number))
+        axes.axvspan(1 - clip, 1 + clip, color="0.92", label=f"clip range, {1 - clip:.1f} to {1 + clip:.1f}")
+        axes.set(title="PPO's loss of one token", xlabel="ratio ρ of new to old probability", ylabel="loss")
+        axes.legend()
+    told = "; ".join(f"{name}: from {losses[0]:.2f} to {losses[-1]:.2f}" for name, losses in curves.items())
+    return describe(
+        fig,
+        f"Two lines of the loss over the ratio, from {ratios[0]:.1f} to {ratios[-1]:.1f}: {told}. The line of the good "
+        "completion falls and is flat to the right of the clip range; that of the bad one is flat to its left and rises.",
+    )

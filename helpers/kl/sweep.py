@@ -1,0 +1,349 @@
+"""Several training runs in one call: each is saved as it ends, and an interrupted sweep goes on where it stopped.
+
+The driver knows nothing of the method: the notebook hands it a function that trains one policy, and a function that
+measures a policy's KL to its reference. What a run gave stands in ``runs/<folder>/<name>.json``.
+
+``python -m helpers.kl.sweep runs/kl`` writes the runs of a folder as the recorded copy
+``helpers/assets/recorded/kl_frontier.json``, for readers who skip the sweep.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from helpers.data import batches, load_recorded
+from helpers.display import Page, token_page
+from helpers.evaluation import batch_seed, repetition
+from helpers.generation import Rollout, generate
+from helpers.hub import ASSETS
+from helpers.presets import Preset
+from helpers.runs import RUNS, History, fingerprint, save_point
+
+RECORDED = "kl_frontier"
+Settings = Mapping[str, Any]
+# (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}
+Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
+
+
+@dataclass
+class Run:
+    """What one training run gave.
+
+    Attributes:
+        name: what plots and tables call it.
+        settings: what distinguishes it from the other runs, such as ``{"alpha": 0.01}``.
+        scores: measured after training on held-out prompts, see `examine`.
+        records: one dict of floats per training step.
+        samples: dicts with prompt, completion, reward, second_reward, and its tokens with the log-ratio of each.
+        seconds: how long training and examination took.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    scores: dict[str, float]
+    records: list[dict[str, float]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    mark: str = ""
+
+    @property
+    def history(self) -> History:
+        """The records, as plots take them."""
+        return History(records=self.records)
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """The run as a point of the reward-KL frontier."""
+        return {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"], **self._more()}
+
+    def _more(self) -> dict[str, Any]:
+        more = {key: value for key, value in self.scores.items() if key not in ("kl", "reward")}
+        return {"method": self.settings.get("method", "fixed α"), **more}
+
+
+def sweep(
+    plan: Mapping[str, Settings],
+    train_one: Callable[[str, Settings, Path], tuple[PreTrainedModel, History]],
+    examine_one: Callable[[PreTrainedModel], tuple[dict[str, float], list[dict[str, Any]]]],
+    *,
+    common: Settings,
+    folder: str | Path = RUNS / "kl",
+    resume: bool = True,
+) -> dict[str, Run]:
+    """Train and examine one policy for each entry of the plan, and skip those that are already done.
+
+    A finished run is used again as long as its settings, the common settings and the code of ``train_one`` (with the
+    notebook's functions it calls) are the same. Stop the cell at any time; calling it again goes on.
+
+    Args:
+        plan: from a run's name to its settings, plain values.
+        train_one: ``(name, settings, checkpoint folder) -> (trained policy, history)``.
+        examine_one: ``policy -> (scores, samples)``, see `examine`.
+        common: what all runs share (steps, learning rate …), plain values.
+        folder: where the results are kept.
+        resume: False trains everything anew.
+
+    Returns:
+        The runs by name, in the order of the plan; without those after an interruption.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    done: dict[str, Run] = {}
+    began = time.perf_counter()
+    trained = 0
+    for number, (name, settings) in enumerate(plan.items(), start=1):
+        mark = fingerprint(train_one, {"settings": dict(settings), "common": dict(common), "name": name})
+        path = folder / f"{slug(name)}.json"
+        kept = load_run(path) if resume else None
+        if kept is not None and kept.mark == mark:
+            done[name] = kept
+            print(f"run {number} of {len(plan)}, {name}: done before, read from {path}", flush=True)
+            continue
+        started = time.perf_counter()
+        left = f", about {(started - began) / trained * (len(plan) - number + 1):.0f} s left" if trained else ""
+        print(f"run {number} of {len(plan)}, {name}{left}", flush=True)
+        checkpoints = folder / slug(name)
+        policy, history = train_one(name, settings, checkpoints)
+        if history.stopped == "interrupted":
+            print("Interrupted. Run this cell again to go on from here.")
+            break
+        scores, samples = examine_one(policy)
+        run = Run(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
+        save_run(run, path)
+        shutil.rmtree(checkpoints, ignore_errors=True)  # the result stands in the file; weights would fill the disk
+        done[name] = run
+        trained += 1
+        print(f"    {summary(run)}", flush=True)
+    return done
+
+
+def summary(run: Run) -> str:
+    """Return one line with a run's scores."""
+    s = run.scores
+    second = f", second reward model {s['second_reward']:.3f}" if "second_reward" in s else ""
+    return (
+        f"reward {s['reward']:.3f} ± {s['half_width']:.3f}{second}, KL {s['kl']:.1f} nats per completion, "
+        f"length {s['length']:.1f}, repetition {s['repetition']:.3f} ({run.seconds:.0f} s)"
+    )
+
+
+def slug(name: str) -> str:
+    """Return a file name for a run's name: ``"α = 0.01"`` becomes ``"alpha-0.01"``."""
+    plain = name.replace("α", "alpha").replace("→", "to")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-").lower()
+
+
+def save_run(run: Run, path: Path) -> None:
+    """Write a run as JSON; the file appears whole or not at all."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
+    new.replace(path)
+
+
+def load_run(path: Path) -> Run | None:
+    """Return the run in a file; None if there is no such file."""
+    return Run(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def save_points(runs: Mapping[str, Run], *, folder: str | Path | None = None) -> None:
+    """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
+    for run in runs.values():
+        more = {key: value for key, value in run.point.items() if key not in ("name", "kl", "reward")}
+        texts = [sample["prompt"] + sample["completion"] for sample in run.samples]
+        save_point(run.name, run.scores["kl"], run.scores["reward"], folder=folder, samples=texts, **more)
+
+
+def examine(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    reward_models: Mapping[str, Callable[[Sequence[str]], Tensor]],
+    measure: Measure,
+    *,
+    new_tokens: int,
+    batch_size: int = 64,
+    samples: int = 5,
+    more_prompts: Sequence[str] = (),
+    seed: int = 0,
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Sample one completion for each prompt from a trained policy and measure it.
+
+    The random numbers depend on ``seed`` alone, so that all runs are compared on the same prompts with the same draws.
+
+    Args:
+        reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
+        measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
+        samples: how many completions to keep, the first ones.
+        more_prompts: completed as well, for ``repetition`` alone: an untuned policy repeats so few bigrams that the
+            prompts above leave their share to chance.
+
+    Returns:
+        The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
+        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (in
+        tokens), ``repetition``; and the samples kept.
+    """
+    found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
+    completions: list[str] = []
+    kept: list[dict[str, Any]] = []
+    for number, group in enumerate(batches(list(prompts), batch_size)):
+        rollout = generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number))
+        mask = rollout.completion_mask[:, 1:]  # [B, T-1]
+        measured = {name: torch.where(mask, value, 0.0) for name, value in measure(policy, rollout).items()}
+        rewards = {name: model(rollout.texts) for name, model in reward_models.items()}
+        for name, values in rewards.items():
+            found[name].append(values)
+        found["kl"].append(measured["exact"].sum(1).cpu())
+        found["kl_k1"].append(measured["k1"].sum(1).cpu())
+        found["length"].append(rollout.lengths.cpu().float())
+        completions += rollout.completions
+        for row in range(min(len(group), samples - len(kept))):
+            ids = rollout.ids[row, 1:][mask[row]]
+            kept.append(
+                {
+                    "prompt": rollout.prompts[row],
+                    "completion": rollout.completions[row],
+                    "tokens": [tokenizer.decode([token]) for token in ids.tolist()],
+                    "log_ratios": [round(value, 4) for value in measured["k1"][row][mask[row]].tolist()],
+                    **{name: round(float(values[row]), 4) for name, values in rewards.items()},
+                }
+            )
+    columns = {name: torch.cat(values).double() for name, values in found.items()}
+    count = len(completions)
+    later = number + 1
+    for number, group in enumerate(batches(list(more_prompts), batch_size), start=later):
+        completions += generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number)).completions
+    scores = {name: column.mean().item() for name, column in columns.items()}
+    scores["half_width"] = 1.96 * columns["reward"].std().item() / count**0.5
+    scores["kl_half_width"] = 1.96 * columns["kl"].std().item() / count**0.5
+    scores["kl_per_token"] = (columns["kl"].sum() / columns["length"].sum()).item()
+    scores["repetition"] = repetition(completions)
+    return {name: round(value, 5) for name, value in scores.items()}, kept
+
+
+# Tables and pages ----------------------------------------------------------------------------------------------------
+
+
+def table(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """Return one row per run with its scores, for reading."""
+    names = {
+        "reward": "reward",
+        "half_width": "± (95 %)",
+        "second_reward": "second reward model",
+        "kl": "KL (nats per completion)",
+        "kl_per_token": "KL per token",
+        "length": "length (tokens)",
+        "repetition": "repeated bigrams",
+    }
+    rows = {
+        name: {title: run.scores[key] for key, title in names.items() if key in run.scores}
+        for name, run in runs.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").round(3)
+
+
+def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
+    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate.
+
+    Args:
+        limit: number of samples.
+        scale: the log-ratio (in nats) at which a colour is strongest.
+    """
+    pages = []
+    shown = run.samples[:limit]
+    for sample in shown:
+        second = f", second model {sample['second_reward']:.2f}" if "second_reward" in sample else ""
+        total = sum(sample["log_ratios"])
+        title = f"{sample['prompt']} …  [reward {sample['reward']:.2f}{second}; sum of log-ratios {total:+.1f} nats]"
+        pages.append(
+            token_page(
+                sample["tokens"],
+                sample["log_ratios"],
+                title=title,
+                label="log π − log π_ref of each token, in nats" if sample is shown[-1] else "",
+                low=-scale,
+                high=scale,
+                centre=0.0,
+            )
+        )
+    heading = f"{run.name}: {summary(run)}"
+    return Page(
+        f"<h4>{html.escape(heading)}</h4>"
+        + "".join(f'<div style="margin: 0.6em 0">{page.html}</div>' for page in pages),
+        "\n\n".join([heading, *(page.text for page in pages)]),
+    )
+
+
+# Recorded runs -------------------------------------------------------------------------------------------------------
+
+
+def recorded_runs() -> dict[str, Run]:
+    """Return the runs recorded with the course, for readers who skip the sweep."""
+    return {run["name"]: Run(**run) for run in load_recorded(RECORDED)["runs"]}
+
+
+def record(folder: Path) -> Path:
+    """Write all runs of a folder as the recorded copy: histories thinned to every fifth step, numbers rounded."""
+    runs = [load_run(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)]
+    entries = []
+    for run in runs:
+        run.records = [{key: round(value, 4) for key, value in row.items()} for row in run.records[::5]]
+        run.seconds, run.mark = round(run.seconds), ""
+        entries.append(asdict(run))
+    path = ASSETS / "recorded" / f"{RECORDED}.json"
+    content = {"points": [run.point for run in runs], "runs": entries}
+    path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m helpers.kl.sweep FOLDER_WITH_RUNS")
+    print(f"written: {record(Path(sys.argv[1]))}")
+
+
+def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[Run], str]:
+    """The runs of Part 3 with a fixed α, and a sentence that says where they come from.
+
+    Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
+    """
+
+    def plain(runs: Sequence[Run]) -> list[Run]:
+        """Without schedules, PPO and the like, and without the untrained policy."""
+        chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
+        return sorted(chosen, key=lambda run: run.settings["alpha"])
+
+    files = sorted(Path(folder).glob("*.json"))
+    own = plain([run for path in files if (run := load_run(path)) is not None])
+    if own:
+        return own, f"{len(own)} policies of Part 3 were read from {folder}, trained by you."
+    if not preset.tiny:
+        return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
+    try:
+        recorded = plain(list(recorded_runs().values()))
+    except FileNotFoundError:
+        return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
+    return (
+        recorded,
+        f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown.",
+    )
+
+
+def reward_at_kl(runs: Sequence[Run], kl: float) -> float:
+    """Reward on the frontier of these runs at a given KL: a straight line between the nearest runs on either side."""
+    points = sorted((run.scores["kl"], run.scores["reward"]) for run in runs)
+    return float(np.interp(kl, [x for x, _ in points], [y for _, y in points]))

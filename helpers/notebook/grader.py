@@ -1,0 +1,134 @@
+"""What `grader.check` is in a notebook: otter's public tests, with results that name what is hidden."""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.parts import ROOT
+
+from .host import being_graded
+from .versions import install_hint
+
+
+def tests_folder() -> Path | None:
+    """The folder of the public tests: beside the notebook, else the course's own; None where there is none."""
+    for folder in (Path.cwd() / "tests", ROOT / "notebooks" / "tests"):
+        if any(folder.glob("q*_*.py")):
+            return folder
+    return None
+
+
+def hidden_counts(folder: Path | None = None) -> dict[str, int]:
+    """How many hidden tests each question has."""
+    folder = folder or tests_folder()
+    path = (folder or Path()) / "hidden.json"
+    return json.loads(path.read_text(encoding="utf-8")) if folder and path.exists() else {}
+
+
+def make_grader() -> Any:
+    """otter's notebook object while a grader runs; else the course's `Grader` around it; None without test files."""
+    folder = tests_folder()
+    if folder is None and not being_graded():
+        return None  # the nbgrader form of a notebook has its tests in cells
+    try:
+        import otter
+    except ImportError as error:
+        raise RuntimeError(f"otter-grader is not installed. Install it: {install_hint()}") from error
+    if being_graded():
+        return otter.Notebook() if folder or otter.Notebook._grading_mode else None
+    return Grader(otter.Notebook(tests_dir=str(folder)), hidden_counts(folder))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `grader.check` shows: each public test, passed or with the message of what is wrong."""
+
+    question: str
+    outcomes: tuple[tuple[str, bool, str], ...]  # the test's description, passed, message
+    hidden: int
+
+    @property
+    def passed(self) -> bool:
+        """True if every public test passed."""
+        return all(ok for _, ok, _ in self.outcomes)
+
+    @property
+    def summary(self) -> str:
+        """One sentence: what passed, and how many hidden tests there are."""
+        good = sum(ok for _, ok, _ in self.outcomes)
+        later = (
+            f"; {self.hidden} hidden {'test runs' if self.hidden == 1 else 'tests run'} at grading"
+            if self.hidden
+            else ""
+        )
+        if self.passed:
+            return f"{self.question}: all {good} public {'test' if good == 1 else 'tests'} passed{later}."
+        return f"{self.question}: {good} of {len(self.outcomes)} public tests passed{later}."
+
+    def __repr__(self) -> str:
+        """The plain-text form."""
+        lines = [self.summary]
+        lines += [f"  ✗ {name}: {message}" for name, ok, message in self.outcomes if not ok]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The form that notebooks show."""
+        colour = "#0b6e4f" if self.passed else "#a63d00"
+        items = "".join(
+            f"<li><b>{html.escape(name)}</b><br><span style='white-space:pre-wrap'>{html.escape(message)}</span></li>"
+            for name, ok, message in self.outcomes
+            if not ok
+        )
+        mark = "✓" if self.passed else "✗"
+        body = f"<ul style='margin:.3em 0'>{items}</ul>" if items else ""
+        return (
+            f"<div style='border-left:4px solid {colour};padding:.2em .8em'>"
+            f"<span style='color:{colour};font-weight:bold'>{mark}</span> {html.escape(self.summary)}{body}</div>"
+        )
+
+
+class Grader:
+    """otter's `Notebook`, with results that say what is public and what is hidden. All else is otter's own."""
+
+    def __init__(self, notebook: Any, hidden: Mapping[str, int]) -> None:
+        self._notebook = notebook
+        self._hidden = dict(hidden)
+
+    def check(self, question: str, global_env: dict[str, Any] | None = None) -> Checked:
+        """Run a question's public tests on the functions as they are now.
+
+        Args:
+            question: the question's name, such as `"q2_1"`.
+            global_env: names to test instead of the notebook's own.
+        """
+        env = sys._getframe(1).f_globals if global_env is None else global_env
+        result = self._notebook.check(question, global_env=env)
+        outcomes = tuple((_title(r.test_case), r.passed, _message(r.message)) for r in result.test_case_results)
+        return Checked(question, outcomes, self._hidden.get(question, 0))
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else that otter's notebook has."""
+        return getattr(self._notebook, name)
+
+
+def _title(case: Any) -> str:
+    """A test's description: its docstring's first line, else its name in words."""
+    function = getattr(case.body, "test_func", None)
+    text = (getattr(function, "__doc__", None) or "").strip()
+    return text.splitlines()[0].rstrip(".") if text else getattr(function, "__name__", case.name).replace("_", " ")
+
+
+def _message(text: str) -> str:
+    """What went wrong, from otter's report: without its heading and the line of the test that it quotes."""
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("Error at line "):
+            lines = lines[index + 2 :]
+            break
+    return "\n".join(lines).removeprefix("AssertionError: ").strip()

@@ -1,0 +1,29 @@
+"""Where a notebook runs: in Colab, on Kaggle, under a grader, or on the student's own machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+
+
+def being_graded() -> bool:
+    """True while otter, nbgrader or the course's own grader runs the notebook."""
+    if os.environ.get("COURSE_GRADING") == "1" or "NBGRADER_EXECUTION" in os.environ:
+        return True
+    otter = sys.modules.get("otter")
+    return bool(otter is not None and getattr(getattr(otter, "Notebook", None), "_grading_mode", False))
+
+
+def in_colab() -> bool:
+    """True in Google Colab."""
+    try:
+        return importlib.util.find_spec("google.colab") is not None
+    except (ModuleNotFoundError, ValueError):  # no `google` package at all
+        return False
+
+
+def on_hosted_notebook() -> bool:
+    """True where only the notebook is ours and the Python is the host's: Colab and Kaggle."""
+    return in_colab() or "KAGGLE_KERNEL_RUN_TYPE" in os.environ

@@ -1,0 +1,69 @@
+"""What the first cell of every notebook calls: check the machine, install what Colab lacks, and make the grader."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from helpers.parts import PARTS, ROOT
+
+from .grader import make_grader
+from .host import being_graded, on_hosted_notebook
+from .versions import install_missing, version_problems
+
+GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_PRESET": "tiny", "COURSE_OFFLINE": "1"}
+
+
+def start(part: int, *, seed: int = 0) -> Any:
+    """Prepare a notebook: libraries, versions, seed, device; returns the grader, whose `check` runs public tests.
+
+    In Colab and on Kaggle it installs what is missing there, and never touches their torch. While a grader runs the
+    notebook (otter, Gradescope, nbgrader) it sets small sizes and the embedded models, so that grading takes seconds.
+
+    Args:
+        part: the number of the part, 1 to 5.
+        seed: the seed of Python's, NumPy's and torch's random numbers.
+    """
+    if part not in PARTS:
+        raise ValueError(f"There is no part {part}; the parts are 1 to {len(PARTS)}.")
+    if being_graded():
+        for name, value in GRADING_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+    elif on_hosted_notebook():
+        install_missing(ROOT / "requirements-colab.txt")
+    from helpers.devices import memory_report, seed_everything
+
+    seed_everything(seed)
+    if not being_graded():
+        print(f"Part {part} ({PARTS[part]}), Python {platform.python_version()}. {memory_report()}.")
+        for line in version_problems():
+            print(f"Note: {line}")
+    return make_grader()
+
+
+# ------------------------------------------------------------------------------------------------ versions
+
+
+# ------------------------------------------------------------------------------------------------- grader
+
+
+# ----------------------------------------------------------------------------------------------- headlines
+
+
+def headline(name: str, value: float | str) -> None:
+    """Publish a figure of this notebook for the table that `course run` prints; it does nothing elsewhere.
+
+    Args:
+        name: what the figure is, with its unit if it has one.
+        value: the figure. A later value of the same name replaces an earlier one.
+    """
+    target = os.environ.get("COURSE_HEADLINES")
+    if not target:
+        return
+    path = Path(target)
+    figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    figures[name] = value if isinstance(value, str) else round(float(value), 4)
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")

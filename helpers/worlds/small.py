@@ -1,0 +1,62 @@
+"""The small world that both training steps share: a random GPT-2 of a few thousand weights, and its vocabulary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+
+VOCABULARY, WIDTH, LAYERS, HEADS = 48, 32, 2, 2
+
+
+PAD_ID, EOS_ID = 0, 1
+
+
+LIKED, DISLIKED, OTHERS = range(2, 13), range(13, 24), range(24, 48)
+
+
+def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
+    """A random GPT-2 in eval mode; ``noise`` moves its weights away from those of the same seed without noise.
+
+    The weights are drawn here, name by name, so that no version of transformers gives others.
+    """
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=32,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=EOS_ID,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+    )
+    with torch.random.fork_rng(devices=[]):
+        policy = GPT2LMHeadModel(config).eval()
+    first = torch.Generator().manual_seed(seed)
+    second = torch.Generator().manual_seed(seed + 1_000_000)
+    with torch.no_grad():
+        for name, weight in sorted(policy.named_parameters()):
+            if name.endswith("bias"):
+                weight.zero_()
+            elif ".ln_" in name:
+                weight.fill_(1.0)
+            else:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=first))
+            weight.add_(noise * torch.randn(weight.shape, generator=second))
+    return policy
+
+
+def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+def _numbers(answer: Any) -> dict[str, Any]:
+    """What a step returned, as plain data: floats stay floats, anything else becomes the name of its type."""
+    if not isinstance(answer, dict):
+        return {"__type__": type(answer).__name__}
+    return {str(key): value if type(value) is float else type(value).__name__ for key, value in answer.items()}
