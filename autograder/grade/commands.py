@@ -139,14 +139,16 @@ class _ClearErrors:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from autograder.grade.results.written import BadMarks
-        from autograder.grade.sandbox.bubblewrap import NoSandbox
+        from autograder.grade.results.written import MarksFileError
+        from autograder.grade.sandbox.bubblewrap import NoSandboxError
         from autograder.masters import MasterError
 
-        if isinstance(error, NoSandbox):
+        if isinstance(error, NoSandboxError):
             errors.print(f"[bold red]No sandbox, so nothing was graded.[/] {escape(str(error))}", highlight=False)
             raise typer.Exit(NO_SANDBOX) from error
-        if isinstance(error, FileNotFoundError | BadMarks | MasterError | ConnectionError | ValueError | KeyError):
+        if isinstance(
+            error, FileNotFoundError | MarksFileError | MasterError | ConnectionError | ValueError | KeyError
+        ):
             text = error.args[0] if isinstance(error, KeyError) and error.args else error
             errors.print(f"[bold red]Error:[/] {escape(str(text))}", highlight=False)
             raise typer.Exit(MISUSE) from error

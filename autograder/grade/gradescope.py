@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.grade.intake.answers import answers as written_answers
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 
 from .intake import collect as intake
 from .jobs import Job
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     answer = failed("The grader did not finish. Your instructor has to look at this submission.")
     try:
         answer = grade_folder(options.root)
-    except NoSandbox as error:
+    except NoSandboxError as error:
         print(f"No sandbox here: {error}", file=sys.stderr)
         answer = run_fallback(options.fallback, options.root, options.seconds)
     except Exception as error:
@@ -84,7 +84,7 @@ def grade_folder(root: Path) -> dict[str, Any]:
     """Grade in the sandbox.
 
     Raises:
-        NoSandbox: this container allows none.
+        NoSandboxError: this container allows none.
     """
     student, name = who(root)
     found = [s for s in intake.collect(root / "submission") if not s.beside]

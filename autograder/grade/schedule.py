@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox, SandboxBroken
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 
 from .jobs import Job, questions_of
 from .limits import Limits
@@ -71,18 +71,18 @@ class Worker:
         """Grade one submission. What goes wrong on our side becomes an error result, after a second try.
 
         Raises:
-            NoSandbox: there is no sandbox on this machine; nothing can be graded here.
+            NoSandboxError: there is no sandbox on this machine; nothing can be graded here.
         """
         from .judging import judge
 
         for attempt in (1, 2):
             try:
                 return judge.grade(self._ready(), job, self.limits)
-            except SandboxBroken as error:
+            except SandboxBrokenError as error:
                 self.close()
                 if attempt == 2:
                     return broken(job, f"the sandbox broke down twice: {error}", "sandbox")
-            except NoSandbox:
+            except NoSandboxError:
                 self.close()
                 raise
             except Exception as error:
@@ -134,7 +134,7 @@ def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]
     """Grade all jobs; yield each with its result as it is done, in no fixed order.
 
     Raises:
-        NoSandbox: no worker can make a sandbox.
+        NoSandboxError: no worker can make a sandbox.
         ConnectionError: the scheduler cannot be reached, or has no workers.
     """
     if not jobs:
@@ -214,9 +214,9 @@ def _result(job: Job, future: Any, error: BaseException | None) -> dict[str, Any
     """What a finished job gave.
 
     Raises:
-        NoSandbox: the worker can make no sandbox.
+        NoSandboxError: the worker can make no sandbox.
     """
-    if isinstance(error, NoSandbox):
+    if isinstance(error, NoSandboxError):
         raise error
     return future.result() if error is None else broken(job, f"{type(error).__name__}: {error}", "worker")
 

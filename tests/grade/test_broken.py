@@ -90,10 +90,10 @@ def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, di
 
 def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     from autograder.grade.jobs import Job
-    from autograder.grade.sandbox.bubblewrap import SandboxBroken
+    from autograder.grade.sandbox.bubblewrap import SandboxBrokenError
 
     def broken(*_: Any, **__: Any) -> Any:
-        raise SandboxBroken("gone")
+        raise SandboxBrokenError("gone")
 
     monkeypatch.setattr("autograder.grade.judge.grade", broken)
     monkeypatch.setattr(Worker, "_ready", lambda self: object())

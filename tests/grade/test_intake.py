@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade.intake import archives
 from autograder.grade.intake import collect as intake
-from autograder.grade.intake.notebook import BadNotebook, find_part, read
+from autograder.grade.intake.notebook import UnreadableNotebookError, find_part, read
 from tests.grade.samples import code, notebook
 
 TWO = notebook("def token_log_probs(logits, ids): ...")
@@ -140,5 +140,5 @@ def test_the_part_is_told_from_the_notebook() -> None:
     assert read(FOUR).part == 4
     assert read(notebook("x = 1", markdown="**Exercise 3.2 · `kl_estimates`.** Write it.")).part == 3
     assert read(notebook("x = 1\ngrader.check('q5_1')")).part == 5
-    with pytest.raises(BadNotebook, match="none of this course"):
+    with pytest.raises(UnreadableNotebookError, match="none of this course"):
         find_part(list(code("def other(): ...")), [])

@@ -10,7 +10,7 @@ import pytest
 from autograder import masters
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.judging import judge
-from autograder.grade.judging.conversation import StudentFault
+from autograder.grade.judging.conversation import StudentError
 from autograder.grade.judging.standins import as_exception
 from autograder.masters import TestCase
 from tests.grade.samples import SECRET
@@ -25,7 +25,7 @@ def verdict(body: str, function: Any, hidden: bool = False) -> tuple[bool, str, 
     return judge.run_test(QUESTION, test, {"token_log_probs": function}, 7)
 
 
-def raising(fault: StudentFault, hidden: bool = False) -> Any:
+def raising(fault: StudentError, hidden: bool = False) -> Any:
     """A function that fails as a stand-in does."""
 
     def function(*_: Any) -> None:
@@ -74,11 +74,11 @@ def test_a_test_that_does_not_compile_or_asks_for_an_unknown_name() -> None:
 def test_faults_of_the_students_side(kind: str) -> None:
     body = f"try:\n    {USE}\nexcept Exception as error:\n    raise AssertionError('wrapped') from error"
     for text in (USE, body):
-        assert verdict(text, raising(StudentFault(kind, "it broke"))) == (False, "it broke", False, "")
+        assert verdict(text, raising(StudentError(kind, "it broke"))) == (False, "it broke", False, "")
 
 
 def test_what_the_students_exception_says_is_kept_from_hidden_tests() -> None:
-    fault = StudentFault("raised", "f raised ValueError", "the input was 17")
+    fault = StudentError("raised", "f raised ValueError", "the input was 17")
     fault.kinds = ("ValueError", "Exception", "BaseException", "object")
     assert "17" in verdict(USE, raising(fault, hidden=False))[1]
     passed, message, error, detail = verdict(USE, raising(fault, hidden=True), hidden=True)
@@ -88,14 +88,14 @@ def test_what_the_students_exception_says_is_kept_from_hidden_tests() -> None:
 
 
 def test_a_world_that_fails_without_the_student_is_looked_into() -> None:
-    fault = StudentFault("raised", "dpo_step raised OSError")
+    fault = StudentError("raised", "dpo_step raised OSError")
     fault.outside = True
     assert verdict(USE, raising(fault))[2] is False, "the solution passes, so it is the student's"
     assert verdict(f"{USE}\nraise OSError('no assets')", raising(fault))[2] is True
 
 
 def test_waiting_for_an_exception_works_with_stand_ins() -> None:
-    fault = StudentFault("raised", "f raised ValueError")
+    fault = StudentError("raised", "f raised ValueError")
     fault.kinds = ("ValueError",)
     body = f"try:\n    {USE}\nexcept ValueError:\n    return\nraise AssertionError('nothing was raised')"
     assert verdict(body, raising(fault))[0]

@@ -141,7 +141,7 @@ def test_written_answers_and_their_marks(store: Store, tmp_path: Path) -> None:
     entry = next(q for q in row["questions"] if q["name"] == question.name)
     assert (entry["points"], entry["comment"]) == (1.5, "good")
     path.write_text(f"answer,points\n{code_of_ada},1\nA-00000000,1\n{code_of_ada},99\n")
-    with pytest.raises(written.BadMarks, match=r"unknown answer.*99"):
+    with pytest.raises(written.MarksFileError, match=r"unknown answer.*99"):
         written.merge(store, path)
     assert store.marks()["ada", question.name] == (1.5, "good"), "half of a wrong file was taken"
 

@@ -19,7 +19,7 @@ import yaml
 from helpers.parts import PARTS
 
 from .archives import Entry, is_archive, walk
-from .notebook import BadNotebook, Notebook, read
+from .notebook import UnreadableNotebookError, Notebook, read
 
 CANVAS = re.compile(r"^(?P<name>[^_]+?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)$")
 MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$")
@@ -161,7 +161,7 @@ def _parse(entry: Entry) -> _File:
     if not problem:
         try:
             notebook = read(entry.data)
-        except BadNotebook as error:
+        except UnreadableNotebookError as error:
             problem = str(error)
     return _File(entry.path, hashlib.sha256(entry.data).hexdigest(), entry.modified, notebook, problem)
 

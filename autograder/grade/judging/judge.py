@@ -21,11 +21,11 @@ import torch
 from autograder import masters, testing
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox, SandboxBroken
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 from autograder.masters import Question, TestCase
 from autograder.reference.verify import SEED_VARIABLE, JudgeError
 
-from .conversation import Conversation, StudentFault
+from .conversation import Conversation, StudentError
 from .measured import measure
 from .standins import StandIn, make_env
 from .trusted import trusted_env
@@ -57,7 +57,7 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str,
         ``protection``.
 
     Raises:
-        SandboxBroken, NoSandbox: the sandbox failed, so there is no result at all.
+        SandboxBrokenError, NoSandboxError: the sandbox failed, so there is no result at all.
     """
     began = time.monotonic()
     questions = questions_of(job.part, job.only)
@@ -68,7 +68,7 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str,
     try:
         try:
             talk.open()
-        except StudentFault as fault:
+        except StudentError as fault:
             load_fault = str(fault)
         graded = [_grade_question(question, env, job, talk) for question in questions]
     finally:
@@ -152,7 +152,7 @@ def run_test(question: Question, test: TestCase, env: dict[str, Any], seed: int)
 
 
 def _verdict(
-    question: Question, test: TestCase, outcome: Exception, fault: StudentFault | None, seed: int
+    question: Question, test: TestCase, outcome: Exception, fault: StudentError | None, seed: int
 ) -> tuple[str, bool]:
     """The message about a test that did not pass, and whether the judge itself failed."""
     if isinstance(outcome, JudgeError):
@@ -190,19 +190,19 @@ def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> 
         function(**arguments)
     except SyntaxError as error:
         return JudgeError(f"the test {test.name} does not compile: {error}")
-    except (NoSandbox, SandboxBroken, MemoryError):
+    except (NoSandboxError, SandboxBrokenError, MemoryError):
         raise
     except Exception as error:
         return error
     return None
 
 
-def _student_fault(error: BaseException) -> StudentFault | None:
+def _student_fault(error: BaseException) -> StudentError | None:
     """The student's fault behind an exception, if there is one."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, StudentFault):
+        if isinstance(current, StudentError):
             return current
         seen.add(id(current))
         current = current.__cause__ or current.__context__

@@ -76,7 +76,7 @@ def write_pages(store: Store, folder: Path) -> list[Path]:
     return made
 
 
-class BadMarks(ValueError):
+class MarksFileError(ValueError):
     """A file of marks cannot be merged; nothing of it was."""
 
 
@@ -87,7 +87,7 @@ def merge(store: Store, path: Path) -> int:
         How many marks were taken; rows without points are left for later.
 
     Raises:
-        BadMarks: an unknown student or question, or points out of range. Then no mark of the file is taken.
+        MarksFileError: an unknown student or question, or points out of range. Then no mark of the file is taken.
     """
     questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
     students = sorted({row["student"] for row in store.submissions()})
@@ -118,7 +118,7 @@ def merge(store: Store, path: Path) -> int:
             continue
         taken.append((student, name, points, (row.get("comment") or "").strip()))
     if problems:
-        raise BadMarks(f"{path}: " + "; ".join(problems[:20]))
+        raise MarksFileError(f"{path}: " + "; ".join(problems[:20]))
     for student, name, points, comment in taken:
         store.set_mark(student, name, points, comment, path.name)
     return len(taken)

@@ -1,6 +1,6 @@
 """The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
 
-Fails closed: without bubblewrap or the namespaces, :class:`NoSandbox` is raised and nothing is graded.
+Fails closed: without bubblewrap or the namespaces, :class:`NoSandboxError` is raised and nothing is graded.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ HOW_TO_INSTALL = (
 )
 
 
-class NoSandbox(RuntimeError):
+class NoSandboxError(RuntimeError):
     """The sandbox cannot be had on this machine; nothing may be graded."""
 
 
-class SandboxBroken(RuntimeError):
+class SandboxBrokenError(RuntimeError):
     """The warm parent died or does not answer: the judge's trouble, not a student's."""
 
 
@@ -54,15 +54,15 @@ def find_bubblewrap() -> str:
     """Return the path of ``bwrap``.
 
     Raises:
-        NoSandbox: it is not installed, or this is not Linux.
+        NoSandboxError: it is not installed, or this is not Linux.
     """
     if not sys.platform.startswith("linux"):
-        raise NoSandbox(
+        raise NoSandboxError(
             f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust."
         )
     found = shutil.which("bwrap")
     if found is None:
-        raise NoSandbox(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
+        raise NoSandboxError(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
     return found
 
 
@@ -83,12 +83,12 @@ def seen_as(path: Path) -> Path:
     """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
 
     Raises:
-        NoSandbox: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+        NoSandboxError: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
     """
     if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
         return VENV / path.relative_to(sys.prefix)
     if any(path.is_relative_to(place) for place in COVERED):
-        raise NoSandbox(
+        raise NoSandboxError(
             f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust."
         )
     return path
@@ -203,7 +203,7 @@ class Sandbox:
                 follows from who runs this.
 
         Raises:
-            NoSandbox: bubblewrap is missing, or the kernel refuses the namespaces.
+            NoSandboxError: bubblewrap is missing, or the kernel refuses the namespaces.
         """
         self.limits = limits or Limits()
         bwrap = find_bubblewrap()
@@ -227,12 +227,12 @@ class Sandbox:
         self.watchdog: Watchdog | None = None
         try:
             ready = self._hear(time.monotonic() + patience)
-        except SandboxBroken as error:
+        except SandboxBrokenError as error:
             self.close()
-            raise NoSandbox(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
+            raise NoSandboxError(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
         if "ready" not in ready:
             self.close()
-            raise NoSandbox(f"The sandbox did not start: {ready.get('failed', ready)}")
+            raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
         limited = self.group.kind != "none"
         self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
         self.protection = {
@@ -248,23 +248,23 @@ class Sandbox:
         try:
             data = self.control.recv(1 << 16)
         except TimeoutError as error:
-            raise SandboxBroken("the parent does not answer") from error
+            raise SandboxBrokenError("the parent does not answer") from error
         except OSError as error:
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         if not data:
             self.errors.seek(0)
             said = self.errors.read()[-2000:].decode(errors="replace").strip()
-            raise SandboxBroken(said or "the parent in the sandbox ended without a word")
+            raise SandboxBrokenError(said or "the parent in the sandbox ended without a word")
         return json.loads(data)
 
     def spawn(self) -> socket.socket:
         """Fork a fresh, confined child; return the connection to it.
 
         Raises:
-            SandboxBroken: the parent is gone.
+            SandboxBrokenError: the parent is gone.
         """
         if self.busy:
-            raise SandboxBroken("a child is still running")
+            raise SandboxBrokenError("a child is still running")
         ours, theirs = socket.socketpair()
         try:
             socket.send_fds(
@@ -274,12 +274,12 @@ class Sandbox:
             )
         except OSError as error:
             ours.close()
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         finally:
             theirs.close()
         self.busy = True
         if "spawned" not in self._hear(time.monotonic() + 30):
-            raise SandboxBroken("the parent did not fork")
+            raise SandboxBrokenError("the parent did not fork")
         return ours
 
     def reap(self, connection: socket.socket) -> dict[str, Any]:
@@ -290,13 +290,13 @@ class Sandbox:
         try:
             self.control.send(b'{"do": "kill"}')
         except OSError as error:
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         outcome = self._hear(time.monotonic() + 30).get("ended")
         self.busy = False
         if outcome is None or "lost" in outcome:
-            raise SandboxBroken("the parent lost count of its children")
+            raise SandboxBrokenError("the parent lost count of its children")
         if "refused" in outcome:
-            raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
+            raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
         starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
         return outcome | {"out_of_memory": starved}
 

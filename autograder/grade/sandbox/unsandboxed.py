@@ -22,7 +22,7 @@ import psutil
 
 from autograder.grade.limits import Limits
 
-from .bubblewrap import ROOT, SandboxBroken
+from .bubblewrap import ROOT, SandboxBrokenError
 
 START = (
     "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; "
@@ -62,7 +62,7 @@ class Unsandboxed:
         connection.close()
         process, self.process = self.process, None
         if process is None:
-            raise SandboxBroken("no process is running")
+            raise SandboxBrokenError("no process is running")
         deadline = time.monotonic() + 0.2
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
