@@ -18,7 +18,7 @@ from typing import Any
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 
 from .jobs import Job, questions_of
-from .limits import Limits
+from .limits import Limits, bounded_memory
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
 _local = threading.local()
@@ -77,7 +77,9 @@ class Worker:
 
         for attempt in (1, 2):
             try:
-                return judge.grade(self._ready(), job, self.limits)
+                sandbox = self._ready()
+                with bounded_memory(self.limits.judge_memory):
+                    return judge.grade(sandbox, job, self.limits)
             except SandboxBrokenError as error:
                 self.close()
                 if attempt == 2:

@@ -190,7 +190,7 @@ def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> 
         function(**arguments)
     except SyntaxError as error:
         return JudgeError(f"the test {test.name} does not compile: {error}")
-    except (NoSandboxError, SandboxBrokenError, MemoryError):
+    except (NoSandboxError, SandboxBrokenError):
         raise
     except Exception as error:
         return error

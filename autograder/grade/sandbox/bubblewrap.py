@@ -26,13 +26,14 @@ import psutil
 from autograder.grade.limits import Limits
 from helpers.parts import ROOT
 
-from .cgroups import Group
-from .watchdog import Watchdog
+from .cgroups import Group, forget_the_dead
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 CPU = Path("/sys/devices/system/cpu")
 VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
 COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
+DEVICES = ("null", "random", "urandom")  # no zero: mapped as shared it is memory that no process's figures show
+PARENTS_DISK = str(256 << 20)  # bytes in the warm parent's own /tmp; a submission gets another one on top
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
@@ -151,12 +152,16 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
     for hidden in instructors_own(visible_folders()):
         for place in dict.fromkeys((seen_as(hidden), hidden)):
             if any(place.is_relative_to(folder) for folder in shown):
-                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+                line += ["--tmpfs", str(place), "--remount-ro", str(place)] if hidden.is_dir() else []
+                line += [] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
     if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
         show(CPU)
     show(INSIDE, Path("/course/inside"))
     show(helpers, Path("/course/helpers"))
-    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
+    line += ["--proc", "/proc", "--tmpfs", "/dev", "--dir", "/dev/shm"]
+    for name in DEVICES:
+        line += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    line += ["--size", PARENTS_DISK, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": "/tmp",
@@ -211,7 +216,8 @@ class Sandbox:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.group = Group.make(self.limits)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent
-        self.scratch = tempfile.TemporaryDirectory(prefix="course-grade-")
+        forget_the_dead(Path(tempfile.gettempdir()), shutil.rmtree)
+        self.scratch = tempfile.TemporaryDirectory(prefix=f"course-grade-{os.getpid()}-")
         helpers = readable_helpers(Path(self.scratch.name), as_root=as_root)
         uid = own_uid() if as_root else 65534
         line = command_line(bwrap, theirs.fileno(), uid, helpers, as_root=as_root, models=models)
@@ -224,7 +230,6 @@ class Sandbox:
         )
         theirs.close()
         self.busy = False
-        self.watchdog: Watchdog | None = None
         try:
             ready = self._hear(time.monotonic() + patience)
         except SandboxBrokenError as error:
@@ -233,12 +238,11 @@ class Sandbox:
         if "ready" not in ready:
             self.close()
             raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
-        limited = self.group.kind != "none"
-        self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
+        self.group.find_events(self.process.pid)
         self.protection = {
             "sandboxed": True,
             "bubblewrap": True,
-            "seccomp": bool(ready["seccomp"]),
+            "seccomp": True,
             "cgroup": self.group.kind,
             "versions": ready["ready"],
         }
@@ -266,10 +270,11 @@ class Sandbox:
         if self.busy:
             raise SandboxBrokenError("a child is still running")
         ours, theirs = socket.socketpair()
+        limits = self.limits.for_child() | {"together": 0 if self.group.sure else self.limits.group_memory}
         try:
             socket.send_fds(
                 self.control,
-                [json.dumps({"do": "spawn", "limits": self.limits.for_child()}).encode()],
+                [json.dumps({"do": "spawn", "limits": limits}).encode()],
                 [theirs.fileno()],
             )
         except OSError as error:
@@ -297,8 +302,7 @@ class Sandbox:
             raise SandboxBrokenError("the parent lost count of its children")
         if "refused" in outcome:
             raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
-        starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
-        return outcome | {"out_of_memory": starved}
+        return outcome | {"out_of_memory": self.group.new_kills() or outcome.get("starved", False)}
 
     def processor_seconds(self) -> float:
         """The processor time that everything in the sandbox has used so far, as far as it still runs or was waited for."""
@@ -317,8 +321,6 @@ class Sandbox:
     def close(self) -> None:
         """End the parent and everything in the sandbox."""
         self.control.close()
-        if self.watchdog is not None:
-            self.watchdog.stop()
         try:
             self.process.wait(timeout=3)
         except subprocess.TimeoutExpired:

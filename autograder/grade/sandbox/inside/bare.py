@@ -19,6 +19,8 @@ def main(number: int) -> None:
     if sys.platform.startswith("linux"):
         most = confine.address_space() + limits["memory"] + (2 << 30)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))  # the judge's own bound is not the student's
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     child.main(socket.socket(fileno=number))

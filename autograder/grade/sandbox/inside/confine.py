@@ -20,7 +20,7 @@ except ImportError:
     try:
         import pyseccomp as seccomp  # type: ignore[import-not-found, no-redef]
     except (ImportError, OSError, RuntimeError):
-        seccomp = None
+        seccomp = None  # `build_filter` says so
 
 CLONE_NEW = {
     "user": 0x10000000,
@@ -32,6 +32,7 @@ CLONE_NEW = {
     "cgroup": 0x02000000,
 }
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 16384, 1 << 18
+MS_REMOUNT, MS_BIND = 32, 4096
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_SECUREBITS = 4, 24, 38, 47, 28
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -45,12 +46,29 @@ REFUSED = (  # system calls that no exercise needs and that attacks on a kernel 
     "mount umount2 pivot_root chroot mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick "
     "unshare setns clone3 name_to_handle_at open_by_handle_at "
     "bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register "
+    "memfd_create memfd_secret shmget semget msgget mq_open socket socketpair setsockopt "  # memory that no figure shows
+    "mincore cachestat preadv2 fadvise64 readahead process_madvise "  # what is in the page cache, and out of it
     "keyctl add_key request_key init_module finit_module delete_module kexec_load kexec_file_load "
     "reboot swapon swapoff acct quotactl syslog settimeofday clock_settime clock_adjtime adjtimex "
     "setdomainname sethostname iopl ioperm modify_ldt personality lookup_dcookie nfsservctl vhangup "
     "fanotify_init fanotify_mark inotify_init inotify_init1 "
     "bind listen accept accept4 connect mknod mknodat"
 ).split()
+ALL_BITS = 0xFFFFFFFF  # of an int; the kernel looks at no others
+DONE, EPERM, ENOMEM = 0, 1, 12
+REFUSED_WITH = (  # system call, which argument, which of its bits, their value, the answer
+    ("mmap", 3, 0x21, 0x21, ENOMEM),  # MAP_SHARED | MAP_ANONYMOUS: memory that no process need map to keep
+    ("mmap", 3, 0x40000, 0x40000, ENOMEM),  # MAP_HUGETLB
+    ("madvise", 2, ALL_BITS, 20, EPERM),  # MADV_COLD and MADV_PAGEOUT push others' pages out of the page cache
+    ("madvise", 2, ALL_BITS, 21, EPERM),
+    ("fcntl", 1, ALL_BITS, 1024, EPERM),  # F_SETLEASE and F_NOTIFY tell of what others do with a file
+    ("fcntl", 1, ALL_BITS, 1026, EPERM),
+    # Locks on files that all sandboxes see would be seen by all. A submission's own files have no second user, so a lock
+    # on them may as well be held without being made.
+    *(("fcntl", 1, ALL_BITS, command, DONE) for command in (6, 7, 37, 38)),
+    ("flock", 0, 0, 0, DONE),
+    ("ioctl", 1, ALL_BITS, 0x5412, EPERM),  # TIOCSTI
+)
 
 
 class ConfinementError(OSError):
@@ -93,6 +111,9 @@ def private_mounts(disk: int) -> None:
 
     safe = MS_NOSUID | MS_NODEV
     mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    for name in os.listdir("/dev"):  # one can still write to a device, but not change its mode and times
+        if not os.path.isdir(f"/dev/{name}"):  # noqa: PTH112
+            mount(b"none", f"/dev/{name}".encode(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
     mount(b"tmpfs", b"/tmp", b"tmpfs", safe, f"size={disk},nr_inodes=4096,mode=0700".encode())
     mount(b"tmpfs", b"/dev/shm", b"tmpfs", safe, b"size=16m,nr_inodes=256,mode=0700")
     mount(b"tmpfs", b"/proc", b"tmpfs", safe | MS_NOEXEC | MS_RDONLY, b"size=4k,nr_inodes=2,mode=0555")
@@ -140,10 +161,14 @@ def drop_capabilities() -> None:
     _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
-def build_filter() -> object | None:
-    """Make the seccomp filter, or return None where no binding of libseccomp is installed."""
+def build_filter() -> object:
+    """Make the seccomp filter.
+
+    Raises:
+        ConfinementError: there is no libseccomp.
+    """
     if seccomp is None:
-        return None
+        raise ConfinementError("libseccomp is missing: `apt-get install libseccomp2` (Debian, Ubuntu), `dnf install libseccomp`")
     refuse = seccomp.ERRNO(1)  # EPERM
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
     for name in REFUSED:
@@ -156,12 +181,12 @@ def build_filter() -> object | None:
         new_namespace |= value
     for bit in (1 << n for n in range(32) if new_namespace >> n & 1):
         rules.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, bit, bit))
-    rules.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.NE, int(socket.AF_UNIX)))
-    rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, 0x5412))  # TIOCSTI
+    for name, argument, bits, value, number in REFUSED_WITH:
+        rules.add_rule(seccomp.ERRNO(number), name, seccomp.Arg(argument, seccomp.MASKED_EQ, bits, value))
     return rules
 
 
-def lock_down(limits: Mapping[str, int], rules: object | None) -> None:
+def lock_down(limits: Mapping[str, int], rules: object) -> None:
     """Confine process 1 of the new namespaces; what is called after this is a student's.
 
     Raises:
@@ -176,5 +201,4 @@ def lock_down(limits: Mapping[str, int], rules: object | None) -> None:
     os.chdir("/tmp/work")
     socket.sethostname("sandbox")
     drop_capabilities()
-    if rules is not None:
-        rules.load()
+    rules.load()  # type: ignore[attr-defined]

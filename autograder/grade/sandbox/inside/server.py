@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import confine
+from . import confine, counting
 
 BUFFER = 65536
 REFUSED_EXIT = 97  # the child's exit status when the confinement could not be set up
@@ -76,7 +76,7 @@ def warm_up(models: bool) -> dict[str, Any]:
 class Keeper:
     """A forked process that owns a child's namespaces, kills it when told to, and says how it ended."""
 
-    def __init__(self, connection: socket.socket, limits: Mapping[str, int], rules: object | None, others: list[int]):
+    def __init__(self, connection: socket.socket, limits: Mapping[str, int], rules: object, others: list[int]):
         self.inbox, outbox = os.pipe()
         leash, self.leash = os.pipe()  # closing our end tells the keeper to kill the child
         self.pid = os.fork()
@@ -108,8 +108,13 @@ class Keeper:
         return outcome | {"cpu_seconds": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
 
 
-def keep(connection: socket.socket, limits: Mapping[str, int], rules: object | None, leash: int, outbox: int) -> None:
-    """Run as the keeper: enter the namespaces, start the child, wait for its end or for the leash to be let go."""
+def keep(connection: socket.socket, limits: Mapping[str, int], rules: object, leash: int, outbox: int) -> None:
+    """Run as the keeper: enter the namespaces, start the child, wait for its end or for the leash to be let go.
+
+    With a limit `together` (bytes; 0 where a control group keeps it) it also counts what all processes of the child take.
+    """
+    trusted = {1, os.getppid(), os.getpid()}  # bubblewrap's own, the warm parent and this one
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)  # the child covers the path
     try:
         os.setsid()
         confine.new_namespaces()
@@ -135,12 +140,15 @@ def keep(connection: socket.socket, limits: Mapping[str, int], rules: object | N
     os.close(failure_out)
     connection.close()
     handle = os.pidfd_open(pid)
-    select.select([leash, handle], [], [])
+    starved, most = False, limits["together"]
+    while not starved and not select.select([leash, handle], [], [], counting.TICK if most else None)[0]:
+        starved = counting.exceeds(proc, trusted, most)
     signal.pidfd_send_signal(handle, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     report: dict[str, Any] = (
         {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"exit": os.WEXITSTATUS(status)}
     )
+    report["starved"] = starved
     refused = os.read(failure_in, 4000)
     if refused:
         report["refused"] = refused.decode(errors="replace")
@@ -155,7 +163,7 @@ def run_child(connection: socket.socket) -> None:
     child.main(connection)
 
 
-def serve(control: socket.socket, rules: object | None) -> None:
+def serve(control: socket.socket, rules: object) -> None:
     """Obey the judge until it closes the connection. One child lives at a time."""
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, BUFFER, 1)
@@ -192,5 +200,5 @@ def main(start: Callable[[], dict[str, Any]] | None = None) -> None:
         raise
     gc.collect()
     gc.freeze()  # the children share the parent's memory; a collection in them must not touch it
-    control.send(json.dumps({"ready": versions, "seccomp": rules is not None}).encode())
+    control.send(json.dumps({"ready": versions}).encode())
     serve(control, rules)
