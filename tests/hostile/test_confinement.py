@@ -32,7 +32,8 @@ def capabilities():
 def syscall(name, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
     if name == "posix_fadvise": return -1, libc.posix_fadvise(*arguments)
-    result = getattr(libc, name)(*(a.encode() if isinstance(a, str) else ctypes.c_long(a) if isinstance(a, int) else a for a in arguments))
+    kinds = {int: ctypes.c_long, str: str.encode}
+    result = getattr(libc, name)(*(kinds.get(type(a), lambda a: a)(a) for a in arguments))
     return result, ctypes.get_errno()
 def limits():
     names = ("AS", "CPU", "FSIZE", "NOFILE", "NPROC", "CORE")
@@ -106,6 +107,13 @@ def probe(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
     with Conversation(sandbox, code(PROBES), NAMES) as talk:
         env = make_env(talk, NAMES)
         yield lambda name, *arguments: env[name](*arguments)
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Sandbox]:
+    """Another sandbox at the same time, in a user namespace, as it is made for whoever is not root."""
+    with Sandbox(Limits(), models=False, as_root=False) as box:
+        yield box
 
 
 def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]) -> None:
@@ -225,11 +233,11 @@ def test_nothing_outlives_its_run(sandbox: Sandbox) -> None:
     assert len(psutil.Process(sandbox.process.pid).children(recursive=True)) == at_rest
 
 
-def test_two_sandboxes_share_nothing(sandbox: Sandbox) -> None:
+def test_two_sandboxes_share_nothing(sandbox: Sandbox, other: Sandbox) -> None:
     def pids(box: Sandbox) -> set[int]:
         return {process.pid for process in psutil.Process(box.process.pid).children(recursive=True)}
 
-    with Sandbox(sandbox.limits, models=False) as other, Conversation(other, code(PROBES), NAMES) as there:
+    with Conversation(other, code(PROBES), NAMES) as there:
         with Conversation(sandbox, code(PROBES), NAMES) as here:
             assert pids(other).isdisjoint(pids(sandbox))
             assert make_env(here, NAMES)["leave_behind"]("/tmp/mine")
@@ -242,28 +250,30 @@ def mounts(process: psutil.Process) -> list[list[str]]:
     return [line.split() for line in Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("as_root", [False, None], ids=["in a user namespace", "as whoever runs this"])
-def test_every_mount_is_read_only_or_ends_with_the_submission(as_root: bool | None) -> None:
+@pytest.mark.parametrize("made", ["sandbox", "other"])
+def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request: pytest.FixtureRequest) -> None:
     """From the kernel's own list of what is mounted: nothing is left out because nobody thought of it."""
-    with Sandbox(Limits(), models=False, as_root=as_root) as box:
-        for _ in range(2):
-            with Conversation(box, code(PROBES), NAMES) as talk:
-                _, parent, *_, student = sorted(psutil.Process(box.process.pid).children(recursive=True), key=lambda p: p.pid)
-                seen = {mount[4]: mount for mount in mounts(student)}  # of two on one place the later is seen
-                lasting = {mount[2] for mount in mounts(parent)}
-                alive = {place: mount[2] for place, mount in seen.items() if "rw" in mount[5].split(",")}
-                assert set(alive) == {"/tmp", "/dev/shm"}, alive
-                env = make_env(talk, NAMES)
-                assert env["identity"]()["uid"] == 1000
-                for place in set(seen) - set(alive) | {"/dev/pts", "/sys", "/course", "/etc", "/root"}:
-                    with pytest.raises(OSError, match="raised"):
-                        env["leave_behind"](f"{place}/left")
-                    assert env["change"](place) == 0, place
-                assert env["change"]("/dev/null") == env["change"]("/course/helpers/__init__.py") == 0
-                assert lasting.isdisjoint(alive.values()), "a writable place is the warm parent's too"
-                for place in alive:
-                    assert not env["exists"](f"{place}/left")
-                    assert env["leave_behind"](f"{place}/left")
+    box = request.getfixturevalue(made)
+    for _ in range(2):
+        with Conversation(box, code(PROBES), NAMES) as talk:
+            _, parent, *_, student = sorted(
+                psutil.Process(box.process.pid).children(recursive=True), key=lambda p: p.pid
+            )
+            seen = {mount[4]: mount for mount in mounts(student)}  # of two on one place the later is seen
+            lasting = {mount[2] for mount in mounts(parent)}
+            alive = {place: mount[2] for place, mount in seen.items() if "rw" in mount[5].split(",")}
+            assert set(alive) == {"/tmp", "/dev/shm"}, alive
+            env = make_env(talk, NAMES)
+            assert env["identity"]()["uid"] == 1000
+            for place in set(seen) - set(alive) | {"/dev/pts", "/sys", "/course", "/etc", "/root"}:
+                with pytest.raises(OSError, match="raised"):
+                    env["leave_behind"](f"{place}/left")
+                assert env["change"](place) == 0, place
+            assert env["change"]("/dev/null") == env["change"]("/course/helpers/__init__.py") == 0
+            assert lasting.isdisjoint(alive.values()), "a writable place is the warm parent's too"
+            for place in alive:
+                assert not env["exists"](f"{place}/left")
+                assert env["leave_behind"](f"{place}/left")
 
 
 def test_the_warm_parent_shares_no_memory_with_its_children(sandbox: Sandbox) -> None:
@@ -277,12 +287,11 @@ def test_what_torch_needs_is_there(probe: Callable[..., Any]) -> None:
     assert probe("what_torch_needs") == 0
 
 
-def test_locks_tell_no_neighbour_anything(sandbox: Sandbox) -> None:
+def test_locks_tell_no_neighbour_anything(sandbox: Sandbox, other: Sandbox) -> None:
     path = "/course/helpers/__init__.py"
-    with Sandbox(sandbox.limits, models=False) as other, Conversation(other, code(PROBES), NAMES) as there:
-        with Conversation(sandbox, code(PROBES), NAMES) as here:
-            assert make_env(here, NAMES)["lock"](path) == "held"
-            assert make_env(there, NAMES)["lock"](path) == "held"
+    with Conversation(sandbox, code(PROBES), NAMES) as here, Conversation(other, code(PROBES), NAMES) as there:
+        assert make_env(here, NAMES)["lock"](path) == "held"
+        assert make_env(there, NAMES)["lock"](path) == "held"
 
 
 def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

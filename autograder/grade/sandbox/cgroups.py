@@ -98,7 +98,10 @@ class Group:
         prefix = [run, "--user", "--scope", "--quiet", "--collect"]
         prefix += ["-p", f"MemoryMax={memory}", "-p", "MemorySwapMax=0", "-p", f"TasksMax={processes}"]
         look = f'cat "{BASE}$(sed -n s/^0:://p /proc/self/cgroup)/memory.max" || true'
-        for more in (["-p", "OOMPolicy=continue"], []):  # a killed student is no reason to end the scope; old ones know none
+        for more in (
+            ["-p", "OOMPolicy=continue"],
+            [],
+        ):  # a killed student is no reason to end the scope; old ones know none
             line = [*prefix, *more, "--"]
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 tried = subprocess.run([*line, "sh", "-c", look], capture_output=True, text=True, timeout=PATIENCE)

@@ -114,7 +114,9 @@ def private_mounts(disk: int) -> None:
     mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     for name in os.listdir("/dev"):  # one can still write to a device, but not change its mode and times
         if not os.path.isdir(f"/dev/{name}"):  # noqa: PTH112
-            mount(b"none", f"/dev/{name}".encode(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
+            mount(
+                b"none", f"/dev/{name}".encode(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None
+            )
     mount(b"tmpfs", b"/tmp", b"tmpfs", safe, f"size={disk},nr_inodes=4096,mode=0700".encode())
     mount(b"tmpfs", b"/dev/shm", b"tmpfs", safe, b"size=16m,nr_inodes=256,mode=0700")
     mount(b"tmpfs", b"/proc", b"tmpfs", safe | MS_NOEXEC | MS_RDONLY, b"size=4k,nr_inodes=2,mode=0555")
@@ -169,7 +171,9 @@ def build_filter() -> object:
         ConfinementError: there is no libseccomp.
     """
     if seccomp is None:
-        raise ConfinementError("libseccomp is missing: `apt-get install libseccomp2` (Debian, Ubuntu), `dnf install libseccomp`")
+        raise ConfinementError(
+            "libseccomp is missing: `apt-get install libseccomp2` (Debian, Ubuntu), `dnf install libseccomp`"
+        )
     refuse = seccomp.ERRNO(EPERM)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
     for name in REFUSED:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 
 TICK = 0.02  # seconds between two looks: a process can fill some 50 MB in that time
-PATIENCE = 0.5  # seconds of processor time for one exact count; what takes longer was made to take longer
+PATIENCE = 2.0  # seconds of processor time for one exact count; what takes longer was made to take longer
 OWN = ("RssAnon", "RssShmem", "VmSwap", "VmPTE", "HugetlbPages")  # of /proc/PID/status
 SHARED_OUT = ("Pss_Anon", "Pss_Shmem", "SwapPss")  # of smaps_rollup: each page divided by those who map it
 
