@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -133,12 +134,13 @@ def _say(text: str, as_json: bool) -> None:
 
 
 class _ClearErrors:
-    """Turn what a user can do something about into one message and an exit code."""
+    """Turn what a user can do something about into one message and an exit code; keep what is written to its owner."""
 
     def __enter__(self) -> None:
-        return None
+        self.umask = os.umask(0o077)  # marks, answers and the class's secret, from the first byte on
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        os.umask(self.umask)
         from autograder.grade.results.written import MarksFileError
         from autograder.grade.sandbox.bubblewrap import NoSandboxError
         from autograder.masters import MasterError

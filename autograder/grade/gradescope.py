@@ -25,7 +25,7 @@ from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 from .intake import collect as intake
 from .jobs import Job
 from .judging import judge
-from .limits import Limits
+from .limits import Limits, bounded_memory
 from .results import outputs
 
 SECONDS = 600
@@ -95,7 +95,7 @@ def grade_folder(root: Path) -> dict[str, Any]:
     chosen = max(readable, key=lambda s: s.modified)
     assert chosen.notebook is not None
     limits = Limits(total_seconds=SECONDS)
-    with Sandbox(limits) as sandbox:
+    with Sandbox(limits) as sandbox, bounded_memory(limits.judge_memory):
         result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
     row = {
         "student": student,

@@ -14,6 +14,7 @@ import pytest
 from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits
+from autograder.grade.sandbox import bubblewrap
 from autograder.grade.sandbox.bubblewrap import COVERED, ROOT, VENV, NoSandboxError, Sandbox, command_line, seen_as
 from tests.grade.samples import code
 
@@ -98,6 +99,7 @@ def stay():
         time.sleep(1000)
     return 1
 """
+COVERED_HERE = Path(pytest.__file__).parent
 NAMES = [line.split("(")[0][4:] for line in PROBES.splitlines() if line.startswith("def ")]
 
 
@@ -111,8 +113,14 @@ def probe(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Sandbox]:
-    """Another sandbox at the same time, in a user namespace, as it is made for whoever is not root."""
-    with Sandbox(Limits(), models=False, as_root=False) as box:
+    """Another sandbox at the same time, in a user namespace, as it is made for whoever is not root.
+
+    Something of the instructor's lies in a folder that it shows, so that it has to be covered.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bubblewrap, "instructors_own", lambda visible: [COVERED_HERE])
+        box = Sandbox(Limits(), models=False, as_root=False)
+    with box:
         yield box
 
 
@@ -274,6 +282,9 @@ def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request
             for place in alive:
                 assert not env["exists"](f"{place}/left")
                 assert env["leave_behind"](f"{place}/left")
+            covered = str(seen_as(COVERED_HERE))
+            assert (covered in seen) == (made == "other")
+            assert made != "other" or env["listing"](covered) == []
 
 
 def test_the_warm_parent_shares_no_memory_with_its_children(sandbox: Sandbox) -> None:

@@ -52,7 +52,8 @@ def _protection(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
         found = (row["result"] or {}).get("protection") or {}
         if found.get("sandboxed"):
             seccomp = "a seccomp filter" if found.get("seccomp") else "no seccomp filter"
-            groups = {"v1": "control groups", "v2": "control groups"}.get(found.get("cgroup", ""), "a memory watchdog")
+            kinds = {"v1": "control groups", "v2": "control groups", "systemd": "a scope of systemd"}
+            groups = kinds.get(found.get("cgroup", ""), "a memory watchdog")
             ways[f"bubblewrap, {seccomp}, {groups}"] += 1
     return ways.most_common()
 

@@ -112,7 +112,7 @@ def private_mounts(disk: int) -> None:
 
     safe = MS_NOSUID | MS_NODEV
     mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-    for name in os.listdir("/dev"):  # one can still write to a device, but not change its mode and times
+    for name in os.listdir("/dev"):  # noqa: PTH208 - one can still write to a device, but not change its mode and times
         if not os.path.isdir(f"/dev/{name}"):  # noqa: PTH112
             mount(
                 b"none", f"/dev/{name}".encode(), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None
