@@ -65,9 +65,9 @@ def of_zero(size):
     return kept
 def zeros_shared(count, size): return in_forks(count, size, take=of_zero)
 def memfd(size):
-    number = os.memfd_create("x")
-    for _ in range(size >> 20): os.write(number, b"x" * (1 << 20))
-    return number
+    kept = [os.memfd_create("x") for _ in range(size >> 24)]
+    for number in kept: os.write(number, b"x" * (1 << 24))
+    return kept
 def memory_files(count, size): return in_forks(count, size, take=memfd)
 def shm_files(count, size):
     return in_forks(count, size, take=lambda size: [open(f"{folder}/{os.getpid()}-{n}", "wb").write(b"x" * (1 << 20))
