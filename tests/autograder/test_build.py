@@ -151,7 +151,7 @@ def test_the_gradescope_zip_is_pinned_complete_and_normalised(built):
     assert names == sorted(names)
     assert dates == {(1980, 1, 1, 0, 0, 0)}
     assert "files/helpers/notebook/start.py" in names
-    assert "files/autograder/verify.py" in names
+    assert "files/autograder/reference/verify.py" in names
     assert "test_hidden_shape" in test
     packages = re.findall(r"^\s+- ([\w.\[\],-]+)(.*)$", environment.split("pip:")[1], re.MULTILINE)
     assert len(packages) > 8
@@ -179,8 +179,6 @@ def test_building_twice_gives_the_same_bytes(built, tmp_path):
 def test_a_changed_committed_file_is_named(built, tmp_path):
     shutil.copytree(built / "notebooks", tmp_path / "notebooks")
     shutil.copytree(built / "solutions", tmp_path / "solutions")
-    (tmp_path / "helpers").mkdir()
-    shutil.copyfile(built / "helpers" / "selection.py", tmp_path / "helpers" / "selection.py")
     assert difference(built, tmp_path, [1]) == []
     with (tmp_path / "notebooks" / "tests" / "q1_1.py").open("a") as file:
         file.write("# edited by hand\n")
