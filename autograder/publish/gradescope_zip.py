@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 HOME = "course"  # below /autograder/source
@@ -35,9 +36,9 @@ def judge_files() -> dict[str, bytes]:
     """The files of `autograder` that judging needs, by their path in the zip."""
     package = ROOT / "autograder"
     found = {}
-    for path in sorted(package.rglob("*")):
+    for path in files_below(package):
         relative = path.relative_to(package)
-        if path.is_file() and "__pycache__" not in relative.parts and relative.parts[0] not in LEFT_OUT:
+        if relative.parts[0] not in LEFT_OUT:
             found[f"{HOME}/autograder/{relative.as_posix()}"] = path.read_bytes()
     return found
 

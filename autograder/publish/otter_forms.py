@@ -15,11 +15,12 @@ from nbformat import NotebookNode
 
 from autograder import masters
 from autograder.masters import Question
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 from .compose import otter_master, rubric_text
 from .gradescope_zip import with_grader
-from .normalise import clean_notebook, copy_tree, files_below, pack, write_notebook, write_text
+from .normalise import clean_notebook, copy_tree, pack, write_notebook, write_text
 from .settings import Course, pins
 
 SOLUTION_TAG = "otter_assign_solution_cell"

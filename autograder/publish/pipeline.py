@@ -13,10 +13,11 @@ from pathlib import Path
 
 from autograder import masters
 from autograder.masters import MasterError
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
-from .normalise import files_below, write_json
+from .normalise import write_json
 from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
