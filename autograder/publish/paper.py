@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from autograder import masters
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
-from helpers.parts import PARTS, ROOT
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
@@ -72,7 +72,7 @@ def prepare(notebook: NotebookNode, kind: str) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
-        if kind == "student" and cell.source.strip().startswith("_Type your answer here"):
+        if kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
             cell.source = '<div class="written-answer">Your answer</div>'
         else:
             cell.source = with_mathml(cell.source)
