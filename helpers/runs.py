@@ -209,7 +209,7 @@ class History:
         records: the records.
         samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
         state: numbers that the step carries from one step to the next (see `train`).
-        stopped: why the run ended: ``"finished"``, ``"stop_when"`` or ``"interrupted"``.
+        stopped: why the run ended: ``"finished"`` or ``"interrupted"``.
     """
 
     records: list[Record] = field(default_factory=list)
