@@ -225,6 +225,11 @@ class History:
             raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
         return [record.get(column, float("nan")) for record in self.records]
 
+    def measured(self, column: str) -> tuple[list[float], list[float]]:
+        """Return the steps at which a column was recorded, and its values there; not every step records every column."""
+        rows = [(record["step"], record[column]) for record in self.records if column in record]
+        return [step for step, _ in rows], [value for _, value in rows]
+
     @property
     def columns(self) -> list[str]:
         """Names of what was recorded."""

@@ -28,7 +28,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches, load_recorded
 from helpers.display import Page, token_page
-from helpers.evaluation import batch_seed, repetition
+from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
 from helpers.hub import ASSETS
 from helpers.presets import Preset
@@ -41,7 +41,7 @@ Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
 
 
 @dataclass
-class Run:
+class SweepRun:
     """What one training run gave.
 
     Attributes:
@@ -84,7 +84,7 @@ def sweep(
     common: Settings,
     folder: str | Path = RUNS / "kl",
     resume: bool = True,
-) -> dict[str, Run]:
+) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
     A finished run is used again as long as its settings, the common settings and the code of ``train_one`` (with the
@@ -103,7 +103,7 @@ def sweep(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    done: dict[str, Run] = {}
+    done: dict[str, SweepRun] = {}
     began = time.perf_counter()
     trained = 0
     for number, (name, settings) in enumerate(plan.items(), start=1):
@@ -123,7 +123,7 @@ def sweep(
             print("Interrupted. Run this cell again to go on from here.")
             break
         scores, samples = examine_one(policy)
-        run = Run(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
+        run = SweepRun(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
         save_run(run, path)
         shutil.rmtree(checkpoints, ignore_errors=True)  # the result stands in the file; weights would fill the disk
         done[name] = run
@@ -132,7 +132,7 @@ def sweep(
     return done
 
 
-def summary(run: Run) -> str:
+def summary(run: SweepRun) -> str:
     """Return one line with a run's scores."""
     s = run.scores
     second = f", second reward model {s['second_reward']:.3f}" if "second_reward" in s else ""
@@ -148,19 +148,19 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-").lower()
 
 
-def save_run(run: Run, path: Path) -> None:
+def save_run(run: SweepRun, path: Path) -> None:
     """Write a run as JSON; the file appears whole or not at all."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
     new.replace(path)
 
 
-def load_run(path: Path) -> Run | None:
+def load_run(path: Path) -> SweepRun | None:
     """Return the run in a file; None if there is no such file."""
-    return Run(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return SweepRun(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def save_points(runs: Mapping[str, Run], *, folder: str | Path | None = None) -> None:
+def save_points(runs: Mapping[str, SweepRun], *, folder: str | Path | None = None) -> None:
     """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
     for run in runs.values():
         more = {key: value for key, value in run.point.items() if key not in ("name", "kl", "reward")}
@@ -228,8 +228,8 @@ def examine(
     for number, group in enumerate(batches(list(more_prompts), batch_size), start=later):
         completions += generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number)).completions
     scores = {name: column.mean().item() for name, column in columns.items()}
-    scores["half_width"] = 1.96 * columns["reward"].std().item() / count**0.5
-    scores["kl_half_width"] = 1.96 * columns["kl"].std().item() / count**0.5
+    scores["half_width"] = NORMAL_975 * columns["reward"].std().item() / count**0.5
+    scores["kl_half_width"] = NORMAL_975 * columns["kl"].std().item() / count**0.5
     scores["kl_per_token"] = (columns["kl"].sum() / columns["length"].sum()).item()
     scores["repetition"] = repetition(completions)
     return {name: round(value, 5) for name, value in scores.items()}, kept
@@ -238,7 +238,7 @@ def examine(
 # Tables and pages ----------------------------------------------------------------------------------------------------
 
 
-def table(runs: Mapping[str, Run]) -> pd.DataFrame:
+def table(runs: Mapping[str, SweepRun]) -> pd.DataFrame:
     """Return one row per run with its scores, for reading."""
     names = {
         "reward": "reward",
@@ -256,7 +256,7 @@ def table(runs: Mapping[str, Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
+def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
     """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate.
 
     Args:
@@ -291,9 +291,9 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
 # Recorded runs -------------------------------------------------------------------------------------------------------
 
 
-def recorded_runs() -> dict[str, Run]:
+def recorded_runs() -> dict[str, SweepRun]:
     """Return the runs recorded with the course, for readers who skip the sweep."""
-    return {run["name"]: Run(**run) for run in load_recorded(RECORDED)["runs"]}
+    return {run["name"]: SweepRun(**run) for run in load_recorded(RECORDED)["runs"]}
 
 
 def record(folder: Path) -> Path:
@@ -316,13 +316,13 @@ if __name__ == "__main__":
     print(f"written: {record(Path(sys.argv[1]))}")
 
 
-def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[Run], str]:
+def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[SweepRun], str]:
     """The runs of Part 3 with a fixed α, and a sentence that says where they come from.
 
     Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
     """
 
-    def plain(runs: Sequence[Run]) -> list[Run]:
+    def plain(runs: Sequence[SweepRun]) -> list[SweepRun]:
         """Without schedules, PPO and the like, and without the untrained policy."""
         chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
         return sorted(chosen, key=lambda run: run.settings["alpha"])
@@ -343,7 +343,7 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
     )
 
 
-def reward_at_kl(runs: Sequence[Run], kl: float) -> float:
+def reward_at_kl(runs: Sequence[SweepRun], kl: float) -> float:
     """Reward on the frontier of these runs at a given KL: a straight line between the nearest runs on either side."""
     points = sorted((run.scores["kl"], run.scores["reward"]) for run in runs)
     return float(np.interp(kl, [x for x, _ in points], [y for _, y in points]))

@@ -19,7 +19,7 @@ from matplotlib.collections import PathCollection
 from helpers import devices, plots, widgets
 from helpers.display import samples_page, token_page
 from helpers.runs import History
-from helpers.widgets import Blank, ForecastForm, blanks_form, forecast_form, frontier_slider
+from helpers.widgets import frontier_slider
 
 HISTORY = History(records=[{"step": float(n), "reward": n / 10} for n in range(10)])
 POINTS = [
@@ -161,36 +161,6 @@ def test_samples_side_by_side():
         samples_page({"a": ["x"]}, prompts=["p", "q"])
 
 
-def test_forecast_without_widgets(capsys):
-    form = forecast_form(["2 + 2 = ?", "Name a prime number."])
-    assert "2 + 2 = ?" in capsys.readouterr().out
-    assert form.probabilities == [0.5, 0.5]
-    assert form.untouched == [1, 2]
-    form.set(0.9, 0.1)
-    assert form.probabilities == [0.9, 0.1]
-    assert form.untouched == []
-    with pytest.raises(ValueError, match="2 tasks"):
-        form.set(0.5)
-    with pytest.raises(ValueError, match="number 2"):
-        form.set(0.5, 50)
-
-
-def test_blanks_without_widgets(capsys):
-    blank = Blank("A", "mixes tokens", "attention", {"dropout": "It only drops values.", "": "No."}, "Yes.")
-    form = blanks_form([blank], ["attention", "dropout", "add"])
-    assert "A: mixes tokens" in capsys.readouterr().out
-    for word, told, right in [("dropout", "It only drops", 0), ("add", "No.", 0), ("attention", "Yes.", 1)]:
-        form.fill(A=word)
-        assert form.check() == right
-        assert told in capsys.readouterr().out
-    with pytest.raises(ValueError, match="no gap"):
-        form.fill(B="add")
-    with pytest.raises(ValueError, match="not in the list"):
-        form.fill(A="nothing")
-    with pytest.raises(ValueError, match="lack"):
-        blanks_form([blank], ["dropout"])
-
-
 @pytest.fixture
 def with_widgets(monkeypatch):
     got = []
@@ -205,22 +175,6 @@ def find(box, kind):
         for child in getattr(box, "children", ())
         for w in ([child] if type(child).__name__ == kind else find(child, kind))
     ]
-
-
-def test_sliders_set_the_probabilities(with_widgets):
-    form = forecast_form(["a", "b"])
-    sliders = find(with_widgets[0], "FloatSlider")
-    sliders[1].value = 0.25
-    assert form.probabilities == [0.5, 0.25]
-    assert form.untouched == [1]
-
-
-def test_dropdowns_and_the_check_button(with_widgets):
-    form = blanks_form([Blank("A", "mixes tokens", "attention", {"add": "It has no weights."})], ["attention", "add"])
-    find(with_widgets[0], "Dropdown")[0].value = "add"
-    find(with_widgets[0], "Button")[0].click()
-    assert "It has no weights." in find(with_widgets[0], "Textarea")[0].value
-    assert form.answers == {"A": "add"}
 
 
 def test_the_frontier_slider(with_widgets, monkeypatch, capsys):
@@ -253,7 +207,6 @@ def test_no_widgets_without_ipywidgets_or_a_kernel(monkeypatch):
     monkeypatch.delenv("COURSE_WIDGETS")
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     assert not widgets.widgets_available()
-    assert ForecastForm(["a"], [0.5]).untouched == [1]
 
 
 def test_devices(monkeypatch):
