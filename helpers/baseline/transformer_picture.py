@@ -97,7 +97,7 @@ def _tidy(word: str) -> str:
     return " ".join(word.lower().split())
 
 
-def explain(letter: str, word: object) -> str:
+def feedback(letter: str, word: object) -> str:
     """One line of feedback for one blank: right, or why not."""
     if word is None or word is ... or word == "":
         return f"{letter}: still blank. {NEEDS[letter]}."
@@ -110,7 +110,7 @@ def explain(letter: str, word: object) -> str:
     return f"{letter}: not {word}. {ROLES[word]}. {reason}"
 
 
-def check(labels: Mapping[str, str] | None) -> int:
+def check_words(labels: Mapping[str, str] | None) -> int:
     """Print what is right and why the rest is not, draw the picture with the words in it, and return the number right.
 
     Args:
@@ -123,7 +123,7 @@ def check(labels: Mapping[str, str] | None) -> int:
     if unknown:
         print(f"There is no blank called {', '.join(unknown)}; the blanks are {', '.join(LETTERS)}.")
     for letter in LETTERS:
-        print(explain(letter, labels.get(letter)))
+        print(feedback(letter, labels.get(letter)))
     number = sum(is_right(letter, labels.get(letter)) for letter in LETTERS)
     print(f"\n{number} of {len(LETTERS)} blanks are right.")
     show(draw(labels))
@@ -138,7 +138,7 @@ def require(labels: Mapping[str, str] | None, letters: str) -> None:
     """
     if not isinstance(labels, Mapping):
         raise AssertionError("picture_words must return a dictionary with a word for each letter from A to J.")
-    wrong = [explain(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
+    wrong = [feedback(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
     if wrong:
         raise AssertionError("\n".join(wrong))
 

@@ -1,10 +1,8 @@
 """Several training runs in one call: each is saved as it ends, and an interrupted sweep goes on where it stopped.
 
 The driver knows nothing of the method: the notebook hands it a function that trains one policy, and a function that
-measures a policy's KL to its reference. What a run gave stands in ``runs/<folder>/<name>.json``.
-
-``python -m helpers.kl.sweep runs/kl`` writes the runs of a folder as the recorded copy
-``helpers/assets/recorded/kl_frontier.json``, for readers who skip the sweep.
+measures a policy's KL to its reference. What a run gave stands in `runs/<folder>/<name>.json`. Readers who skip the
+sweep have the runs recorded with the course (see `helpers.assets.recipes.recorded`).
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import html
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,9 +27,8 @@ from helpers.data import batches, load_recorded
 from helpers.display import Page, token_page
 from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
-from helpers.hub import ASSETS
 from helpers.presets import Preset
-from helpers.runs import RUNS, History, fingerprint, save_point
+from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
 
 RECORDED = "kl_frontier"
 Settings = Mapping[str, Any]
@@ -69,11 +65,8 @@ class SweepRun:
     @property
     def point(self) -> dict[str, Any]:
         """The run as a point of the reward-KL frontier."""
-        return {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"], **self._more()}
-
-    def _more(self) -> dict[str, Any]:
-        more = {key: value for key, value in self.scores.items() if key not in ("kl", "reward")}
-        return {"method": self.settings.get("method", "fixed α"), **more}
+        first = {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"]}
+        return {**first, "method": self.settings.get("method", "fixed α"), **self.scores}
 
 
 def sweep(
@@ -102,7 +95,6 @@ def sweep(
         The runs by name, in the order of the plan; without those after an interruption.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     done: dict[str, SweepRun] = {}
     began = time.perf_counter()
     trained = 0
@@ -150,9 +142,7 @@ def slug(name: str) -> str:
 
 def save_run(run: SweepRun, path: Path) -> None:
     """Write a run as JSON; the file appears whole or not at all."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, json.dumps(asdict(run), ensure_ascii=False))
 
 
 def load_run(path: Path) -> SweepRun | None:
@@ -163,9 +153,8 @@ def load_run(path: Path) -> SweepRun | None:
 def save_points(runs: Mapping[str, SweepRun], *, folder: str | Path | None = None) -> None:
     """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
     for run in runs.values():
-        more = {key: value for key, value in run.point.items() if key not in ("name", "kl", "reward")}
         texts = [sample["prompt"] + sample["completion"] for sample in run.samples]
-        save_point(run.name, run.scores["kl"], run.scores["reward"], folder=folder, samples=texts, **more)
+        save_point(**run.point, folder=folder, samples=texts)
 
 
 def examine(
@@ -294,26 +283,6 @@ def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
 def recorded_runs() -> dict[str, SweepRun]:
     """Return the runs recorded with the course, for readers who skip the sweep."""
     return {run["name"]: SweepRun(**run) for run in load_recorded(RECORDED)["runs"]}
-
-
-def record(folder: Path) -> Path:
-    """Write all runs of a folder as the recorded copy: histories thinned to every fifth step, numbers rounded."""
-    runs = [load_run(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)]
-    entries = []
-    for run in runs:
-        run.records = [{key: round(value, 4) for key, value in row.items()} for row in run.records[::5]]
-        run.seconds, run.mark = round(run.seconds), ""
-        entries.append(asdict(run))
-    path = ASSETS / "recorded" / f"{RECORDED}.json"
-    content = {"points": [run.point for run in runs], "runs": entries}
-    path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
-    return path
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m helpers.kl.sweep FOLDER_WITH_RUNS")
-    print(f"written: {record(Path(sys.argv[1]))}")
 
 
 def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[SweepRun], str]:
