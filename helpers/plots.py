@@ -41,6 +41,7 @@ UNITS = {
     "repetition": "repeated bigrams (share)",
     "accuracy": "pair accuracy (share)",
 }
+BINS = 20  # of a histogram
 STYLE = {
     "figure.figsize": (7.0, 4.0),
     "figure.dpi": 110,
@@ -145,12 +146,7 @@ def plot_history(
     *,
     title: str | None = None,
     ylabel: str | None = None,
-    xlabel: str = "training step",
     window: int = 10,
-    target: float | None = None,
-    target_label: str = "target",
-    log: bool = False,
-    alt: str | None = None,
 ) -> Figure:
     """Draw one recorded column of one or more runs: running mean as a line, one standard deviation as a band.
 
@@ -158,9 +154,6 @@ def plot_history(
         histories: a history, or a dict from a run's name to its history (or to its list of values).
         column: what to draw, such as ``"reward"`` or ``"kl"``.
         window: number of steps in the running mean; 1 draws the values as they are.
-        target: a value to mark with a horizontal line.
-        log: logarithmic vertical axis.
-        alt: alternative text; without it, a sentence with each run's first and last running mean.
     """
     runs = {column: histories} if isinstance(histories, History) else dict(histories)
     label = ylabel or UNITS.get(column, column)
@@ -176,49 +169,28 @@ def plot_history(
                 axes.fill_between(steps, mean - deviation, mean + deviation, **band)
             if len(mean):
                 told.append(f"{name} goes from {mean[0]:.3g} to {mean[-1]:.3g}")
-        if target is not None:
-            label_it = f"{target_label} ({target:g})"
-            axes.axhline(target, color=COLOURS["black"], linestyle=":", linewidth=1, label=label_it)
-        if log:
-            axes.set_yscale("log")
         over = f", mean of {window} steps" if window > 1 else ""
-        axes.set(title=title or f"{column.capitalize()} during training{over}", xlabel=xlabel, ylabel=label)
-        if len(runs) > 1 or target is not None:
+        axes.set(title=title or f"{column.capitalize()} during training{over}", xlabel="training step", ylabel=label)
+        if len(runs) > 1:
             axes.legend()
-    return describe(fig, alt or f"Line plot of {label} by {xlabel}. " + "; ".join(told) + ".")
+    return describe(fig, f"Line plot of {label} by training step. {'; '.join(told)}.")
 
 
 def plot_histogram(
-    values: Sequence[float] | Mapping[str, Sequence[float]],
-    *,
-    title: str,
-    xlabel: str,
-    bins: int = 20,
-    limits: tuple[float, float] | None = None,
-    ylabel: str = "number of completions",
-    alt: str | None = None,
+    values: Sequence[float], *, title: str, xlabel: str, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw the distribution of one or more sets of values, with each mean as a dashed line."""
-    groups = dict(values) if isinstance(values, Mapping) else {"": values}
-    told = []
-    arrays = {name: np.asarray(group, dtype=float) for name, group in groups.items()}
-    low = limits[0] if limits else min(group.min() for group in arrays.values())
-    high = limits[1] if limits else max(group.max() for group in arrays.values())
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    """Draw the distribution of values, with their mean as a dashed line; `limits` are the ends of the bins."""
+    group = np.asarray(values, dtype=float)
+    low, high = limits or (group.min(), group.max())
     with figure() as (fig, axes):
-        for number, (name, group) in enumerate(arrays.items()):
-            if len(arrays) == 1:
-                bars = {"color": colour_of(number), "edgecolor": "white"}
-            else:
-                bars = {"histtype": "step", "linewidth": 2, "edgecolor": colour_of(number), **curve(number)}
-            axes.hist(group, bins=edges, label=name or None, **bars)
-            mean = {"color": colour_of(number), "linestyle": "--", "linewidth": 1.5}
-            axes.axvline(group.mean(), label=f"{name} mean {group.mean():.3f}", **mean)
-            figures = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
-            told.append(f"{name}: {figures}" if name else figures)
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        axes.hist(group, bins=edges, color=COLOURS["blue"], edgecolor="white")
+        label = f"mean {group.mean():.3f}"
+        axes.axvline(group.mean(), color=COLOURS["blue"], linestyle="--", linewidth=1.5, label=label)
+        axes.set(title=title, xlabel=xlabel, ylabel="number of completions")
         fig.legend(loc="outside lower center", ncols=2)
-    return describe(fig, alt or f"Histogram of {xlabel}. " + "; ".join(told) + ".")
+    told = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
+    return describe(fig, f"Histogram of {xlabel}. {told}.")
 
 
 def plot_calibration(
@@ -227,7 +199,6 @@ def plot_calibration(
     *,
     bins: int = 5,
     title: str | None = None,
-    alt: str | None = None,
 ) -> Figure:
     """Draw stated probabilities against how often the thing came true, with the diagonal of perfect calibration.
 
@@ -260,7 +231,7 @@ def plot_calibration(
             ylim=(-0.08, 1.08),
         )
         fig.legend(loc="outside lower center", markerscale=0.6)
-    return describe(fig, alt or "Calibration plot. " + "; ".join(told) + ".")
+    return describe(fig, f"Calibration plot. {'; '.join(told)}.")
 
 
 def _share_interval(hits: float, count: int) -> tuple[float, float]:
@@ -297,23 +268,21 @@ def plot_frontier(
     points: Sequence[Mapping[str, Any]],
     *,
     title: str = "Reward against distance from the reference",
-    group: str = "method",
     highlight: str | None = None,
     log: bool = False,
-    alt: str | None = None,
 ) -> Figure:
     """Draw trained policies by their KL to the reference and their reward (points of `load_points`).
 
     Args:
-        points: dicts with ``name``, ``kl`` and ``reward``.
-        group: the key whose values get a colour and a marker each; points without it are one group.
+        points: dicts with ``name``, ``kl`` and ``reward``; each ``method`` gets a colour and a marker, as do points
+            without one.
         highlight: the name of a point to ring.
         log: logarithmic KL axis (points at 0 are then drawn at its left end).
     """
-    groups = list(dict.fromkeys(str(point.get(group, "")) for point in points))
+    groups = list(dict.fromkeys(str(point.get("method", "")) for point in points))
     with figure(size=(7.5, 4.5)) as (fig, axes):
         for number, name in enumerate(groups):
-            chosen = sorted((p for p in points if str(p.get(group, "")) == name), key=lambda point: point["kl"])
+            chosen = sorted((p for p in points if str(p.get("method", "")) == name), key=lambda point: point["kl"])
             x, y = [point["kl"] for point in chosen], [point["reward"] for point in chosen]
             look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ":"}
             axes.plot(x, y, label=name or None, **look)
@@ -328,7 +297,7 @@ def plot_frontier(
             axes.legend(loc="lower right")
         name_points(axes, points)
     told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in points)
-    return describe(fig, alt or f"Scatter plot of mean reward by KL to the reference. {told}.")
+    return describe(fig, f"Scatter plot of mean reward by KL to the reference. {told}.")
 
 
 def plot_bars(
@@ -338,7 +307,6 @@ def plot_bars(
     ylabel: str,
     errors: Mapping[str, float] | None = None,
     limits: tuple[float, float] | None = None,
-    alt: str | None = None,
 ) -> Figure:
     """Draw one bar per name with its value on top and, where given, an error bar."""
     with figure() as (fig, axes):
@@ -352,4 +320,4 @@ def plot_bars(
             axes.set_ylim(*limits)
         axes.margins(y=0.12)
     told = "; ".join(f"{name}: {value:.3g}" for name, value in values.items())
-    return describe(fig, alt or f"Bar chart of {ylabel}. {told}.")
+    return describe(fig, f"Bar chart of {ylabel}. {told}.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import plots
-from .display import Page, samples_page, show_page
+from .display import Page, show_page
 
 
 def widgets_available() -> bool:
@@ -44,42 +44,31 @@ def redraw_on_change(slider: Any, draw: Callable[[Any], None], caption: str = ""
 
 
 def frontier_slider(
-    points: Sequence[Mapping[str, Any]],
-    *,
-    samples: str = "samples",
-    limit: int = 5,
-    page: Callable[[Mapping[str, Any]], Page] | None = None,
-    log: bool = False,
+    points: Sequence[Mapping[str, Any]], page: Callable[[Mapping[str, Any]], Page], *, log: bool = False
 ) -> None:
-    """Show a slider along the trained policies, from low KL to high, with the frontier plot and each one's samples.
+    """Show a slider along the trained policies, from low KL to high, with the frontier plot and a page for each.
 
     Without widgets, all policies are shown one below the other.
 
     Args:
         points: points of `helpers.runs.load_points`.
-        samples: the key with a point's sample texts.
-        limit: number of samples shown for each policy.
-        page: makes what is shown for a point (a `helpers.display.Page`), instead of its samples.
+        page: makes what is shown for a point.
         log: logarithmic KL axis of the plot.
     """
     ordered = sorted(points, key=lambda point: point["kl"])
     if not ordered:
         print("No policy has been recorded yet: train one and call save_point first.")
         return
-
-    def show_point(point: Mapping[str, Any]) -> None:
-        show_page(page(point) if page else _point_page(point, samples, limit))
-
     if not widgets_available():
         plots.show(plots.plot_frontier(ordered, log=log))
         for point in ordered:
-            show_point(point)
+            show_page(page(point))
         return
     import ipywidgets
 
     def draw(index: int) -> None:
         plots.show(plots.plot_frontier(ordered, highlight=ordered[index]["name"], log=log))
-        show_point(ordered[index])
+        show_page(page(ordered[index]))
 
     slider = ipywidgets.SelectionSlider(
         options=[(point["name"], index) for index, point in enumerate(ordered)],
@@ -88,9 +77,3 @@ def frontier_slider(
         continuous_update=False,
     )
     redraw_on_change(slider, draw)
-
-
-def _point_page(point: Mapping[str, Any], samples: str, limit: int) -> Page:
-    """Return a point's figures and samples as a page."""
-    title = f"{point['name']}: KL {point['kl']:.3g} nats, reward {point['reward']:.3f}"
-    return samples_page({"samples": [str(text) for text in point.get(samples, [])]}, title=title, limit=limit)

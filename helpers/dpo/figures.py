@@ -95,9 +95,9 @@ def plot_loss_and_weight(loss: Curve, weight: Curve, betas: Sequence[float], hig
     )
 
 
-def margin_explorer(loss: Curve, weight: Curve, betas: Sequence[float] = (0.1, 0.25, 0.5, 1.0)) -> None:
+def margin_explorer(loss: Curve, weight: Curve) -> None:
     """Show `plot_loss_and_weight` for several β and, where widgets run, a slider for any other."""
-    show(plot_loss_and_weight(loss, weight, betas))
+    show(plot_loss_and_weight(loss, weight, (0.1, 0.25, 0.5, 1.0)))
     if not widgets_available():
         return
     import ipywidgets
@@ -113,13 +113,13 @@ def margin_explorer(loss: Curve, weight: Curve, betas: Sequence[float] = (0.1, 0
     )
 
 
-def plot_dpo_training(history: History, *, window: int = 10, title: str = "") -> Figure:
+def plot_dpo_training(history: History, *, title: str = "") -> Figure:
     """Four panels: loss, pair accuracy, implicit rewards with their margin, change of the two log-probs."""
     steps = history["step"]
     with figure(2, 2, size=(10.0, 6.6)) as (fig, ((loss, accuracy), (rewards, changes))):
         for axes, column, name in ((loss, "loss", "loss (nats)"), (accuracy, "accuracy", "share of pairs")):
-            mean, _ = smooth(history[column], window)
-            axes.plot(steps, mean, color=COLOURS["blue"], label=f"training, mean of {window} steps")
+            mean, _ = smooth(history[column], 10)
+            axes.plot(steps, mean, color=COLOURS["blue"], label="training, mean of 10 steps")
             axes.plot(*history.measured(f"test_{column}"), "o--", color=COLOURS["vermilion"], label="test pairs")
             axes.set(xlabel="training step", ylabel=name)
         loss.axhline(np.log(2), color=COLOURS["black"], linestyle=":", linewidth=1, label="ln 2: knows nothing")

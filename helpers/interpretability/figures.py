@@ -17,14 +17,12 @@ from .circuits import Head
 DIVERGING = "PuOr_r"  # purple and orange can be told apart by colour-blind readers; white is zero
 
 
-def head_maps(
-    maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share", columns: int = 5, digits: int = 2
-) -> Figure:
+def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share") -> Figure:
     """One heat map of layers × heads for each entry, all on one colour scale, with the number in each field."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in maps.items()}
     span = max((float(np.nanmax(np.abs(values))) for values in arrays.values()), default=1.0) or 1.0
     layers, heads = next(iter(arrays.values())).shape
-    across = min(columns, len(arrays))
+    across = min(5, len(arrays))
     down = -(-len(arrays) // across)
     numbers = heads <= 12
     size = ((0.55 if numbers else 0.3) * heads + 0.9, 0.42 * layers + 1.1)
@@ -36,7 +34,7 @@ def head_maps(
                 for head in range(heads):
                     dark = abs(values[layer, head]) > 0.6 * span
                     colour = "white" if dark else "black"
-                    text = f"{values[layer, head]:.{digits}f}".replace("-0.00", "0.00")
+                    text = f"{values[layer, head]:.2f}".replace("-0.00", "0.00")
                     axes.text(head, layer, text, ha="center", va="center", color=colour, fontsize=7)
             axes.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
             axes.set_title(name, fontsize=10)
@@ -51,9 +49,9 @@ def head_maps(
     return describe(fig, f"Heat maps over layers and heads. {title}. {told}.")
 
 
-def largest(values: np.ndarray, count: int = 3) -> str:
+def largest(values: np.ndarray) -> str:
     """The entries of greatest size, for an alternative text: "head 2.3 5.88, head 2.0 4.69"."""
-    order = np.argsort(-np.abs(values), axis=None)[:count]
+    order = np.argsort(-np.abs(values), axis=None)[:3]
     places = [np.unravel_index(index, values.shape) for index in order]
     return ", ".join(f"head {layer}.{head} {values[layer, head]:.2f}" for layer, head in places)
 

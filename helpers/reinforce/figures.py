@@ -20,6 +20,7 @@ from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, f
 from helpers.runs import History
 
 LABELS = {**UNITS, "surprise": "surprise (nats per generated token)"}
+WINDOW = 10  # steps in a running mean
 PALE = {"prompt": "#DDDDDD", "completion": "#A6CEE3", "padding": "#FFFFFF", "end": "#F4C99B"}
 
 
@@ -181,17 +182,15 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
                     "end-of-text token is padding.")  # fmt: skip
 
 
-def _draw_column(
-    axes: Axes, history: History, column: str, colour: str, window: int, label: str | None = None
-) -> float:
+def _draw_column(axes: Axes, history: History, column: str, colour: str) -> float:
     """Draw one column of a history: its values as dots, their running mean as a line, their spread as a band."""
     steps = np.asarray(history["step"])
     values = np.asarray(history[column])
-    mean, deviation = smooth(values, window)
+    mean, deviation = smooth(values, WINDOW)
     axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=4)
-    axes.plot(steps, mean, color=colour, linewidth=2, label=label or f"mean of the last {window} steps")
-    axes.fill_between(steps, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0,
-                      label="± one standard deviation")  # fmt: skip
+    axes.plot(steps, mean, color=colour, linewidth=2, label=f"mean of the last {WINDOW} steps")
+    band = {"color": colour, "alpha": 0.15, "linewidth": 0, "label": "± one standard deviation"}
+    axes.fill_between(steps, mean - deviation, mean + deviation, **band)
     return float(mean[-1])
 
 
@@ -201,27 +200,25 @@ def plot_training(
     *,
     title: str,
     target: float | None = None,
-    target_label: str = "target",
-    window: int = 10,
 ) -> Figure:
     """Draw a column of one training run: each step's value as a dot, the running mean as a line, the spread as a band."""
     with figure() as (fig, axes):
-        last = _draw_column(axes, history, column, COLOURS["blue"], window)
+        last = _draw_column(axes, history, column, COLOURS["blue"])
         if target is not None:
-            axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"{target_label} ({target:g})")
+            axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"target ({target:g})")
         axes.set(title=title, xlabel="training step", ylabel=LABELS.get(column, column))
         axes.legend(loc="lower right")
     first = history[column][0]
     return describe(fig, f"Line plot of {LABELS.get(column, column)} by training step: {first:.3g} at the first step, "
-                    f"{last:.3g} on average over the last {window}.")  # fmt: skip
+                    f"{last:.3g} on average over the last {WINDOW}.")  # fmt: skip
 
 
-def plot_side_effects(history: History, window: int = 10) -> Figure:
+def plot_side_effects(history: History) -> Figure:
     """Draw repetition and length during training, side by side."""
     told = []
     with figure(1, 2, size=(10.0, 3.8)) as (fig, panels):
         for axes, column, colour in zip(panels, ("repetition", "length"), ("orange", "green"), strict=True):
-            last = _draw_column(axes, history, column, COLOURS[colour], window)
+            last = _draw_column(axes, history, column, COLOURS[colour])
             axes.set(title=f"{column.capitalize()} during training", xlabel="training step", ylabel=LABELS[column])
             axes.set_ylim(bottom=0)
             axes.legend(fontsize=8)
@@ -251,7 +248,6 @@ def plot_seeds(
     *,
     title: str,
     best: float | None = None,
-    ylabel: str = "mean reward of an episode",
 ) -> Figure:
     """Draw one curve a seed, and their mean."""
     table = np.asarray(list(curves.values()))
@@ -261,8 +257,9 @@ def plot_seeds(
         axes.plot(table.mean(axis=0), color=COLOURS["black"], linewidth=2.5, label="mean of the seeds")
         if best is not None:
             axes.axhline(best, color=COLOURS["black"], linestyle=":", linewidth=1, label=f"highest possible ({best:g})")
-        axes.set(title=title, xlabel="iteration (batch of episodes)", ylabel=ylabel)
+        axes.set(title=title, xlabel="iteration (batch of episodes)", ylabel="mean reward of an episode")
         axes.legend()
     ends = ", ".join(f"{name} {values[-1]:.0f}" for name, values in curves.items())
-    return describe(fig, f"Line plot of the {ylabel} by iteration. Mean over the seeds: {table.mean(axis=0)[0]:.0f} at first, "
-                    f"{table.mean(axis=0)[-1]:.0f} at last. At the end: {ends}.")  # fmt: skip
+    mean = table.mean(axis=0)
+    told = f"Mean over the seeds: {mean[0]:.0f} at first, {mean[-1]:.0f} at last. At the end: {ends}."
+    return describe(fig, f"Line plot of the mean reward of an episode by iteration. {told}")
