@@ -1387,11 +1387,11 @@ hidden: false
 """ # END TEST CONFIG
 def test_reinforce_step_update(reinforce_step):
     import torch
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.reinforce import run_on_table
 
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
-    run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
+    run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run["changes"]
     assert first.any() or run["results"][0] is not None, (
         "reinforce_step returned None and changed nothing: it is not written yet."
@@ -1440,10 +1440,10 @@ points: 1
 hidden: false
 """ # END TEST CONFIG
 def test_reinforce_step_report(reinforce_step):
-    from helpers.worlds.reinforce import run_on_table
+    from helpers import worlds
 
     for training in (False, True):
-        run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
+        run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run["results"][0]
         assert isinstance(result, dict), f"reinforce_step: return a dict of floats; you returned a {type(result).__name__}."
         for key in ("loss", "reward"):

@@ -1260,10 +1260,10 @@ hidden: false
 success_message: "The first step starts from ln 2, and changes the policy only."
 """ # END TEST CONFIG
 def test_first_step(dpo_step):
-    from helpers.worlds.dpo import run_single_steps
+    from helpers import worlds
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 0, moved=False)
+    record = worlds.run("dpo_single", dpo_step, seed=0, moved=False)
     answer = record["answers"][0]
     assert "__type__" not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
     for key, wanted in (("loss", 0.6931), ("accuracy", 0.5), ("chosen_reward", 0.0), ("rejected_reward", 0.0)):
@@ -1289,11 +1289,11 @@ hidden: false
 success_message: "Away from the reference, the numbers reported are right, and the modes are kept."
 """ # END TEST CONFIG
 def test_moved_policy(dpo_step):
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.dpo import run_single_steps
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 3, moved=True)
+    record = worlds.run("dpo_single", dpo_step, seed=3, moved=True)
     first = record["answers"][0]
     swapped = "chosen and rejected are swapped"
     lacking = "the reference is missing"
