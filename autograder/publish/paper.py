@@ -136,7 +136,7 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     source = next((path for path in sources[kind] if path.exists()), None)
     if source is None:
         raise FileNotFoundError(f"{name} is not built yet: run `course build` first")
-    title = str(masters.read_config(masters.master_path(part))["title"])
+    title = masters.read_title(masters.master_path(part))
     text = to_html(prepare(nbformat.read(source, as_version=4), kind), title)
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{name}-{kind}.html"

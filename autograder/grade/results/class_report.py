@@ -114,7 +114,7 @@ def handed_out(part: int) -> str:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     cells = masters.read_cells(masters.master_path(part))
-    return "\n".join(cell.source for cell in cells if cell.kind == "code" and "solution" not in cell.block)
+    return "\n".join(cell.source for cell in cells if cell.kind == "code" and cell.role != "answer")
 
 
 def _tests(rows: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
