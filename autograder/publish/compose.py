@@ -22,7 +22,6 @@ from .settings import GRADING_PYTHON, Course, grading_requirements
 TRAINING = "training"
 SKIPPED_BY_OTTER = "otter_ignore"
 SKIPPED_BY_NBGRADER = "skip-execution"  # what nbclient, and so nbgrader's autograder, leaves out by default
-ANSWER_PLACEHOLDER = "_Type your answer here, replacing this text._"  # otter's words
 
 
 def assignment_config(part: int) -> dict:

@@ -6,12 +6,9 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from autograder import masters, testing
 from autograder.publish.normalise import write_json
@@ -98,9 +95,7 @@ def otter_score(notebook: Path, archive: Path, output: Path) -> tuple[float, lis
     return float(sum(test.get("score", 0) for test in tests)), failed
 
 
-def check_part(
-    part: int, *, otter: bool = True, force: bool = False, report: Callable[[str], None] = lambda text: None
-) -> list[Marks]:
+def check_part(part: int, *, otter: bool = True, force: bool = False) -> list[Marks]:
     """Check a part with the graders; results of an earlier check of the very same files are taken from `build/check/`."""
     name = PARTS[part]
     solution, blank = masters.SOLUTIONS / f"{name}.ipynb", ROOT / "notebooks" / f"{name}.ipynb"
@@ -110,7 +105,6 @@ def check_part(
             raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
     marks = []
     for grader in ("in process", "otter") if otter else ("in process",):
-        report(grader)
         key = state([solution, blank, masters.master_path(part), archive])
         record = CHECK_FOLDER / f"{name}-{grader.replace(' ', '-')}.json"
         known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -141,8 +135,3 @@ def count_points(part: int) -> tuple[int, float, float]:
     questions = masters.load_questions(part)
     manual = sum(q.points for q in questions if q.manual)
     return len(questions), sum(q.points for q in questions) - manual, manual
-
-
-def validate(path: Path) -> None:
-    """Raise if a notebook is not valid."""
-    nbformat.validate(nbformat.read(path, as_version=4))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +18,7 @@ import yaml
 from helpers.parts import PARTS
 
 from .archives import Entry, is_archive, walk
-from .notebook import UnreadableNotebookError, Notebook, read
+from .notebook import Notebook, UnreadableNotebookError, read
 
 CANVAS = re.compile(r"^(?P<name>[^_]+?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)$")
 MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$")
@@ -135,12 +134,6 @@ def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submi
             submission.problem = f"no notebook was handed in, only {submission.file}"
             chosen.append(submission)
     return sorted(chosen, key=lambda s: (s.student, s.part))
-
-
-def missing(submissions: Iterable[Submission], roster: dict[str, Person]) -> list[Person]:
-    """The people of the roster of whom there is nothing."""
-    present = {s.student for s in submissions}
-    return [person for student, person in roster.items() if student not in present]
 
 
 @dataclass(frozen=True)

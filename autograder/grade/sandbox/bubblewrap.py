@@ -34,6 +34,20 @@ CPU = Path("/sys/devices/system/cpu")
 VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
 COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "USER": "student",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "COURSE_FAST": "1",
+}
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
     "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
@@ -117,6 +131,17 @@ def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
     return copy
 
 
+def hiding(private: Iterable[Path]) -> list[str]:
+    """The options that cover what lies in a visible folder and must not be seen."""
+    shown = [seen_as(folder) for folder in visible_folders()]
+    line = []
+    for hidden in private:
+        for place in dict.fromkeys((seen_as(hidden), hidden)):
+            if any(place.is_relative_to(folder) for folder in shown):
+                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+    return line
+
+
 def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool, models: bool) -> list[str]:
     """The bubblewrap command that starts the warm parent."""
     line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
@@ -134,44 +159,26 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
                 made.add(parent)
                 line.extend(["--perms", "0755", "--dir", str(parent)])
 
-    def show(source: Path, target: Path | None = None) -> None:
+    def bind(source: Path, target: Path | None = None) -> None:
         parents(target or source)
         line.extend(["--ro-bind", str(source), str(target or source)])
 
     for folder in visible_folders():
-        show(folder, seen_as(folder))
+        bind(folder, seen_as(folder))
         made.add(seen_as(folder))
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/") / name
         if path.is_symlink():
             line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            show(path)
-    shown = [seen_as(folder) for folder in visible_folders()]
-    for hidden in instructors_own(visible_folders()):
-        for place in dict.fromkeys((seen_as(hidden), hidden)):
-            if any(place.is_relative_to(folder) for folder in shown):
-                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+            bind(path)
+    line += hiding(instructors_own(visible_folders()))
     if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
-        show(CPU)
-    show(INSIDE, Path("/course/inside"))
-    show(helpers, Path("/course/helpers"))
+        bind(CPU)
+    bind(INSIDE, Path("/course/inside"))
+    bind(helpers, Path("/course/helpers"))
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",
-        "USER": "student",
-        "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "COURSE_FAST": "1",
-    }
-    for name, value in environment.items():
+    for name, value in ENVIRONMENT.items():
         line += ["--setenv", name, value]
     line += ["--chdir", "/tmp", "--", str(seen_as(Path(sys.executable))), "-s", "-c", START]
     return [*line, str(fd), str(uid), str(uid), str(int(models))]

@@ -83,12 +83,12 @@ class Child:
             except TimeLimitError:
                 answer, data = {"error": {"type": "TimeLimitError", "message": "", "line": None}}, b""
             except BaseException as error:
-                answer, data = {"error": self.describe(error)}, b""
+                answer, data = {"error": self.as_data(error)}, b""
             finally:
                 _start_clock(0)
             answer |= {"id": message["id"], "printed": self.output.take()[:2000]}
             if len(data) > Caps(blob=128 << 20).blob:
-                answer, data = {"id": message["id"], "error": self.describe(ValueError("the result is too large"))}, b""
+                answer, data = {"id": message["id"], "error": self.as_data(ValueError("the result is too large"))}, b""
             protocol.send(self.connection, answer, data)
 
     # ------------------------------------------------------------------------------------------------- load
@@ -143,7 +143,7 @@ class Child:
                     raise
                 break
             except BaseException as error:
-                answer, tensors = {"error": self.describe(error)}, []
+                answer, tensors = {"error": self.as_data(error)}, []
             finally:
                 left = max(_start_clock(0), SHORTEST)
             answers.append(answer | {"tensors": len(tensors)})
@@ -221,7 +221,7 @@ class Child:
 
     # ------------------------------------------------------------------------------------------------ errors
 
-    def describe(self, error: BaseException) -> dict[str, Any]:
+    def as_data(self, error: BaseException) -> dict[str, Any]:
         """An exception as data: type, message, the kinds it belongs to, and the last line of the student's code."""
         place = None
         for frame, line in traceback.walk_tb(error.__traceback__):
