@@ -58,13 +58,13 @@ def marks_in_process(part: int, solution: Path, blank: Path) -> Marks:
     marks.problems += [f"solution: {error}" for error in errors]
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.solution += result.points
+            marks.solution += result.points or 0.0
             if not result.passed:
                 marks.problems.append(f"{question.name}, {result.name} fails on the solution: {result.message}")
     env, _ = definitions(blank, questions)
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.blank += result.points
+            marks.blank += result.points or 0.0
             if result.passed:
                 marks.problems.append(f"{question.name}, {result.name} passes on the untouched notebook")
             if result.error:

@@ -12,6 +12,7 @@ import torch
 from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
 from autograder.grade.limits import Limits
+from autograder.grade.result import LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
@@ -226,10 +227,10 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
     outcomes = call("fussy").each({"n": n} for n in (0, 2, 3, 4))
     assert [next(outcomes)(), next(outcomes)()] == [0, 2]
-    assert not talk.usage.strikes
+    assert not talk.spent.strikes
     with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
         next(outcomes)
-    assert talk.usage.strikes == {"fussy": 1}
+    assert talk.spent.strikes == {"fussy": 1}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
-    talk = SimpleNamespace(connection=0, loaded={"defined": {"f": True}}, incarnation=1, limits=Limits(), caps=Caps())
+    talk = SimpleNamespace(connection=0, loaded=LoadReport({"f": True}), incarnation=1, limits=Limits(), caps=Caps())
     replies = iter([(answer, [torch.zeros(1)])] * 3)  # they end: a judge that takes any answer would ask for ever
     talk.ask = lambda *_: next(replies)
     with pytest.raises(StudentError, match="agreed form"):

@@ -186,7 +186,7 @@ def test_memory_of_many_processes_without_control_groups(monkeypatch: pytest.Mon
     monkeypatch.setattr("autograder.grade.sandbox.Group.make", lambda limits: Group("none", []))
     limits = Limits(group_memory=800 << 20)
     with Sandbox(limits, models=False) as box, Conversation(box, code(PROBES), NAMES) as talk:
-        assert box.protection["cgroup"] == "none"
+        assert box.protection.cgroup == "none"
         assert make_env(talk, NAMES)["memory"](300 << 20) == 300 << 20
         with pytest.raises(StudentError, match="more memory than a submission may"):
             make_env(talk, NAMES)["spread"](5, 300 << 20)

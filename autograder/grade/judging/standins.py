@@ -180,10 +180,10 @@ def check_defined(conversation: Conversation, name: str) -> None:
     """
     if conversation.connection is None:
         conversation.open()
-    if not conversation.loaded["defined"].get(name, False):
+    if not conversation.loaded.defined.get(name, False):
         text = (
             "is no function"
-            if name in conversation.loaded["defined"]
+            if name in conversation.loaded.defined
             else "is not defined in the notebook, or its cell failed"
         )
         raise StudentError("missing", f"{name} {text}")

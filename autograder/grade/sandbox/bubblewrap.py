@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
 from .cgroups import Group
@@ -242,13 +243,13 @@ class Sandbox:
             raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
         limited = self.group.kind != "none"
         self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
-        self.protection = {
-            "sandboxed": True,
-            "bubblewrap": True,
-            "seccomp": bool(ready["seccomp"]),
-            "cgroup": self.group.kind,
-            "versions": ready["ready"],
-        }
+        self.protection = Protection(
+            sandboxed=True,
+            bubblewrap=True,
+            seccomp=bool(ready["seccomp"]),
+            cgroup=self.group.kind,
+            versions=ready["ready"],
+        )
 
     def _hear(self, deadline: float) -> dict[str, Any]:
         self.control.settimeout(max(0.01, deadline - time.monotonic()))

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 
 from .bubblewrap import ROOT, SandboxBrokenError
 
@@ -35,7 +36,7 @@ class Unsandboxed:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.protection = {"sandboxed": False, "bubblewrap": False, "seccomp": False, "cgroup": "none", "versions": {}}
+        self.protection = Protection(sandboxed=False)
         self.alive = True
         self.process: subprocess.Popen[bytes] | None = None
 
