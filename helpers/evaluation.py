@@ -51,17 +51,6 @@ class Evaluation:
             f"length {self.lengths.float().mean().item():.1f} tokens, repetition {self.repetition:.3f}"
         )
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row per completion: prompt, completion, reward, length."""
-        return pd.DataFrame(
-            {
-                "prompt": self.prompts,
-                "completion": self.completions,
-                "reward": self.rewards.numpy(),
-                "length": self.lengths.numpy(),
-            }
-        )
-
 
 def evaluate(
     policy: PreTrainedModel,

@@ -14,11 +14,7 @@ from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
 ASSETS = Path(__file__).parent / "assets"
-
-
 HUB = "https://huggingface.co"
-
-
 TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
 
 

@@ -59,11 +59,6 @@ class History:
         """Names of what was recorded."""
         return list(dict.fromkeys(name for record in self.records for name in record))
 
-    @property
-    def last(self) -> Record:
-        """The latest record."""
-        return self.records[-1]
-
     def mean(self, column: str, last: int | None = None) -> float:
         """Return a column's mean over all records or the ``last`` ones."""
         values = self[column][-last:] if last else self[column]

@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from helpers.data import batches
 from helpers.evaluation import batch_seed
 from helpers.generation import generate
 from helpers.models import policy_logits
@@ -253,43 +254,22 @@ def sample_completions(
         kept = Path(folder) / f"completions_{name}.json"
         if kept.exists():
             return Completions(**json.loads(kept.read_text(encoding="utf-8")))
-    result = _drawn(policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress)
+    repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
+    prompt_ids, texts, ids, scores = [], [], [], []
+    with tqdm(total=len(repeated), desc="completions", disable=not progress) as bar:
+        for number, part in enumerate(batches(repeated, batch_size)):
+            rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
+            scores += reward_model(rollout.texts).tolist()
+            texts += rollout.completions
+            in_prompt = rollout.attention_mask & ~rollout.completion_mask  # [B, T]
+            prompt_ids += [row[mask].tolist() for row, mask in zip(rollout.ids, in_prompt, strict=True)]
+            ids += [row[mask].tolist() for row, mask in zip(rollout.ids, rollout.completion_mask, strict=True)]
+            bar.update(len(part))
+    columns = [list(batches(column, per_prompt)) for column in (texts, ids, scores)]
+    result = Completions(list(prompts), prompt_ids[::per_prompt], *columns)
     if kept is not None:
         write_whole(kept, json.dumps(asdict(result)))
     return result
-
-
-def _drawn(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    reward_model: Callable[[list[str]], Float[Tensor, " N"]],
-    prompts: Sequence[str],
-    per_prompt: int,
-    new_tokens: int,
-    seed: int,
-    batch_size: int,
-    progress: bool,
-) -> Completions:
-    """What `sample_completions` returns where nothing is kept."""
-    repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
-    prompt_ids, texts, ids, scores = [], [], [], []
-    bar = tqdm(total=len(repeated), desc="completions", disable=not progress)
-    for number, start in enumerate(range(0, len(repeated), batch_size)):
-        part = repeated[start : start + batch_size]
-        rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
-        scores += reward_model(rollout.texts).tolist()
-        texts += list(rollout.completions)
-        for row in range(len(part)):
-            prompt = rollout.ids[row, : rollout.prompt_length][rollout.attention_mask[row, : rollout.prompt_length]]
-            prompt_ids.append(prompt.tolist())
-            ids.append(rollout.ids[row][rollout.completion_mask[row]].tolist())
-        bar.update(len(part))
-    bar.close()
-
-    def grouped(items: list) -> list[list]:
-        return [items[i : i + per_prompt] for i in range(0, len(items), per_prompt)]
-
-    return Completions(list(prompts), prompt_ids[::per_prompt], grouped(texts), grouped(ids), grouped(scores))
 
 
 def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:

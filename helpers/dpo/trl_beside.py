@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from helpers.hub import Quiet
+
 from .pairs import Pair, PairBatch, collate
 
 INSTALL = 'pip install "trl==1.16.0" "transformers>=5.8" accelerate'
@@ -105,20 +107,16 @@ def plain_arguments(*, batch_size: int, learning_rate: float, steps: int, seed: 
 def quietly() -> Iterator[None]:
     """Keep the libraries' progress bars and notices out of the notebook."""
     import datasets
-    from transformers.utils import logging as transformers_logging
 
-    level = transformers_logging.get_verbosity()
     trl_logger = logging.getLogger("trl")
     trl_level = trl_logger.level
-    transformers_logging.set_verbosity_error()
     trl_logger.setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     try:
-        with warnings.catch_warnings():
+        with Quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers_logging.set_verbosity(level)
         trl_logger.setLevel(trl_level)
         datasets.enable_progress_bars()
 

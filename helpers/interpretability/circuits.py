@@ -13,8 +13,8 @@ Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and p
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -71,16 +71,6 @@ def anatomy(model: nn.Module) -> Anatomy:
     return Anatomy(list(blocks), heads, key_heads, width, norm, model.get_output_embeddings().weight, gpt2)
 
 
-@contextmanager
-def hooks(handles: list) -> Iterator[list]:
-    """Collect hook handles in a list; all of them are removed at the end of the ``with`` block."""
-    try:
-        yield handles
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
     """Register ``edit`` on the head outputs of one layer; returns the hook's handle."""
 
@@ -125,13 +115,13 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
 
     if patterns and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")  # the only kind that computes the attention pattern explicitly
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer, block in enumerate(parts.blocks):
             second_norm = block.ln_2 if parts.is_gpt2 else block.post_attention_layernorm
-            handles.append(head_output_hook(parts, layer, keep))
-            handles.append(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
-            handles.append(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
-        handles.append(
+            hooks.enter_context(head_output_hook(parts, layer, keep))
+            hooks.enter_context(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
+            hooks.enter_context(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
+        hooks.enter_context(
             parts.final_norm.register_forward_pre_hook(lambda module, inputs: last.append(inputs[0].clone()))
         )
         result = model(ids, output_attentions=patterns, use_cache=False)
@@ -144,9 +134,9 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
 def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
     """Run the model with every layer's head outputs passed through ``edit(layer, outputs [B, T, H, D])``."""
     parts = anatomy(model)
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, edit))
+            hooks.enter_context(head_output_hook(parts, layer, edit))
         return model(ids, use_cache=False).logits
 
 
@@ -219,15 +209,15 @@ def path_patch(
     parts = anatomy(model)
     seen: dict[int, Tensor] = {}
     chosen = by_layer(receivers)
-    with hooks([]) as handles, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, hold))
+            hooks.enter_context(head_output_hook(parts, layer, hold))
         for layer in chosen:
-            handles.append(
+            hooks.enter_context(
                 projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
             )
         model(ids, use_cache=False)
-    with hooks([]) as handles, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
         for layer, heads in chosen.items():
             if through != "query":  # heads that share keys and values receive together
                 heads = sorted({head * parts.key_heads // parts.heads for head in heads})
@@ -237,7 +227,7 @@ def path_patch(
                 changed[:, :, heads] = seen[layer][:, :, heads]
                 return changed
 
-            handles.append(projection_hook(parts, layer, through, insert))
+            hooks.enter_context(projection_hook(parts, layer, through, insert))
         return model(ids, use_cache=False).logits[:, -1]
 
 
@@ -329,10 +319,10 @@ def copying_scores(
     """
     parts = anatomy(model)
     values: dict[int, Tensor] = {}
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
             keep = lambda x, layer=layer: values.update({layer: x.clone()})  # noqa: E731
-            handles.append(projection_hook(parts, layer, "value", keep))
+            hooks.enter_context(projection_hook(parts, layer, "value", keep))
         run = record(model, ids, patterns=False)
     rows = torch.arange(len(ids), device=ids.device)
     words = ids[rows, positions]  # [B]

@@ -111,9 +111,7 @@ def explain(
         pieces = [str(piece) for piece in result.data[row]]
         values = np.asarray(result.values[row], dtype=float)
         base = float(np.ravel(result.base_values[row])[0])
-        keep = [
-            number for number, piece in enumerate(pieces) if piece != ""
-        ]  # the special tokens at both ends are empty
+        keep = [number for number, piece in enumerate(pieces) if piece != ""]  # special tokens at the ends are empty
         found.append(Explained([pieces[n] for n in keep], values[keep], base, float(base + values.sum())))
     return found
 
@@ -131,9 +129,7 @@ def text_plot(item: Explained) -> display.Page:
         values=item.values, base_values=item.base, data=np.array(item.tokens, dtype=object), output_names=None
     )
     page = shap.plots.text(explanation, display=False)
-    page = re.sub(
-        r"np\.float64\(([^()]*)\)", r"\1", page
-    )  # shap 0.51 writes colours so under NumPy 2: no browser reads it
+    page = re.sub(r"np\.float64\(([^()]*)\)", r"\1", page)  # shap 0.51 writes colours so, and no browser reads it
     width = max(len(token.strip()) for token in item.tokens)
     lines = [f"{token.strip():<{width}}  {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True)]
     head = f"base {item.base:+.2f}, sum of contributions {item.values.sum():+.2f}, score {item.score:+.2f}"
@@ -158,9 +154,8 @@ def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int)
             line, width = line + 1, right - x
             text.set_position((0.0, row - line))
             x, right = 0.0, width
-        axes.text(
-            (x + right) / 2, row - line - 0.42, f"{value:+.2f}", fontsize=7.5, va="center", ha="center", color="#333333"
-        )
+        number = {"fontsize": 7.5, "va": "center", "ha": "center", "color": "#333333"}
+        axes.text((x + right) / 2, row - line - 0.42, f"{value:+.2f}", **number)
         x = right + 1.7
     return line + 1
 
@@ -207,12 +202,8 @@ def next_token_log_odds(
         for prompt in prompts:
             ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
             batch = torch.tensor([ids], device=policy.device)
-            log_p = (
-                policy(batch, attention_mask=torch.ones_like(batch), use_cache=False)
-                .logits[0, -1]
-                .double()
-                .log_softmax(dim=-1)[target]
-            )
+            logits = policy(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits[0, -1]
+            log_p = logits.double().log_softmax(dim=-1)[target]
             found.append((log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))).cpu())
         return torch.stack(found)
 

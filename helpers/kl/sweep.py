@@ -31,6 +31,7 @@ from helpers.presets import Preset
 from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
 
 RECORDED = "kl_frontier"
+STRONGEST = 3.0  # the log-ratio (in nats) at which a token's colour is strongest
 Settings = Mapping[str, Any]
 # (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}
 Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
@@ -76,7 +77,6 @@ def sweep(
     *,
     common: Settings,
     folder: str | Path = RUNS / "kl",
-    resume: bool = True,
 ) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
@@ -89,7 +89,6 @@ def sweep(
         examine_one: ``policy -> (scores, samples)``, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
-        resume: False trains everything anew.
 
     Returns:
         The runs by name, in the order of the plan; without those after an interruption.
@@ -101,7 +100,7 @@ def sweep(
     for number, (name, settings) in enumerate(plan.items(), start=1):
         mark = fingerprint(train_one, {"settings": dict(settings), "common": dict(common), "name": name})
         path = folder / f"{slug(name)}.json"
-        kept = load_run(path) if resume else None
+        kept = load_run(path)
         if kept is not None and kept.mark == mark:
             done[name] = kept
             print(f"run {number} of {len(plan)}, {name}: done before, read from {path}", flush=True)
@@ -245,16 +244,10 @@ def table(runs: Mapping[str, SweepRun]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
-    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate.
-
-    Args:
-        limit: number of samples.
-        scale: the log-ratio (in nats) at which a colour is strongest.
-    """
+def run_page(run: SweepRun) -> Page:
+    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate."""
     pages = []
-    shown = run.samples[:limit]
-    for sample in shown:
+    for sample in run.samples:
         second = f", second model {sample['second_reward']:.2f}" if "second_reward" in sample else ""
         total = sum(sample["log_ratios"])
         title = f"{sample['prompt']} …  [reward {sample['reward']:.2f}{second}; sum of log-ratios {total:+.1f} nats]"
@@ -263,9 +256,9 @@ def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
                 sample["tokens"],
                 sample["log_ratios"],
                 title=title,
-                label="log π − log π_ref of each token, in nats" if sample is shown[-1] else "",
-                low=-scale,
-                high=scale,
+                label="log π − log π_ref of each token, in nats" if sample is run.samples[-1] else "",
+                low=-STRONGEST,
+                high=STRONGEST,
                 centre=0.0,
             )
         )
