@@ -26,8 +26,8 @@ class Evaluation:
     """What an evaluation found. Rewards are probabilities that a text is positive, 0 to 1.
 
     Attributes:
-        rewards: float32 ``[N]``, one per prompt, in the order of ``prompts``.
-        lengths: int64 ``[N]``, generated tokens.
+        rewards: float32 `[N]`, one per prompt, in the order of `prompts`.
+        lengths: int64 `[N]`, generated tokens.
         repetition: share of repeated bigrams, the mean over completions (see `repetition`).
         mean: mean reward.
         half_width: half width of its 95 % confidence interval.
@@ -64,7 +64,7 @@ def evaluate(
 ) -> Evaluation:
     """Sample one completion for each prompt, score prompt and completion together, and average.
 
-    Each batch is sampled with a seed that depends on ``seed`` and the batch's number, so that two policies are compared
+    Each batch is sampled with a seed that depends on `seed` and the batch's number, so that two policies are compared
     on the same prompts with the same random numbers. The progress bar shows batches done, the speed, and the mean
     reward so far.
 
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def batch_seed(seed: int, number: int) -> int:
-    """Return a seed for batch ``number`` of a run with the given seed; different pairs give different seeds."""
+    """Return a seed for batch `number` of a run with the given seed; different pairs give different seeds."""
     return (seed * 1_000_003 + number) % 2**62
 
 

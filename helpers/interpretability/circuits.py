@@ -1,7 +1,7 @@
-"""Look inside attention heads and intervene on them, in plain ``transformers`` models of the GPT-2 and Llama kinds.
+"""Look inside attention heads and intervene on them, in plain `transformers` models of the GPT-2 and Llama kinds.
 
 A *head output* here is what one head has mixed together from the values it attended to, **before** the layer's output
-projection: a tensor ``[B, T, H, D]`` for one layer (batch, position, head, head width). The layer's output projection
+projection: a tensor `[B, T, H, D]` for one layer (batch, position, head, head width). The layer's output projection
 turns the heads' outputs into the vector that is added to the residual stream. Everything in this module reads or
 replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model
 itself is never changed, and every hook is removed again even when an error occurs.
@@ -50,14 +50,14 @@ class Anatomy:
         return [(layer, head) for layer in range(len(self.blocks)) for head in range(self.heads)]
 
     def head_matrices(self, layer: int) -> Float[Tensor, "H D W"]:
-        """The output projection cut into one matrix per head: head output ``[D]`` times it is what the head adds."""
+        """The output projection cut into one matrix per head: head output `[D]` times it is what the head adds."""
         weight = self.output_projection(layer).weight
         weight = weight if self.is_gpt2 else weight.T  # GPT-2's Conv1D stores [in, out], nn.Linear [out, in]
         return weight.reshape(self.heads, self.width, -1)
 
 
 def anatomy(model: nn.Module) -> Anatomy:
-    """Find the parts of a GPT-2 or Llama-kind causal language model; ``TypeError`` for any other architecture."""
+    """Find the parts of a GPT-2 or Llama-kind causal language model; `TypeError` for any other architecture."""
     config = getattr(model, "config", None)
     if hasattr(model, "transformer") and hasattr(model.transformer, "h"):
         blocks, norm, gpt2 = model.transformer.h, model.transformer.ln_f, True
@@ -72,7 +72,7 @@ def anatomy(model: nn.Module) -> Anatomy:
 
 
 def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
-    """Register ``edit`` on the head outputs of one layer; returns the hook's handle."""
+    """Register `edit` on the head outputs of one layer; returns the hook's handle."""
 
     def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         merged = inputs[0]  # [B, T, H·D]
@@ -84,7 +84,7 @@ def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
 
 @dataclass(frozen=True)
 class Recording:
-    """What one forward pass left behind: ``B`` texts of ``T`` tokens, ``L`` layers of ``H`` heads of width ``D``."""
+    """What one forward pass left behind: `B` texts of `T` tokens, `L` layers of `H` heads of width `D`."""
 
     logits: Float[Tensor, "B T V"]
     outputs: Float[Tensor, "L B T H D"]  # head outputs
@@ -96,7 +96,7 @@ class Recording:
 
 @torch.no_grad()
 def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
-    """Run the model on ``ids`` (no padding) and keep the head outputs, attention patterns and residual stream."""
+    """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream."""
     parts = anatomy(model)
     outputs: dict[int, Tensor] = {}
     before: dict[int, Tensor] = {}
@@ -132,7 +132,7 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
 
 @torch.no_grad()
 def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
-    """Run the model with every layer's head outputs passed through ``edit(layer, outputs [B, T, H, D])``."""
+    """Run the model with every layer's head outputs passed through `edit(layer, outputs [B, T, H, D])`."""
     parts = anatomy(model)
     with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
@@ -151,9 +151,9 @@ def by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
 def replace_heads(
     heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
 ) -> Edit:
-    """An edit that takes the named heads' outputs from ``source`` (another recording's ``outputs``).
+    """An edit that takes the named heads' outputs from `source` (another recording's `outputs`).
 
-    With ``positions``, one position for each text, only the outputs at that position are replaced.
+    With `positions`, one position for each text, only the outputs at that position are replaced.
     """
     chosen = by_layer(heads)
 
@@ -177,7 +177,7 @@ def patch_heads(
     source: Float[Tensor, "L B T H D"],
     positions: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Activation patching: run on ``ids`` with some heads' outputs from another run; logits at the last position."""
+    """Activation patching: run on `ids` with some heads' outputs from another run; logits at the last position."""
     return run_with_heads(model, ids, replace_heads(heads, source, positions))[:, -1]
 
 
@@ -193,10 +193,10 @@ def path_patch(
 ) -> Float[Tensor, "B V"]:
     """Path patching (Wang et al. 2022): change what the receivers are told by the senders, and nothing else.
 
-    The senders' outputs come from ``other``; every other head is held at its output in ``clean`` (the recording of
-    ``ids``), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
-    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in
-    that run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
+    The senders' outputs come from `other`; every other head is held at its output in `clean` (the recording of
+    `ids`), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
+    `receivers` the receiver is the logits. With receivers, their `through` ("query", "key" or "value") as seen in
+    that run is put into a fresh run on `ids` in which all heads are free to react. `positions` restricts the senders'
     change to one position of each text. Returns the logits at the last position.
     """
     swap = replace_heads(senders, other.outputs, positions)
@@ -232,7 +232,7 @@ def path_patch(
 
 
 def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]):
-    """Register ``act`` on the queries, keys or values ``[B, T, heads, D]`` of a layer; its result replaces them."""
+    """Register `act` on the queries, keys or values `[B, T, heads, D]` of a layer; its result replaces them."""
     if kind not in ("query", "key", "value"):
         raise ValueError(f"through must be 'query', 'key' or 'value', not {kind!r}")
     heads = parts.heads if kind == "query" else parts.key_heads
@@ -313,8 +313,8 @@ def copying_scores(
 ) -> Float[Tensor, "L H"]:
     """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
 
-    The head's value at ``positions`` goes through the output matrix, the final normalisation (its scale held) and the
-    unembedding. The score is the logit that the word there gets, minus the mean over the ``rivals`` (other words of its
+    The head's value at `positions` goes through the output matrix, the final normalisation (its scale held) and the
+    unembedding. The score is the logit that the word there gets, minus the mean over the `rivals` (other words of its
     kind), averaged over the texts. Positive: the head copies what it looks at. Negative: it suppresses it.
     """
     parts = anatomy(model)

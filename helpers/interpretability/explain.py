@@ -28,7 +28,7 @@ Score = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True)
 class Explained:
-    """One text and what its tokens contribute to a score: ``base + sum(values) == score``.
+    """One text and what its tokens contribute to a score: `base + sum(values) == score`.
 
     Attributes:
         tokens: the tokens as they stand in the text, blanks included.
@@ -68,7 +68,7 @@ def probability(odds: float) -> float:
 
 
 def masked_text(tokens: Sequence[str], kept: frozenset[int], mask: str) -> str:
-    """The text with every token outside ``kept`` replaced by ``mask`` (or left out, where ``mask`` is empty)."""
+    """The text with every token outside `kept` replaced by `mask` (or left out, where `mask` is empty)."""
     pieces = [token if number in kept else f" {mask}" if mask else "" for number, token in enumerate(tokens)]
     return " ".join("".join(pieces).split())
 
@@ -96,7 +96,7 @@ def explain(
         evaluations: how many masked versions of a text may be scored at most; more is slower and more precise.
         kind: "partition" (neighbouring tokens are first treated as groups: fewer evaluations; these are *Owen* values,
             a relative of Shapley's), "permutation" (random orders of arrival: an estimate of Shapley's values) or "exact"
-            (all coalitions; ``evaluations`` must then be at least 2 to the power of the number of tokens).
+            (all coalitions; `evaluations` must then be at least 2 to the power of the number of tokens).
     """
     import shap
 
@@ -137,7 +137,7 @@ def text_plot(item: Explained) -> display.Page:
 
 
 def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int) -> int:
-    """Draw one text as boxes with numbers from height ``row`` downwards; returns the number of lines it took."""
+    """Draw one text as boxes with numbers from height `row` downwards; returns the number of lines it took."""
     renderer = axes.figure.canvas.get_renderer()
     inverse = axes.transData.inverted()
     x, line = 0.0, 0
@@ -190,7 +190,7 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
 def next_token_log_odds(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, word: str
 ) -> Callable[[Sequence[str]], Float[Tensor, " N"]]:
-    """A score of prompts: the log-odds with which the policy continues the prompt by ``word`` (its first token).
+    """A score of prompts: the log-odds with which the policy continues the prompt by `word` (its first token).
 
     One prompt at a time, so no padding is needed. An empty prompt is scored after the end-of-text token.
     """

@@ -43,7 +43,7 @@ class SweepRun:
 
     Attributes:
         name: what plots and tables call it.
-        settings: what distinguishes it from the other runs, such as ``{"alpha": 0.01}``.
+        settings: what distinguishes it from the other runs, such as `{"alpha": 0.01}`.
         scores: measured after training on held-out prompts, see `examine`.
         records: one dict of floats per training step.
         samples: dicts with prompt, completion, reward, second_reward, and its tokens with the log-ratio of each.
@@ -80,13 +80,13 @@ def sweep(
 ) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
-    A finished run is used again as long as its settings, the common settings and the code of ``train_one`` (with the
+    A finished run is used again as long as its settings, the common settings and the code of `train_one` (with the
     notebook's functions it calls) are the same. Stop the cell at any time; calling it again goes on.
 
     Args:
         plan: from a run's name to its settings, plain values.
-        train_one: ``(name, settings, checkpoint folder) -> (trained policy, history)``.
-        examine_one: ``policy -> (scores, samples)``, see `examine`.
+        train_one: `(name, settings, checkpoint folder) -> (trained policy, history)`.
+        examine_one: `policy -> (scores, samples)`, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
 
@@ -134,7 +134,7 @@ def summary(run: SweepRun) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a file name for a run's name: ``"α = 0.01"`` becomes ``"alpha-0.01"``."""
+    """Return a file name for a run's name: `"α = 0.01"` becomes `"alpha-0.01"`."""
     plain = name.replace("α", "alpha").replace("→", "to")
     return re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-").lower()
 
@@ -150,7 +150,7 @@ def load_run(path: Path) -> SweepRun | None:
 
 
 def save_points(runs: Mapping[str, SweepRun], *, folder: str | Path | None = None) -> None:
-    """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
+    """Record the runs as points of the frontier, for this part's plots and Part 4's (`runs/frontier.json`)."""
     for run in runs.values():
         texts = [sample["prompt"] + sample["completion"] for sample in run.samples]
         save_point(**run.point, folder=folder, samples=texts)
@@ -171,19 +171,19 @@ def examine(
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Sample one completion for each prompt from a trained policy and measure it.
 
-    The random numbers depend on ``seed`` alone, so that all runs are compared on the same prompts with the same draws.
+    The random numbers depend on `seed` alone, so that all runs are compared on the same prompts with the same draws.
 
     Args:
-        reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
+        reward_models: `"reward"` and, if there is one, `"second_reward"`.
         measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
         samples: how many completions to keep, the first ones.
-        more_prompts: completed as well, for ``repetition`` alone: an untuned policy repeats so few bigrams that the
+        more_prompts: completed as well, for `repetition` alone: an untuned policy repeats so few bigrams that the
             prompts above leave their share to chance.
 
     Returns:
-        The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
-        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (in
-        tokens), ``repetition``; and the samples kept.
+        The scores: mean reward of each model, `half_width` of the first's 95 % interval, `kl` (exact, nats per
+        completion) with `kl_half_width`, `kl_k1` (estimated from the samples), `kl_per_token`, `length` (in
+        tokens), `repetition`; and the samples kept.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
     completions: list[str] = []
