@@ -1,7 +1,7 @@
 """Put the grader of record into the zip that otter made for Gradescope.
 
 The zip then holds, beside what otter needs, the judge (`autograder`), the part's master and a `run_autograder` that calls
-:mod:`.gradescope`. Helpers are not packed twice. Where the container allows no namespaces, otter runs as before.
+`autograder.grade.gradescope`. Helpers are not packed twice. Where the container allows no namespaces, otter runs as before.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def with_grader(entries: Mapping[str, bytes], master: Path, part: int, pins: Map
         entries: what otter packed, by path.
         master: the master of the part that the zip is for; no other goes in.
         part: its number.
-        pins: exact versions, such as ``{"jupytext": "==1.19.1"}``.
+        pins: exact versions, such as `{"jupytext": "==1.19.1"}`.
 
     Raises:
         KeyError: a package that the judge needs has no exact version.

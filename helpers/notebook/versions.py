@@ -28,7 +28,8 @@ def install_missing(requirements: Path) -> None:
     Raises:
         RuntimeError: if pip fails; the message quotes it.
     """
-    if not any(map(shortfall, parse_requirements(requirements.read_text(encoding="utf-8")))):
+    wanted = parse_requirements(requirements.read_text(encoding="utf-8")) if requirements.exists() else []
+    if not any(map(shortfall, wanted)):
         return
     print("Installing what this machine lacks (about a minute, once a session) …")
     with tempfile.TemporaryDirectory() as folder:
