@@ -95,7 +95,7 @@ def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.Monke
     def broken(*_: Any, **__: Any) -> Any:
         raise SandboxBroken("gone")
 
-    monkeypatch.setattr("autograder.grade.judge.grade", broken)
+    monkeypatch.setattr("autograder.grade.judging.judge.grade", broken)
     monkeypatch.setattr(Worker, "_ready", lambda self: object())
     result = Worker(Limits(), trust=False).grade(Job("ada", 2, (), "00" * 32))
     assert result["status"] == "error"
