@@ -21,7 +21,7 @@ from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
 PDF_SECONDS = 180
-FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"(^``.*?^``|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
 OUTSIDE = re.compile(r"<script[^>]+src=[\"']https?:|<link[^>]+href=[\"']https?:|@import\s+url\(", re.IGNORECASE)
@@ -136,7 +136,7 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     source = next((path for path in sources[kind] if path.exists()), None)
     if source is None:
         raise FileNotFoundError(f"{name} is not built yet: run `course build` first")
-    title = str(masters.read_config(masters.master_path(part))["title"])
+    title = masters.read_title(masters.master_path(part))
     text = to_html(prepare(nbformat.read(source, as_version=4), kind), title)
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{name}-{kind}.html"

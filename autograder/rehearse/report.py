@@ -46,7 +46,7 @@ def make_rows(runs: dict[int, Run], marks: dict[int, list[Marks]]) -> list[Row]:
     """The table's rows, for the parts that exist."""
     rows = []
     for part in masters.existing_parts():
-        title = str(masters.read_config(masters.master_path(part))["title"])
+        title = masters.read_title(masters.master_path(part))
         rows.append(Row(part, title, *count_points(part), runs.get(part), marks.get(part, [])))
     return rows
 

@@ -202,20 +202,15 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("# name: q1_1", "# name: q2_1", "must begin with q1_"),
-        ("hidden: false", "hidden: true", "needs a public test"),
+        ('q="q1_1"', 'q="q2_1"', "must begin with q1_"),
+        ("# %% points=1", "# %% points=1 hidden=true", "needs a public test"),
         (
             "    # BEGIN SOLUTION\n    return values * 2  # the secret of the sample\n    # END SOLUTION\n",
             "    return 1\n",
             "in it",
         ),
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
-        ("# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.", "#", "rubric and a sample answer"),
-        (
-            'failure_message: ""\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            'failure_message: say "no"\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            "double quotes",
-        ),
+        ('success="Two numbers are doubled."', """success='Two "numbers".'""", "double quotes"),
     ],
 )
 def test_a_master_against_the_rules_is_refused(tmp_path, old, new, message):

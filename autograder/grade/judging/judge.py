@@ -95,13 +95,8 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str,
 
 def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Reward and KL of the policies that were trained on the way, by function."""
-    found = {}
-    for name, function in env.items():
-        if isinstance(function.trained, dict):
-            measures = measure(function.trained)
-            if measures is not None:
-                found[name] = measures
-    return found
+    found = {name: measure(function.records) for name, function in env.items()}
+    return {name: measures for name, measures in found.items() if measures is not None}
 
 
 def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Conversation) -> dict[str, Any]:

@@ -21,21 +21,14 @@ def page(question: Question, rows: Sequence[dict[str, Any]], seed: str) -> str:
     shuffled = sorted(rows, key=lambda row: row["code"])
     random.Random(f"{seed}/{question.name}").shuffle(shuffled)
     answered = [row | {"html": to_html(row["answer"])} for row in shuffled]
-    rubric = [_rubric_line(entry) for entry in question.rubric]
     return render(
         "written.html.j2",
         question=question,
         prompt=to_html(question.prompt),
         sample=to_html(question.sample_answer),
-        rubric=rubric,
+        rubric=question.rubric,
         answers=answered,
     )
-
-
-def _rubric_line(entry: Any) -> str:
-    if isinstance(entry, dict):
-        return "; ".join(f"{key}: {value}" for key, value in entry.items())
-    return str(entry)
 
 
 def code_name(seed: str, student: str, question: str) -> str:
