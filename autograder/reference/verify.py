@@ -330,10 +330,10 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: M
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
     for name, wanted in run.wanted.items():
-        error = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
-        if not error <= run.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
+        largest = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
+        if not largest <= run.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {run.case.label}; largest error {error:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {run.case.label}; largest error {largest:.3g}"
             )
 
 
