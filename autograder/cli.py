@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from autograder.grade import commands
+from helpers.parts import PARTS
 
 app = typer.Typer(
     name="course",
@@ -30,7 +31,8 @@ console = Console()
 errors = Console(stderr=True)
 
 Parts = Annotated[
-    list[int] | None, typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=1, max=5)
+    list[int] | None,
+    typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=min(PARTS), max=max(PARTS)),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]

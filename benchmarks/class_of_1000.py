@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--part", type=int, default=2)
-    parser.add_argument("--only", nargs="*", default=[], help="questions; all but the functional tests when left out")
+    parser.add_argument("--only", nargs="*", default=[], help="questions; all but the training steps when left out")
     options = parser.parse_args()
     from benchmarks.grading import split
 

@@ -32,7 +32,7 @@ def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bo
     return left.shape == right.shape and bool(torch.isclose(left, right, rtol, atol, equal_nan=True).all())
 
 
-def describe(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A value for an error message: tensors with shape and dtype, cut to a readable length."""
     if isinstance(value, torch.Tensor):
         numbers = str([round(x, 4) for x in value.detach().double().flatten().tolist()[:12]])
@@ -74,7 +74,7 @@ def check(
         _check_tensor(got, expected, name)
     if not close(got, expected, rtol, atol):
         raise AssertionError(
-            f"{name}: the result is not the expected one.\n  expected: {describe(expected)}\n  got:      {describe(got)}"
+            f"{name}: the result is not the expected one.\n  expected: {in_words(expected)}\n  got:      {in_words(got)}"
             f"{_largest_error(got, expected)}"
         )
     if dtype is not None and isinstance(got, torch.Tensor) and got.dtype != dtype:
@@ -83,12 +83,12 @@ def check(
 
 def _check_number(got: Any, name: str) -> None:
     if isinstance(got, torch.Tensor) and got.dim() > 0:
-        raise AssertionError(f"{name}: expected one number, got a {describe(got)}")
+        raise AssertionError(f"{name}: expected one number, got a {in_words(got)}")
 
 
 def _check_tensor(got: Any, expected: torch.Tensor, name: str) -> None:
     if not isinstance(got, torch.Tensor):
-        raise AssertionError(f"{name}: expected a tensor, got {describe(got)}")
+        raise AssertionError(f"{name}: expected a tensor, got {in_words(got)}")
     if got.shape != expected.shape:
         raise AssertionError(f"{name}: the shape is {list(got.shape)}; it should be {list(expected.shape)}.")
 

@@ -83,12 +83,8 @@ def memory_report() -> str:
 
 
 @contextmanager
-def out_of_memory_help(advice: str = "") -> Iterator[None]:
-    """Turn an out-of-memory error of any device inside the block into `MemoryFullError`, which says what to change.
-
-    Args:
-        advice: what helps at this very place, put first (for instance "lower batch_size in the cell above").
-    """
+def out_of_memory_help() -> Iterator[None]:
+    """Turn an out-of-memory error of any device inside the block into `MemoryFullError`, which says what to change."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -99,7 +95,7 @@ def out_of_memory_help(advice: str = "") -> Iterator[None]:
             "use the smaller preset: choose_preset('tiny')",
             "restart the kernel: models of earlier runs may still be in memory",
         ]
-        text = "\n".join(f"  - {step}" for step in ([advice] if advice else []) + steps)
+        text = "\n".join(f"  - {step}" for step in steps)
         report = memory_report()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

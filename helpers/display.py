@@ -29,7 +29,7 @@ class Page:
         return self.text
 
 
-def show(page: Page) -> None:
+def show_page(page: Page) -> None:
     """Show a page: as HTML in a notebook, as plain text elsewhere."""
     from IPython import get_ipython
     from IPython.display import display
@@ -86,7 +86,7 @@ def token_page(
 
 def show_tokens(tokens: Sequence[str], values: Sequence[float], **options: Any) -> None:
     """Show a text whose tokens are coloured by a number each; the options are those of `token_page`."""
-    show(token_page(tokens, values, **options))
+    show_page(token_page(tokens, values, **options))
 
 
 def samples_page(
@@ -133,7 +133,7 @@ def samples_page(
 
 def show_samples(columns: Mapping[str, Sequence[str]], **options: Any) -> None:
     """Show completions side by side; the options are those of `samples_page`."""
-    show(samples_page(columns, **options))
+    show_page(samples_page(columns, **options))
 
 
 def _one_line(text: str) -> str:

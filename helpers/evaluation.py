@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import batches
-from .generation import Sampler, generate
+from .generation import generate
 from .presets import Preset
 
 NORMAL_975 = 1.959964  # 97.5 % quantile of the standard normal distribution
@@ -72,10 +72,6 @@ def evaluate(
     *,
     seed: int = 0,
     progress: bool = True,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    min_new_tokens: int | None = None,
-    sample_next_token: Sampler | None = None,
 ) -> Evaluation:
     """Sample one completion for each prompt, score prompt and completion together, and average.
 
@@ -99,17 +95,7 @@ def evaluate(
     groups = list(batches(prompts, preset.evaluation_batch_size))
     bar = tqdm(groups, desc="evaluating", unit="batch", disable=not progress, file=sys.stdout, ncols=90)
     for number, group in enumerate(bar):
-        rollout = generate(
-            policy,
-            tokenizer,
-            group,
-            preset.new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            min_new_tokens=min_new_tokens,
-            generator=batch_seed(seed, number),
-            sample_next_token=sample_next_token,
-        )
+        rollout = generate(policy, tokenizer, group, preset.new_tokens, generator=batch_seed(seed, number))
         scores = torch.as_tensor(reward_model(rollout.texts)).float().cpu()
         rewards.append(scores)
         lengths.append(rollout.lengths.cpu())

@@ -1,4 +1,4 @@
-"""What training leaves on disk, in ``runs/`` beside the notebook: checkpoints, and points on the reward-KL frontier."""
+"""What training leaves: its history, and in `runs/` beside the notebook checkpoints, weights and the frontier's points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,60 @@ import torch
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from .runs import History
-
 RUNS = Path("runs")
+FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}  # where in `runs` a trained policy's weights are
+Record = dict[str, float]
+
+
+@dataclass
+class History:
+    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
+
+    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
+
+    Attributes:
+        records: the records.
+        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
+        state: numbers that the step carries from one step to the next (see `train`).
+        stopped: why the run ended: ``"finished"`` or ``"interrupted"``.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    stopped: str = "finished"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, column: str) -> list[float]:
+        if not any(column in record for record in self.records):
+            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
+        return [record.get(column, float("nan")) for record in self.records]
+
+    def measured(self, column: str) -> tuple[list[float], list[float]]:
+        """Return the steps at which a column was recorded, and its values there; not every step records every column."""
+        rows = [(record["step"], record[column]) for record in self.records if column in record]
+        return [step for step, _ in rows], [value for _, value in rows]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what was recorded."""
+        return list(dict.fromkeys(name for record in self.records for name in record))
+
+    @property
+    def last(self) -> Record:
+        """The latest record."""
+        return self.records[-1]
+
+    def mean(self, column: str, last: int | None = None) -> float:
+        """Return a column's mean over all records or the ``last`` ones."""
+        values = self[column][-last:] if last else self[column]
+        return sum(values) / len(values)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the records as a table."""
+        return pd.DataFrame(self.records)
 
 
 class Checkpoint:
@@ -168,6 +218,14 @@ def _code_bytes(code: CodeType, docstring: str | None = None) -> bytes:
     return b"|".join([code.co_code, repr(code.co_names).encode(), *constants])
 
 
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file that appears whole or not at all, even if the kernel dies meanwhile; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    return new.replace(path)
+
+
 def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None = None, **more: Any) -> Path:
     """Record a trained policy as a point of the reward-KL frontier, in ``runs/frontier.json`` beside the notebook.
 
@@ -183,69 +241,13 @@ def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None
     path = Path(folder or RUNS) / "frontier.json"
     points = [point for point in load_points(folder=folder) if point["name"] != name]
     points.append({"name": name, "kl": float(kl), "reward": float(reward), **more})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(points, indent=1, ensure_ascii=False), encoding="utf-8")
-    new.replace(path)
-    return path
+    return write_whole(path, json.dumps(points, indent=1, ensure_ascii=False))
 
 
 def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
     """Return the recorded points, oldest first; an empty list if there is none yet."""
     path = Path(folder or RUNS) / "frontier.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-Record = dict[str, float]
-
-
-@dataclass
-class History:
-    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
-
-    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
-
-    Attributes:
-        records: the records.
-        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
-        state: numbers that the step carries from one step to the next (see `train`).
-        stopped: why the run ended: ``"finished"``, ``"stop_when"`` or ``"interrupted"``.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
-    stopped: str = "finished"
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, column: str) -> list[float]:
-        if not any(column in record for record in self.records):
-            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
-        return [record.get(column, float("nan")) for record in self.records]
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of what was recorded."""
-        return list(dict.fromkeys(name for record in self.records for name in record))
-
-    @property
-    def last(self) -> Record:
-        """The latest record."""
-        return self.records[-1]
-
-    def mean(self, column: str, last: int | None = None) -> float:
-        """Return a column's mean over all records or the ``last`` ones."""
-        values = self[column][-last:] if last else self[column]
-        return sum(values) / len(values)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the records as a table."""
-        return pd.DataFrame(self.records)
-
-
-FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}
 
 
 def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:

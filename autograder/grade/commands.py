@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from helpers.parts import PARTS
+
 console = Console()
 errors = Console(stderr=True)
 
@@ -32,7 +34,9 @@ Trust = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON a submission, for programs.")]
 Live = Annotated[bool, typer.Option("--live/--no-live", help="A progress bar with rate, failures and time left.")]
-PartOption = Annotated[list[int] | None, typer.Option("--part", "-p", min=1, max=5, help="Only this part; repeatable.")]
+PartOption = Annotated[
+    list[int] | None, typer.Option("--part", "-p", min=min(PARTS), max=max(PARTS), help="Only this part; repeatable.")
+]
 
 
 def grade(

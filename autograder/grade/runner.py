@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autograder import masters
+from autograder import masters, stamps
 from autograder.grade.intake.answers import answers as written_answers
 from autograder.grade.intake.collect import HandIn
 from autograder.grade.results.store import Store, StoredSubmission
-from helpers.parts import PARTS, ROOT
+from helpers.parts import PARTS
 
 from . import schedule
 from .intake import collect as intake
@@ -44,19 +43,7 @@ def make_plan(*, workers: int, scheduler: str, trust: bool, limits: Limits | Non
     return Plan(workers=workers, scheduler=scheduler, trust=trust, limits=limits or Limits())
 
 
-@functools.cache
-def tests_digest(part: int) -> str:
-    """What the verdict depends on besides the submission: the part's questions with their tests, and the references."""
-    text = repr([(q.name, q.points, q.tests) for q in masters.load_questions(part)])
-    digest = hashlib.sha256(text.encode())
-    folder = ROOT / "autograder"
-    for path in [
-        folder / "reference" / name
-        for name in ("verify.py", "steps.py", "steps_dpo.py", "steps_reinforce.py", f"part{part}.py")
-    ]:
-        if path.exists():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+tests_digest = functools.cache(stamps.marks)  # by part: what the verdict depends on besides the submission
 
 
 def take_roster(store: Store, path: Path) -> None:

@@ -16,12 +16,12 @@ from nbformat import NotebookNode
 from autograder import masters
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
-from helpers.parts import PARTS, ROOT
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
 PDF_SECONDS = 180
-FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"(^``.*?^``|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
 
@@ -71,7 +71,7 @@ def prepare(notebook: NotebookNode, kind: str) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
-        if kind == "student" and cell.source.strip().startswith("_Type your answer here"):
+        if kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
             cell.source = '<div class="written-answer">Your answer</div>'
         else:
             cell.source = with_mathml(cell.source)
@@ -135,7 +135,7 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     source = next((path for path in sources[kind] if path.exists()), None)
     if source is None:
         raise FileNotFoundError(f"{name} is not built yet: run `course build` first")
-    title = str(masters.read_config(masters.master_path(part))["title"])
+    title = masters.read_title(masters.master_path(part))
     text = to_html(prepare(nbformat.read(source, as_version=4), kind), title)
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{name}-{kind}.html"

@@ -57,7 +57,7 @@ def make_rows(runs: dict[int, Execution], marks: dict[int, list[Marks]]) -> list
     """The table's rows, for the parts that exist."""
     rows = []
     for part in masters.existing_parts():
-        title = str(masters.read_config(masters.master_path(part))["title"])
+        title = masters.read_title(masters.master_path(part))
         rows.append(Row(part, title, *count_points(part), runs.get(part), marks.get(part, [])))
     return rows
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,8 +17,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from autograder import masters
-from autograder.publish.normalise import files_below, write_json, write_notebook
+from autograder import masters, stamps
+from autograder.publish.normalise import write_json, write_notebook
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 RUN_FOLDER = ROOT / "build" / "run"
@@ -51,19 +51,6 @@ class Execution:
 def executed_path(part: int) -> Path:
     """Where a part's executed notebook lies."""
     return RUN_FOLDER / f"{PARTS[part]}.ipynb"
-
-
-def content_key(part: int, *, fast: bool, preset: str) -> str:
-    """A hash of all that decides what a run gives: this and earlier solutions, the helpers, their assets, the versions."""
-    digest = hashlib.sha256(f"{fast} {preset} ".encode())
-    files = [masters.SOLUTIONS / f"{PARTS[n]}.ipynb" for n in range(1, part + 1)]
-    files += [f for f in files_below(ROOT / "helpers") if "assets/recipes" not in f.as_posix()]
-    files.append(ROOT / "constraints.txt")
-    for file in files:
-        if file.exists():
-            digest.update(file.relative_to(ROOT).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def load_execution(part: int) -> Execution | None:
@@ -102,7 +89,7 @@ def run_part(
     path = masters.SOLUTIONS / f"{PARTS[part]}.ipynb"
     if not path.exists():
         raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
-    key = content_key(part, fast=fast, preset=preset)
+    key = stamps.executed(part, fast=fast, preset=preset)
     last = load_execution(part)
     if last and last.ok and last.key == key and not force:
         last.cached = True

@@ -12,10 +12,18 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from helpers.evaluation import batch_seed
+from helpers.generation import generate
+from helpers.models import policy_logits
+from helpers.runs import write_whole
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ def collate(
     length: int | None = None,
     reference: Float[Tensor, "B 2"] | None = None,
 ) -> PairBatch:
-    """One :class:`PairBatch` of these pairs, in their order.
+    """One `PairBatch` of these pairs, in their order.
 
     Args:
         pairs: ``B`` pairs, at least one.
@@ -156,7 +164,7 @@ def pair_batches(
 
     Args:
         pairs: all pairs.
-        pad_id: see :func:`collate`.
+        pad_id: see `collate`.
         size: pairs a batch; with a seed, the pairs left over at the end of an epoch are dropped, so that all training
             batches are alike; without one they make a last, smaller batch.
         seed: shuffles the pairs anew in each epoch; ``None`` keeps their order.
@@ -213,8 +221,8 @@ def _swapped(pair: Pair) -> Pair:
 
 
 def sample_completions(
-    policy,
-    tokenizer,
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     reward_model: Callable[[list[str]], Float[Tensor, " N"]],
     prompts: Sequence[str],
     per_prompt: int,
@@ -240,27 +248,29 @@ def sample_completions(
     """
     kept = None
     if folder is not None:
-        name = _fingerprint(policy, [*prompts], per_prompt, new_tokens, seed, batch_size, reward_model)
+        models = (policy, getattr(reward_model, "model", None))
+        name = _hash_of(models, [*prompts], per_prompt, new_tokens, seed, batch_size)
         kept = Path(folder) / f"completions_{name}.json"
         if kept.exists():
-            return Completions(**json.loads(kept.read_text()))
-    result = _sample(policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress)
+            return Completions(**json.loads(kept.read_text(encoding="utf-8")))
+    result = _drawn(policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(result)))
-        unfinished.replace(kept)  # an interrupted write must not leave half a file under the final name
+        write_whole(kept, json.dumps(asdict(result)))
     return result
 
 
-def _sample(
-    policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress
+def _drawn(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    reward_model: Callable[[list[str]], Float[Tensor, " N"]],
+    prompts: Sequence[str],
+    per_prompt: int,
+    new_tokens: int,
+    seed: int,
+    batch_size: int,
+    progress: bool,
 ) -> Completions:
-    from tqdm.auto import tqdm
-
-    from helpers.evaluation import batch_seed
-    from helpers.generation import generate
-
+    """What `sample_completions` returns where nothing is kept."""
     repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
     prompt_ids, texts, ids, scores = [], [], [], []
     bar = tqdm(total=len(repeated), desc="completions", disable=not progress)
@@ -282,10 +292,10 @@ def _sample(
     return Completions(list(prompts), prompt_ids[::per_prompt], grouped(texts), grouped(ids), grouped(scores))
 
 
-def _fingerprint(policy, prompts, per_prompt, new_tokens, seed, batch_size, reward_model) -> str:
-    """A short hash of all that decides the samples: the weights of both models, the prompts and the numbers."""
-    digest = hashlib.sha256(json.dumps([prompts, per_prompt, new_tokens, seed, batch_size]).encode())
-    for model in (policy, getattr(reward_model, "model", None)):
+def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:
+    """A short hash of the models' weights and of plain settings: of all that decides the samples."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for model in models:
         if model is not None:
             for name, weight in sorted(model.state_dict().items()):
                 digest.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item():.10g}".encode())
@@ -293,7 +303,7 @@ def _fingerprint(policy, prompts, per_prompt, new_tokens, seed, batch_size, rewa
 
 
 def pair_log_probs(
-    policy,
+    policy: PreTrainedModel,
     pairs: PairBatch,
     sequence_log_prob: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
@@ -310,8 +320,6 @@ def pair_log_probs(
     Returns:
         Log-probs of the chosen and of the rejected completions, ``[B]`` each.
     """
-    from helpers.models import policy_logits
-
     width = max(pairs.chosen_ids.shape[1], pairs.rejected_ids.shape[1])
 
     def both(chosen: Tensor, rejected: Tensor) -> Tensor:

@@ -150,6 +150,14 @@ def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Flo
         return model(ids, use_cache=False).logits
 
 
+def by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
+    """The heads of each layer that has any of these, from layer to numbers."""
+    found: dict[int, list[int]] = {}
+    for layer, head in heads:
+        found.setdefault(layer, []).append(head)
+    return found
+
+
 def replace_heads(
     heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
 ) -> Edit:
@@ -157,15 +165,11 @@ def replace_heads(
 
     With ``positions``, one position for each text, only the outputs at that position are replaced.
     """
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in heads:
-        by_layer.setdefault(layer, []).append(head)
+    chosen = by_layer(heads)
 
     def edit(layer: int, outputs: Tensor) -> Tensor:
-        if layer not in by_layer:
-            return outputs
         changed = outputs.clone()
-        for head in by_layer[layer]:
+        for head in chosen.get(layer, ()):
             if positions is None:
                 changed[:, :, head] = source[layer][:, :, head]
             else:
@@ -214,24 +218,23 @@ def path_patch(
         return run_with_heads(model, ids, hold)[:, -1]
     parts = anatomy(model)
     seen: dict[int, Tensor] = {}
-    layers = sorted({layer for layer, _ in receivers})
+    chosen = by_layer(receivers)
     with hooks([]) as handles, torch.no_grad():
         for layer in range(len(parts.blocks)):
             handles.append(head_output_hook(parts, layer, hold))
-        for layer in layers:
+        for layer in chosen:
             handles.append(
                 projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
             )
         model(ids, use_cache=False)
     with hooks([]) as handles, torch.no_grad():
-        for layer in layers:
-            chosen = [head for at, head in receivers if at == layer]
+        for layer, heads in chosen.items():
             if through != "query":  # heads that share keys and values receive together
-                chosen = sorted({head * parts.key_heads // parts.heads for head in chosen})
+                heads = sorted({head * parts.key_heads // parts.heads for head in heads})
 
-            def insert(x: Tensor, layer: int = layer, chosen: list[int] = chosen) -> Tensor:
+            def insert(x: Tensor, layer: int = layer, heads: list[int] = heads) -> Tensor:
                 changed = x.clone()
-                changed[:, :, chosen] = seen[layer][:, :, chosen]
+                changed[:, :, heads] = seen[layer][:, :, heads]
                 return changed
 
             handles.append(projection_hook(parts, layer, through, insert))
@@ -262,9 +265,11 @@ def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor
     return getattr(parts.attention(layer), name).register_forward_hook(hook)
 
 
-def mean_outputs(recordings: Float[Tensor, "L B T H D"]) -> Float[Tensor, "L T H D"]:
-    """The mean head outputs over the texts of a recording, position by position."""
-    return recordings.mean(dim=1)
+def norm_scale(norm: nn.Module, stream: Float[Tensor, "B W"]) -> Float[Tensor, "B 1"]:
+    """What the final normalisation (LayerNorm or RMSNorm) divides a residual stream by, once its mean is gone."""
+    if isinstance(norm, nn.LayerNorm):
+        return (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    return (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
 
 
 @dataclass(frozen=True)
@@ -293,16 +298,11 @@ def direct_logit_attribution(
     parts = anatomy(model)
     norm = parts.final_norm
     direction = parts.unembedding[plus_ids] - parts.unembedding[minus_ids]  # [B, W]
-    stream = run.last[:, -1]  # [B, W]
-    if isinstance(norm, nn.LayerNorm):
-        scale = (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
-        direction_in = norm.weight * direction / scale
+    direction_in = norm.weight * direction / norm_scale(norm, run.last[:, -1])
+    from_bias = torch.zeros_like(direction[:, 0])
+    if isinstance(norm, nn.LayerNorm):  # RMSNorm has no mean and no bias
         direction_in = direction_in - direction_in.mean(-1, keepdim=True)  # the normalisation takes the mean away
         from_bias = (norm.bias * direction).sum(-1)
-    else:  # RMSNorm: no mean, no bias
-        scale = (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
-        direction_in = norm.weight * direction / scale
-        from_bias = torch.zeros_like(direction[:, 0])
 
     heads, mlps = [], []
     after = [*run.before[1:], run.last]
@@ -336,12 +336,8 @@ def copying_scores(
         run = record(model, ids, patterns=False)
     rows = torch.arange(len(ids), device=ids.device)
     words = ids[rows, positions]  # [B]
-    stream = run.last[:, -1]
     norm = parts.final_norm
-    if isinstance(norm, nn.LayerNorm):
-        scale = (stream.var(-1, unbiased=False) + norm.eps).sqrt()
-    else:
-        scale = (stream.pow(2).mean(-1) + norm.variance_epsilon).sqrt()
+    scale = norm_scale(norm, run.last[:, -1])[:, None]  # [B, 1, 1]
     scores = []
     for layer in range(len(parts.blocks)):
         value = values[layer][rows, positions]  # [B, key heads, D]
@@ -349,7 +345,7 @@ def copying_scores(
         written = torch.einsum("bhd,hdw->bhw", value, parts.head_matrices(layer))
         if isinstance(norm, nn.LayerNorm):
             written = written - written.mean(-1, keepdim=True)
-        logits = (written * norm.weight / scale[:, None, None]) @ parts.unembedding.T  # [B, H, V]
+        logits = (written * norm.weight / scale) @ parts.unembedding.T  # [B, H, V]
         own = logits.gather(2, words[:, None, None].expand(-1, parts.heads, 1))[..., 0]
         scores.append((own - logits[..., rivals].mean(-1)).mean(0))
     return torch.stack(scores)

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from helpers.hub import ASSETS, Quiet
 
-from .circuits import Head, anatomy, mean_outputs, record, run_with_heads
+from .circuits import Head, anatomy, by_layer, record, run_with_heads
 
 FOLDER = ASSETS / "ioi"
 PROMPTS = ASSETS / "data" / "ioi_prompts.parquet"
@@ -170,9 +170,7 @@ def template_means(model: nn.Module, batch: Batch) -> dict[int, Float[Tensor, "L
     says under mean ablation.
     """
     run = record(model, batch.unrelated_ids, patterns=False)
-    return {
-        number: mean_outputs(run.outputs[:, batch.template == number]) for number in batch.template.unique().tolist()
-    }
+    return {number: run.outputs[:, batch.template == number].mean(dim=1) for number in batch.template.unique().tolist()}
 
 
 def ablated_logits(
@@ -189,17 +187,15 @@ def ablated_logits(
         ablate: ``ablate_heads`` of this part's exercise; it is called once for each layer and pattern.
         means: from `template_means`, for mean ablation; None for zero ablation.
     """
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in heads:
-        by_layer.setdefault(layer, []).append(head)
+    chosen = by_layer(heads)
     groups = {number: (batch.template == number).nonzero()[:, 0] for number in batch.template.unique().tolist()}
 
     def edit(layer: int, outputs: Tensor) -> Tensor:
-        if layer not in by_layer:
+        if layer not in chosen:
             return outputs
         changed = outputs.clone()
         for number, rows in groups.items():  # each pattern of sentence has its own means
-            changed[rows] = ablate(outputs[rows], by_layer[layer], None if means is None else means[number][layer])
+            changed[rows] = ablate(outputs[rows], chosen[layer], None if means is None else means[number][layer])
         return changed
 
     return run_with_heads(model, batch.ids, edit)[:, -1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import torch
@@ -11,9 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import load_prompts, load_recorded
 from helpers.generation import generate
-from helpers.hub import ASSETS
-from helpers.models import load_policy
-from helpers.presets import PRESETS, Preset
+from helpers.presets import Preset
 from helpers.runs import FOLDERS, RUNS, load_weights
 
 
@@ -68,17 +65,3 @@ def policy_samples(
         else:
             print(f"{name}: left out (there is no trained policy in {RUNS / FOLDERS[name]}, and no recorded samples)")
     return texts
-
-
-def record_samples(folder: Path, count: int = 60) -> Path:
-    """Write ``assets/recorded/policy_samples.json`` from the ``tiny`` policies trained in ``folder`` (a ``runs`` folder)."""
-    preset = PRESETS["tiny"]
-    base, tokenizer = load_policy(preset, "cpu")
-    texts = {}
-    for name in FOLDERS:
-        tuned = load_tuned(base, name, folder)
-        if tuned is not None:
-            texts[name] = sample_texts(tuned, tokenizer, preset, count)
-    path = ASSETS / "recorded" / "policy_samples.json"
-    path.write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

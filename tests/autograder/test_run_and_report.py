@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from autograder import cli, masters
+from autograder import cli, masters, stamps
 from autograder.publish import paper as pages
 from autograder.publish import release
 from autograder.publish.settings import Course
@@ -35,6 +35,7 @@ def small(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(masters, "SOLUTIONS", tmp_path / "solutions")
     monkeypatch.setattr(run, "RUN_FOLDER", tmp_path / "run")
     monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(stamps, "ROOT", tmp_path)
     monkeypatch.setattr(report, "REPORT", tmp_path / "report.html")
     monkeypatch.setattr(run, "masters", masters)
     (tmp_path / "solutions").mkdir()
@@ -72,10 +73,10 @@ def test_a_change_of_the_notebook_or_of_a_helper_runs_it_again(small):
     write(small, "1 + 1")
     keys = {run.run_part(1).key}
     (small / "helpers" / "new.py").write_text("x = 1\n")
-    keys.add(run.content_key(1, fast=False, preset="tiny"))
+    keys.add(stamps.executed(1, fast=False, preset="tiny"))
     write(small, "1 + 2")
-    keys.add(run.content_key(1, fast=False, preset="tiny"))
-    keys.add(run.content_key(1, fast=True, preset="tiny"))
+    keys.add(stamps.executed(1, fast=False, preset="tiny"))
+    keys.add(stamps.executed(1, fast=True, preset="tiny"))
     assert len(keys) == 4
 
 

@@ -12,7 +12,7 @@ from tests.grade.samples import blank, solution, with_answer
 from tests.test_variants import VARIANTS, Variant, exercises, run_variant
 
 pytestmark = pytest.mark.sandbox
-STEPS = ("reinforce_step", "dpo_step")  # their functional tests take seconds, not milliseconds
+STEPS = ("reinforce_step", "dpo_step")  # their tests take seconds, not milliseconds
 Grade = Callable[..., SubmissionResult]
 
 
@@ -24,7 +24,7 @@ def failures(result: SubmissionResult) -> str:
 
 
 def quick(part: int) -> list[str]:
-    """The questions of a part without the functional tests."""
+    """The questions of a part without the training steps."""
     return [q.name for q in masters.load_questions(part) if not q.manual and q.function not in STEPS]
 
 

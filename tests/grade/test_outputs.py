@@ -18,6 +18,7 @@ from autograder.grade.limits import Limits
 from autograder.grade.results import outputs, similarity, written
 from autograder.grade.results.gradebook import write_gradebook
 from autograder.grade.results.store import Store
+from helpers.parts import PARTS
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import code, notebook
 
@@ -161,7 +162,7 @@ def test_similarity_sees_through_renaming_and_not_the_task() -> None:
     own = "\n".join(
         f"def helper_{n}(values, factor):\n    total = {n} * sum(v ** {n} for v in values if v != factor)\n"
         f"    while total > factor + {n}:\n        total = total / ({n} + len(values)) - factor\n    return [total, {n}]"
-        for n in range(1, 6)
+        for n in PARTS
     )
     renamed = own.replace("values", "xs").replace("total", "acc").replace("factor", "k").replace("helper", "tool")
     given = (

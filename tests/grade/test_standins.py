@@ -16,6 +16,7 @@ from autograder.grade.result import LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
+from helpers import worlds
 from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
@@ -56,10 +57,12 @@ BUFFER = torch.zeros(2)
 def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
 def sparse(): return torch.eye(3).to_sparse()
+def note(policy, optimizer, rollout, reward_model):
+    return {"reward": reward_model(rollout.texts).mean().item(), "policy": policy}
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale reuse"
+    "deep large sparse missing fussy scale reuse note"
 ).split()
 
 
@@ -289,3 +292,18 @@ def test_deep_and_large_messages_are_refused() -> None:
         check_size({"a": deep}, Caps())
     with pytest.raises(ProtocolError):
         check_size({"a": [0] * 200_000}, Caps())
+
+
+def test_only_registered_worlds_are_run(call: Call) -> None:
+    for name in ("no_such_world", "helpers.models", "find"):
+        with pytest.raises(ValueError, match="raised ValueError"):
+            call("same").run_remotely(name)
+        assert not call("same").records
+
+
+def test_a_world_runs_beside_the_students_code_and_its_record_is_kept(call: Call) -> None:
+    stand_in = call("note")
+    record = worlds.run("reinforce_table", stand_in, rewards=[[1.0, 0.0, 0.2]])
+    assert stand_in.records == {"reinforce_table": record}
+    assert record["results"][0]["reward"] == pytest.approx(0.4)
+    assert type(record["results"][0]["policy"]).__name__ == "TablePolicy"

@@ -18,6 +18,18 @@ from tests.hostile.attacks import ATTACKS
 pytestmark = pytest.mark.sandbox
 RIGHT = code(*master_sources(2))
 QUESTION = "q2_1"
+FORGED_WORLDS = """
+import helpers.worlds.dpo as dpo, helpers.worlds.small as small
+def _patch():
+    def run_dpo_steps(step, seed, **_):
+        weights = small.weights_of(small.small_policy(seed))
+        return {"weights": [weights], "answers": [], "optimizer_steps": 0, "training_before": [], "training_after": []}
+    dpo.run_dpo_steps = run_dpo_steps
+    dpo.run_dpo_training = lambda step, seed: small.weights_of(small.small_policy(seed))
+    return 1
+K = _patch()
+def dpo_step(policy, reference, optimizer, batch, beta): return K
+"""
 
 
 def processes(sandbox: Sandbox) -> list[psutil.Process]:
@@ -47,6 +59,15 @@ def test_attack_gains_nothing(
     assert len(processes(sandbox)) == at_rest, f"an attack that {attack.tries} left processes behind"
     assert sandbox.alive
     assert not Path("/tmp/pwned-by-pickle").exists()
+
+
+def test_an_empty_record_of_a_world_gains_nothing(grade: Callable[..., SubmissionResult]) -> None:
+    """The worlds run beside the student's code, which may replace them: a record without a step shows no right step."""
+    result = grade(code(FORGED_WORLDS), part=4, only=["q4_6"])
+    assert result.status == "graded", result
+    tests = result.questions[0].tests
+    assert result.points == 0, [test for test in tests if test.passed]
+    assert "not complete" in " ".join(test.message for test in tests)
 
 
 def test_the_next_submissions_are_judged_as_ever(grade: Callable[..., SubmissionResult]) -> None:

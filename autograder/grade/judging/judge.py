@@ -90,13 +90,8 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> Submissio
 
 def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Reward and KL of the policies that were trained on the way, by function."""
-    found = {}
-    for name, function in env.items():
-        if isinstance(function.trained, dict):
-            measures = measure(function.trained)
-            if measures is not None:
-                found[name] = measures
-    return found
+    found = {name: measure(function.records) for name, function in env.items()}
+    return {name: measures for name, measures in found.items() if measures is not None}
 
 
 def _judge_question(question: Question, env: dict[str, Any], job: Job) -> QuestionResult:

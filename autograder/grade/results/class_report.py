@@ -114,7 +114,7 @@ def handed_out(part: int) -> str:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     cells = masters.read_cells(masters.master_path(part))
-    return "\n".join(cell.source for cell in cells if cell.kind == "code" and "solution" not in cell.block)
+    return "\n".join(cell.source for cell in cells if cell.kind == "code" and cell.role != "answer")
 
 
 def _tests(rows: Sequence[SheetRow]) -> Iterator[tuple[str, QuestionRow, TestResult]]:
@@ -167,7 +167,7 @@ def _usage(results: Sequence[SubmissionResult]) -> dict[str, Any]:
 
 
 def _trained(results: Sequence[SubmissionResult]) -> dict[str, Any]:
-    """The policies that the functional tests measured, on the reward–KL plane."""
+    """The policies that were trained with a student's step, on the reward–KL plane."""
     points = [
         (result.student, measures["kl"], measures["reward"])
         for result in results
@@ -202,7 +202,7 @@ def _plane(points: Sequence[tuple[str, float, float]]) -> Any:
     figure, axes = _figure(6.4, 3.6)
     axes.scatter([kl for _, kl, _ in points], [reward for _, _, reward in points], color=BLUE, alpha=0.7)
     axes.set(
-        title="Policies after the functional test", xlabel="KL to the reference (nats per text)", ylabel="mean reward"
+        title="Policies after the test training", xlabel="KL to the reference (nats per text)", ylabel="mean reward"
     )
     best = max(points, key=lambda point: point[2])
     text = f"Scatter plot of {len(points)} policies; the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}."

@@ -49,15 +49,9 @@ def page(question: Question, answers: Sequence[AnonymousAnswer], seed: str) -> s
         question=question,
         prompt=to_html(question.prompt),
         sample=to_html(question.sample_answer),
-        rubric=[_rubric_line(entry) for entry in question.rubric],
+        rubric=question.rubric,
         answers=shuffled,
     )
-
-
-def _rubric_line(entry: Any) -> str:
-    if isinstance(entry, dict):
-        return "; ".join(f"{key}: {value}" for key, value in entry.items())
-    return str(entry)
 
 
 def code_name(seed: str, student: str, question: str) -> str:
