@@ -34,6 +34,7 @@ DECIDES_NO_MARK = (
     "autograder/reference/__main__.py",
     "autograder/reference/tensors/*",
     "helpers/plots.py",
+    "helpers/diagrams.py",
     "helpers/display.py",
     "helpers/widgets.py",
     "helpers/*/figures.py",

@@ -21,7 +21,7 @@ from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
 PDF_SECONDS = 180
-FENCE = re.compile(r"(^``.*?^``|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
 

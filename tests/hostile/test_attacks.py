@@ -65,9 +65,8 @@ def test_an_empty_record_of_a_world_gains_nothing(grade: Callable[..., Submissio
     """The worlds run beside the student's code, which may replace them: a record without a step shows no right step."""
     result = grade(code(FORGED_WORLDS), part=4, only=["q4_6"])
     assert result.status == "graded", result
-    tests = result.questions[0].tests
-    assert result.points == 0, [test for test in tests if test.passed]
-    assert "not complete" in " ".join(test.message for test in tests)
+    assert result.points == 0, [test for test in result.questions[0].tests if test.passed]
+    assert "not complete" in " ".join(test.message for test in result.questions[0].tests)
 
 
 def test_the_next_submissions_are_judged_as_ever(grade: Callable[..., SubmissionResult]) -> None:
