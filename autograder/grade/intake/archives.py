@@ -40,7 +40,7 @@ def is_archive(name: str) -> bool:
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """An entry's name as a relative path: no root, no drive, no ``..``, no control characters."""
+    """An entry's name as a relative path: no root, no drive, no `..`, no control characters."""
     text = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
     parts = [part for part in text.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
     return PurePosixPath(*[part[:200] for part in parts[-8:]]) if parts else PurePosixPath("unnamed")

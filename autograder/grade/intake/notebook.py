@@ -27,8 +27,8 @@ class Notebook:
 
     Attributes:
         part: which of the five it is.
-        code: the code cells: ``number`` (counted from 1 over all cells), ``source``, ``tags``.
-        markdown: the text cells: ``number``, ``source``, ``metadata``, ``id``.
+        code: the code cells: `number` (counted from 1 over all cells), `source`, `tags`.
+        markdown: the text cells: `number`, `source`, `metadata`, `id`.
         notes: what was odd about the file.
     """
 

@@ -1,8 +1,8 @@
 """A student's code and the judge's calls, in the confined process. Whatever happens here counts for this student only.
 
-The judge sends one message, gets one answer: ``load`` (run the notebook's definitions), ``calls`` (of a function of the
-student's), ``backward`` (gradients of an earlier result) and ``run`` (one of `helpers.worlds`, with the
-student's step). While a call runs, the child may ask back once or more: ``callback``.
+The judge sends one message, gets one answer: `load` (run the notebook's definitions), `calls` (of a function of the
+student's), `backward` (gradients of an earlier result) and `run` (one of `helpers.worlds`, with the
+student's step). While a call runs, the child may ask back once or more: `callback`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RESULTS_KEPT = 64  # results whose gradients can still be asked for
 
 
 class TimeLimitError(BaseException):
-    """Raised inside the student's code when its time is up (a BaseException, so that ``except Exception`` lets it pass)."""
+    """Raised inside the student's code when its time is up (a BaseException, so that `except Exception` lets it pass)."""
 
 
 class Output(io.TextIOBase):
