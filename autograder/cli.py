@@ -134,12 +134,12 @@ def build(
     from autograder.publish.cache import out_of_date, remember
 
     from .publish import build as build_forms
-    from .publish import check as check_forms
+    from .publish import check_committed
 
     with clear_errors():
         parts = chosen(part)
         if check:
-            lines = check_forms(parts)
+            lines = check_committed(parts)
             if as_json:
                 show_json({"up_to_date": not lines, "differences": lines})
             for line in [] if as_json else lines:
@@ -278,13 +278,12 @@ def report(
     for row in rows:
         if row.run is None:
             continue
-        good = row.run.ok and all(found.ok for found in row.marks)
         table.add_row(
             str(row.part),
             str(row.questions),
             f"{row.automatic:g} + {row.manual:g} by hand",
             f"{row.run.seconds:.0f}",
-            "[green]✓[/]" if good else "[red]✗[/]",
+            "[green]✓[/]" if row.good else "[red]✗[/]",
             headline_text(row.run, 4),
         )
     console.print(table)

@@ -70,7 +70,7 @@ def main() -> None:
             rows = outputs.sheet(store)
             runner.write_outputs(store, Path(folder) / "out")
         lost = {job.student for job in jobs} - set(seen)
-        states = collections.Counter(row["state"] for row in rows)
+        states = collections.Counter(row.state for row in rows)
         print(
             f"{len(jobs)} in {seconds:.0f} s ({len(jobs) / seconds:.2f}/s), {killed} workers killed, states {dict(states)}"
         )

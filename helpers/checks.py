@@ -11,7 +11,7 @@ RTOL, ATOL = 1e-4, 1e-5
 
 
 def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bool:
-    """Whether two results agree: same structure and shape, numbers within ``atol + rtol·|expected|``, NaN equal to NaN."""
+    """Whether two results agree: same structure and shape, numbers within `atol + rtol·|expected|`, NaN equal to NaN."""
     if isinstance(expected, Mapping):
         return (
             isinstance(got, Mapping)
@@ -51,12 +51,12 @@ def check(
     rtol: float = RTOL,
     atol: float = ATOL,
 ) -> None:
-    """Compare ``got`` with ``expected`` and say what is wrong.
+    """Compare `got` with `expected` and say what is wrong.
 
     Args:
         got: the student's result.
         expected: a number, nested list, tensor, tuple or dict of these.
-        mistakes: message → the value that this mistake produces; the first that ``got`` equals is told.
+        mistakes: message → the value that this mistake produces; the first that `got` equals is told.
         name: the function's name, for the message.
         dtype: the dtype a tensor result must have, if that is tested.
 
@@ -103,5 +103,5 @@ def _largest_error(got: Any, expected: Any) -> str:
 
 
 def is_float(value: Any) -> bool:
-    """Whether ``value`` is a plain Python float, as the course's definitions promise where they say float."""
+    """Whether `value` is a plain Python float, as the course's definitions promise where they say float."""
     return type(value) is float

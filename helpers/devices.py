@@ -19,10 +19,10 @@ def choose_device(prefer: str | torch.device | None = None) -> torch.device:
     """Return the device to compute on: CUDA if there is one, else Apple's MPS, else the CPU.
 
     Args:
-        prefer: a device to use instead, such as ``"cpu"``. The environment variable ``COURSE_DEVICE`` does the same.
+        prefer: a device to use instead, such as `"cpu"`. The environment variable `COURSE_DEVICE` does the same.
 
     Raises:
-        ValueError: ``prefer`` names a device that this machine does not have.
+        ValueError: `prefer` names a device that this machine does not have.
     """
     wanted = prefer or os.environ.get("COURSE_DEVICE")
     if wanted:
@@ -57,7 +57,7 @@ def seed_everything(seed: int) -> None:
 
 
 def device_memory(device: torch.device | None = None) -> tuple[float, float] | None:
-    """Return ``(free, total)`` memory of the device in GiB, or None where it cannot be asked."""
+    """Return `(free, total)` memory of the device in GiB, or None where it cannot be asked."""
     device = device or choose_device()
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

@@ -100,7 +100,7 @@ def samples_page(
     """Return a table with completions side by side: a row per prompt, a column per policy.
 
     Args:
-        columns: from a policy's name to its completions, all in the order of ``prompts``.
+        columns: from a policy's name to its completions, all in the order of `prompts`.
         prompts: the prompts, for a first column.
         rewards: from a policy's name to its completions' rewards, put beneath each text.
         limit: show that many rows only.
@@ -158,7 +158,7 @@ def _span(token: str, value: float, low: float, centre: float, high: float) -> s
 
 
 def _colour(value: float, low: float, centre: float, high: float) -> str:
-    """Return the CSS colour of a value: orange at ``low``, white at ``centre``, blue at ``high``."""
+    """Return the CSS colour of a value: orange at `low`, white at `centre`, blue at `high`."""
     end, edge = (BLUE, high) if value >= centre else (ORANGE, low)
     share = 0.0 if edge == centre else min(1.0, abs(value - centre) / abs(edge - centre))
     strength = 0.75 * share  # never so dark that black letters become hard to read

@@ -26,8 +26,8 @@ class Evaluation:
     """What an evaluation found. Rewards are probabilities that a text is positive, 0 to 1.
 
     Attributes:
-        rewards: float32 ``[N]``, one per prompt, in the order of ``prompts``.
-        lengths: int64 ``[N]``, generated tokens.
+        rewards: float32 `[N]`, one per prompt, in the order of `prompts`.
+        lengths: int64 `[N]`, generated tokens.
         repetition: share of repeated bigrams, the mean over completions (see `repetition`).
         mean: mean reward.
         half_width: half width of its 95 % confidence interval.
@@ -51,17 +51,6 @@ class Evaluation:
             f"length {self.lengths.float().mean().item():.1f} tokens, repetition {self.repetition:.3f}"
         )
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row per completion: prompt, completion, reward, length."""
-        return pd.DataFrame(
-            {
-                "prompt": self.prompts,
-                "completion": self.completions,
-                "reward": self.rewards.numpy(),
-                "length": self.lengths.numpy(),
-            }
-        )
-
 
 def evaluate(
     policy: PreTrainedModel,
@@ -75,7 +64,7 @@ def evaluate(
 ) -> Evaluation:
     """Sample one completion for each prompt, score prompt and completion together, and average.
 
-    Each batch is sampled with a seed that depends on ``seed`` and the batch's number, so that two policies are compared
+    Each batch is sampled with a seed that depends on `seed` and the batch's number, so that two policies are compared
     on the same prompts with the same random numbers. The progress bar shows batches done, the speed, and the mean
     reward so far.
 
@@ -118,7 +107,7 @@ def evaluate(
 
 
 def batch_seed(seed: int, number: int) -> int:
-    """Return a seed for batch ``number`` of a run with the given seed; different pairs give different seeds."""
+    """Return a seed for batch `number` of a run with the given seed; different pairs give different seeds."""
     return (seed * 1_000_003 + number) % 2**62
 
 

@@ -31,7 +31,7 @@ def load_policy(
     """Load the language model to be steered.
 
     Returns:
-        The model (float32, in evaluation mode, on ``device``) and its tokenizer, which pads on the left with the
+        The model (float32, in evaluation mode, on `device`) and its tokenizer, which pads on the left with the
         end-of-text token.
     """
     preset = _as_preset(preset)
@@ -53,7 +53,7 @@ def policy_logits(
     """Run the policy on padded sequences; padding changes nothing.
 
     GPT-2 learns one vector per position, so each row's positions must count from its first real token. The positions
-    are therefore given explicitly: row ``[pad, pad, a, b]`` has positions ``[0, 0, 0, 1]``.
+    are therefore given explicitly: row `[pad, pad, a, b]` has positions `[0, 0, 0, 1]`.
 
     Args:
         policy: a causal language model.
@@ -61,7 +61,7 @@ def policy_logits(
         attention_mask: True on real tokens, False on padding.
 
     Returns:
-        Logits: entry ``[b, t]`` scores the token that comes after ``ids[b, t]``. Padded positions hold no meaning.
+        Logits: entry `[b, t]` scores the token that comes after `ids[b, t]`. Padded positions hold no meaning.
     """
     positions = positions_of(attention_mask)  # [B, T]
     output = policy(input_ids=ids, attention_mask=attention_mask.long(), position_ids=positions, use_cache=False)
@@ -77,7 +77,7 @@ class RewardModel:
     """A sentiment classifier as a reward: call it with texts, get the probability that each is positive.
 
     Attributes:
-        model: the ``transformers`` classifier, in evaluation mode, its parameters frozen.
+        model: the `transformers` classifier, in evaluation mode, its parameters frozen.
         tokenizer: its tokenizer.
         positive_label: the number of the label that means "positive", read from the model's configuration.
         batch_size: how many texts go through the model at once; it changes speed and memory, never the result.
@@ -105,7 +105,7 @@ class RewardModel:
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, " N"]:
         """Return P(positive) of each text, float32 on the CPU, without gradient.
 
-        Texts of like length are scored together, which saves time; the result comes in the order of ``texts``.
+        Texts of like length are scored together, which saves time; the result comes in the order of `texts`.
         """
         texts = list(texts)
         if any(not isinstance(text, str) for text in texts):
@@ -141,7 +141,7 @@ class RewardModel:
 
 
 def find_positive_label(config: object) -> int:
-    """Return the number of the label that means "positive", from ``id2label`` or ``label2id``.
+    """Return the number of the label that means "positive", from `id2label` or `label2id`.
 
     Raises:
         ValueError: there are not exactly two labels, or their names do not say which is which.
@@ -165,7 +165,7 @@ def find_positive_label(config: object) -> int:
 def load_reward_model(
     preset: Preset | str, second: bool = False, device: torch.device | str | None = None
 ) -> RewardModel:
-    """Load the reward model, or with ``second=True`` the one that training never sees (it shows over-optimisation).
+    """Load the reward model, or with `second=True` the one that training never sees (it shows over-optimisation).
 
     Raises:
         ValueError: the preset has no second reward model, or the model's labels make no sense.

@@ -128,7 +128,7 @@ def _fallback_alt(fig: Figure) -> str:
 
 
 def smooth(values: Sequence[float], window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the running mean and the running standard deviation of the last ``window`` values.
+    """Return the running mean and the running standard deviation of the last `window` values.
 
     At the beginning the window holds the values there are; a single value has standard deviation 0. NaNs are left out.
     """
@@ -152,7 +152,7 @@ def plot_history(
 
     Args:
         histories: a history, or a dict from a run's name to its history (or to its list of values).
-        column: what to draw, such as ``"reward"`` or ``"kl"``.
+        column: what to draw, such as `"reward"` or `"kl"`.
         window: number of steps in the running mean; 1 draws the values as they are.
     """
     runs = {column: histories} if isinstance(histories, History) else dict(histories)
@@ -274,7 +274,7 @@ def plot_frontier(
     """Draw trained policies by their KL to the reference and their reward (points of `load_points`).
 
     Args:
-        points: dicts with ``name``, ``kl`` and ``reward``; each ``method`` gets a colour and a marker, as do points
+        points: dicts with `name`, `kl` and `reward`; each `method` gets a colour and a marker, as do points
             without one.
         highlight: the name of a point to ring.
         log: logarithmic KL axis (points at 0 are then drawn at its left end).

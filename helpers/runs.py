@@ -25,15 +25,15 @@ Record = dict[str, float]
 
 @dataclass
 class History:
-    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
+    """What happened in a run: one record (a dict of floats with its `step`) per recorded step.
 
-    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
+    `history["reward"]` is the list of a column's values, `history.to_pandas()` a table.
 
     Attributes:
         records: the records.
-        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
+        samples: completions of fixed prompts during training: dicts with `step`, `prompt` and `completion`.
         state: numbers that the step carries from one step to the next (see `train`).
-        stopped: why the run ended: ``"finished"`` or ``"interrupted"``.
+        stopped: why the run ended: `"finished"` or `"interrupted"`.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -59,13 +59,8 @@ class History:
         """Names of what was recorded."""
         return list(dict.fromkeys(name for record in self.records for name in record))
 
-    @property
-    def last(self) -> Record:
-        """The latest record."""
-        return self.records[-1]
-
     def mean(self, column: str, last: int | None = None) -> float:
-        """Return a column's mean over all records or the ``last`` ones."""
+        """Return a column's mean over all records or the `last` ones."""
         values = self[column][-last:] if last else self[column]
         return sum(values) / len(values)
 
@@ -75,7 +70,7 @@ class History:
 
 
 class Checkpoint:
-    """A run's saved state in ``<folder>/checkpoint``: safetensors, JSON, and tensors loaded with ``weights_only``.
+    """A run's saved state in `<folder>/checkpoint`: safetensors, JSON, and tensors loaded with `weights_only`.
 
     A new checkpoint is written beside the old one and then takes its place, so that a crash never leaves half of one.
     """
@@ -94,7 +89,7 @@ class Checkpoint:
         step: int,
         finished: bool = False,
     ) -> None:
-        """Write everything the run needs to go on from ``step`` as if it had never stopped."""
+        """Write everything the run needs to go on from `step` as if it had never stopped."""
         new = self.folder / "checkpoint.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -164,7 +159,7 @@ def _random_tensors() -> dict[str, Any]:
 
 
 def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
-    """Load into ``policy`` the weights that the latest checkpoint of the run in ``folder`` holds.
+    """Load into `policy` the weights that the latest checkpoint of the run in `folder` holds.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
@@ -176,7 +171,7 @@ def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
 
 
 def fingerprint(step: Callable[..., Any], settings: Mapping[str, Any]) -> str:
-    """Return a hash of the settings and of the compiled code of ``step`` and of the functions it calls by name."""
+    """Return a hash of the settings and of the compiled code of `step` and of the functions it calls by name."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     seen: set[int] = set()
 
@@ -227,16 +222,16 @@ def write_whole(path: Path, text: str) -> Path:
 
 
 def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None = None, **more: Any) -> Path:
-    """Record a trained policy as a point of the reward-KL frontier, in ``runs/frontier.json`` beside the notebook.
+    """Record a trained policy as a point of the reward-KL frontier, in `runs/frontier.json` beside the notebook.
 
     A later point of the same name replaces the earlier one. Parts 2, 3 and 4 add to the same file.
 
     Args:
-        name: what the plot calls it, such as ``"REINFORCE α = 0.01"``.
+        name: what the plot calls it, such as `"REINFORCE α = 0.01"`.
         kl: nats per completion between the policy and the reference.
         reward: mean reward, 0 to 1.
-        folder: where the file is, instead of ``runs``.
-        more: anything else worth keeping that JSON can hold: ``method=``, ``samples=``, ``second_reward=`` …
+        folder: where the file is, instead of `runs`.
+        more: anything else worth keeping that JSON can hold: `method=`, `samples=`, `second_reward=` …
     """
     path = Path(folder or RUNS) / "frontier.json"
     points = [point for point in load_points(folder=folder) if point["name"] != name]
@@ -251,7 +246,7 @@ def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
 
 
 def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:
-    """Keep a trained policy's weights in ``runs/`` for Part 5."""
+    """Keep a trained policy's weights in `runs/` for Part 5."""
     target = folder / FOLDERS[name] / "checkpoint"
     target.mkdir(parents=True, exist_ok=True)
     save_model(policy, str(target / "policy.safetensors"))

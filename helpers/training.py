@@ -36,13 +36,13 @@ def rollout_source(
     repeats: int = 1,
     min_new_tokens: int | None = None,
 ) -> Callable[[int], Rollout]:
-    """Return a function that gives training step ``i`` its batch of rollouts, sampled from the policy as it then is.
+    """Return a function that gives training step `i` its batch of rollouts, sampled from the policy as it then is.
 
-    The prompts and the random numbers of a step depend on ``seed`` and the step's number alone.
+    The prompts and the random numbers of a step depend on `seed` and the step's number alone.
 
     Args:
         batch_size: rollouts in a batch.
-        repeats: completions of each prompt, in consecutive rows; ``batch_size`` must be a multiple of it.
+        repeats: completions of each prompt, in consecutive rows; `batch_size` must be a multiple of it.
     """
     if batch_size % repeats:
         raise ValueError(f"batch_size {batch_size} is not a multiple of repeats {repeats}")
@@ -80,37 +80,37 @@ def train(
     description: str = "training",
     progress: bool = True,
 ) -> History:
-    """Run ``step`` on one batch after the other and record what it returns.
+    """Run `step` on one batch after the other and record what it returns.
 
     Press the stop button of the notebook (or Ctrl-C) to end early: the step under way is finished, and what there is by
-    then is kept: the policy, the history and, with a ``folder``, a checkpoint.
+    then is kept: the policy, the history and, with a `folder`, a checkpoint.
 
-    With a ``folder`` (such as ``"runs/kl-0.01"``) the run saves a checkpoint every ``checkpoint_every`` steps: weights,
-    optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling ``train`` again goes on
+    With a `folder` (such as `"runs/kl-0.01"`) the run saves a checkpoint every `checkpoint_every` steps: weights,
+    optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling `train` again goes on
     from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when
-    the settings or the code of ``step`` have changed, or with ``resume=False``.
+    the settings or the code of `step` have changed, or with `resume=False`.
 
     Args:
-        step: ``step(batch) -> {"loss": …, "reward": …}`` does one update and reports it in floats. If it takes two
+        step: `step(batch) -> {"loss": …, "reward": …}` does one update and reports it in floats. If it takes two
             arguments, the second is the step's number, from 0.
         source: what gives the batches: a function of the step's number (see `rollout_source`), or a list of batches,
             taken in turn again and again.
         steps: number of updates.
-        policy, optimizer: needed for checkpoints; ``policy`` and ``tokenizer`` for samples.
+        policy, optimizer: needed for checkpoints; `policy` and `tokenizer` for samples.
         sample_prompts, sample_every, sample_tokens: complete these prompts, with one fixed seed, each so many
             steps, before the update, and after the last one.
-        state: a dict of plain numbers that ``step`` reads and changes (an adaptive α, say); it is part of a checkpoint.
+        state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
         description: what the progress bar is called.
         progress: show the progress bar.
 
     Returns:
-        The history, a record for each step. Rollouts add the columns ``length`` (mean generated tokens) and
-        ``repetition`` where ``step`` does not report them itself.
+        The history, a record for each step. Rollouts add the columns `length` (mean generated tokens) and
+        `repetition` where `step` does not report them itself.
 
     Raises:
         ValueError: a number makes no sense, or what checkpoints or samples need is missing.
-        TypeError: ``step`` did not return a dict of numbers.
+        TypeError: `step` did not return a dict of numbers.
     """
     if steps < 0 or checkpoint_every < 1:
         raise ValueError("steps must not be negative, and checkpoint_every must be at least 1")

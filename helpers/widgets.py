@@ -13,7 +13,7 @@ from .display import Page, show_page
 def widgets_available() -> bool:
     """True when ipywidgets is installed and a notebook front end shows this kernel's output.
 
-    ``COURSE_WIDGETS=0`` says no; notebooks that are run as a whole (by tests, say) use that.
+    `COURSE_WIDGETS=0` says no; notebooks that are run as a whole (by tests, say) use that.
     """
     if os.environ.get("COURSE_WIDGETS", "1") == "0" or os.environ.get("COURSE_FAST") == "1":
         return False

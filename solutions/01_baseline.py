@@ -171,7 +171,7 @@ def test_picture_upper_half(picture_words):
     transformer_picture.require(picture_words(), "FGHIJ")
 
 # %%
-blanks_right = transformer_picture.check(picture_words())
+blanks_right = transformer_picture.check_words(picture_words())
 
 # %% [markdown]
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention and the feed-forward

@@ -56,7 +56,8 @@ from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
-from helpers.training import rollout_source, save_point, train
+from helpers.runs import save_point
+from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
 
@@ -1347,7 +1348,7 @@ opinions = {"the reward model (trained on)": samples.groupby("step")["first"].me
 if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
-plots.show(figures.plot_opinions(opinions))
+plots.show(figures.plot_opinions_by_step(opinions))
 
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.

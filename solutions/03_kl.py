@@ -47,12 +47,13 @@ from helpers import plots, widgets
 from helpers.notebook.carry import load_functions
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.display import show as show_page
+from helpers.display import show_page
 from helpers.notebook.start import headline
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
-from helpers.training import load_points, rollout_source, train
+from helpers.runs import load_points
+from helpers.training import rollout_source, train
 
 seed_everything(0)
 preset = choose_preset("auto")
@@ -790,7 +791,7 @@ runs = sweep.sweep(plan, train_fixed, examine, common=common)
 
 # %% tags=["training"]
 scores, samples = examine(reference)
-untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
+untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
 
@@ -810,7 +811,7 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
+plots.show(kl_figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -831,7 +832,7 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% tags=["training"]
 if has_witness:
-    plots.show(kl_figures.plot_opinions(everything))
+    plots.show(kl_figures.plot_opinions_by_kl(everything))
 
 # %% [markdown]
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where they part, and the first still rises while the
@@ -896,7 +897,7 @@ pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
+plots.show(kl_figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
 
@@ -1129,7 +1130,7 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(kl_figures.plot_runs(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(kl_figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))

@@ -46,12 +46,15 @@ import torch.nn.functional as F
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.notebook.start import headline
+from helpers.dpo import figures
 from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
+from helpers.plots import plot_frontier, plot_history, show
 from helpers.presets import choose_preset, fast
-from helpers.training import load_points, save_point, train
+from helpers.runs import load_points, save_point, save_policy
+from helpers.training import train
 
 preset = choose_preset("auto")
 device = choose_device()
@@ -97,9 +100,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # shows that the two stages can be folded into **one supervised loss on pairs**.
 
 # %%
-from helpers.dpo.figures import draw_two_roads
-
-draw_two_roads()
+show(figures.draw_two_roads())
 
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
@@ -377,10 +378,8 @@ with pd.option_context("display.max_colwidth", None):
 # `min_gap` gives clearer labels but fewer pairs. The figure shows the trade; section 4.7 trains on both sides of it.
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_gaps
-
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-plot_gaps([pair.gap for pair in every_pair], min_gap)
+show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
@@ -765,8 +764,6 @@ def test_share(preference_accuracy):
 # happen within fewer nats.
 
 # %%
-from helpers.dpo.figures import margin_explorer
-
 
 def loss_at(margins, beta):
     """Your loss for single pairs with these margins."""
@@ -781,7 +778,7 @@ def weight_at(margins, beta):
     return dpo_gradient_weight(margins, zeros, zeros, zeros, beta).tolist()
 
 
-margin_explorer(loss_at, weight_at)
+figures.margin_explorer(loss_at, weight_at)
 
 # %% [markdown]
 # **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss with respect to the chosen log-probs is
@@ -1118,14 +1115,10 @@ print(
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
-from helpers.runs import save_policy
-
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_dpo_training
-
-plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
+show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1224,13 +1217,10 @@ for value in betas:
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_panels, plot_runs
-from helpers.plots import plot_frontier, plot_history, show
-
 named = {f"β = {value:g}": histories[value] for value in betas}
 show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
-plot_panels(
+show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
+show(figures.plot_panels(
     rows[1:],
     {
         "test loss": "test loss (nats)",
@@ -1240,7 +1230,7 @@ plot_panels(
     },
     title="The same pairs, several values of β",
     lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
-)
+))
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
@@ -1312,7 +1302,7 @@ for name, pairs in sets.items():
         }
     )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-plot_panels(
+show(figures.plot_panels(
     experiment_rows,
     {
         "test loss": "loss on clean test pairs",
@@ -1321,7 +1311,7 @@ plot_panels(
     },
     title=f"What {experiment_pairs} pairs teach",
     lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
-)
+))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1490,7 +1480,6 @@ show_samples(
 # token behind every completion, also where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_overlay
 from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
@@ -1540,7 +1529,7 @@ else:
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
-    plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer")
+    show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 
 # %% [markdown]
 # The losses agree to less than a millionth here. Rounding errors remain, as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps. Your `dpo_step` *is* DPO, to the last digits that can be expected.

@@ -1,8 +1,8 @@
-"""Inside Gradescope's container: ``python -m autograder.grade.gradescope`` grades the one submission that lies there.
+"""Inside Gradescope's container: `python -m autograder.grade.gradescope` grades the one submission that lies there.
 
-Where the container allows namespaces this is the same sandboxed grader as ``course grade``. Where it does not, the command
-given after ``--`` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
-code ran in the process that judged it. Whatever happens, a ``results.json`` is written.
+Where the container allows namespaces this is the same sandboxed grader as `course grade`. Where it does not, the command
+given after `--` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
+code ran in the process that judged it. Whatever happens, a `results.json` is written.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autograder.grade.intake.answers import answers as written_answers
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 
 from .intake import collect as intake
 from .jobs import Job
 from .judging import judge
 from .limits import Limits
 from .results import outputs
+from .results.store import StoredSubmission
 
 SECONDS = 600
 UNPRIVILEGED = 65534
@@ -35,7 +37,7 @@ UNSANDBOXED = "Graded by otter alone, without the sandbox: this container allows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Grade what lies in ``<root>/submission`` and write ``<root>/results/results.json``."""
+    """Grade what lies in `<root>/submission` and write `<root>/results/results.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/autograder"))
     parser.add_argument("--seconds", type=int, default=SECONDS, help="time limit of the fallback")
@@ -46,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     answer = failed("The grader did not finish. Your instructor has to look at this submission.")
     try:
         answer = grade_folder(options.root)
-    except NoSandbox as error:
+    except NoSandboxError as error:
         print(f"No sandbox here: {error}", file=sys.stderr)
         answer = run_fallback(options.fallback, options.root, options.seconds)
     except Exception as error:
@@ -84,7 +86,7 @@ def grade_folder(root: Path) -> dict[str, Any]:
     """Grade in the sandbox.
 
     Raises:
-        NoSandbox: this container allows none.
+        NoSandboxError: this container allows none.
     """
     student, name = who(root)
     found = [s for s in intake.collect(root / "submission") if not s.beside]
@@ -97,18 +99,8 @@ def grade_folder(root: Path) -> dict[str, Any]:
     limits = Limits(total_seconds=SECONDS)
     with Sandbox(limits) as sandbox:
         result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
-    row = {
-        "student": student,
-        "name": name,
-        "part": chosen.part,
-        "problem": "",
-        "notes": chosen.notes,
-        "written": written_answers(chosen.notebook),
-        "result": result,
-    }
-    row["questions"] = outputs.question_rows(row, result, {})
-    row["state"] = "error" if result["status"] == "error" else "complete"
-    answer = outputs.gradescope(row)
+    submission = StoredSubmission.of(replace(chosen, student=student, name=name), written_answers(chosen.notebook))
+    answer = outputs.gradescope(outputs.sheet_row(submission, result, {}))
     if len(readable) > 1:
         answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."
     return answer

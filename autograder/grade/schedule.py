@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox, SandboxBroken
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 
 from .jobs import Job, questions_of
 from .limits import Limits
+from .result import Failure, SubmissionResult
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
 _local = threading.local()
@@ -42,20 +43,10 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
 
 
-def broken(job: Job, message: str, kind: str = "infrastructure") -> dict[str, Any]:
+def broken(job: Job, message: str, kind: str = "infrastructure") -> SubmissionResult:
     """The result of a submission that could not be judged: an error and no mark."""
-    return {
-        "student": job.student,
-        "part": job.part,
-        "status": "error",
-        "points": None,
-        "possible": sum(q.points for q in questions_of(job.part, job.only)),
-        "questions": [],
-        "cells": {"defined": {}, "errors": [], "ran": 0, "left_out": 0, "fault": None},
-        "usage": {},
-        "protection": {},
-        "error": {"kind": kind, "message": message[:2000]},
-    }
+    possible = sum(q.points for q in questions_of(job.part, job.only))
+    return SubmissionResult(job.student, job.part, possible, failure=Failure(kind, message[:2000]))
 
 
 class Worker:
@@ -67,22 +58,22 @@ class Worker:
         self.sandbox: Any = None
         atexit.register(self.close)
 
-    def grade(self, job: Job) -> dict[str, Any]:
+    def grade(self, job: Job) -> SubmissionResult:
         """Grade one submission. What goes wrong on our side becomes an error result, after a second try.
 
         Raises:
-            NoSandbox: there is no sandbox on this machine; nothing can be graded here.
+            NoSandboxError: there is no sandbox on this machine; nothing can be graded here.
         """
         from .judging import judge
 
         for attempt in (1, 2):
             try:
                 return judge.grade(self._ready(), job, self.limits)
-            except SandboxBroken as error:
+            except SandboxBrokenError as error:
                 self.close()
                 if attempt == 2:
                     return broken(job, f"the sandbox broke down twice: {error}", "sandbox")
-            except NoSandbox:
+            except NoSandboxError:
                 self.close()
                 raise
             except Exception as error:
@@ -109,7 +100,7 @@ class Worker:
                 sandbox.close()
 
 
-def on_worker(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+def on_worker(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
     """Grade a job in a worker process, with the sandbox that this thread keeps. This is what Dask calls."""
     import torch
 
@@ -118,7 +109,7 @@ def on_worker(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
         return _grade_here(job, limits, trust)
 
 
-def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+def _grade_here(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
     worker = getattr(_local, "worker", None)
     if worker is None or (worker.limits, worker.trust) != (limits, trust):
         if worker is not None:
@@ -130,11 +121,11 @@ def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
     return result
 
 
-def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, SubmissionResult]]:
     """Grade all jobs; yield each with its result as it is done, in no fixed order.
 
     Raises:
-        NoSandbox: no worker can make a sandbox.
+        NoSandboxError: no worker can make a sandbox.
         ConnectionError: the scheduler cannot be reached, or has no workers.
     """
     if not jobs:
@@ -188,7 +179,7 @@ def _client(plan: Plan) -> Iterator[Any]:
         yield client
 
 
-def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, SubmissionResult]]:
     """Grade the jobs on a cluster; who was twice on a worker that died is tried again at the end, alone.
 
     A dying worker takes with it what waited there, so only a submission that kills its workers while nothing else is
@@ -210,19 +201,19 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
                 yield job, _result(job, future, error)
 
 
-def _result(job: Job, future: Any, error: BaseException | None) -> dict[str, Any]:
+def _result(job: Job, future: Any, error: BaseException | None) -> SubmissionResult:
     """What a finished job gave.
 
     Raises:
-        NoSandbox: the worker can make no sandbox.
+        NoSandboxError: the worker can make no sandbox.
     """
-    if isinstance(error, NoSandbox):
+    if isinstance(error, NoSandboxError):
         raise error
     return future.result() if error is None else broken(job, f"{type(error).__name__}: {error}", "worker")
 
 
 def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
-    """Hand out the jobs, ``ahead`` for each worker at a time; yield each with its future and the future's error."""
+    """Hand out the jobs, `ahead` for each worker at a time; yield each with its future and the future's error."""
     from distributed import as_completed
 
     waiting = list(reversed(jobs))

@@ -24,7 +24,6 @@ PDF_SECONDS = 180
 FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
-OUTSIDE = re.compile(r"<script[^>]+src=[\"']https?:|<link[^>]+href=[\"']https?:|@import\s+url\(", re.IGNORECASE)
 
 STYLE = """<style>
 @page { size: A4; margin: 16mm; }
@@ -36,7 +35,7 @@ math[display=block] { margin: .6rem 0; }
 
 
 @dataclass(frozen=True)
-class Page:
+class PrintedPart:
     """What was written for one part: the page, and the PDF if there was a browser."""
 
     part: int
@@ -120,7 +119,7 @@ def to_pdf(page: Path, target: Path, browser: str) -> None:
         raise RuntimeError(f"{browser} made no PDF of {page.name}: {done.stderr.strip()[-500:]}")
 
 
-def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) -> Page:
+def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) -> PrintedPart:
     """Write a part's page, for students or with solutions.
 
     The solution's page shows the outputs of the last `course run` if there was one.
@@ -145,4 +144,4 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     target = page.with_suffix(".pdf") if browser else None
     if browser and target:
         to_pdf(page, target, browser)
-    return Page(part, kind, page, target)
+    return PrintedPart(part, kind, page, target)

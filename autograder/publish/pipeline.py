@@ -133,7 +133,7 @@ def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     return lines
 
 
-def check(parts: Sequence[int] | None = None) -> list[str]:
+def check_committed(parts: Sequence[int] | None = None) -> list[str]:
     """Build the committed forms anew and compare: what differs, or an empty list.
 
     Notebooks whose masters do not exist count as a difference too.

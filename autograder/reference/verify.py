@@ -36,7 +36,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """One call that an aspect makes, and what must come of it."""
 
     case: Case
@@ -116,36 +116,38 @@ def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
     if not aspects or set(aspects) - set(ASPECTS):
         raise JudgeError(f"no aspects, or unknown ones: {aspects}")
     spec, seed = find_spec(name), grading_seed()
-    runs = [(aspect, run) for aspect in aspects for run in runs_of(spec, aspect, seed)]
-    given = [_inputs(run, aspect, spec) for aspect, run in runs]
-    for (aspect, run), inputs, outcome in zip(runs, given, outcomes(function, map(spec.arrange, given)), strict=True):
-        _CHECKS[aspect](outcome, spec, run, inputs)
+    trials = [(aspect, trial) for aspect in aspects for trial in trials_of(spec, aspect, seed)]
+    given = [_inputs(trial, aspect, spec) for aspect, trial in trials]
+    for (aspect, trial), inputs, outcome in zip(
+        trials, given, outcomes(function, map(spec.arrange, given)), strict=True
+    ):
+        _CHECKS[aspect](outcome, spec, trial, inputs)
 
 
 @functools.lru_cache(maxsize=256)
-def runs_of(spec: Spec, aspect: str, seed: int) -> tuple[Run, ...]:
+def trials_of(spec: Spec, aspect: str, seed: int) -> tuple[Trial, ...]:
     """The calls of an aspect, kept: a class of submissions is judged on the same inputs.
 
     Raises:
         JudgeError: the reference failed, or the exercise has no such cases.
     """
     if aspect == "errors":
-        runs = [Run(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
+        trials = [Trial(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
     else:
         cases = spec.cases(torch.Generator().manual_seed(seed))
         chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
-        runs = [_run(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
-    if not runs:
+        trials = [_trial(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
+    if not trials:
         raise JudgeError(f"{spec.name} has no cases for {aspect}")
-    return tuple(runs)
+    return tuple(trials)
 
 
-def _run(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Run:
+def _trial(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Trial:
     if aspect == "purity" or (aspect == "gradients" and not spec.differentiable):
-        return Run(case, dtype)
+        return Trial(case, dtype)
     inputs = cast_all(case.inputs, dtype)
     wanted = (gradients_for if aspect == "gradients" else expected_for)(spec, inputs)
-    return Run(case, dtype, wanted, tolerance(spec, inputs, dtype))
+    return Trial(case, dtype, wanted, tolerance(spec, inputs, dtype))
 
 
 def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
@@ -169,9 +171,11 @@ def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequ
     return fresh
 
 
-def _inputs(run: Run, aspect: str, spec: Spec) -> dict[str, Any]:
+def _inputs(trial: Trial, aspect: str, spec: Spec) -> dict[str, Any]:
     """What the function under test is given."""
-    return cast_all(run.case.inputs, run.dtype, spec.differentiable + spec.detached if aspect == "gradients" else ())
+    return cast_all(
+        trial.case.inputs, trial.dtype, spec.differentiable + spec.detached if aspect == "gradients" else ()
+    )
 
 
 def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
@@ -280,9 +284,9 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
     )
 
 
-def _check_values(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    where = f"{run.case.label} ({str(run.dtype).removeprefix('torch.')})"
-    _compare(spec, where, result_of(outcome, spec, where), run.wanted, run.allowed, run.dtype)
+def _check_values(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    where = f"{trial.case.label} ({str(trial.dtype).removeprefix('torch.')})"
+    _compare(spec, where, result_of(outcome, spec, where), trial.wanted, trial.allowed, trial.dtype)
 
 
 def _tensors(result: Any) -> list[tuple[str, torch.Tensor]]:
@@ -308,8 +312,8 @@ def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -
     return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
 
 
-def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    got = result_of(outcome, spec, run.case.label)
+def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    got = result_of(outcome, spec, trial.case.label)
     tensors = _tensors(got)
     for index in spec.detached_outputs:
         value = got[index] if isinstance(got, tuple | list) and len(got) > index else None
@@ -324,29 +328,29 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: M
     try:
         found = _gradients(got, inputs, spec.differentiable + spec.detached)
     except RuntimeError as error:
-        label = run.case.label
+        label = trial.case.label
         raise AssertionError(f"{spec.name}: the backward pass failed for {label}: {str(error)[:300]}") from error
     for name in spec.detached:
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
-    for name, wanted in run.wanted.items():
+    for name, wanted in trial.wanted.items():
         error = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
-        if not error <= run.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
+        if not error <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {run.case.label}; largest error {error:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}; largest error {error:.3g}"
             )
 
 
-def _check_purity(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+def _check_purity(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
     before = {key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)}
-    result_of(outcome, spec, run.case.label)
+    result_of(outcome, spec, trial.case.label)
     for key, value in before.items():
         if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(inputs[key])):
             raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
 
 
-def _check_error(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    label, wanted = run.case.label, run.wanted
+def _check_error(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    label, wanted = trial.case.label, trial.wanted
     try:
         outcome()
     except wanted:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from autograder import masters, stamps, testing
 from autograder.publish.normalise import write_json
@@ -60,13 +57,13 @@ def marks_in_process(part: int, solution: Path, blank: Path) -> Marks:
     marks.problems += [f"solution: {error}" for error in errors]
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.solution += result.points
+            marks.solution += result.points or 0.0
             if not result.passed:
                 marks.problems.append(f"{question.name}, {result.name} fails on the solution: {result.message}")
     env, _ = definitions(blank, questions)
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.blank += result.points
+            marks.blank += result.points or 0.0
             if result.passed:
                 marks.problems.append(f"{question.name}, {result.name} passes on the untouched notebook")
             if result.error:
@@ -97,9 +94,7 @@ def otter_score(notebook: Path, archive: Path, output: Path) -> tuple[float, lis
     return float(sum(test.get("score", 0) for test in tests)), failed
 
 
-def check_part(
-    part: int, *, otter: bool = True, force: bool = False, report: Callable[[str], None] = lambda text: None
-) -> list[Marks]:
+def check_part(part: int, *, otter: bool = True, force: bool = False) -> list[Marks]:
     """Check a part with the graders; results of an earlier check of the very same files are taken from `build/check/`."""
     name = PARTS[part]
     solution, blank = masters.SOLUTIONS / f"{name}.ipynb", ROOT / "notebooks" / f"{name}.ipynb"
@@ -110,7 +105,6 @@ def check_part(
     key = stamps.check(part)
     marks = []
     for grader in ("in process", "otter") if otter else ("in process",):
-        report(grader)
         record = CHECK_FOLDER / f"{name}-{grader.replace(' ', '-')}.json"
         known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         if known.get("key") == key and not force:
@@ -132,8 +126,3 @@ def count_points(part: int) -> tuple[int, float, float]:
     questions = masters.load_questions(part)
     manual = sum(q.points for q in questions if q.manual)
     return len(questions), sum(q.points for q in questions) - manual, manual
-
-
-def validate(path: Path) -> None:
-    """Raise if a notebook is not valid."""
-    nbformat.validate(nbformat.read(path, as_version=4))

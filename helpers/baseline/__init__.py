@@ -1,0 +1,1 @@
+"""Part 1: the picture of a transformer with blanks, and the forecast quiz."""

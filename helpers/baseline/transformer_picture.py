@@ -89,7 +89,7 @@ def _digest(letter: str, word: str) -> str:
 
 
 def is_right(letter: str, word: object) -> bool:
-    """Whether ``word`` belongs in the blank ``letter``."""
+    """Whether `word` belongs in the blank `letter`."""
     return isinstance(word, str) and _digest(letter, _tidy(word)) == _RIGHT[letter]
 
 

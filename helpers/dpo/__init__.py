@@ -1,0 +1,1 @@
+"""Part 4: its figures, preference pairs, and TRL beside them."""

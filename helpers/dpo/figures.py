@@ -177,7 +177,7 @@ def plot_panels(
     """A small panel for each column of a table of runs, a labelled point for each run.
 
     Args:
-        rows: a dict for each run, with ``name`` and the columns.
+        rows: a dict for each run, with `name` and the columns.
         columns: from a column to its label with unit.
         lines: from a column to the value that an untrained policy has, drawn as a dotted line.
     """

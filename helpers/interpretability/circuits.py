@@ -1,7 +1,7 @@
-"""Look inside attention heads and intervene on them, in plain ``transformers`` models of the GPT-2 and Llama kinds.
+"""Look inside attention heads and intervene on them, in plain `transformers` models of the GPT-2 and Llama kinds.
 
 A *head output* here is what one head has mixed together from the values it attended to, **before** the layer's output
-projection: a tensor ``[B, T, H, D]`` for one layer (batch, position, head, head width). The layer's output projection
+projection: a tensor `[B, T, H, D]` for one layer (batch, position, head, head width). The layer's output projection
 turns the heads' outputs into the vector that is added to the residual stream. Everything in this module reads or
 replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model
 itself is never changed, and every hook is removed again even when an error occurs.
@@ -13,8 +13,8 @@ Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and p
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -50,14 +50,14 @@ class Anatomy:
         return [(layer, head) for layer in range(len(self.blocks)) for head in range(self.heads)]
 
     def head_matrices(self, layer: int) -> Float[Tensor, "H D W"]:
-        """The output projection cut into one matrix per head: head output ``[D]`` times it is what the head adds."""
+        """The output projection cut into one matrix per head: head output `[D]` times it is what the head adds."""
         weight = self.output_projection(layer).weight
         weight = weight if self.is_gpt2 else weight.T  # GPT-2's Conv1D stores [in, out], nn.Linear [out, in]
         return weight.reshape(self.heads, self.width, -1)
 
 
 def anatomy(model: nn.Module) -> Anatomy:
-    """Find the parts of a GPT-2 or Llama-kind causal language model; ``TypeError`` for any other architecture."""
+    """Find the parts of a GPT-2 or Llama-kind causal language model; `TypeError` for any other architecture."""
     config = getattr(model, "config", None)
     if hasattr(model, "transformer") and hasattr(model.transformer, "h"):
         blocks, norm, gpt2 = model.transformer.h, model.transformer.ln_f, True
@@ -71,18 +71,8 @@ def anatomy(model: nn.Module) -> Anatomy:
     return Anatomy(list(blocks), heads, key_heads, width, norm, model.get_output_embeddings().weight, gpt2)
 
 
-@contextmanager
-def hooks(handles: list) -> Iterator[list]:
-    """Collect hook handles in a list; all of them are removed at the end of the ``with`` block."""
-    try:
-        yield handles
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
-    """Register ``edit`` on the head outputs of one layer; returns the hook's handle."""
+    """Register `edit` on the head outputs of one layer; returns the hook's handle."""
 
     def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         merged = inputs[0]  # [B, T, H·D]
@@ -94,7 +84,7 @@ def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
 
 @dataclass(frozen=True)
 class Recording:
-    """What one forward pass left behind: ``B`` texts of ``T`` tokens, ``L`` layers of ``H`` heads of width ``D``."""
+    """What one forward pass left behind: `B` texts of `T` tokens, `L` layers of `H` heads of width `D`."""
 
     logits: Float[Tensor, "B T V"]
     outputs: Float[Tensor, "L B T H D"]  # head outputs
@@ -106,7 +96,7 @@ class Recording:
 
 @torch.no_grad()
 def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
-    """Run the model on ``ids`` (no padding) and keep the head outputs, attention patterns and residual stream."""
+    """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream."""
     parts = anatomy(model)
     outputs: dict[int, Tensor] = {}
     before: dict[int, Tensor] = {}
@@ -125,13 +115,13 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
 
     if patterns and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")  # the only kind that computes the attention pattern explicitly
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer, block in enumerate(parts.blocks):
             second_norm = block.ln_2 if parts.is_gpt2 else block.post_attention_layernorm
-            handles.append(head_output_hook(parts, layer, keep))
-            handles.append(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
-            handles.append(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
-        handles.append(
+            hooks.enter_context(head_output_hook(parts, layer, keep))
+            hooks.enter_context(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
+            hooks.enter_context(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
+        hooks.enter_context(
             parts.final_norm.register_forward_pre_hook(lambda module, inputs: last.append(inputs[0].clone()))
         )
         result = model(ids, output_attentions=patterns, use_cache=False)
@@ -142,11 +132,11 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
 
 @torch.no_grad()
 def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
-    """Run the model with every layer's head outputs passed through ``edit(layer, outputs [B, T, H, D])``."""
+    """Run the model with every layer's head outputs passed through `edit(layer, outputs [B, T, H, D])`."""
     parts = anatomy(model)
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, edit))
+            hooks.enter_context(head_output_hook(parts, layer, edit))
         return model(ids, use_cache=False).logits
 
 
@@ -161,9 +151,9 @@ def by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
 def replace_heads(
     heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
 ) -> Edit:
-    """An edit that takes the named heads' outputs from ``source`` (another recording's ``outputs``).
+    """An edit that takes the named heads' outputs from `source` (another recording's `outputs`).
 
-    With ``positions``, one position for each text, only the outputs at that position are replaced.
+    With `positions`, one position for each text, only the outputs at that position are replaced.
     """
     chosen = by_layer(heads)
 
@@ -187,7 +177,7 @@ def patch_heads(
     source: Float[Tensor, "L B T H D"],
     positions: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Activation patching: run on ``ids`` with some heads' outputs from another run; logits at the last position."""
+    """Activation patching: run on `ids` with some heads' outputs from another run; logits at the last position."""
     return run_with_heads(model, ids, replace_heads(heads, source, positions))[:, -1]
 
 
@@ -203,10 +193,10 @@ def path_patch(
 ) -> Float[Tensor, "B V"]:
     """Path patching (Wang et al. 2022): change what the receivers are told by the senders, and nothing else.
 
-    The senders' outputs come from ``other``; every other head is held at its output in ``clean`` (the recording of
-    ``ids``), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
-    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in
-    that run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
+    The senders' outputs come from `other`; every other head is held at its output in `clean` (the recording of
+    `ids`), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
+    `receivers` the receiver is the logits. With receivers, their `through` ("query", "key" or "value") as seen in
+    that run is put into a fresh run on `ids` in which all heads are free to react. `positions` restricts the senders'
     change to one position of each text. Returns the logits at the last position.
     """
     swap = replace_heads(senders, other.outputs, positions)
@@ -219,15 +209,15 @@ def path_patch(
     parts = anatomy(model)
     seen: dict[int, Tensor] = {}
     chosen = by_layer(receivers)
-    with hooks([]) as handles, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, hold))
+            hooks.enter_context(head_output_hook(parts, layer, hold))
         for layer in chosen:
-            handles.append(
+            hooks.enter_context(
                 projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
             )
         model(ids, use_cache=False)
-    with hooks([]) as handles, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
         for layer, heads in chosen.items():
             if through != "query":  # heads that share keys and values receive together
                 heads = sorted({head * parts.key_heads // parts.heads for head in heads})
@@ -237,12 +227,12 @@ def path_patch(
                 changed[:, :, heads] = seen[layer][:, :, heads]
                 return changed
 
-            handles.append(projection_hook(parts, layer, through, insert))
+            hooks.enter_context(projection_hook(parts, layer, through, insert))
         return model(ids, use_cache=False).logits[:, -1]
 
 
 def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]):
-    """Register ``act`` on the queries, keys or values ``[B, T, heads, D]`` of a layer; its result replaces them."""
+    """Register `act` on the queries, keys or values `[B, T, heads, D]` of a layer; its result replaces them."""
     if kind not in ("query", "key", "value"):
         raise ValueError(f"through must be 'query', 'key' or 'value', not {kind!r}")
     heads = parts.heads if kind == "query" else parts.key_heads
@@ -323,16 +313,16 @@ def copying_scores(
 ) -> Float[Tensor, "L H"]:
     """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
 
-    The head's value at ``positions`` goes through the output matrix, the final normalisation (its scale held) and the
-    unembedding. The score is the logit that the word there gets, minus the mean over the ``rivals`` (other words of its
+    The head's value at `positions` goes through the output matrix, the final normalisation (its scale held) and the
+    unembedding. The score is the logit that the word there gets, minus the mean over the `rivals` (other words of its
     kind), averaged over the texts. Positive: the head copies what it looks at. Negative: it suppresses it.
     """
     parts = anatomy(model)
     values: dict[int, Tensor] = {}
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
             keep = lambda x, layer=layer: values.update({layer: x.clone()})  # noqa: E731
-            handles.append(projection_hook(parts, layer, "value", keep))
+            hooks.enter_context(projection_hook(parts, layer, "value", keep))
         run = record(model, ids, patterns=False)
     rows = torch.arange(len(ids), device=ids.device)
     words = ids[rows, positions]  # [B]

@@ -1,6 +1,6 @@
 """The indirect object task of Part 5: prompts as tensors, the embedded model and its training, and knock-outs on them.
 
-The prompts were made for this course (``assets/recipes/ioi.py``): two people are named, one of them is named again (the
+The prompts were made for this course (`assets/recipes/ioi.py`): two people are named, one of them is named again (the
 *subject*, S), and the text stops where the other one's name (the *indirect object*, IO) is due.
 """
 
@@ -30,18 +30,18 @@ Ablate = Callable[..., Tensor]  # the student's ablate_heads(head_outputs, heads
 
 @dataclass(frozen=True)
 class Batch:
-    """``N`` prompts of ``T`` tokens each (all the same length, so nothing is padded).
+    """`N` prompts of `T` tokens each (all the same length, so nothing is padded).
 
     Attributes:
         texts: the prompts.
-        ids: int64 ``[N, T]``, their tokens.
-        swapped_ids: ``[N, T]``, the same prompts with the other person in the place of the second mention: the right
+        ids: int64 `[N, T]`, their tokens.
+        swapped_ids: `[N, T]`, the same prompts with the other person in the place of the second mention: the right
             answer is then S.
-        unrelated_ids: ``[N, T]``, the same prompts with three other, different names: no answer is right.
-        io_ids, s_ids: ``[N]``, the tokens of the two names.
+        unrelated_ids: `[N, T]`, the same prompts with three other, different names: no answer is right.
+        io_ids, s_ids: `[N]`, the tokens of the two names.
         orders: "ABBA" (IO is mentioned first) or "BABA" (S is).
-        template: ``[N]``, the number of the sentence's pattern.
-        positions: ``[N]`` for each of IO (its mention), S1 (S's first mention), S1+1 (the token after), S2 (its second
+        template: `[N]`, the number of the sentence's pattern.
+        positions: `[N]` for each of IO (its mention), S1 (S's first mention), S1+1 (the token after), S2 (its second
             mention) and END (the last token, where the answer is predicted).
     """
 
@@ -79,7 +79,7 @@ class Batch:
 
 
 def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: int = 10) -> Batch:
-    """The first ``each`` prompts of every pattern and order (there are 12 patterns, 2 orders, at most 20 prompts each).
+    """The first `each` prompts of every pattern and order (there are 12 patterns, 2 orders, at most 20 prompts each).
 
     Args:
         tokenizer: of the model that will read them. Every name must be one token of it, and every prompt as long as the
@@ -184,7 +184,7 @@ def ablated_logits(
 
     Args:
         heads: (layer, head) pairs.
-        ablate: ``ablate_heads`` of this part's exercise; it is called once for each layer and pattern.
+        ablate: `ablate_heads` of this part's exercise; it is called once for each layer and pattern.
         means: from `template_means`, for mean ablation; None for zero ablation.
     """
     chosen = by_layer(heads)

@@ -1,4 +1,4 @@
-"""The policies of Parts 2 and 4 as Part 5 looks at them: a student's own from ``runs/``, or recorded samples."""
+"""The policies of Parts 2 and 4 as Part 5 looks at them: a student's own from `runs/`, or recorded samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from helpers.runs import FOLDERS, RUNS, load_weights
 
 
 def load_tuned(base: PreTrainedModel, name: str = "REINFORCE", folder: Path = RUNS) -> PreTrainedModel | None:
-    """The policy that this student trained, from ``runs/``; None where there is none or it is of another preset.
+    """The policy that this student trained, from `runs/`; None where there is none or it is of another preset.
 
     Args:
         base: the policy before training; it is copied, not changed.
@@ -45,8 +45,8 @@ def policy_samples(
 ) -> dict[str, list[str]]:
     """Texts of the base policy and of the two tuned ones, to the same prompts.
 
-    The base policy writes anew. For the tuned ones the student's own weights in ``runs/`` are used; where there are none,
-    samples that were recorded when the course was made (with the ``tiny`` preset). What is used is printed.
+    The base policy writes anew. For the tuned ones the student's own weights in `runs/` are used; where there are none,
+    samples that were recorded when the course was made (with the `tiny` preset). What is used is printed.
     """
     texts = {"base": sample_texts(base, tokenizer, preset, count)}
     try:

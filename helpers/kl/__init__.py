@@ -1,0 +1,1 @@
+"""Part 3: its figures, and sweeps of training runs."""

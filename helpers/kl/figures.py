@@ -114,7 +114,7 @@ def plot_sweep(
     title: str = "",
     window: int = 10,
 ) -> Figure:
-    """Draw recorded columns of several runs, a panel for each column: running means over ``window`` steps."""
+    """Draw recorded columns of several runs, a panel for each column: running means over `window` steps."""
     rows = (len(columns) + 1) // 2
     told = []
     with figure(rows, 2 if len(columns) > 1 else 1, squeeze=False, size=(10.0, 3.3 * rows)) as (fig, grid):

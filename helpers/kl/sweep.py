@@ -31,6 +31,7 @@ from helpers.presets import Preset
 from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
 
 RECORDED = "kl_frontier"
+STRONGEST = 3.0  # the log-ratio (in nats) at which a token's colour is strongest
 Settings = Mapping[str, Any]
 # (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}
 Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
@@ -42,7 +43,7 @@ class SweepRun:
 
     Attributes:
         name: what plots and tables call it.
-        settings: what distinguishes it from the other runs, such as ``{"alpha": 0.01}``.
+        settings: what distinguishes it from the other runs, such as `{"alpha": 0.01}`.
         scores: measured after training on held-out prompts, see `examine`.
         records: one dict of floats per training step.
         samples: dicts with prompt, completion, reward, second_reward, and its tokens with the log-ratio of each.
@@ -76,20 +77,18 @@ def sweep(
     *,
     common: Settings,
     folder: str | Path = RUNS / "kl",
-    resume: bool = True,
 ) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
-    A finished run is used again as long as its settings, the common settings and the code of ``train_one`` (with the
+    A finished run is used again as long as its settings, the common settings and the code of `train_one` (with the
     notebook's functions it calls) are the same. Stop the cell at any time; calling it again goes on.
 
     Args:
         plan: from a run's name to its settings, plain values.
-        train_one: ``(name, settings, checkpoint folder) -> (trained policy, history)``.
-        examine_one: ``policy -> (scores, samples)``, see `examine`.
+        train_one: `(name, settings, checkpoint folder) -> (trained policy, history)`.
+        examine_one: `policy -> (scores, samples)`, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
-        resume: False trains everything anew.
 
     Returns:
         The runs by name, in the order of the plan; without those after an interruption.
@@ -101,7 +100,7 @@ def sweep(
     for number, (name, settings) in enumerate(plan.items(), start=1):
         mark = fingerprint(train_one, {"settings": dict(settings), "common": dict(common), "name": name})
         path = folder / f"{slug(name)}.json"
-        kept = load_run(path) if resume else None
+        kept = load_run(path)
         if kept is not None and kept.mark == mark:
             done[name] = kept
             print(f"run {number} of {len(plan)}, {name}: done before, read from {path}", flush=True)
@@ -135,7 +134,7 @@ def summary(run: SweepRun) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a file name for a run's name: ``"α = 0.01"`` becomes ``"alpha-0.01"``."""
+    """Return a file name for a run's name: `"α = 0.01"` becomes `"alpha-0.01"`."""
     plain = name.replace("α", "alpha").replace("→", "to")
     return re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-").lower()
 
@@ -151,7 +150,7 @@ def load_run(path: Path) -> SweepRun | None:
 
 
 def save_points(runs: Mapping[str, SweepRun], *, folder: str | Path | None = None) -> None:
-    """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
+    """Record the runs as points of the frontier, for this part's plots and Part 4's (`runs/frontier.json`)."""
     for run in runs.values():
         texts = [sample["prompt"] + sample["completion"] for sample in run.samples]
         save_point(**run.point, folder=folder, samples=texts)
@@ -172,19 +171,19 @@ def examine(
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Sample one completion for each prompt from a trained policy and measure it.
 
-    The random numbers depend on ``seed`` alone, so that all runs are compared on the same prompts with the same draws.
+    The random numbers depend on `seed` alone, so that all runs are compared on the same prompts with the same draws.
 
     Args:
-        reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
+        reward_models: `"reward"` and, if there is one, `"second_reward"`.
         measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
         samples: how many completions to keep, the first ones.
-        more_prompts: completed as well, for ``repetition`` alone: an untuned policy repeats so few bigrams that the
+        more_prompts: completed as well, for `repetition` alone: an untuned policy repeats so few bigrams that the
             prompts above leave their share to chance.
 
     Returns:
-        The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
-        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (in
-        tokens), ``repetition``; and the samples kept.
+        The scores: mean reward of each model, `half_width` of the first's 95 % interval, `kl` (exact, nats per
+        completion) with `kl_half_width`, `kl_k1` (estimated from the samples), `kl_per_token`, `length` (in
+        tokens), `repetition`; and the samples kept.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
     completions: list[str] = []
@@ -245,16 +244,10 @@ def table(runs: Mapping[str, SweepRun]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
-    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate.
-
-    Args:
-        limit: number of samples.
-        scale: the log-ratio (in nats) at which a colour is strongest.
-    """
+def run_page(run: SweepRun) -> Page:
+    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate."""
     pages = []
-    shown = run.samples[:limit]
-    for sample in shown:
+    for sample in run.samples:
         second = f", second model {sample['second_reward']:.2f}" if "second_reward" in sample else ""
         total = sum(sample["log_ratios"])
         title = f"{sample['prompt']} …  [reward {sample['reward']:.2f}{second}; sum of log-ratios {total:+.1f} nats]"
@@ -263,9 +256,9 @@ def run_page(run: SweepRun, limit: int = 5, scale: float = 3.0) -> Page:
                 sample["tokens"],
                 sample["log_ratios"],
                 title=title,
-                label="log π − log π_ref of each token, in nats" if sample is shown[-1] else "",
-                low=-scale,
-                high=scale,
+                label="log π − log π_ref of each token, in nats" if sample is run.samples[-1] else "",
+                low=-STRONGEST,
+                high=STRONGEST,
                 centre=0.0,
             )
         )

@@ -15,12 +15,12 @@ HIDDEN = 64  # units in the one hidden layer
 
 @dataclass(frozen=True)
 class Episodes:
-    """Played episodes, one entry of each list an episode of ``T`` moments (``T`` differs).
+    """Played episodes, one entry of each list an episode of `T` moments (`T` differs).
 
     Attributes:
-        states: float32 ``[T, S]``, what the policy saw.
-        actions: int64 ``[T]``, what it chose.
-        rewards: float32 ``[T]``, what it got.
+        states: float32 `[T, S]`, what the policy saw.
+        actions: int64 `[T]`, what it chose.
+        rewards: float32 `[T]`, what it got.
     """
 
     states: list[Float[Tensor, "T S"]]
@@ -51,7 +51,7 @@ def collect_episodes(
     """Play some episodes side by side, so that one pass of the network serves all that are still running.
 
     Args:
-        player: a network from states ``[N, S]`` to action logits ``[N, A]``.
+        player: a network from states `[N, S]` to action logits `[N, A]`.
         episodes: how many.
         seed: decides the environments' first states and the drawn actions.
         max_steps: an episode is cut after that many moments.

@@ -16,7 +16,7 @@ import pytest
 
 from autograder import masters
 from autograder.grade import gradescope
-from autograder.grade.sandbox.bubblewrap import NoSandbox, Sandbox
+from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 from autograder.publish.gradescope_zip import with_grader
 from helpers.parts import ROOT
 from tests.grade.samples import WRONG, notebook
@@ -71,7 +71,7 @@ def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container that allows no namespaces."""
 
     def refuse(limits: object) -> None:
-        raise NoSandbox("not here")
+        raise NoSandboxError("not here")
 
     monkeypatch.setattr(gradescope, "Sandbox", refuse)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.grade.judging.conversation import Conversation, StudentFault
+from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
 from autograder.grade.limits import Limits
+from autograder.grade.result import LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
@@ -114,7 +115,7 @@ def test_changes_in_place_come_back(call: Call) -> None:
     assert torch.equal(x, torch.ones(3))
     call("square")(x)
     assert torch.equal(x, torch.ones(3))
-    with pytest.raises(StudentFault, match="in place"):
+    with pytest.raises(StudentError, match="in place"):
         call("reshape_in_place")(x)
 
 
@@ -186,9 +187,9 @@ def test_exceptions_are_of_the_students_kind_and_quoted_only_in_public_tests(cal
     stand_in.hidden = False
     with pytest.raises(KeyError, match="17"):
         stand_in("key")
-    with pytest.raises(StudentFault, match="raised Own"):
+    with pytest.raises(StudentError, match="raised Own"):
         stand_in("own")
-    with pytest.raises(StudentFault, match="not defined"):
+    with pytest.raises(StudentError, match="not defined"):
         call("missing")()
 
 
@@ -229,10 +230,10 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
     outcomes = call("fussy").each({"n": n} for n in (0, 2, 3, 4))
     assert [next(outcomes)(), next(outcomes)()] == [0, 2]
-    assert not talk.usage.strikes
-    with pytest.raises(StudentFault, match=r"did not come back within 0\.3 s"):
+    assert not talk.spent.strikes
+    with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
         next(outcomes)
-    assert talk.usage.strikes == {"fussy": 1}
+    assert talk.spent.strikes == {"fussy": 1}
 
 
 @pytest.mark.parametrize(
@@ -243,22 +244,22 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
-    talk = SimpleNamespace(connection=0, loaded={"defined": {"f": True}}, incarnation=1, limits=Limits(), caps=Caps())
+    talk = SimpleNamespace(connection=0, loaded=LoadReport({"f": True}), incarnation=1, limits=Limits(), caps=Caps())
     replies = iter([(answer, [torch.zeros(1)])] * 3)  # they end: a judge that takes any answer would ask for ever
     talk.ask = lambda *_: next(replies)
-    with pytest.raises(StudentFault, match="agreed form"):
+    with pytest.raises(StudentError, match="agreed form"):
         list(StandIn(talk, "f").each([{"x": 1}, {"x": 2}]))
 
 
 @pytest.mark.parametrize("name", ["many", "deep", "sparse"])
 def test_what_cannot_cross_is_the_students_fault(call: Call, name: str) -> None:
-    with pytest.raises(StudentFault):
+    with pytest.raises(StudentError):
         call(name)()
     assert call("square")(torch.tensor(2.0)).item() == 4
 
 
 def test_a_result_that_is_too_large_is_refused(call: Call) -> None:
-    with pytest.raises(StudentFault, match="bytes"):
+    with pytest.raises(StudentError, match="bytes"):
         call("large")()
     assert call("square")(torch.tensor(2.0)).item() == 4
 

@@ -18,6 +18,7 @@ from matplotlib.collections import PathCollection
 
 from helpers import devices, plots, widgets
 from helpers.display import Page, samples_page, token_page
+from helpers.dpo import figures as dpo_figures
 from helpers.runs import History
 from helpers.widgets import frontier_slider
 
@@ -84,6 +85,26 @@ def test_every_plot_describes_itself():
         plt.close(figure)
     assert "0.97" in figures[3].alt
     assert "stated 0.95, true 1.00 of 2" in figures[2].alt
+
+
+def test_every_figure_of_part_4_is_returned_with_its_text(monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda shown: pytest.fail("a plot shows itself"))
+    records = [{"step": float(n), "loss": 0.7 - n / 20, "accuracy": 0.5, "test_loss": 0.7 - n / 50} for n in range(4)]
+    for name in ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_change", "rejected_change"):
+        records[0][f"test_{name}"] = 0.25
+    history, rows = History(records=records), [{"name": "β = 0.1", "kl": 3.0}, {"name": "β = 0.5", "kl": 1.0}]
+    told = {
+        "four log-probs": dpo_figures.draw_two_roads(),
+        "at 0.3 it is 50%": dpo_figures.plot_gaps([0.1, 0.9], 0.3),
+        "each β of 0.1, 0.5": dpo_figures.plot_loss_and_weight(lambda m, b: b * m, lambda m, b: b * m, [0.1, 0.5]),
+        "loss from 0.7 to 0.64": dpo_figures.plot_dpo_training(history),
+        "own: 0.7 to 0.64": dpo_figures.plot_test_measure({"own": history}, "test_loss", title="Loss", ylabel="nats"),
+        "β = 0.5: KL 1": dpo_figures.plot_panels(rows, {"kl": "KL"}, title="Several β", lines={"kl": 0.0}),
+        "difference is 1.0e-01": dpo_figures.plot_overlay([1.0, 0.5], [1.0, 0.6], label="TRL"),
+    }
+    for text, figure in told.items():
+        assert text in figure.alt
+        plt.close(figure)
 
 
 def test_names_of_neighbouring_points_are_readable():

@@ -195,15 +195,20 @@ def test_the_stop_button_finishes_the_step_and_keeps_everything(new_policy, tmp_
     assert finished == [0, 1, 2, 3, 4, 5, 6, 7, 8], "the run must go on after the last whole step"
 
 
-def test_an_interrupt_inside_a_step_keeps_the_history():
+def test_an_interrupt_inside_a_step_keeps_the_history_and_the_last_whole_checkpoint(new_policy, tmp_path):
+    policy = new_policy()
+
     def step(batch, number):
-        if number == 2:
+        if number == 3:
             raise KeyboardInterrupt
         return {"loss": 1.0}
 
-    history = train(step, ["x"], steps=5, progress=False)
+    options = {"policy": policy, "optimizer": torch.optim.AdamW(policy.parameters()), "folder": tmp_path}
+    history = train(step, ["x"], steps=5, checkpoint_every=2, progress=False, **options)
     assert history.stopped == "interrupted"
-    assert len(history) == 2
+    assert len(history) == 3
+    saved = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
+    assert (saved["step"], saved["finished"]) == (2, False), "after three steps the weights may be half updated"
 
 
 def test_it_runs_outside_the_main_thread():

@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder.grade.judging.conversation import Conversation, StudentFault
+from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox.bubblewrap import COVERED, ROOT, VENV, NoSandbox, Sandbox, command_line, seen_as
+from autograder.grade.sandbox.bubblewrap import COVERED, ROOT, VENV, NoSandboxError, Sandbox, command_line, seen_as
 from autograder.grade.sandbox.cgroups import Group
 from tests.grade.samples import code
 
@@ -177,7 +177,7 @@ def test_the_disk_is_small_private_and_gone_afterwards(sandbox: Sandbox) -> None
 
 def test_memory(probe: Callable[..., Any]) -> None:
     assert probe("memory", 1 << 20) == 1 << 20
-    with pytest.raises(StudentFault, match="MemoryError"):
+    with pytest.raises(StudentError, match="MemoryError"):
         probe("memory", 8 << 30)
 
 
@@ -186,9 +186,9 @@ def test_memory_of_many_processes_without_control_groups(monkeypatch: pytest.Mon
     monkeypatch.setattr("autograder.grade.sandbox.bubblewrap.Group.make", lambda limits: Group("none", []))
     limits = Limits(group_memory=800 << 20)
     with Sandbox(limits, models=False) as box, Conversation(box, code(PROBES), NAMES) as talk:
-        assert box.protection["cgroup"] == "none"
+        assert box.protection.cgroup == "none"
         assert make_env(talk, NAMES)["memory"](300 << 20) == 300 << 20
-        with pytest.raises(StudentFault, match="more memory than a submission may"):
+        with pytest.raises(StudentError, match="more memory than a submission may"):
             make_env(talk, NAMES)["spread"](5, 300 << 20)
 
 
@@ -252,7 +252,7 @@ def test_the_way_of_an_ordinary_user() -> None:
 
 def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autograder.grade.sandbox.bubblewrap.START", "raise SystemExit(3)")
-    with pytest.raises(NoSandbox, match="did not start"):
+    with pytest.raises(NoSandboxError, match="did not start"):
         Sandbox(Limits(), models=False)
 
 
@@ -273,5 +273,5 @@ def test_a_virtual_environment_below_a_covered_folder_is_still_found(monkeypatch
     monkeypatch.setattr("sys.prefix", str(environment))
     assert seen_as(environment / "bin" / "python") == VENV / "bin" / "python"
     assert seen_as(Path("/usr/bin/python3")) == Path("/usr/bin/python3")
-    with pytest.raises(NoSandbox, match="Install it elsewhere"):
+    with pytest.raises(NoSandboxError, match="Install it elsewhere"):
         seen_as(COVERED[0] / "python3.12")

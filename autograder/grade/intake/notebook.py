@@ -17,7 +17,7 @@ MOST_CELLS = 5_000
 LARGEST_SOURCE = 4 << 20  # characters of all code together
 
 
-class BadNotebook(ValueError):
+class UnreadableNotebookError(ValueError):
     """The file cannot be graded; the message tells the student and the instructor why."""
 
 
@@ -42,7 +42,7 @@ def read(data: bytes) -> Notebook:
     """Read a notebook.
 
     Raises:
-        BadNotebook: it is empty, too large, no notebook, or none of this course's.
+        UnreadableNotebookError: it is empty, too large, no notebook, or none of this course's.
     """
     notes: list[str] = []
     cells = _cells(data, notes)
@@ -57,28 +57,30 @@ def read(data: bytes) -> Notebook:
             name = str(cell.get("id", ""))[:80]
             markdown.append({"number": number, "source": source, "metadata": metadata, "id": name})
     if sum(len(cell["source"]) for cell in code) > LARGEST_SOURCE:
-        raise BadNotebook("the notebook holds more than 4 million characters of code")
+        raise UnreadableNotebookError("the notebook holds more than 4 million characters of code")
     if not code:
-        raise BadNotebook("the notebook has no code cell")
+        raise UnreadableNotebookError("the notebook has no code cell")
     return Notebook(find_part(code, markdown), tuple(code), tuple(markdown), tuple(notes))
 
 
 def _cells(data: bytes, notes: list[str]) -> list[dict[str, Any]]:
     if not data.strip(b" \t\r\n\x00"):
-        raise BadNotebook("the file is empty")
+        raise UnreadableNotebookError("the file is empty")
     if len(data) > LARGEST:
-        raise BadNotebook(f"the file has {len(data) >> 20} MB; {LARGEST >> 20} MB are allowed (clear the outputs)")
+        raise UnreadableNotebookError(
+            f"the file has {len(data) >> 20} MB; {LARGEST >> 20} MB are allowed (clear the outputs)"
+        )
     content = _json(_text(data, notes))
     if not isinstance(content, dict):
-        raise BadNotebook("the file is JSON, but no notebook")
+        raise UnreadableNotebookError("the file is JSON, but no notebook")
     if "worksheets" in content or content.get("nbformat") in (1, 2, 3):
         content = _convert(content)
         notes.append("the notebook was in an old format and was converted")
     cells = content.get("cells")
     if not isinstance(cells, list):
-        raise BadNotebook("the file is JSON, but no notebook: it has no list of cells")
+        raise UnreadableNotebookError("the file is JSON, but no notebook: it has no list of cells")
     if len(cells) > MOST_CELLS:
-        raise BadNotebook(f"the notebook has {len(cells)} cells; {MOST_CELLS} are allowed")
+        raise UnreadableNotebookError(f"the notebook has {len(cells)} cells; {MOST_CELLS} are allowed")
     return [cell for cell in cells if isinstance(cell, dict)]
 
 
@@ -89,7 +91,7 @@ def _text(data: bytes, notes: list[str]) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError:
         if data[:4] in (b"PK\x03\x04", b"\x89PNG", b"%PDF") or b"\x00" in data[:1000]:
-            raise BadNotebook("the file is binary, no notebook") from None
+            raise UnreadableNotebookError("the file is binary, no notebook") from None
         notes.append("the file is not UTF-8; it was read as Latin-1")
         return data.decode("latin-1")
 
@@ -98,17 +100,17 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise BadNotebook("the file is nested too deep to be a notebook") from None
+        raise UnreadableNotebookError("the file is nested too deep to be a notebook") from None
     except ValueError as error:
         kind = "cut off or damaged" if text.lstrip()[:1] == "{" else "no notebook"
-        raise BadNotebook(f"the file is {kind}: {str(error)[:120]}") from None
+        raise UnreadableNotebookError(f"the file is {kind}: {str(error)[:120]}") from None
 
 
 def _convert(content: dict[str, Any]) -> dict[str, Any]:
     try:
         return nbformat.convert(nbformat.from_dict(content), 4)
     except Exception as error:  # the library raises many kinds for what is not a notebook
-        raise BadNotebook(f"the notebook's format cannot be converted: {type(error).__name__}") from None
+        raise UnreadableNotebookError(f"the notebook's format cannot be converted: {type(error).__name__}") from None
 
 
 def _source(cell: dict[str, Any]) -> str:
@@ -122,7 +124,7 @@ def find_part(code: list[dict[str, Any]], markdown: list[dict[str, Any]]) -> int
     """Tell the part by the graded functions that the notebook defines, then by the exercises its text names.
 
     Raises:
-        BadNotebook: nothing of any part is in it.
+        UnreadableNotebookError: nothing of any part is in it.
     """
     text = "\n".join(cell["source"] for cell in code)
     defined = set(re.findall(r"^[ \t]*(?:async\s+)?def\s+(\w+)", text, re.MULTILINE))
@@ -136,5 +138,5 @@ def find_part(code: list[dict[str, Any]], markdown: list[dict[str, Any]]) -> int
         scores[part] = (len(functions & defined), headings + checks)
     best = max(scores, key=lambda part: scores[part], default=0)
     if not scores or scores[best] == (0, 0):
-        raise BadNotebook("the notebook is none of this course's: it defines no exercise and names none")
+        raise UnreadableNotebookError("the notebook is none of this course's: it defines no exercise and names none")
     return best

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import CellError, LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import protocol, values
-from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLost, ProtocolError, TooLate
+from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
 
 
-class StudentFault(Exception):
-    """Something the student's side did wrong. The message is safe to show; ``private`` may quote the hidden test's input.
+class StudentError(Exception):
+    """Something the student's side did wrong. The message is safe to show; `private` may quote the hidden test's input.
 
     Attributes:
-        kind: ``raised``, ``timeout``, ``died``, ``memory``, ``protocol``, ``missing`` or ``given up``.
+        kind: `raised`, `timeout`, `died`, `memory`, `protocol`, `missing` or `given up`.
         private: what the student's own exception said; shown for public tests only.
         outside: an exception that no line of the student's was on the way of; it may be the judge's own.
         kinds: the built-in exceptions that the student's exception belongs to.
@@ -38,15 +39,13 @@ class StudentFault(Exception):
 
 
 @dataclass
-class Usage:
-    """What a submission has used so far."""
+class Spent:
+    """What a submission has spent so far; `strikes` counts how often each function ran out of time or killed its process."""
 
     cpu_seconds: float = 0.0
     memory: int = 0
     children: int = 0
-    strikes: dict[str, int] = field(
-        default_factory=dict
-    )  # by function: how often it ran out of time or killed its process
+    strikes: dict[str, int] = field(default_factory=dict)
 
 
 class Conversation:
@@ -54,7 +53,7 @@ class Conversation:
 
     Args:
         sandbox: the warm parent.
-        cells: the notebook's code cells (``number``, ``source``, ``tags``).
+        cells: the notebook's code cells (`number`, `source`, `tags`).
         wanted: names of the functions that will be called.
         files: small text files to lie beside the notebook (the student's own other parts).
         limits: bounds for this submission.
@@ -76,24 +75,24 @@ class Conversation:
         self.limits = limits or sandbox.limits
         self.caps = caps or Caps(blob=16 << 20)
         self.connection: socket.socket | None = None
-        self.usage = Usage()
-        self.loaded: dict[str, Any] = {}
+        self.spent = Spent()
+        self.loaded = LoadReport()
         self.started = time.monotonic()
         self.end = self.started + self.limits.total_seconds
         self.incarnation = 0
 
     # ---------------------------------------------------------------------------------------------- life
 
-    def open(self) -> dict[str, Any]:
-        """Start the child and run the notebook's definitions; return what happened (see ``inside.child.Child.load``).
+    def open(self) -> LoadReport:
+        """Start the child and run the notebook's definitions; return what happened (see `inside.child.Child.load`).
 
         Raises:
-            StudentFault: the code killed its process, took too long or spoke out of turn.
+            StudentError: the code killed its process, took too long or spoke out of turn.
         """
         what = "running the notebook's cells"
         self._still_tried(what)
         self.connection = self.sandbox.spawn()
-        self.usage.children += 1
+        self.spent.children += 1
         self.incarnation += 1
         message = {
             "op": "load",
@@ -104,31 +103,29 @@ class Conversation:
         }
         answer, _ = self._exchange(message, b"", 2 * WALL * self.limits.statement_seconds, what)
         if "error" in answer:
-            raise StudentFault("protocol", "the notebook's cells could not be run: the process answered nonsense")
+            raise StudentError("protocol", "the notebook's cells could not be run: the process answered nonsense")
         self.loaded = self._checked_load(answer)
         return self.loaded
 
-    def _checked_load(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _checked_load(self, answer: dict[str, Any]) -> LoadReport:
         defined, errors = answer.get("defined"), answer.get("errors")
         if not isinstance(defined, dict) or not isinstance(errors, list):
-            raise StudentFault("protocol", "the process answered nonsense after running the notebook's cells")
-        clean = []
-        for error in errors[:50]:
-            if isinstance(error, dict):
-                clean.append(
-                    {
-                        "cell": _number(error.get("cell")),
-                        "line": _number(error.get("line")),
-                        "type": str(error.get("type"))[:80],
-                        "message": str(error.get("message"))[:300],
-                    }
+            raise StudentError("protocol", "the process answered nonsense after running the notebook's cells")
+        return LoadReport(
+            defined={name: bool(defined.get(name)) for name in self.wanted if name in defined},
+            errors=tuple(
+                CellError(
+                    cell=_number(error.get("cell")),
+                    line=_number(error.get("line")),
+                    type=str(error.get("type"))[:80],
+                    message=str(error.get("message"))[:300],
                 )
-        return {
-            "defined": {name: bool(defined.get(name)) for name in self.wanted if name in defined},
-            "errors": clean,
-            "ran": _number(answer.get("ran")),
-            "left_out": _number(answer.get("left_out")),
-        }
+                for error in errors[:50]
+                if isinstance(error, dict)
+            ),
+            ran=_number(answer.get("ran")),
+            left_out=_number(answer.get("left_out")),
+        )
 
     def __enter__(self) -> Conversation:
         self.open()
@@ -146,8 +143,8 @@ class Conversation:
         connection, self.connection = self.connection, None
         assert connection is not None
         outcome = self.sandbox.reap(connection)
-        self.usage.cpu_seconds += outcome.get("cpu_seconds", 0.0)
-        self.usage.memory = max(self.usage.memory, outcome.get("memory", 0))
+        self.spent.cpu_seconds += outcome.get("cpu_seconds", 0.0)
+        self.spent.memory = max(self.spent.memory, outcome.get("memory", 0))
         return outcome
 
     # ---------------------------------------------------------------------------------------------- asking
@@ -164,7 +161,7 @@ class Conversation:
         """Send a request, serve call-backs, return the answer and its tensors.
 
         Raises:
-            StudentFault: no proper answer came; the child has been killed if it did not answer in time or at all.
+            StudentError: no proper answer came; the child has been killed if it did not answer in time or at all.
         """
         self._still_tried(what)
         if self.connection is None:
@@ -194,7 +191,7 @@ class Conversation:
         deadline = min(time.monotonic() + seconds, self.end)
         if time.monotonic() >= self.end:
             self.close()
-            raise StudentFault("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
+            raise StudentError("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
         tick = self._processor_clock(message["seconds"] * (3 if message["op"] == "load" else 1))
         try:
             protocol.send(self.connection, message | {"id": ticket}, blob, deadline)
@@ -210,13 +207,13 @@ class Conversation:
             if answer.get("id") != ticket:
                 raise ProtocolError("an answer to no question")
             return answer, data
-        except TooLate as error:
+        except TooLateError as error:
             self._bury()
             self._strike(what)
             allowed = message.get("seconds", seconds)
             limit = f"{allowed:g} s" if deadline < self.end else "the submission's time"
-            raise StudentFault("timeout", f"{what} did not come back within {limit} (an endless loop?)") from error
-        except ConnectionLost as error:
+            raise StudentError("timeout", f"{what} did not come back within {limit} (an endless loop?)") from error
+        except ConnectionLostError as error:
             raise self._death(what) from error
         except (ProtocolError, RecursionError) as error:
             raise self._broken(what, error) from error
@@ -235,7 +232,7 @@ class Conversation:
             if not start:
                 start.append(used)
             elif used - start[0] > allowed:
-                raise TooLate
+                raise TooLateError
 
         return look
 
@@ -266,26 +263,26 @@ class Conversation:
     # ---------------------------------------------------------------------------------------------- faults
 
     def _strike(self, what: str) -> None:
-        self.usage.strikes[what] = self.usage.strikes.get(what, 0) + 1
+        self.spent.strikes[what] = self.spent.strikes.get(what, 0) + 1
 
     def _still_tried(self, what: str) -> None:
-        strikes = self.usage.strikes.get(what, 0)
+        strikes = self.spent.strikes.get(what, 0)
         if strikes >= self.limits.strikes:
             text = f"{what} ran out of time or ended its process {strikes} times before; nothing more was tried with it"
-            raise StudentFault("given up", text)
+            raise StudentError("given up", text)
 
-    def _death(self, what: str) -> StudentFault:
+    def _death(self, what: str) -> StudentError:
         self._strike(what)
         outcome = self._bury()
         if outcome.get("out_of_memory"):
-            return StudentFault("memory", f"{what} used more memory than a submission may")
+            return StudentError("memory", f"{what} used more memory than a submission may")
         number = outcome.get("signal")
         if number == 9:  # the kernel's, for time or memory, or the code's own
-            return StudentFault(
+            return StudentError(
                 "died", f"{what}: the process was killed (it used too much time or memory, or killed itself)"
             )
         if number == 24:
-            return StudentFault("timeout", f"{what} used more processor time than a submission may")
+            return StudentError("timeout", f"{what} used more processor time than a submission may")
         if number is not None:
             names = {
                 11: "segmentation fault",
@@ -294,29 +291,29 @@ class Conversation:
                 4: "illegal instruction",
                 25: "file too large",
             }
-            return StudentFault("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
-        return StudentFault("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
+            return StudentError("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
+        return StudentError("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
 
-    def _broken(self, what: str, error: Exception) -> StudentFault:
+    def _broken(self, what: str, error: Exception) -> StudentError:
         self._strike(what)
         with contextlib.suppress(Exception):
             self.close()
-        return StudentFault("protocol", f"{what} gave no answer that can be read: {error}")
+        return StudentError("protocol", f"{what} gave no answer that can be read: {error}")
 
-    def students_error(self, error: Any, what: str, seconds: float) -> StudentFault:
+    def students_error(self, error: Any, what: str, seconds: float) -> StudentError:
         """The fault that a child reported in place of a result."""
         if not isinstance(error, dict):
-            return StudentFault("protocol", f"{what} gave no answer that can be read")
+            return StudentError("protocol", f"{what} gave no answer that can be read")
         kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"
-        if kind == "TimeLimit":
+        if kind == "TimeLimitError":
             self._strike(what)
-            return StudentFault("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
+            return StudentError("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
         place = error.get("place")
         where = ""
         if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:
             where = f" (line {place['line']} of code cell {place['cell']})"
         message = str(error.get("message", ""))[:1000]
-        fault = StudentFault("raised", f"{what} raised {kind}{where}", message)
+        fault = StudentError("raised", f"{what} raised {kind}{where}", message)
         fault.kinds = tuple(str(k) for k in error["kinds"]) if isinstance(error.get("kinds"), list) else ()
         fault.outside = not where
         return fault

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError
 
-from .conversation import Conversation, StudentFault
+from .conversation import Conversation, StudentError
 
 CALLER_CAPS = Caps(depth=64, entries=10_000_000, tensors=100_000)
 RUN_CAPS = Caps(blob=128 << 20)
@@ -31,25 +31,27 @@ PASSED_ON = (  # built-in exceptions of the student's that a test may wait for
 ).split()
 
 
-class StudentException(StudentFault):
+class StudentRaisedError(StudentError):
     """An exception that the student's function raised."""
 
 
-_TYPES: dict[str, type[StudentException]] = {}
+_TYPES: dict[str, type[StudentRaisedError]] = {}
 
 
-def exception_type(name: str) -> type[StudentException]:
-    """A subclass of :class:`StudentException` and of the built-in exception of that name."""
+def exception_type(name: str) -> type[StudentRaisedError]:
+    """A subclass of :class:`StudentRaisedError` and of the built-in exception of that name."""
     if name not in _TYPES:
-        _TYPES[name] = type(name, (StudentException, getattr(builtins, name)), {"__init__": StudentException.__init__})
+        _TYPES[name] = type(
+            name, (StudentRaisedError, getattr(builtins, name)), {"__init__": StudentRaisedError.__init__}
+        )
     return _TYPES[name]
 
 
-def as_exception(fault: StudentFault, hidden: bool) -> StudentFault:
+def as_exception(fault: StudentError, hidden: bool) -> StudentError:
     """The exception to raise in the test: of the built-in kind the student's was, quoting it if the test is public."""
     text = str(fault) if hidden or not fault.private else f"{fault}: {fault.private}"
     kind = next((k for k in fault.kinds if k in PASSED_ON), None)
-    made = exception_type(kind)(fault.kind, text) if kind else StudentFault(fault.kind, text)
+    made = exception_type(kind)(fault.kind, text) if kind else StudentError(fault.kind, text)
     made.outside, made.private = fault.outside, fault.private
     return made
 
@@ -71,7 +73,7 @@ class StandIn:
         """Call the student's function.
 
         Raises:
-            StudentFault: it raised, died, ran out of time or answered nonsense. If it raised a built-in exception, what
+            StudentError: it raised, died, ran out of time or answered nonsense. If it raised a built-in exception, what
                 is raised here is of that kind too.
         """
         (outcome,) = self._call_all([(arguments, named)])
@@ -84,7 +86,7 @@ class StandIn:
             For each call a function that returns its result, or raises as :meth:`__call__` does.
 
         Raises:
-            StudentFault: a call did not come back at all.
+            StudentError: a call did not come back at all.
         """
         waiting = [((), named) for named in calls]
         while waiting:
@@ -97,14 +99,14 @@ class StandIn:
     def _call_all(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
         try:
             outcomes = call_all(self._conversation, self._name, calls)
-        except StudentFault as fault:
+        except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
         return [functools.partial(self._outcome, outcome) for outcome in outcomes]
 
     def _outcome(self, outcome: Callable[[], Any]) -> Any:
         try:
             return outcome()
-        except StudentFault as fault:
+        except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
 
     def run_remotely(self, world: str, **arguments: Any) -> Any:
@@ -114,7 +116,7 @@ class StandIn:
             The record, as plain data; whoever asked measures it. The latest of each world is kept in `records`.
 
         Raises:
-            StudentFault: the function raised, died or ran out of time.
+            StudentError: the function raised, died or ran out of time.
         """
         encoder = values.Encoder(CALLER_CAPS)
         message = {
@@ -129,7 +131,7 @@ class StandIn:
             check_defined(self._conversation, self._name)
             answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
             self.records[world] = decode(answer.get("result"), tensors, RUN_CAPS)
-        except StudentFault as fault:
+        except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
         return self.records[world]
 
@@ -145,29 +147,29 @@ def decode(value: Any, tensors: list[torch.Tensor], caps: Caps) -> Any:
     """Read a result of the child's.
 
     Raises:
-        StudentFault: it is malformed.
+        StudentError: it is malformed.
     """
     try:
         return values.Decoder(tensors, caps).decode(value)
     except ProtocolError as error:
-        raise StudentFault("protocol", f"the result cannot be read: {error}") from error
+        raise StudentError("protocol", f"the result cannot be read: {error}") from error
 
 
 def check_defined(conversation: Conversation, name: str) -> None:
     """Start the child if there is none.
 
     Raises:
-        StudentFault: the notebook does not define the function.
+        StudentError: the notebook does not define the function.
     """
     if conversation.connection is None:
         conversation.open()
-    if not conversation.loaded["defined"].get(name, False):
+    if not conversation.loaded.defined.get(name, False):
         text = (
             "is no function"
-            if name in conversation.loaded["defined"]
+            if name in conversation.loaded.defined
             else "is not defined in the notebook, or its cell failed"
         )
-        raise StudentFault("missing", f"{name} {text}")
+        raise StudentError("missing", f"{name} {text}")
 
 
 def call_all(
@@ -179,7 +181,7 @@ def call_all(
         For each call that was done in this time, at least for the first, what returns its result or raises its fault.
 
     Raises:
-        StudentFault: no proper answer came.
+        StudentError: no proper answer came.
     """
     check_defined(conversation, name)
     callables: list[Callable[..., Any]] = []
@@ -190,12 +192,12 @@ def call_all(
     answer, tensors = conversation.ask(message, blob, seconds, name, callables)
     answers = answer.get("answers")
     if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
-        raise StudentFault("protocol", "the answer has not the agreed form")
+        raise StudentError("protocol", "the answer has not the agreed form")
     outcomes, start = [], 0
     for call, one in zip(made, answers, strict=False):
         count = one.get("tensors") if isinstance(one, dict) else None
         if type(count) is not int or not 0 <= count <= len(tensors) - start:
-            raise StudentFault("protocol", "the answer has not the agreed form")
+            raise StudentError("protocol", "the answer has not the agreed form")
         outcomes.append(functools.partial(call.outcome, one, tensors[start : start + count]))
         start += count
     return outcomes
@@ -229,7 +231,7 @@ class _Call:
         """The call's result, once; inputs that the student's function changed are changed here as well.
 
         Raises:
-            StudentFault: the function raised, or the answer has not the agreed form.
+            StudentError: the function raised, or the answer has not the agreed form.
         """
         if "error" in answer:
             raise self.conversation.students_error(answer["error"], self.name, self.conversation.limits.call_seconds)
@@ -245,7 +247,7 @@ class _Call:
         try:
             table = {int(place): position for place, position in changed.items()}
         except (AttributeError, TypeError, ValueError) as error:
-            raise StudentFault("protocol", "the answer has not the agreed form") from error
+            raise StudentError("protocol", "the answer has not the agreed form") from error
         positions = sorted(table.values(), key=str)
         expected = list(range(count - len(table), count))
         if (
@@ -253,19 +255,19 @@ class _Call:
             or positions != sorted(expected, key=str)
             or not set(table) <= set(range(len(self.inputs)))
         ):
-            raise StudentFault("protocol", "the answer has not the agreed form")
+            raise StudentError("protocol", "the answer has not the agreed form")
         return table
 
     def _with_gradients(self, outputs: list[torch.Tensor], answer: Mapping[str, Any]) -> list[torch.Tensor]:
         places = answer.get("grad")
         if not isinstance(places, list) or any(type(p) is not int or not 0 <= p < len(outputs) for p in places):
-            raise StudentFault("protocol", "the answer has not the agreed form")
+            raise StudentError("protocol", "the answer has not the agreed form")
         places = [p for p in dict.fromkeys(places) if outputs[p].is_floating_point() or outputs[p].is_complex()]
         handle = answer.get("handle")
         if not places:
             return outputs
         if type(handle) is not int:
-            raise StudentFault("protocol", "the answer has not the agreed form")
+            raise StudentError("protocol", "the answer has not the agreed form")
         sources = [self.inputs[place] for place in self.grad_places]
         if not sources:  # it carries a gradient to something of the student's own
             for place in places:
@@ -281,33 +283,33 @@ class _Call:
                 try:
                     generator.set_state(new)
                 except (RuntimeError, TypeError) as error:
-                    raise StudentFault("protocol", "the generator came back in no valid state") from error
+                    raise StudentError("protocol", "the generator came back in no valid state") from error
                 return
         if old.shape != new.shape or old.dtype != new.dtype:
-            raise StudentFault("raised", f"{self.name} changed the shape or dtype of its argument in place")
+            raise StudentError("raised", f"{self.name} changed the shape or dtype of its argument in place")
         with torch.no_grad():
             old.copy_(new)
 
     def gradients(self, handle: int, places: list[int], given: list[torch.Tensor]) -> list[torch.Tensor | None]:
         """Ask the child for the gradients of the inputs."""
         if self.incarnation != self.conversation.incarnation or self.conversation.connection is None:
-            raise StudentFault("died", f"{self.name}: the process ended before its gradients were asked for")
+            raise StudentError("died", f"{self.name}: the process ended before its gradients were asked for")
         message = {"op": "backward", "handle": handle, "places": places}
         seconds = self.conversation.limits.call_seconds
         answer, tensors = self.conversation.ask(message, values.pack(given), seconds, self.name)
         none = answer.get("none")
         if not isinstance(none, list) or len(set(map(str, none))) != len(none):
-            raise StudentFault("protocol", "the answer has not the agreed form")
+            raise StudentError("protocol", "the answer has not the agreed form")
         found = iter(tensors)
         result: list[torch.Tensor | None] = []
         for number, place in enumerate(self.grad_places):
             gradient = None if number in none else next(found, None)
             if gradient is None and number not in none:
-                raise StudentFault("protocol", "a gradient is missing")
+                raise StudentError("protocol", "a gradient is missing")
             if gradient is not None and (
                 gradient.shape != self.inputs[place].shape or gradient.dtype != self.inputs[place].dtype
             ):
-                raise StudentFault("protocol", "a gradient has not its input's shape and dtype")
+                raise StudentError("protocol", "a gradient has not its input's shape and dtype")
             result.append(gradient)
         return result
 

@@ -1,6 +1,6 @@
 """The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
 
-Fails closed: without bubblewrap or the namespaces, :class:`NoSandbox` is raised and nothing is graded.
+Fails closed: without bubblewrap or the namespaces, :class:`NoSandboxError` is raised and nothing is graded.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
 from .cgroups import Group
@@ -34,6 +35,20 @@ CPU = Path("/sys/devices/system/cpu")
 VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
 COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "USER": "student",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "COURSE_FAST": "1",
+}
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
     "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
@@ -42,11 +57,11 @@ HOW_TO_INSTALL = (
 )
 
 
-class NoSandbox(RuntimeError):
+class NoSandboxError(RuntimeError):
     """The sandbox cannot be had on this machine; nothing may be graded."""
 
 
-class SandboxBroken(RuntimeError):
+class SandboxBrokenError(RuntimeError):
     """The warm parent died or does not answer: the judge's trouble, not a student's."""
 
 
@@ -54,15 +69,15 @@ def find_bubblewrap() -> str:
     """Return the path of ``bwrap``.
 
     Raises:
-        NoSandbox: it is not installed, or this is not Linux.
+        NoSandboxError: it is not installed, or this is not Linux.
     """
     if not sys.platform.startswith("linux"):
-        raise NoSandbox(
+        raise NoSandboxError(
             f"The sandbox needs Linux; this is {sys.platform}. Use a Linux machine or container, or --trust."
         )
     found = shutil.which("bwrap")
     if found is None:
-        raise NoSandbox(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
+        raise NoSandboxError(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
     return found
 
 
@@ -83,12 +98,12 @@ def seen_as(path: Path) -> Path:
     """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
 
     Raises:
-        NoSandbox: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+        NoSandboxError: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
     """
     if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
         return VENV / path.relative_to(sys.prefix)
     if any(path.is_relative_to(place) for place in COVERED):
-        raise NoSandbox(
+        raise NoSandboxError(
             f"Python is installed in {path}, which the sandbox covers. Install it elsewhere, or add --trust."
         )
     return path
@@ -117,6 +132,17 @@ def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
     return copy
 
 
+def hiding(private: Iterable[Path]) -> list[str]:
+    """The options that cover what lies in a visible folder and must not be seen."""
+    shown = [seen_as(folder) for folder in visible_folders()]
+    line = []
+    for hidden in private:
+        for place in dict.fromkeys((seen_as(hidden), hidden)):
+            if any(place.is_relative_to(folder) for folder in shown):
+                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+    return line
+
+
 def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool, models: bool) -> list[str]:
     """The bubblewrap command that starts the warm parent."""
     line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
@@ -134,44 +160,26 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
                 made.add(parent)
                 line.extend(["--perms", "0755", "--dir", str(parent)])
 
-    def show(source: Path, target: Path | None = None) -> None:
+    def bind(source: Path, target: Path | None = None) -> None:
         parents(target or source)
         line.extend(["--ro-bind", str(source), str(target or source)])
 
     for folder in visible_folders():
-        show(folder, seen_as(folder))
+        bind(folder, seen_as(folder))
         made.add(seen_as(folder))
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/") / name
         if path.is_symlink():
             line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            show(path)
-    shown = [seen_as(folder) for folder in visible_folders()]
-    for hidden in instructors_own(visible_folders()):
-        for place in dict.fromkeys((seen_as(hidden), hidden)):
-            if any(place.is_relative_to(folder) for folder in shown):
-                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+            bind(path)
+    line += hiding(instructors_own(visible_folders()))
     if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
-        show(CPU)
-    show(INSIDE, Path("/course/inside"))
-    show(helpers, Path("/course/helpers"))
+        bind(CPU)
+    bind(INSIDE, Path("/course/inside"))
+    bind(helpers, Path("/course/helpers"))
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",
-        "USER": "student",
-        "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "COURSE_FAST": "1",
-    }
-    for name, value in environment.items():
+    for name, value in ENVIRONMENT.items():
         line += ["--setenv", name, value]
     line += ["--chdir", "/tmp", "--", str(seen_as(Path(sys.executable))), "-s", "-c", START]
     return [*line, str(fd), str(uid), str(uid), str(int(models))]
@@ -203,7 +211,7 @@ class Sandbox:
                 follows from who runs this.
 
         Raises:
-            NoSandbox: bubblewrap is missing, or the kernel refuses the namespaces.
+            NoSandboxError: bubblewrap is missing, or the kernel refuses the namespaces.
         """
         self.limits = limits or Limits()
         bwrap = find_bubblewrap()
@@ -227,44 +235,44 @@ class Sandbox:
         self.watchdog: Watchdog | None = None
         try:
             ready = self._hear(time.monotonic() + patience)
-        except SandboxBroken as error:
+        except SandboxBrokenError as error:
             self.close()
-            raise NoSandbox(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
+            raise NoSandboxError(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
         if "ready" not in ready:
             self.close()
-            raise NoSandbox(f"The sandbox did not start: {ready.get('failed', ready)}")
+            raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
         limited = self.group.kind != "none"
         self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
-        self.protection = {
-            "sandboxed": True,
-            "bubblewrap": True,
-            "seccomp": bool(ready["seccomp"]),
-            "cgroup": self.group.kind,
-            "versions": ready["ready"],
-        }
+        self.protection = Protection(
+            sandboxed=True,
+            bubblewrap=True,
+            seccomp=bool(ready["seccomp"]),
+            cgroup=self.group.kind,
+            versions=ready["ready"],
+        )
 
     def _hear(self, deadline: float) -> dict[str, Any]:
         self.control.settimeout(max(0.01, deadline - time.monotonic()))
         try:
             data = self.control.recv(1 << 16)
         except TimeoutError as error:
-            raise SandboxBroken("the parent does not answer") from error
+            raise SandboxBrokenError("the parent does not answer") from error
         except OSError as error:
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         if not data:
             self.errors.seek(0)
             said = self.errors.read()[-2000:].decode(errors="replace").strip()
-            raise SandboxBroken(said or "the parent in the sandbox ended without a word")
+            raise SandboxBrokenError(said or "the parent in the sandbox ended without a word")
         return json.loads(data)
 
     def spawn(self) -> socket.socket:
         """Fork a fresh, confined child; return the connection to it.
 
         Raises:
-            SandboxBroken: the parent is gone.
+            SandboxBrokenError: the parent is gone.
         """
         if self.busy:
-            raise SandboxBroken("a child is still running")
+            raise SandboxBrokenError("a child is still running")
         ours, theirs = socket.socketpair()
         try:
             socket.send_fds(
@@ -274,12 +282,12 @@ class Sandbox:
             )
         except OSError as error:
             ours.close()
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         finally:
             theirs.close()
         self.busy = True
         if "spawned" not in self._hear(time.monotonic() + 30):
-            raise SandboxBroken("the parent did not fork")
+            raise SandboxBrokenError("the parent did not fork")
         return ours
 
     def reap(self, connection: socket.socket) -> dict[str, Any]:
@@ -290,13 +298,13 @@ class Sandbox:
         try:
             self.control.send(b'{"do": "kill"}')
         except OSError as error:
-            raise SandboxBroken(str(error)) from error
+            raise SandboxBrokenError(str(error)) from error
         outcome = self._hear(time.monotonic() + 30).get("ended")
         self.busy = False
         if outcome is None or "lost" in outcome:
-            raise SandboxBroken("the parent lost count of its children")
+            raise SandboxBrokenError("the parent lost count of its children")
         if "refused" in outcome:
-            raise NoSandbox(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
+            raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
         starved = self.group.new_kills() or (self.watchdog is not None and self.watchdog.take())
         return outcome | {"out_of_memory": starved}
 

@@ -21,8 +21,9 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 
-from .bubblewrap import ROOT, SandboxBroken
+from .bubblewrap import ROOT, SandboxBrokenError
 
 START = (
     "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; "
@@ -35,7 +36,7 @@ class Unsandboxed:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.protection = {"sandboxed": False, "bubblewrap": False, "seccomp": False, "cgroup": "none", "versions": {}}
+        self.protection = Protection(sandboxed=False)
         self.alive = True
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +63,7 @@ class Unsandboxed:
         connection.close()
         process, self.process = self.process, None
         if process is None:
-            raise SandboxBroken("no process is running")
+            raise SandboxBrokenError("no process is running")
         deadline = time.monotonic() + 0.2
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)

