@@ -75,7 +75,7 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     except (Exception, SystemExit) as fault:
         frames = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
         traced = True if set(frames) & _student_files(env) else None
-        error = is_judges_fault(fault, traced, lambda: _is_the_tests_own(fault, frames, filename))
+        error = is_judges_fault(fault, traced, functools.partial(_is_the_tests_own, fault, frames, filename))
         return result(False, _what_was_raised(fault, env), error)
     return result(True, test.success_message)
 

@@ -46,7 +46,7 @@ def person(number: int) -> tuple[str, str, str]:
 
 def answers_of(part: int, draw: random.Random) -> list[dict[str, object]]:
     """A cell for each written question, in this student's words."""
-    cells = []
+    cells: list[dict[str, object]] = []
     for question in masters.load_questions(part):
         if question.manual:
             text = draw.choice(ANSWERS) or ANSWER_PLACEHOLDER

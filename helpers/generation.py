@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,8 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .models import positions_of
 
-# (logits [B, V], temperature, top_k, generator) -> token ids [B]
-Sampler = Callable[..., Tensor]
+# (logits [B, V], temperature, top_k, generator) -> token ids [B]; a student's own may return anything, and is checked
+Sampler = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ class Rollout:
 
     def to(self, device: torch.device | str) -> Rollout:
         """Return the rollout with its tensors on another device."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Rollout(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()})
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return Rollout(**values)
 
 
 @contextmanager
-def evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
+def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
     """Switch dropout off inside the block, and restore the model's mode after it."""
     was_training = model.training
     model.eval()
@@ -213,7 +215,7 @@ def _sample(
     return (winner if names is None else names.gather(1, winner))[:, 0]
 
 
-def _checked(token: Tensor, rows: int, vocabulary: int) -> Tensor:
+def _checked(token: object, rows: int, vocabulary: int) -> Tensor:
     """Check what a sampling function returned.
 
     Raises:

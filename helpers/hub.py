@@ -76,7 +76,7 @@ class ModelNotAvailableError(OSError):
     """A model or data set could not be loaded; the message says what to do."""
 
 
-def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
+def from_hub_or_assets(loader: Any, source: Source, **options: Any) -> Any:
     """Call `loader.from_pretrained` for a source: its embedded folder, the hub's local cache, or the hub.
 
     Raises:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -23,6 +24,18 @@ from .presets import PRESETS, Preset
 POSITIVE_NAMES = ("positive", "pos", "good", "favourable", "favorable")
 NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A language model as `policy_logits` and the training steps use it: a `transformers` model, a table, a wrapper.
+
+    Called with the four arguments that `policy_logits` gives, it returns an object whose `logits` are `[B, T, V]`.
+    """
+
+    def __call__(self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, use_cache: bool) -> Any: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
 
 
 def load_policy(
@@ -48,7 +61,7 @@ def load_policy(
 
 
 def policy_logits(
-    policy: PreTrainedModel, ids: Int[Tensor, "B T"], attention_mask: Bool[Tensor, "B T"]
+    policy: Policy, ids: Int[Tensor, "B T"], attention_mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B T V"]:
     """Run the policy on padded sequences; padding changes nothing.
 

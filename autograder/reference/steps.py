@@ -23,7 +23,7 @@ JUDGES = {
 _kept: dict[str, Any] = {"step": None, "records": {}}
 
 
-def verify_step(step: Callable[..., Any], name: str, aspect: str, seed: int | None = None) -> None:
+def verify_step(step: Any, name: str, aspect: str, seed: int | None = None) -> None:
     """Judge one aspect of a training step.
 
     Args:

@@ -334,10 +334,10 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, input
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
     for name, wanted in trial.wanted.items():
-        error = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
-        if not error <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
+        largest = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
+        if not largest <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}; largest error {error:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}; largest error {largest:.3g}"
             )
 
 

@@ -1,1 +1,1 @@
-"""Part 1: the picture of a transformer with blanks, and the forecast quiz."""
+"""What Part 1 alone needs: the forecast quiz and the picture of the transformer."""

@@ -1,1 +1,1 @@
-"""Part 4: its figures, preference pairs, and TRL beside them."""
+"""What Part 4 alone needs: preference pairs, its figures, and TRL's trainer beside the student's own."""

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from helpers.data import batches
 from helpers.evaluation import batch_seed
 from helpers.generation import generate
-from helpers.models import policy_logits
+from helpers.models import Policy, policy_logits
 from helpers.runs import write_whole
 
 
@@ -102,8 +102,9 @@ class PairBatch:
 
     def to(self, device: torch.device | str) -> PairBatch:
         """The same batch on another device."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PairBatch(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts |= {name: part.to(device) for name, part in parts.items() if part is not None}
+        return PairBatch(**parts)
 
 
 def _right_padded(
@@ -283,7 +284,7 @@ def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:
 
 
 def pair_log_probs(
-    policy: PreTrainedModel,
+    policy: Policy,
     pairs: PairBatch,
     sequence_log_prob: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:

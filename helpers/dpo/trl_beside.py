@@ -40,7 +40,7 @@ def trl_problem() -> str:
     return ""
 
 
-def pairs_for_trl(pairs: Sequence[Pair]):
+def pairs_for_trl(pairs: Sequence[Pair]) -> Any:
     """The pairs as TRL takes them: a data set with the columns `prompt`, `chosen` and `rejected`, as text.
 
     The column `number` is ours: it lets the collator find the pair's own tokens again.
@@ -121,7 +121,7 @@ def quietly() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
-def silent(trainer):
+def silent(trainer: Any) -> Any:
     """The trainer without the callback that prints every log line."""
     from transformers.trainer_callback import PrinterCallback
 
@@ -129,6 +129,6 @@ def silent(trainer):
     return trainer
 
 
-def logged(trainer, column: str) -> list[float]:
+def logged(trainer: Any, column: str) -> list[float]:
     """One column of a trainer's log, a value for each step, such as `"loss"` or `"reward"`."""
     return [entry[column] for entry in trainer.state.log_history if column in entry]

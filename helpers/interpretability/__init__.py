@@ -1,1 +1,1 @@
-"""Part 5: its figures, heads and circuits, explanations of texts, and the policies that are looked into."""
+"""What Part 5 alone needs: looking into heads and intervening on them, explanations, the task, its figures."""

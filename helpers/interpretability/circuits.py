@@ -16,12 +16,17 @@ import copy
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
 
 Head = tuple[int, int]  # (layer, head), both counted from 0
+Part = Any  # a module of the model; what is inside it depends on the architecture
 Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> head outputs [B, T, H, D]
 
 
@@ -29,19 +34,19 @@ Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> 
 class Anatomy:
     """Where the parts of a model are: the same names for both kinds of model."""
 
-    blocks: Sequence[nn.Module]  # one per layer
+    blocks: Sequence[Part]  # one per layer
     heads: int  # H, query heads per layer
     key_heads: int  # key and value heads per layer; fewer than H where several heads share them (Llama kind)
     width: int  # D, of one head
-    final_norm: nn.Module
+    final_norm: Part
     unembedding: Float[Tensor, "V W"]
     is_gpt2: bool
 
-    def attention(self, layer: int) -> nn.Module:
+    def attention(self, layer: int) -> Part:
         """The attention module of a layer."""
         return self.blocks[layer].attn if self.is_gpt2 else self.blocks[layer].self_attn
 
-    def output_projection(self, layer: int) -> nn.Module:
+    def output_projection(self, layer: int) -> Part:
         """The module that turns the concatenated head outputs into the layer's attention output."""
         return self.attention(layer).c_proj if self.is_gpt2 else self.attention(layer).o_proj
 
@@ -56,9 +61,9 @@ class Anatomy:
         return weight.reshape(self.heads, self.width, -1)
 
 
-def anatomy(model: nn.Module) -> Anatomy:
+def anatomy(model: Any) -> Anatomy:
     """Find the parts of a GPT-2 or Llama-kind causal language model; `TypeError` for any other architecture."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if hasattr(model, "transformer") and hasattr(model.transformer, "h"):
         blocks, norm, gpt2 = model.transformer.h, model.transformer.ln_f, True
     elif hasattr(model, "model") and hasattr(model.model, "layers") and hasattr(model.model.layers[0], "self_attn"):
@@ -71,7 +76,7 @@ def anatomy(model: nn.Module) -> Anatomy:
     return Anatomy(list(blocks), heads, key_heads, width, norm, model.get_output_embeddings().weight, gpt2)
 
 
-def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
+def head_output_hook(parts: Anatomy, layer: int, edit: Edit) -> RemovableHandle:
     """Register `edit` on the head outputs of one layer; returns the hook's handle."""
 
     def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -95,7 +100,7 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
+def record(model: PreTrainedModel, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
     """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream."""
     parts = anatomy(model)
     outputs: dict[int, Tensor] = {}
@@ -107,8 +112,8 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
         outputs[layer] = heads.clone()
         return heads
 
-    def keep_input(store: dict[int, Tensor], layer: int):
-        def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
+    def keep_input(store: dict[int, Tensor], layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             store[layer] = (args[0] if args else kwargs["hidden_states"]).clone()
 
         return hook
@@ -125,13 +130,16 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
             parts.final_norm.register_forward_pre_hook(lambda module, inputs: last.append(inputs[0].clone()))
         )
         result = model(ids, output_attentions=patterns, use_cache=False)
-    stack = lambda store: torch.stack([store[layer] for layer in range(len(parts.blocks))])  # noqa: E731
+
+    def stack(store: dict[int, Tensor]) -> Tensor:
+        return torch.stack([store[layer] for layer in range(len(parts.blocks))])
+
     attention = torch.stack(result.attentions) if patterns else None
     return Recording(result.logits, stack(outputs), attention, stack(before), stack(middle), last[0])
 
 
 @torch.no_grad()
-def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
+def run_with_heads(model: PreTrainedModel, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
     """Run the model with every layer's head outputs passed through `edit(layer, outputs [B, T, H, D])`."""
     parts = anatomy(model)
     with ExitStack() as hooks:
@@ -171,7 +179,7 @@ def replace_heads(
 
 
 def patch_heads(
-    model: nn.Module,
+    model: PreTrainedModel,
     ids: Int[Tensor, "B T"],
     heads: Sequence[Head],
     source: Float[Tensor, "L B T H D"],
@@ -182,7 +190,7 @@ def patch_heads(
 
 
 def path_patch(
-    model: nn.Module,
+    model: PreTrainedModel,
     ids: Int[Tensor, "B T"],
     clean: Recording,
     other: Recording,
@@ -213,9 +221,7 @@ def path_patch(
         for layer in range(len(parts.blocks)):
             hooks.enter_context(head_output_hook(parts, layer, hold))
         for layer in chosen:
-            hooks.enter_context(
-                projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
-            )
+            hooks.enter_context(projection_hook(parts, layer, through, partial(_keep, seen, layer)))
         model(ids, use_cache=False)
     with ExitStack() as hooks, torch.no_grad():
         for layer, heads in chosen.items():
@@ -231,13 +237,13 @@ def path_patch(
         return model(ids, use_cache=False).logits[:, -1]
 
 
-def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]):
+def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
     """Register `act` on the queries, keys or values `[B, T, heads, D]` of a layer; its result replaces them."""
     if kind not in ("query", "key", "value"):
         raise ValueError(f"through must be 'query', 'key' or 'value', not {kind!r}")
     heads = parts.heads if kind == "query" else parts.key_heads
 
-    def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if not parts.is_gpt2:
             changed = act(output.unflatten(-1, (heads, parts.width)))
             return None if changed is None else changed.flatten(-2)
@@ -255,7 +261,11 @@ def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor
     return getattr(parts.attention(layer), name).register_forward_hook(hook)
 
 
-def norm_scale(norm: nn.Module, stream: Float[Tensor, "B W"]) -> Float[Tensor, "B 1"]:
+def _keep(store: dict[int, Tensor], layer: int, x: Tensor) -> None:
+    store[layer] = x.clone()
+
+
+def norm_scale(norm: Part, stream: Float[Tensor, "B W"]) -> Float[Tensor, "B 1"]:
     """What the final normalisation (LayerNorm or RMSNorm) divides a residual stream by, once its mean is gone."""
     if isinstance(norm, nn.LayerNorm):
         return (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
@@ -278,7 +288,7 @@ class Attribution:
 
 @torch.no_grad()
 def direct_logit_attribution(
-    model: nn.Module, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
+    model: PreTrainedModel, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
 ) -> Attribution:
     """Split the difference of two tokens' logits at the last position into what each head and each MLP wrote directly.
 
@@ -309,7 +319,7 @@ def direct_logit_attribution(
 
 @torch.no_grad()
 def copying_scores(
-    model: nn.Module, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
+    model: PreTrainedModel, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
 ) -> Float[Tensor, "L H"]:
     """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
 
@@ -321,8 +331,7 @@ def copying_scores(
     values: dict[int, Tensor] = {}
     with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
-            keep = lambda x, layer=layer: values.update({layer: x.clone()})  # noqa: E731
-            hooks.enter_context(projection_hook(parts, layer, "value", keep))
+            hooks.enter_context(projection_hook(parts, layer, "value", partial(_keep, values, layer)))
         run = record(model, ids, patterns=False)
     rows = torch.arange(len(ids), device=ids.device)
     words = ids[rows, positions]  # [B]
@@ -341,7 +350,7 @@ def copying_scores(
     return torch.stack(scores)
 
 
-def with_shifted_head(model: nn.Module, head: Head, size: float, seed: int = 0) -> nn.Module:
+def with_shifted_head(model: PreTrainedModel, head: Head, size: float, seed: int = 0) -> PreTrainedModel:
     """A copy of a GPT-2 that computes the same function, in which one head always says a constant more.
 
     A random constant of the given length is added to the head's values. A head's attention adds up to 1, so its output

@@ -136,7 +136,7 @@ def text_plot(item: Explained) -> display.Page:
     return display.Page(f'<div style="background: white; color: black">{page}</div>', "\n".join([head, *lines]))
 
 
-def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int) -> int:
+def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: float) -> int:
     """Draw one text as boxes with numbers from height `row` downwards; returns the number of lines it took."""
     renderer = axes.figure.canvas.get_renderer()
     inverse = axes.transData.inverted()

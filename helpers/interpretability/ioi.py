@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
 import torch
@@ -64,7 +65,7 @@ class Batch:
         index = index.nonzero()[:, 0] if index.dtype == torch.bool else index
         chosen = index.tolist()
 
-        def take(value):
+        def take(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value[index]
             if isinstance(value, dict):
@@ -92,13 +93,13 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
     table = pd.read_parquet(PROMPTS)
     table = table[table["split"] == split].groupby(["template", "order"], sort=True).head(each)
 
-    def encode(texts: Sequence[str]) -> Tensor:
+    def encode(texts: Iterable[str]) -> Tensor:
         rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         if len({len(row) for row in rows}) > 1:
             raise ValueError("this tokenizer gives the prompts different lengths; nothing here pads them")
         return torch.tensor(rows)
 
-    def name_ids(names: Sequence[str]) -> Tensor:
+    def name_ids(names: Iterable[str]) -> Tensor:
         rows = tokenizer([" " + name for name in names], add_special_tokens=False)["input_ids"]
         if any(len(row) != 1 for row in rows):
             raise ValueError("this tokenizer cuts some names in pieces")

@@ -1,1 +1,1 @@
-"""Part 3: its figures, and sweeps of training runs."""
+"""What Part 3 alone needs: the sweep over the KL weight, and its figures."""

@@ -1,1 +1,1 @@
-"""Part 2: its figures, and a policy for gymnasium's environments."""
+"""What Part 2 alone needs: its figures, and a control task to compare with."""

