@@ -116,7 +116,7 @@ Member = tuple[str, bytes, float, str]
 
 
 def _zip(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
@@ -132,7 +132,7 @@ def _zip(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
 
 
 def _tar(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:*") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode="r:*") as archive:
         for info in archive:
             if info.isdir():
                 continue

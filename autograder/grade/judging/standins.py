@@ -193,7 +193,8 @@ def call_all(
     answers = answer.get("answers")
     if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
         raise StudentError("protocol", "the answer has not the agreed form")
-    outcomes, start = [], 0
+    outcomes: list[Callable[[], Any]] = []
+    start = 0
     for call, one in zip(made, answers, strict=False):
         count = one.get("tensors") if isinstance(one, dict) else None
         if type(count) is not int or not 0 <= count <= len(tensors) - start:
@@ -337,6 +338,6 @@ class _Remote(torch.autograd.Function):
         return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full))
 
 
-def make_env(conversation: Conversation, names: list[str]) -> dict[str, Callable[..., Any]]:
+def make_env(conversation: Conversation, names: list[str]) -> dict[str, StandIn]:
     """Stand-ins for all functions of a part, by name."""
     return {name: StandIn(conversation, name) for name in names}

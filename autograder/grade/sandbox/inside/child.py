@@ -152,7 +152,7 @@ class Child:
 
     def call(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         """Call a function of the student's; return its result and the inputs that it changed."""
-        function = self.space.get(message["function"])
+        function: Any = self.space.get(message["function"])
         generators: dict[int, torch.Generator] = {}
         decoder = values.Decoder(tensors, Caps(depth=64), self._callback, lambda state: _generator(state, generators))
         arguments = decoder.decode(message["args"])
@@ -279,9 +279,9 @@ def main(connection: socket.socket) -> None:
     os.environ["HOME"] = str(Path.cwd())
     os.umask(0o077)
     child = Child(connection)
-    sys.stdout = sys.stderr = child.output  # type: ignore[assignment]
+    sys.stdout = sys.stderr = child.output
     sys.stdin = io.StringIO()
-    builtins.input = lambda *_: ""  # type: ignore[assignment]
+    builtins.input = lambda *_: ""
     builtins.display = lambda *_, **__: None  # type: ignore[attr-defined]
     builtins.get_ipython = lambda: None  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, _alarm)

@@ -166,8 +166,9 @@ def serve(control: socket.socket, rules: object | None) -> None:
             continue  # a kill that crossed the child's own end
         keeper = Keeper(socket.socket(fileno=descriptors[0]), command["limits"], rules, [control.fileno()])
         control.send(json.dumps({"spawned": keeper.pid}).encode())
+        heard: list[socket.socket | int] = [control, keeper.inbox]
         while True:
-            ready, _, _ = select.select([control, keeper.inbox], [], [])
+            ready, _, _ = select.select(heard, [], [])
             if control in ready:
                 data = control.recv(BUFFER)
                 keeper.kill()
