@@ -32,7 +32,7 @@ TOKEN = re.compile(
 
 
 @dataclass(frozen=True)
-class SimilarPair:
+class AlikePair:
     """Two students whose code is alike: how much, and an example of it from each."""
 
     first: str
@@ -69,7 +69,7 @@ def code_of(cells: Iterable[dict[str, Any]]) -> str:
 
 def pairs(
     code: Mapping[str, Iterable[dict[str, Any]]], part: int, handed_out: str = "", least: float = 0.3, most: int = 50
-) -> list[SimilarPair]:
+) -> list[AlikePair]:
     """The most alike pairs of one part.
 
     Args:
@@ -95,5 +95,5 @@ def pairs(
     for i, j, shared in zip(common.row, common.col, common.data, strict=True):
         union = len(rare[i]) + len(rare[j]) - shared
         if i < j and min(len(rare[i]), len(rare[j])) >= FEWEST and shared / union >= least:
-            result.append(SimilarPair(students[i], students[j], part, float(shared / union), int(shared)))
+            result.append(AlikePair(students[i], students[j], part, float(shared / union), int(shared)))
     return sorted(result, key=lambda p: (-p.index, p.first, p.second))[:most]
