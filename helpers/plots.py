@@ -127,7 +127,7 @@ def _fallback_alt(fig: Figure) -> str:
     return "Plot. " + "; ".join(parts)
 
 
-def smooth(values: Sequence[float], window: int) -> tuple[np.ndarray, np.ndarray]:
+def smooth(values: Sequence[float] | np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the running mean and the running standard deviation of the last `window` values.
 
     At the beginning the window holds the values there are; a single value has standard deviation 0. NaNs are left out.
@@ -210,7 +210,7 @@ def plot_calibration(
     if stated.shape != true.shape or stated.ndim != 1:
         raise ValueError("probabilities and outcomes must be two lists of the same length")
     which = np.minimum((stated * bins).astype(int), bins - 1)
-    told = []
+    told: list[str] = []
     with figure(size=(5.0, 5.0)) as (fig, axes):
         axes.plot([0, 1], [0, 1], color=COLOURS["black"], linestyle=":", label="perfect calibration")
         for number in range(bins):

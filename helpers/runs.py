@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -96,7 +96,8 @@ class Checkpoint:
         save_model(policy, str(new / "policy.safetensors"))
         torch.save({"optimizer": optimizer.state_dict(), "random": _random_tensors()}, new / "optimizer.pt")
         version, numbers, gauss = random.getstate()
-        name, keys, position, has_gauss, cached = np.random.get_state()
+        numpy_state: Any = np.random.get_state()
+        name, keys, position, has_gauss, cached = numpy_state
         state = {
             "fingerprint": self.mark,
             "step": step,
@@ -221,7 +222,9 @@ def write_whole(path: Path, text: str) -> Path:
     return new.replace(path)
 
 
-def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None = None, **more: Any) -> Path:
+def save_point(
+    name: str, kl: SupportsFloat, reward: SupportsFloat, *, folder: str | Path | None = None, **more: Any
+) -> Path:
     """Record a trained policy as a point of the reward-KL frontier, in `runs/frontier.json` beside the notebook.
 
     A later point of the same name replaces the earlier one. Parts 2, 3 and 4 add to the same file.

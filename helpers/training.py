@@ -6,11 +6,11 @@ import inspect
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from tqdm import tqdm
@@ -62,7 +62,7 @@ def rollout_source(
 
 
 def train(
-    step: Callable[..., Mapping[str, float]],
+    step: Callable[..., Mapping[str, SupportsFloat]],
     source: Callable[[int], Any] | Sequence[Any],
     *,
     steps: int,
@@ -186,8 +186,8 @@ class Saver:
     """Writes a checkpoint every so many steps and at the end of the run; before `begin`, it writes nothing."""
 
     history: History
-    policy: PreTrainedModel | None
-    optimizer: torch.optim.Optimizer | None
+    policy: Any  # None only where nothing is to be kept, and so the optimizer
+    optimizer: Any
     every: int
     steps: int
     checkpoint: Checkpoint | None = None
@@ -209,7 +209,7 @@ class Saver:
             self.checkpoint.save(self.policy, self.optimizer, self.history, done, finished)
 
 
-def _record(number: int, reported: Mapping[str, float], batch: Any) -> Record:
+def _record(number: int, reported: object, batch: Any) -> Record:
     """Make one record from what a step returned.
 
     Raises:
@@ -246,7 +246,7 @@ class _Stop:
 
 
 @contextmanager
-def _stop_button():
+def _stop_button() -> Iterator[_Stop]:
     """Catch the first Ctrl-C so that the step under way can be finished; a second one interrupts at once."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():

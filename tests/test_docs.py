@@ -43,6 +43,7 @@ def test_the_exercise_that_contributing_shows_works(tmp_path: Path, monkeypatch:
     variants.write_text(answers, encoding="utf-8")
     check_master(master, 2)
     (question,) = masters.load_questions_from(master, 2)
+    assert question.function
     monkeypatch.delitem(REGISTRY, question.function, raising=False)  # and so it is taken out again after
     exec(reference, {"torch": torch, "Case": Case, "Spec": Spec, "register": register})
     for variant in read_variants(variants):

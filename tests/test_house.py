@@ -25,7 +25,13 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = {"baseline", "reinforce", "kl", "dpo", "interpretability"}  # helpers' folders that one part alone needs, in order
+PARTS = {
+    "baseline",
+    "reinforce",
+    "kl",
+    "dpo",
+    "interpretability",
+}  # helpers' folders that one part alone needs, in order
 LONGEST = 400  # lines of a module
 LONG = ("solutions/", "tests/variants/")  # a master is a chapter of a book, a file of variants is data
 NAMESAKES = {  # file names that stand more than once, and why
@@ -68,7 +74,9 @@ def test_mypy_sees_every_file() -> None:
 
 def test_codespell_sees_every_file() -> None:
     patterns = SETTINGS["codespell"]["skip"].split(",")
-    names = {name: (name, *Path(name).parts) for name in FILES}  # codespell compares a pattern with paths and with names
+    names = {
+        name: (name, *Path(name).parts) for name in FILES
+    }  # codespell compares a pattern with paths and with names
     assert not [n for n, parts in names.items() if any(fnmatch.fnmatch(part, p) for part in parts for p in patterns)]
 
 

@@ -172,7 +172,7 @@ def trl_leave_one_out() -> Callable[[Tensor, int], Tensor]:
     last = next((i for i, node in enumerate(found) if ast.unparse(node) == "advantages = rewards - baselines"), None)
     if last is None:
         pytest.skip("this version of TRL computes leave-one-out baselines in another place")
-    code = compile(ast.Module(body=found[: last + 1], type_ignores=[]), "<trl>", "exec")
+    code = compile(ast.Module(body=[*found[: last + 1]], type_ignores=[]), "<trl>", "exec")
 
     def advantages(rewards: Tensor, size: int) -> Tensor:
         space: dict[str, Any] = {"torch": torch, "rewards": rewards, "num_generations": size}
@@ -296,7 +296,7 @@ def test_the_judges_faults_are_told_apart():
     with pytest.raises(JudgeError):
         verify_step(len, "reinforce_step", "no such aspect")
     with pytest.raises(AssertionError, match="raised TypeError"):
-        verify_step(lambda a, b, c, d: 1 + "1", "reinforce_step", "update")
+        verify_step(lambda a, b, c, d: a + 1, "reinforce_step", "update")
     with pytest.raises(AssertionError, match="not defined"):
         verify_step(None, "reinforce_step", "update")
 

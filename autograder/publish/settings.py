@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.version import Version
 
 from helpers.notebook.versions import parse_requirements
@@ -61,7 +60,7 @@ def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
     """The exact versions of `constraints.txt` for a Python version (3.12 or 3.12.1), by lower-case name."""
     version = Version(python.rstrip("+"))  # a build between releases ends in +
     short = f"{version.major}.{version.minor}"
-    environment = default_environment() | {"python_version": short, "python_full_version": f"{short}.{version.micro}"}
+    environment = {"python_version": short, "python_full_version": f"{short}.{version.micro}"}
     found = {}
     for requirement in parse_requirements((ROOT / "constraints.txt").read_text(encoding="utf-8")):
         if requirement.marker is None or requirement.marker.evaluate(environment):

@@ -1,7 +1,7 @@
 """Hidden tests: a student's function against a float64 reference, on inputs drawn anew from a seed.
 
-Each exercise registers a ``Spec`` in ``autograder/reference/partN.py``. ``verify(function, name, *aspects)`` runs aspects
-of it and raises ``AssertionError`` with the kind of input that failed and the size of the error, never an expected value.
+Each exercise registers a `Spec` in `autograder/reference/partN.py`. `verify(function, name, *aspects)` runs aspects
+of it and raises `AssertionError` with the kind of input that failed and the size of the error, never an expected value.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ class Spec:
 
     Attributes:
         reference: float64 implementation, called with the case's inputs by keyword.
-        cases: ``generator -> list[Case]``; random draws come from the generator only.
+        cases: `generator -> list[Case]`; random draws come from the generator only.
         differentiable: inputs that receive gradients.
         detached: float inputs that must receive none.
         detached_outputs: positions in a returned tuple that carry no gradient.
-        arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
-        magnitude: ``inputs -> float``, the size of the numbers that are added up (for the tolerance); default the largest
+        arrange: `inputs -> arguments`, what the function and the reference are called with; default the inputs.
+        magnitude: `inputs -> float`, the size of the numbers that are added up (for the tolerance); default the largest
             finite input, at least 1.
         looseness: multiples of eps·magnitude that count as equal.
         exact_dtype: whether float tensor results have the inputs' dtype.
-        raises: ``(label, inputs, exception)``: errors the definition names.
+        raises: `(label, inputs, exception)`: errors the definition names.
     """
 
     name: str
@@ -93,7 +93,7 @@ def load_registry() -> dict[str, Spec]:
 
 
 def find_spec(name: str) -> Spec:
-    """The spec of one exercise; ``JudgeError`` if there is none."""
+    """The spec of one exercise; `JudgeError` if there is none."""
     if name not in REGISTRY:
         load_registry()
     if name not in REGISTRY:
@@ -107,7 +107,7 @@ def grading_seed() -> int:
 
 
 def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
-    """Judge ``function`` against the reference of ``name`` on one or more aspects (see ``ASPECTS``), in their order.
+    """Judge `function` against the reference of `name` on one or more aspects (see `ASPECTS`), in their order.
 
     Raises:
         AssertionError: the function is wrong; the message says for which kind of input.
@@ -157,14 +157,14 @@ def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
 
 
 def cast(value: Any, dtype: torch.dtype) -> Any:
-    """A fresh copy of an input, float tensors in ``dtype``."""
+    """A fresh copy of an input, float tensors in `dtype`."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
     return list(value) if isinstance(value, list) else value
 
 
 def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequence[str] = ()) -> dict[str, Any]:
-    """Fresh copies of a case's inputs, float tensors in ``dtype``; those named collect gradients."""
+    """Fresh copies of a case's inputs, float tensors in `dtype`; those named collect gradients."""
     fresh = {key: cast(value, dtype) for key, value in inputs.items()}
     for name in with_gradients:
         fresh[name].requires_grad_(True)
@@ -187,7 +187,7 @@ def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
 
 
 def gradients_for(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The gradients of the reference's result (see ``_gradients``), by input, in float64."""
+    """The gradients of the reference's result (see `_gradients`), by input, in float64."""
     fresh = cast_all(inputs, torch.float64, spec.differentiable)
     try:
         return _gradients(spec.reference(**spec.arrange(fresh)), fresh, spec.differentiable)
@@ -198,7 +198,7 @@ def gradients_for(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, torch.Tens
 def outcomes(function: Callable[..., Any], calls: Iterable[Mapping[str, Any]]) -> Iterable[Callable[[], Any]]:
     """For each call, given by its keyword arguments, a function that returns its result or raises what it raised.
 
-    The grader's stand-ins have a method ``each``, which makes many calls in one message to the student's process.
+    The grader's stand-ins have a method `each`, which makes many calls in one message to the student's process.
     """
     if hasattr(function, "each"):
         return function.each(calls)
@@ -219,7 +219,7 @@ def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
 
 
 def leaves(value: Any, path: str = "result") -> Iterator[tuple[str, Any]]:
-    """The numbers and tensors in a result, each with its place: ``result[0]``, ``result['k1']``."""
+    """The numbers and tensors in a result, each with its place: `result[0]`, `result['k1']`."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from leaves(value[key], f"{path}[{key!r}]")
@@ -231,7 +231,7 @@ def leaves(value: Any, path: str = "result") -> Iterator[tuple[str, Any]]:
 
 
 def tolerance(spec: Spec, inputs: Mapping[str, Any], dtype: torch.dtype) -> float:
-    """``looseness · eps(dtype) · magnitude``; float64 is held to float32's precision, as a detour through it is allowed."""
+    """`looseness · eps(dtype) · magnitude`; float64 is held to float32's precision, as a detour through it is allowed."""
     if spec.magnitude is not None:
         size = float(spec.magnitude(inputs))
     else:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import torch
 from IPython.display import HTML, display
@@ -16,7 +17,7 @@ from helpers.plots import plot_calibration, show
 from helpers.widgets import widgets_available
 
 BINS = 5  # groups of forecasts in the calibration plot, each 0.2 wide
-LogLoss = Callable[[Tensor, Tensor], float]
+LogLoss = Callable[[Tensor, Tensor], Any]  # a student's own: what it returns is checked
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _print_tasks() -> None:
     print(template())
 
 
-def _form(widgets: ModuleType) -> object:
+def _form(widgets: ModuleType) -> Any:
     """The form; `widgets` is `ipywidgets`, which may be missing."""
     sliders, rows = [], []
     for task in load_tasks():

@@ -15,7 +15,7 @@ from helpers.runs import History
 from helpers.widgets import redraw_on_change, widgets_available
 
 # (margins, beta) -> one number for each margin
-Curve = Callable[[Sequence[float], float], Sequence[float]]
+Curve = Callable[[np.ndarray, float], Any]  # (margins, β) -> a number for each margin
 
 
 def draw_two_roads() -> Figure:

@@ -39,7 +39,7 @@ def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapp
             axes.legend(fontsize=8, loc="upper right")
             axes.set_ylim(0, 1.35 * max(max(target), max(max(f) for f in fits.values())))
             peak = points[int(np.argmax(fit))]
-            spread = np.sqrt(np.average((points - np.average(points, weights=fit)) ** 2, weights=fit))
+            spread = np.sqrt(np.average((np.asarray(points) - np.average(points, weights=fit)) ** 2, weights=fit))
             told.append(f"{name}: the fitted policy peaks at {peak:.1f} and has standard deviation {spread:.1f}")
     alt = "Two panels with a reference of two bumps, at −2 and 2, and a bell curve fitted to it."
     return describe(fig, f"{alt} {'; '.join(told)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,7 @@ class MissingFunctionError(RuntimeError):
     """A function of an earlier part could not be had; the message says what to do."""
 
 
-def load_functions(
-    notebook: str, names: Sequence[str], *, path: str | Path | None = None, tests: bool = True
-) -> tuple[Callable[..., Any], ...]:
+def load_functions(notebook: str, names: Sequence[str], *, path: str | Path | None = None, tests: bool = True) -> Any:
     """Return functions from the student's own notebook of an earlier part.
 
     What is run of that notebook is what the grader runs of it: the functions, and the imports, constants and other
@@ -67,7 +65,7 @@ def load_functions(
         warnings += [f"your {name} does not pass the public test {message}" for name, message in failures]
     for warning in warnings:
         print(f"WARNING: {warning}")
-    return namedtuple("Functions", names)(*(found[name] for name in names))  # type: ignore[misc]
+    return namedtuple("Functions", names)(*(found[name] for name in names))
 
 
 def _candidates(notebook: str, path: str | Path | None) -> list[Path]:

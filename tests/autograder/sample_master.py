@@ -12,12 +12,14 @@ import torch
 # %% [markdown] q="q1_1"
 # **Exercise 1.1 · `double`.** Return twice `values`, detached from nothing.
 
+
 # %%
 def double(values):
     """[N] -> [N]: twice each value."""
     # BEGIN SOLUTION
     return values * 2  # the secret of the sample
     # END SOLUTION
+
 
 # %% points=1 success="Two numbers are doubled."
 def test_small(double):
@@ -28,12 +30,14 @@ def test_small(double):
     assert got is not None, "the function returned None"
     assert got.tolist() == [2.0, 4.0], "not twice the values"
 
+
 # %% points=2 hidden=true
 def test_hidden_shape(double):
     import torch
 
     got = double(torch.full((7,), 1.5))
     assert got.shape == (7,) and float(got.sum()) == 21.0, "HIDDEN-CANARY wrong for seven values"
+
 
 # %%
 # Sanity check: doubling 3 gives 6.

@@ -44,6 +44,36 @@ def test_questions_are_read_in_order(questions):
     assert written.prompt == "**Question 1.A.** Why two?"
 
 
+def test_a_table_of_hidden_tests_is_read():
+    cell = masters.Cell("code", "# Random values.\n# Borders.", metadata={"hidden": {"values dtypes": 1, "edges": 0.5}})
+    values, edges = masters.read_tests(cell, "double")
+    assert values.source == (
+        "def test_hidden_values(double):\n    from autograder.reference.verify import verify\n\n"
+        '    verify(double, "double", "values", "dtypes")\n'
+    )
+    assert (values.name, values.points, values.hidden) == ("test_hidden_values", 1.0, True)
+    assert (edges.name, edges.points, edges.failure_message) == ("test_hidden_edges", 0.5, "Borders.")
+
+
+@pytest.mark.parametrize(
+    ("source", "metadata", "message"),
+    [
+        ("# Borders.", {"hidden": {"values": 1, "edges": 1}}, "one comment an entry or none"),
+        ("assert True", {"hidden": {"values": 1}}, "holds no code"),
+        ("", {"hidden": {"values": 1}, "success": "right"}, "no more on its line"),
+        ("", {"hidden": {"values": "1"}}, "an entry reads"),
+        ("", {"hidden": {" ": 1}}, "an entry reads"),
+        ("", {"hidden": True}, "needs `points=` and a number"),
+        ("value = 1", {"points": 1}, "exactly one function"),
+        ("def test_x(double):\n    pass\n\ntest_x(double)", {"points": 1}, "exactly one function"),
+    ],
+)
+def test_a_bad_test_cell_is_named(source, metadata, message):
+    cell = masters.Cell("code", source, where="01_x.py, line 7, question q1_1", metadata=metadata)
+    with pytest.raises(masters.MasterError, match=f"01_x.py, line 7, question q1_1: .*{message}"):
+        masters.read_tests(cell, "double")
+
+
 def test_the_solution_gets_all_points(questions):
     results = testing.run_tests(questions[0], define(questions[0].solution))
     assert [r.points for r in results] == [1.0, 2.0]
@@ -52,7 +82,7 @@ def test_the_solution_gets_all_points(questions):
 
 def test_a_blank_gets_none(questions):
     results = testing.run_tests(questions[0], define("def double(values):\n    ...\n"))
-    assert sum(r.points for r in results) == 0
+    assert not any(r.points for r in results)
     assert results[0].message == "the function returned None"
     assert not any(r.error for r in results)
 

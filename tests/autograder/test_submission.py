@@ -7,6 +7,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -145,7 +146,7 @@ def colab(folder, monkeypatch):
     content = json.loads((folder / f"{NAME}.ipynb").read_text())
     (folder / f"{NAME}.ipynb").unlink()  # in Colab there is no notebook file on the disk
     downloads: list[str] = []
-    modules = {
+    modules: dict[str, Any] = {
         name: types.ModuleType(name)
         for name in ("google", "google.colab", "google.colab._message", "google.colab.files")
     }

@@ -8,7 +8,7 @@ from tests.grade.fake import judge_quickly
 
 if __name__ == "__main__":
     schedule.on_worker = judge_quickly
-    runner.tests_digest = lambda part: "the same tests in every run"
+    runner.tests_digest = lambda part: "the same tests in every run"  # type: ignore[assignment]
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     with runner.open_store(out) as store:
         store.set("secret", "ab" * 32)

@@ -49,9 +49,9 @@ def store(tmp_path: Path) -> Any:
         digests = {found.student: found.digest for found in made.submissions()}
         for job in jobs:
             result = judge_quickly(job, Limits(), False)
-            (question,) = result.questions
-            test = replace(question.tests[0], message=f"wrong: {EVIL}", detail="the hidden input was 17")
-            result = replace(result, questions=(replace(question, tests=(test,)),))
+            (judged,) = result.questions
+            test = replace(judged.tests[0], message=f"wrong: {EVIL}", detail="the hidden input was 17")
+            result = replace(result, questions=(replace(judged, tests=(test,)),))
             made.save(digests[job.student], "t", result)
         yield made
 
@@ -138,8 +138,8 @@ def test_written_answers_and_their_marks(store: Store, tmp_path: Path) -> None:
         writer.writeheader()
         writer.writerows(marks)
     assert written.merge(store, path) >= 1
-    row = next(row for row in outputs.sheet(store) if row.student == "ada")
-    entry = next(q for q in row.questions if q.name == question.name)
+    of_ada = next(line for line in outputs.sheet(store) if line.student == "ada")
+    entry = next(q for q in of_ada.questions if q.name == question.name)
     assert (entry.points, entry.comment) == (1.5, "good")
     path.write_text(f"answer,points\n{code_of_ada},1\nA-00000000,1\n{code_of_ada},99\n")
     with pytest.raises(written.MarksFileError, match=r"unknown answer.*99"):

@@ -61,7 +61,8 @@ def test_a_database_of_before_reads_and_writes_the_same(table: dict[str, Any]) -
 
 
 def test_what_a_later_version_adds_does_no_harm() -> None:
-    later = GRADED | {"usage": GRADED["usage"] | {"joules": 3}, "room": "B"}
+    usage: Any = GRADED["usage"]
+    later = GRADED | {"usage": usage | {"joules": 3}, "room": "B"}
     assert SubmissionResult.from_json(later) == SubmissionResult.from_json(GRADED)
 
 
@@ -93,6 +94,7 @@ def test_regrading_a_question_does_not_make_up_for_the_rest(
 
 def test_a_regrading_without_the_sandbox_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:
     safe = judge_quickly(Job("ada", 2, (), SECRET), Limits(), False)
+    assert safe.protection is not None
     bare = replace(safe, protection=replace(safe.protection, sandboxed=False))
     assert runner._merged(safe, safe).protection == safe.protection
     assert not runner._merged(safe, bare).protection.sandboxed

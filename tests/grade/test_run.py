@@ -86,7 +86,7 @@ def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.
             yield (
                 job,
                 SimpleNamespace(result=lambda: SimpleNamespace(status="graded")),
-                KilledWorker("t", None, 1) if dies else None,
+                KilledWorker("t", None, 1) if dies else None,  # type: ignore[arg-type]
             )
 
     monkeypatch.setattr(schedule, "_finished", finished)
@@ -100,7 +100,12 @@ def test_an_existing_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     file = tmp_path / "scheduler.json"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     common = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0"]
-    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options: dict[str, Any] = {
+        "cwd": tmp_path,
+        "env": environment,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
     scheduler = subprocess.Popen([*common, "--host", "127.0.0.1", "--no-dashboard"], **options)
     worker_line = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file)]
     worker = subprocess.Popen([*worker_line, "--nthreads", "1", "--no-dashboard"], **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_gradients_are_those_of_the_function_itself(call: Call) -> None:
     def local(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return x * y, {"sum": (x + y).sum()}
 
-    found = []
+    found: list[Any] = []
     for function in (call("both"), local):
         x = torch.arange(3.0, requires_grad=True)
         y = torch.full((3,), 2.0, requires_grad=True)
@@ -244,7 +245,9 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
-    talk = SimpleNamespace(connection=0, loaded=LoadReport({"f": True}), incarnation=1, limits=Limits(), caps=Caps())
+    talk: Any = SimpleNamespace(
+        connection=0, loaded=LoadReport({"f": True}), incarnation=1, limits=Limits(), caps=Caps()
+    )
     replies = iter([(answer, [torch.zeros(1)])] * 3)  # they end: a judge that takes any answer would ask for ever
     talk.ask = lambda *_: next(replies)
     with pytest.raises(StudentError, match="agreed form"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
@@ -86,7 +87,7 @@ def measure(model, rollout):
 def test_examination_measures_completions_only(policy, tokenizer, reward_model):
     judges = {"reward": reward_model, "second_reward": lambda texts: torch.zeros(len(texts))}
     prompts = ["the film", "a story was", "it is not", "i loved"]
-    arguments = {"new_tokens": 5, "batch_size": 3, "samples": 2}
+    arguments: dict[str, Any] = {"new_tokens": 5, "batch_size": 3, "samples": 2}
     scores, samples = sweep.examine(policy, tokenizer, prompts, judges, measure, **arguments)
     assert scores["kl"] == pytest.approx(scores["length"])
     assert scores["kl_k1"] == pytest.approx(2 * scores["length"])
@@ -108,7 +109,11 @@ def test_more_prompts_count_for_repetition_alone(policy, tokenizer, reward_model
         return dataclasses.replace(rollout, completions=[next(texts)] * len(rollout))
 
     monkeypatch.setattr(sweep, "generate", sampled)
-    arguments = {"new_tokens": 5, "batch_size": 2, "more_prompts": ["i saw", "we saw", "they saw", "you saw"]}
+    arguments: dict[str, Any] = {
+        "new_tokens": 5,
+        "batch_size": 2,
+        "more_prompts": ["i saw", "we saw", "they saw", "you saw"],
+    }
     scores, samples = sweep.examine(
         policy, tokenizer, ["the film", "a story"], {"reward": reward_model}, measure, **arguments
     )

@@ -34,7 +34,7 @@ def answers(notebook: Notebook) -> dict[str, str]:
 
 
 def _marked(cell: dict[str, Any], name: str) -> bool:
-    """Whether the build named this cell as the question's answer (by its id, or for nbgrader by its ``grade_id``)."""
+    """Whether the build named this cell as the question's answer (by its id, or for nbgrader by its `grade_id`)."""
     grader = cell["metadata"].get("nbgrader")
     names = [cell["id"], str(grader.get("grade_id", "")) if isinstance(grader, dict) else ""]
     return any(re.fullmatch(rf"{re.escape(name)}-answer(-\d+)?", found) for found in names)

@@ -249,8 +249,8 @@ def _owner(
     for title in PARTS.values():
         stem = re.sub(re.escape(title), "", stem, flags=re.IGNORECASE)
     stem = re.sub(r"(?i)[\s_-]*\(?submission\)?", "", stem).strip(" _-.")
-    folder = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
-    return stem or folder or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
+    outer = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
+    return stem or outer or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
 
 
 def _match(student: str, name: str, email: str, people: dict[str, Person]) -> str:

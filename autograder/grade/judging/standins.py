@@ -1,7 +1,7 @@
 """Stand-ins for a student's functions: the tests call them as if they were the functions themselves.
 
 A call sends the arguments to the child and brings the result back. What comes back is made of plain tensors, numbers,
-texts, tuples, lists and dicts; anything else becomes an :class:`~.inside.values.Other`. Gradients pass: the result's
+texts, tuples, lists and dicts; anything else becomes an `Other`. Gradients pass: the result's
 backward asks the child for the gradients of the inputs. Inputs that the student's function changed in place are changed
 here as well, so that a test sees it.
 """
@@ -39,7 +39,7 @@ _TYPES: dict[str, type[StudentRaisedError]] = {}
 
 
 def exception_type(name: str) -> type[StudentRaisedError]:
-    """A subclass of :class:`StudentRaisedError` and of the built-in exception of that name."""
+    """A subclass of `StudentRaisedError` and of the built-in exception of that name."""
     if name not in _TYPES:
         _TYPES[name] = type(
             name, (StudentRaisedError, getattr(builtins, name)), {"__init__": StudentRaisedError.__init__}
@@ -83,7 +83,7 @@ class StandIn:
         """Call the student's function with each of these keyword arguments, many calls in one message.
 
         Yields:
-            For each call a function that returns its result, or raises as :meth:`__call__` does.
+            For each call a function that returns its result, or raises as `__call__` does.
 
         Raises:
             StudentError: a call did not come back at all.
@@ -193,7 +193,8 @@ def call_all(
     answers = answer.get("answers")
     if not isinstance(answers, list) or not 0 < len(answers) <= len(made):
         raise StudentError("protocol", "the answer has not the agreed form")
-    outcomes, start = [], 0
+    outcomes: list[Callable[[], Any]] = []
+    start = 0
     for call, one in zip(made, answers, strict=False):
         count = one.get("tensors") if isinstance(one, dict) else None
         if type(count) is not int or not 0 <= count <= len(tensors) - start:
@@ -337,6 +338,6 @@ class _Remote(torch.autograd.Function):
         return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full))
 
 
-def make_env(conversation: Conversation, names: list[str]) -> dict[str, Callable[..., Any]]:
+def make_env(conversation: Conversation, names: list[str]) -> dict[str, StandIn]:
     """Stand-ins for all functions of a part, by name."""
     return {name: StandIn(conversation, name) for name in names}

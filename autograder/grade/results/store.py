@@ -177,8 +177,8 @@ class Store:
         key = (result.student, result.part)
         self.connection.execute("BEGIN IMMEDIATE")
         if why and (old := self.result(*key)) is not None:
-            row = (*key, time.time(), why, json.dumps(old.to_json()))
-            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", row)
+            replaced = (*key, time.time(), why, json.dumps(old.to_json()))
+            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", replaced)
         row = (*key, digest, tests, time.time(), json.dumps(result.to_json()))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")

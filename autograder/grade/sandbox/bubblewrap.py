@@ -1,6 +1,6 @@
 """The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
 
-Fails closed: without bubblewrap or the namespaces, :class:`NoSandboxError` is raised and nothing is graded.
+Fails closed: without bubblewrap or the namespaces, `NoSandboxError` is raised and nothing is graded.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SandboxBrokenError(RuntimeError):
 
 
 def find_bubblewrap() -> str:
-    """Return the path of ``bwrap``.
+    """Return the path of `bwrap`.
 
     Raises:
         NoSandboxError: it is not installed, or this is not Linux.
@@ -95,10 +95,10 @@ def visible_folders() -> list[Path]:
 
 
 def seen_as(path: Path) -> Path:
-    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
+    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at `VENV`.
 
     Raises:
-        NoSandboxError: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+        NoSandboxError: the path lies where the sandbox has its own `/tmp`, `/proc` or `/dev`.
     """
     if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
         return VENV / path.relative_to(sys.prefix)
@@ -120,7 +120,7 @@ def instructors_own(visible: Iterable[Path]) -> list[Path]:
 
 
 def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
-    """The folder ``helpers`` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
+    """The folder `helpers` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
     source = ROOT / "helpers"
     private = (p for p in source.rglob("*") if not p.stat().st_mode & stat.S_IROTH and "__pycache__" not in p.parts)
     if not as_root or next(private, None) is None:
@@ -196,7 +196,7 @@ def own_uid() -> int:
 
 
 class Sandbox:
-    """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
+    """A warm parent in bubblewrap. Use `spawn` for a fresh child; one child lives at a time."""
 
     def __init__(
         self, limits: Limits | None = None, *, models: bool = True, patience: float = 900, as_root: bool | None = None

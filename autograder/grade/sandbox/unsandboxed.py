@@ -1,4 +1,4 @@
-"""``--trust``: the same children without the sandbox, for code one trusts. Every result is stamped as unsandboxed.
+"""`--trust`: the same children without the sandbox, for code one trusts. Every result is stamped as unsandboxed.
 
 The student's code still runs in a process of its own with limits on time and memory, so an endless loop or a crash does no
 harm. It can read the instructor's files and use the network.
@@ -32,7 +32,7 @@ START = (
 
 
 class Unsandboxed:
-    """Looks like :class:`~.sandbox.Sandbox` and protects nothing."""
+    """Looks like `Sandbox` and protects nothing."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()

@@ -1,6 +1,6 @@
-"""Stage ``cards``: measure what is committed, write ``figures.json`` and one card (``README.md``) a folder.
+"""Stage `cards`: measure what is committed, write `figures.json` and one card (`README.md`) a folder.
 
-The known-word share needs the synthetic text, which is not shipped; its word list is (``policy/training_words.txt.gz``).
+The known-word share needs the synthetic text, which is not shipped; its word list is (`policy/training_words.txt.gz`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def write_word_list(cache: Path, assets: Path) -> None:
 
 
 def training_words(assets: Path) -> set[str]:
-    """The words that ``write_word_list`` kept."""
+    """The words that `write_word_list` kept."""
     return set(gzip.decompress((assets / "policy" / WORD_LIST).read_bytes()).decode().split("\n"))
 
 
@@ -214,7 +214,7 @@ sentence, not of the film.
 
 
 def write(cache: Path, assets: Path) -> None:
-    """Measure everything and write ``figures.json`` and the cards."""
+    """Measure everything and write `figures.json` and the cards."""
     if (cache / "synthetic.jsonl").exists():
         write_word_list(cache, assets)
     figures = measure(assets)

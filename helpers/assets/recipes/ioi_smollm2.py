@@ -1,4 +1,4 @@
-"""The IOI analysis of ``docs/ioi-smollm2.md``: ``python -m helpers.assets.recipes.ioi_smollm2 CHECKPOINT_FOLDER``.
+"""The IOI analysis of `docs/ioi-smollm2.md`: `python -m helpers.assets.recipes.ioi_smollm2 CHECKPOINT_FOLDER`.
 
 Patching each of 270 heads at each position by itself would take an hour on a laptop. So all heads are screened by a first-order
 estimate (the gradient of the logit difference with respect to a head's output in the corrupted run, times the change that
@@ -22,13 +22,13 @@ from helpers.interpretability import circuits, ioi
 
 
 def difference(logits: Tensor, batch: ioi.Batch) -> Tensor:
-    """Logit of IO minus logit of S, ``[N]``."""
+    """Logit of IO minus logit of S, `[N]`."""
     rows = torch.arange(len(batch))
     return logits[rows, batch.io_ids] - logits[rows, batch.s_ids]
 
 
 def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[str, Tensor]:
-    """First-order estimate of what patching each head at each named position adds to the logit difference, ``[L, H]``."""
+    """First-order estimate of what patching each head at each named position adds to the logit difference, `[L, H]`."""
     parts = circuits.anatomy(model)
     kept: dict[int, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""Stages ``targets`` and ``policy``: the small GPT-2, trained on real and synthetic reviews with SmolLM2 as its teacher.
+"""Stages `targets` and `policy`: the small GPT-2, trained on real and synthetic reviews with SmolLM2 as its teacher.
 
 Each token is learnt from two signals: the token that stands in the text, and the fine-tuned teacher's distribution for that
 place (Hinton et al. 2015), mapped from SmolLM2's tokens to the small tokenizer's first pieces.
@@ -47,7 +47,7 @@ def make_tokenizer(cache: Path, out: Path, size: int = VOCABULARY) -> PreTrained
 
 @torch.inference_mode()
 def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
-    """Write, for every text, its ids and the teacher's ``TOP`` probabilities for each of them to ``path`` (npz)."""
+    """Write, for every text, its ids and the teacher's `TOP` probabilities for each of them to `path` (npz)."""
     folder = cache / "teacher"
     teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     full = AutoTokenizer.from_pretrained(folder)
@@ -95,7 +95,7 @@ def align(
 
 
 def load_targets(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The rows that ``teacher_targets`` wrote: ids, indices and probabilities of each text."""
+    """The rows that `teacher_targets` wrote: ids, indices and probabilities of each text."""
     data = np.load(path)
     ends = np.cumsum(data["lengths"])[:-1]
     return list(zip(*(np.split(data[key], ends) for key in ("ids", "index", "value")), strict=True))
@@ -121,13 +121,13 @@ def balanced(liked: list[float]) -> list[int]:
 
 
 def split(out: Path, name: str) -> list[str]:
-    """The snippets of one split: ``validation`` and ``test`` never enter training."""
+    """The snippets of one split: `validation` and `test` never enter training."""
     rows = Dataset.from_parquet(str(out / "data" / "snippets.parquet"))
     return [row["text"] for row in rows if row["split"] == name]
 
 
 def collate(rows: list[tuple], lead: bool) -> tuple[torch.Tensor, ...]:
-    """Inputs, labels (−100 on padding), teacher indices and probabilities; with ``lead`` the end token opens the row."""
+    """Inputs, labels (−100 on padding), teacher indices and probabilities; with `lead` the end token opens the row."""
     if not lead:
         rows = [(ids, index[1:], value[1:]) for ids, index, value in rows]
         inputs = [ids[:-1] for ids, _, _ in rows]
@@ -182,7 +182,7 @@ def train(
     model: GPT2LMHeadModel, rows: list[tuple], folder: Path, watch: Callable[[GPT2LMHeadModel], float], *,
     epochs: int = EPOCHS, rate: float = 2e-3, size: int = 64, soft: float = SOFT,
 ) -> GPT2LMHeadModel:  # fmt: skip
-    """Train on ``rows``; one checkpoint an epoch below ``folder``, resumed from there. ``watch`` measures each epoch's end."""
+    """Train on `rows`; one checkpoint an epoch below `folder`, resumed from there. `watch` measures each epoch's end."""
     lengths = [list(row[0]) for row in rows]
     total = epochs * len(batches(lengths, size, random.Random(0)))
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -231,7 +231,7 @@ def train(
 
 @torch.inference_mode()
 def bits_per_character(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> float:
-    """−log2 p(text | end token) summed over ``texts``, divided by their characters (the closing end token not counted)."""
+    """−log2 p(text | end token) summed over `texts`, divided by their characters (the closing end token not counted)."""
     bits, characters = 0.0, 0
     for start in range(0, len(texts), 64):
         chunk = texts[start : start + 64]
@@ -269,14 +269,14 @@ def samples(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, count: i
 
 
 def share_of_known_words(texts: list[str], training: list[str]) -> float:
-    """Share of the words in ``texts`` that occur in the training text."""
+    """Share of the words in `texts` that occur in the training text."""
     known = {word for text in training for word in words(text)}
     found = [word in known for text in texts for word in words(text)]
     return sum(found) / len(found)
 
 
 def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write the checkpoint in float16 (``from_pretrained(dtype=float32)`` widens it again) and the tokenizer."""
+    """Write the checkpoint in float16 (`from_pretrained(dtype=float32)` widens it again) and the tokenizer."""
     half = GPT2LMHeadModel(model.config)
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(out / "policy")

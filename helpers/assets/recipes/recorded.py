@@ -29,7 +29,8 @@ def write(name: str, content: Any, **options: Any) -> Path:
 
 def record_sweep(folder: Path) -> Path:
     """Record all runs of a folder: histories thinned to every fifth step, numbers rounded."""
-    runs = [load_run(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)]
+    found = (load_run(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime))
+    runs = [run for run in found if run is not None]
     for run in runs:
         run.records = [{key: round(value, 4) for key, value in row.items()} for row in run.records[::5]]
         run.seconds, run.mark = round(run.seconds), ""

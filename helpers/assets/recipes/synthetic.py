@@ -1,4 +1,4 @@
-"""Stages ``teacher`` and ``synthetic``: SmolLM2-135M fine-tuned on the training snippets, then sampled for more text.
+"""Stages `teacher` and `synthetic`: SmolLM2-135M fine-tuned on the training snippets, then sampled for more text.
 
 Only rows of the splits train and gold are used: no held-out snippet reaches the teacher, so none reaches the policy.
 """
@@ -41,7 +41,7 @@ def batches(sequences: list[list[int]], size: int, draw: random.Random) -> list[
 
 
 def padded(rows: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Right-padded ids, attention mask and labels (−100 on padding), each ``[B, T]``."""
+    """Right-padded ids, attention mask and labels (−100 on padding), each `[B, T]`."""
     length = max(map(len, rows))
     ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])  # [B, T]
     mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])  # [B, T]
@@ -49,7 +49,7 @@ def padded(rows: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor,
 
 
 def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
-    """Fine-tune SmolLM2 on the training snippets; checkpoint each quarter epoch below ``cache/teacher``."""
+    """Fine-tune SmolLM2 on the training snippets; checkpoint each quarter epoch below `cache/teacher`."""
     folder = cache / "teacher"
     if (folder / "done").exists():
         return
@@ -94,7 +94,7 @@ def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
 
 @torch.inference_mode()
 def sample(cache: Path, out: Path, rounds: int = 90, size: int = 192, temperature: float = 0.85) -> None:
-    """Append ``rounds`` × ``size`` synthetic reviews to ``cache/synthetic.jsonl``; a second run goes on where it was."""
+    """Append `rounds` × `size` synthetic reviews to `cache/synthetic.jsonl`; a second run goes on where it was."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = cache / "teacher"

@@ -1,8 +1,8 @@
 """A student's code and the judge's calls, in the confined process. Whatever happens here counts for this student only.
 
-The judge sends one message, gets one answer: ``load`` (run the notebook's definitions), ``calls`` (of a function of the
-student's), ``backward`` (gradients of an earlier result) and ``run`` (one of `helpers.worlds`, with the
-student's step). While a call runs, the child may ask back once or more: ``callback``.
+The judge sends one message, gets one answer: `load` (run the notebook's definitions), `calls` (of a function of the
+student's), `backward` (gradients of an earlier result) and `run` (one of `helpers.worlds`, with the
+student's step). While a call runs, the child may ask back once or more: `callback`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RESULTS_KEPT = 64  # results whose gradients can still be asked for
 
 
 class TimeLimitError(BaseException):
-    """Raised inside the student's code when its time is up (a BaseException, so that ``except Exception`` lets it pass)."""
+    """Raised inside the student's code when its time is up (a BaseException, so that `except Exception` lets it pass)."""
 
 
 class Output(io.TextIOBase):
@@ -152,7 +152,7 @@ class Child:
 
     def call(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         """Call a function of the student's; return its result and the inputs that it changed."""
-        function = self.space.get(message["function"])
+        function: Any = self.space.get(message["function"])
         generators: dict[int, torch.Generator] = {}
         decoder = values.Decoder(tensors, Caps(depth=64), self._callback, lambda state: _generator(state, generators))
         arguments = decoder.decode(message["args"])
@@ -279,9 +279,9 @@ def main(connection: socket.socket) -> None:
     os.environ["HOME"] = str(Path.cwd())
     os.umask(0o077)
     child = Child(connection)
-    sys.stdout = sys.stderr = child.output  # type: ignore[assignment]
+    sys.stdout = sys.stderr = child.output
     sys.stdin = io.StringIO()
-    builtins.input = lambda *_: ""  # type: ignore[assignment]
+    builtins.input = lambda *_: ""
     builtins.display = lambda *_, **__: None  # type: ignore[attr-defined]
     builtins.get_ipython = lambda: None  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, _alarm)
