@@ -22,6 +22,8 @@ from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
+LONGEST_LINE = 120  # of a master's prose
+UNBREAKABLE = ("# |", "# $$", "# \\")  # rows of tables, lines of display formulas
 
 
 @dataclass
@@ -155,8 +157,9 @@ def check_master(path: Path, part: int) -> None:
     """The rules that a master must keep for the build, beyond its format.
 
     Raises:
-        MasterError: naming the question and the rule.
+        MasterError: naming the question or the line, and the rule.
     """
+    check_prose(path)
     for cell in masters.read_cells(path):
         if cell.kind == "code" and cell.role == "answer" and not masters.has_solution(cell.source):
             raise MasterError(f"{cell.where}: a solution's code needs # BEGIN/END SOLUTION in it")
@@ -172,6 +175,23 @@ def check_master(path: Path, part: int) -> None:
                 raise MasterError(f"{where}, {test.name}: otter cannot write a message with double quotes")
         if question.function:
             check_alone(question, where)
+
+
+def check_prose(path: Path) -> None:
+    """A line of prose has at most `LONGEST_LINE` characters, so that a change of it can be read; what cannot be broken may be longer.
+
+    Raises:
+        MasterError: naming the first line that is too long.
+    """
+    prose = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith(masters.CELL):
+            prose = line.startswith(f"{masters.CELL} [markdown]")
+        elif prose and len(line) > LONGEST_LINE and not line.startswith(UNBREAKABLE):
+            raise MasterError(
+                f"{path.name}, line {number}: {len(line)} characters of prose; break it after a sentence or a clause, "
+                f"at {LONGEST_LINE} at most"
+            )
 
 
 def check_alone(question: masters.Question, where: str) -> None:

@@ -211,6 +211,7 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
         ),
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
         ('success="Two numbers are doubled."', """success='Two "numbers".'""", "double quotes"),
+        ("# **Exercise 1.1", f"# {'word ' * 30}\n# **Exercise 1.1", "characters of prose"),
     ],
 )
 def test_a_master_against_the_rules_is_refused(tmp_path, old, new, message):
