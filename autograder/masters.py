@@ -10,7 +10,8 @@ three things in a row:
 3. an exercise's tests, code cells of two kinds. `# %% points=1 success="…"` holds one test function, which may be
    `hidden=true` and have a `failure="…"`. `# %% hidden={"values dtypes": 1, "edges": 0.5}` holds no code: each entry is a
    hidden test, `verify` with these kinds of cases for so many points. Its name is `test_hidden_` and the first kind.
-   Comments in such a cell, a line an entry, say what went wrong when the test fails.
+   Comments in such a cell, a line an entry, say what went wrong when the test fails. A test may use `torch`, and `check`
+   and `is_float` of `helpers.checks`: their imports are written into it when the forms are built.
 
 The question ends where a cell is no test. Its points are the sum over its tests or its rubric.
 
@@ -258,7 +259,25 @@ def read_tests(cell: Cell, function: str) -> list[TestCase]:
         raise MasterError(f"{cell.where}: a test cell holds exactly one function")
     hidden = bool(config.get("hidden", False))
     messages = (str(config.get("success", "")), str(config.get("failure", "")))
-    return [TestCase(body[0].name, float(config["points"]), hidden, cell.source.strip() + "\n", *messages)]
+    source = _with_imports(body[0], cell.source.strip() + "\n")
+    return [TestCase(body[0].name, float(config["points"]), hidden, source, *messages)]
+
+
+def _with_imports(test: ast.FunctionDef, source: str) -> str:
+    """A test with the imports of `torch`, `check` and `is_float` that it needs, since a test must stand alone."""
+    used = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    used -= {
+        alias.name for node in ast.walk(test) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    }
+    checks = ", ".join(name for name in ("check", "is_float") if name in used)
+    imports = ["    import torch"] if "torch" in used else []
+    imports += [f"    from helpers.checks import {checks}"] if checks else []
+    lines = source.split("\n")
+    first = test.body[1 if ast.get_docstring(test) and len(test.body) > 1 else 0]
+    at = first.lineno - 1
+    if imports and not isinstance(first, ast.Import | ast.ImportFrom):
+        imports.append("")
+    return "\n".join([*lines[:at], *imports, *lines[at:]])
 
 
 def _hidden_tests(cell: Cell, function: str) -> list[TestCase]:

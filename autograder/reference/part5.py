@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from autograder.reference.verify import Case, Spec, grading_seed, register
+from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "exact_shapley_values",
@@ -141,6 +141,9 @@ def verify_evaluations(function: Callable[..., Any]) -> None:
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             found = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
             raise AssertionError(f"exact_shapley_values: the result is {found}; asked for a float64 tensor")
+
+
+OWN_ASPECTS["exact_shapley_values"] = {"evaluations": verify_evaluations}
 
 
 # --- logit_difference and io_probability

@@ -13,7 +13,7 @@ from typing import Any
 from helpers import worlds
 
 from . import steps_dpo, steps_reinforce
-from .verify import JudgeError, grading_seed
+from .verify import OWN_ASPECTS, JudgeError, grading_seed
 
 # the step -> its checks by aspect, each called with `run(world, **arguments)` and a seed; and the first seed
 JUDGES = {
@@ -89,3 +89,11 @@ def hint(error: Exception) -> str:
     if "must match the size" in text or "size mismatch" in text:
         return " (do log-probs and mask have the same number of columns? log-probs have one fewer than the ids)"
     return ""
+
+
+def _aspect(name: str, aspect: str, step: Any) -> None:
+    verify_step(step, name, aspect)
+
+
+for _name, (_checks, _) in JUDGES.items():
+    OWN_ASPECTS[_name] = {aspect: functools.partial(_aspect, _name, aspect) for aspect in _checks}

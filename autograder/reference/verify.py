@@ -77,6 +77,8 @@ class Spec:
 
 
 REGISTRY: dict[str, Spec] = {}
+# by exercise: aspects that no other has, such as the frequencies of draws; each takes the function under test
+OWN_ASPECTS: dict[str, dict[str, Callable[[Any], None]]] = {}
 
 
 def register(spec: Spec) -> Spec:
@@ -86,9 +88,9 @@ def register(spec: Spec) -> Spec:
 
 
 def load_registry() -> dict[str, Spec]:
-    """All specs of the five parts."""
-    for part in PARTS:
-        importlib.import_module(f"autograder.reference.part{part}")
+    """All specs of the five parts; the aspects that exercises have for themselves are registered with them."""
+    for module in ("steps", *(f"part{part}" for part in PARTS)):
+        importlib.import_module(f"autograder.reference.{module}")
     return REGISTRY
 
 
@@ -107,16 +109,25 @@ def grading_seed() -> int:
 
 
 def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
-    """Judge `function` against the reference of `name` on one or more aspects (see `ASPECTS`), in their order.
+    """Judge `function` on one or more aspects: those that the exercise `name` has for itself, then those of `ASPECTS`.
 
     Raises:
         AssertionError: the function is wrong; the message says for which kind of input.
         JudgeError: the reference itself failed, or an aspect or the name is unknown.
     """
-    if not aspects or set(aspects) - set(ASPECTS):
-        raise JudgeError(f"no aspects, or unknown ones: {aspects}")
+    if name not in REGISTRY and name not in OWN_ASPECTS:
+        load_registry()
+    own = OWN_ASPECTS.get(name, {})
+    if not aspects or set(aspects) - set(ASPECTS) - set(own):
+        raise JudgeError(f"{name}: no aspects, or unknown ones: {aspects}")
+    for aspect in aspects:
+        if aspect in own:
+            own[aspect](function)
+    general = [aspect for aspect in aspects if aspect not in own]
+    if not general:
+        return
     spec, seed = find_spec(name), grading_seed()
-    trials = [(aspect, trial) for aspect in aspects for trial in trials_of(spec, aspect, seed)]
+    trials = [(aspect, trial) for aspect in general for trial in trials_of(spec, aspect, seed)]
     given = [_inputs(trial, aspect, spec) for aspect, trial in trials]
     for (aspect, trial), inputs, outcome in zip(
         trials, given, outcomes(function, map(spec.arrange, given)), strict=True
