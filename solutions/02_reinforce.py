@@ -55,19 +55,16 @@ from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
+from helpers.presets import choose_preset
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
 
 # %%
-# Every size in one place. With the environment variable COURSE_FAST=1 they shrink, to test the notebook quickly.
-seed = 0                                                        # change it to see how much depends on chance
-training_steps = preset.reinforce.steps if not fast() else 6    # batches of completions in the training run
-dry_run_steps = 5 if not fast() else 2                          # batches in the dry run before it
-experiment_batches = 2000 if not fast() else 200                # repetitions in the baseline experiment
-test_prompts = preset.evaluation_prompts or (512 if not fast() else 32)  # prompts of an evaluation
+seed = 0  # change it to see how much depends on chance
+sizes = preset.sizes("reinforce")  # to change one: preset.sizes("reinforce", training_steps=50)
+print(sizes)
 
 # %% [markdown]
 # ## 2.1 The words of reinforcement learning, for text
@@ -651,7 +648,7 @@ baselines = {
     "leave one out": leave_one_out_advantages,
 }
 estimates = {name: [] for name in baselines}
-for _ in range(experiment_batches):
+for _ in range(sizes.experiment_batches):
     words = torch.multinomial(word_logits.softmax(dim=0), batch_size, replacement=True, generator=draw)  # [8]
     for name, advantage in baselines.items():
         logits = word_logits.clone().requires_grad_(True)
@@ -977,7 +974,7 @@ reward_model = load_reward_model(preset, device=device)
 has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
 train_prompts = load_prompts(preset, "train")
-held_out_prompts = load_prompts(preset, "test")[:test_prompts]          # never used in training
+held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]          # never used in training
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
 print("for example:", train_prompts[:3])
 print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible film. I hated it."]).tolist())
@@ -1271,10 +1268,10 @@ policy, optimizer = fresh_start()
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 start = time.perf_counter()
-dry_run = train(watched_step, source, steps=dry_run_steps, description="dry run")
-seconds = (time.perf_counter() - start) / dry_run_steps
-minutes = seconds * training_steps / 60
-print(f"{seconds:.2f} s a step; the {training_steps} steps of the training run will take about {minutes:.1f} min")
+dry_run = train(watched_step, source, steps=sizes.dry_run_steps, description="dry run")
+seconds = (time.perf_counter() - start) / sizes.dry_run_steps
+minutes = seconds * sizes.training_steps / 60
+print(f"{seconds:.2f} s a step; the {sizes.training_steps} steps of the training run will take about {minutes:.1f} min")
 assert abs(dry_run["kl"][0]) < 0.01, "before the first update the policy is the reference, so the KL must be 0"
 dry_run.to_pandas().round(3)
 
@@ -1293,13 +1290,13 @@ print("before training:", before)
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
 # Takes one to three minutes on a laptop with the tiny preset.
-watched_prompts = load_prompts(preset, "validation")[: 64 if not fast() else 8]  # completed now and then
-sample_every = max(1, training_steps // 10)
+watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
+sample_every = max(1, sizes.training_steps // 10)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 history = train(
-    watched_step, source, steps=training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
+    watched_step, source, steps=sizes.training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
     sample_prompts=watched_prompts, sample_every=sample_every, sample_tokens=preset.new_tokens,
     folder="runs/reinforce", settings={"seed": seed, "preset": preset.name}, description="REINFORCE",
 )
@@ -1576,15 +1573,15 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 
 if have_gymnasium:
     from helpers.reinforce import control as gym_policy
-    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, 40 if not fast() else 2, 8) for s in range(3)}
+    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
 # It learns to come down without a crash; 200 takes longer than this.
 if have_gymnasium and have_box2d:
-    iterations, episodes = (150, 10) if not fast() else (1, 2)
-    lander = {f"seed {s}": policy_gradient("LunarLander-v3", s, iterations, episodes, max_steps=300) for s in range(3)}
+    ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
+    lander = {f"seed {s}": policy_gradient(ship, s, iterations, episodes, max_steps=300) for s in range(3)}
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:
     print("LunarLander was left out (see above).")

@@ -52,7 +52,7 @@ from helpers.display import show_page
 from helpers.notebook.start import headline
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
+from helpers.presets import choose_preset
 from helpers.runs import load_points
 from helpers.training import rollout_source, train
 
@@ -67,13 +67,8 @@ device = choose_device()
 
 # %%
 quick = False  # True: the classroom setting, less than half the time
-
-steps = preset.kl.steps if not quick else preset.kl.steps // 2  # training steps in each run
-alphas = [0.0, 0.01, 0.03, 0.1, 1.0] if not quick else [0.0, 0.03, 0.1, 1.0]
-held_out = 256 if not quick else 128  # prompts on which each trained policy is examined
-if fast():  # tests of the course itself take the smallest sizes
-    steps, alphas, held_out = 3, [0.0, 1.0], 8
-print(f"{len(alphas)} values of α, {steps} steps each, examined on {held_out} prompts")
+sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
+print(sizes)
 
 # %% [markdown]
 # **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy,
@@ -87,8 +82,8 @@ reward_model = load_reward_model(preset, device=device)
 has_witness = preset.second_reward_model is not None
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
 train_prompts = load_prompts(preset, "train")
-test_prompts = load_prompts(preset, "test")[:held_out]
-more_prompts = load_prompts(preset, "test")[held_out : 2 * held_out]  # completed too where repeated bigrams are counted: they are rare
+test_prompts = load_prompts(preset, "test")[: sizes.held_out]
+more_prompts = load_prompts(preset, "test")[sizes.held_out : 2 * sizes.held_out]  # completed too where repeated bigrams are counted: they are rare
 print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, vocabulary of {reference.config.vocab_size} tokens")
 
 # %% [markdown]
@@ -718,7 +713,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
         return record
 
     history = train(
-        step, source, steps=steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
+        step, source, steps=sizes.steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history
@@ -738,7 +733,7 @@ def examine(policy):
     )  # fmt: skip
 
 
-common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.learning_rate, "held_out": held_out}  # shared by all runs
+common = {"preset": preset.name, "steps": sizes.steps, "learning_rate": preset.kl.learning_rate, "held_out": sizes.held_out}  # shared by all runs
 
 # %% [markdown]
 # ## 3.4 α = 0 first
@@ -819,7 +814,7 @@ show_page(sweep.run_page(free))
 # </details>
 
 # %% tags=["training"]
-plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in alphas}
+plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
 runs = sweep.sweep(plan, train_fixed, examine, common=common)
 
 # %% [markdown]
@@ -1480,7 +1475,7 @@ def train_two_epochs(name, settings, folder):
         return {"loss": loss.item(), "reward": rewards.mean().item(), "k1": per_completion(k1, mask), "alpha": settings["alpha"]}
 
     history = train(
-        step, source, steps=max(1, steps // 2), policy=policy, optimizer=optimizer, folder=folder,
+        step, source, steps=max(1, sizes.steps // 2), policy=policy, optimizer=optimizer, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history

@@ -53,7 +53,7 @@ from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
 from helpers.plots import plot_frontier, plot_history, show
-from helpers.presets import choose_preset, fast
+from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point, save_policy
 from helpers.training import train
 
@@ -67,18 +67,10 @@ seed_everything(0)
 
 # %%
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
-quick = fast()  # True only when the course tests itself
-
-train_prompt_count = (
-    40 if quick else (1200 if preset.tiny else 4000)
-)  # prompts whose completions become training pairs
-test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
-completions_per_prompt = 4  # K, completions sampled for each prompt
-evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
-experiment_pairs = 32 if quick else 256  # pairs used in the side experiments of section 4.7
-epochs = 1 if quick else recipe.epochs
 beta = recipe.beta  # 0.1
-kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
+kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
+sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
+print(sizes)
 
 # %%
 # The policy in its starting state is the reference: it is never changed. Policies to train are copies of it.
@@ -331,8 +323,8 @@ train_completions = sample_completions(
     reference,
     tokenizer,
     reward_model,
-    load_prompts(preset, "train")[:train_prompt_count],
-    completions_per_prompt,
+    load_prompts(preset, "train")[: sizes.train_prompts],
+    sizes.completions_per_prompt,
     preset.new_tokens,
     seed=1,
     folder=kept_files,
@@ -341,8 +333,8 @@ test_completions = sample_completions(
     reference,
     tokenizer,
     reward_model,
-    load_prompts(preset, "test")[:test_prompt_count],
-    completions_per_prompt,
+    load_prompts(preset, "test")[: sizes.test_prompts],
+    sizes.completions_per_prompt,
     preset.new_tokens,
     seed=2,
     folder=kept_files,
@@ -1113,7 +1105,7 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 
 # %% tags=["training"]
-def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
+def train_dpo(pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
     """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
@@ -1202,16 +1194,15 @@ show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 # (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the policy were noted
 # while sampling; those under the reference come from your `sequence_log_prob`.
 #
-# *You may add other values to the tuple.* Each takes about a minute.
+# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
 
 # %% tags=["training"]
-betas = (beta, 0.5) if quick else (0.1, 0.25, 0.5)
-for value in betas:
+for value in sizes.betas:
     if value not in policies:
         policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
 
 # %% tags=["training"]
-evaluation_prompts = load_prompts(preset, "test")[:evaluation_prompt_count]
+evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
 second_reward_model = load_reward_model(preset, second=True, device=device) if preset.second_reward_model else None
 
 
@@ -1240,9 +1231,9 @@ def reward_and_kl(policy, seed=0):
 
 
 base_scores = reward_and_kl(reference)
-scores_by_beta = {value: reward_and_kl(policies[value]) for value in betas}
+scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
-for value in betas:
+for value in sizes.betas:
     tested = measure(policies[value], test_pairs, kept_test, value)
     rows.append(
         {
@@ -1257,7 +1248,7 @@ for value in betas:
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
-named = {f"β = {value:g}": histories[value] for value in betas}
+named = {f"β = {value:g}": histories[value] for value in sizes.betas}
 show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
 show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
 show(figures.plot_panels(
@@ -1328,10 +1319,10 @@ show(figures.plot_panels(
 
 # %% tags=["training"]
 by_gap = sorted(every_pair, key=lambda pair: pair.gap)
-some = train_pairs[:experiment_pairs]
+some = train_pairs[:sizes.experiment_pairs]
 sets = {
-    "narrow gaps": by_gap[:experiment_pairs],
-    "wide gaps": by_gap[-experiment_pairs:],
+    "narrow gaps": by_gap[:sizes.experiment_pairs],
+    "wide gaps": by_gap[-sizes.experiment_pairs:],
     "0 % noise": some,
     "10 % noise": swap_labels(some, 0.1, seed=3),
     "30 % noise": swap_labels(some, 0.3, seed=3),
@@ -1362,7 +1353,7 @@ show(figures.plot_panels(
         "accuracy": "accuracy on clean test pairs",
         "training loss": "training loss, last 10 steps",
     },
-    title=f"What {experiment_pairs} pairs teach",
+    title=f"What {sizes.experiment_pairs} pairs teach",
     lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
 ))
 
@@ -1391,7 +1382,7 @@ show(figures.plot_panels(
 # %% tags=["training"]
 from helpers.kl.sweep import earlier_runs
 
-for value in betas:
+for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
     save_point(
         f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
@@ -1413,7 +1404,7 @@ show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 from helpers.kl.sweep import reward_at_kl
 
 comparison = []
-for value in betas:
+for value in sizes.betas:
     scores = scores_by_beta[value]
     online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
     comparison.append(
@@ -1564,8 +1555,7 @@ show_samples(
 from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
-trl_steps = 2 if quick else 16
-trl_pairs = train_pairs[: trl_steps * recipe.batch_size]
+trl_pairs = train_pairs[: sizes.trl_steps * recipe.batch_size]
 trl_batch = min(recipe.batch_size, len(trl_pairs))
 if problem:
     print(problem)
@@ -1636,7 +1626,6 @@ def feedback(prompts, completions, **others):
     return values
 
 
-online_steps = 2 if quick else 16
 if not problem:
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
@@ -1644,7 +1633,7 @@ if not problem:
     # Prompts of equal length need no padding; TRL scores padded GPT-2 prompts at shifted positions.
     counted = [(prompt, len(tokenizer(prompt)["input_ids"])) for prompt in load_prompts(preset, "train")]
     usual = max({n for _, n in counted}, key=[n for _, n in counted].count)
-    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * online_steps]
+    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * sizes.trl_steps]
 
     configuration = RLOOConfig(
         num_generations=4,  # completions for each prompt; the other three are a completion's baseline
@@ -1656,7 +1645,7 @@ if not problem:
         **plain_arguments(
             batch_size=16,
             learning_rate=preset.reinforce.learning_rate,
-            steps=online_steps,
+            steps=sizes.trl_steps,
             seed=0,
             cpu=device.type == "cpu",
         ),
@@ -1678,7 +1667,7 @@ if not problem:
         f"KL {online_scores['kl']:.1f} nats per completion"
     )
     print(
-        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, "
+        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * sizes.completions_per_prompt} scored texts, "
         f"reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}"
     )
 

@@ -47,7 +47,7 @@ from helpers import plots
 from helpers.devices import seed_everything
 from helpers.notebook.start import headline
 from helpers.models import load_policy, load_reward_model
-from helpers.presets import choose_preset, fast
+from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
 seed_everything(0)
@@ -57,13 +57,8 @@ seed_everything(0)
 # If you are in a hurry, make them smaller.
 
 # %%
-quick = fast()  # True only when the course tests itself
-
-shap_evaluations = 60 if quick else 250  # masked versions of a text that shap may score
-longest_exact_sentence = 6 if quick else 11  # words, in the measurement of what exact values cost
-samples_per_policy = 4 if quick else 24  # texts of each policy in the bar plot of rewarded words
-prompts_each = 2 if quick else 10  # IOI prompts for each sentence pattern and order of names (there are 24 of these)
-reward_steps = 5 if quick else 150  # training steps in section 5.11
+sizes = preset.sizes("interpretability")  # to change one: preset.sizes("interpretability", reward_steps=50)
+print(sizes)
 
 # %% [markdown]
 # ## 5.1 Sharing out a result fairly
@@ -385,8 +380,8 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
-permutation = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="permutation")[0]
-partition = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="partition")[0]
+permutation = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="permutation")[0]
+partition = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="partition")[0]
 print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
 comparison = pd.DataFrame(
@@ -416,7 +411,7 @@ comparison.round(3)
 long_text = "this warm and clever film is not the dull mess that many people had feared"
 pieces = explain.split_text(reward_model.tokenizer, long_text)
 cost = []
-for n in range(2, longest_exact_sentence + 1):
+for n in range(2, sizes.longest_exact_sentence + 1):
     text = "".join(pieces[:n]).strip()
     begin = time.perf_counter()
     coalitions = [frozenset(c) for size in range(n + 1) for c in itertools.combinations(range(n), size)]
@@ -428,7 +423,7 @@ with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(6.5, 3.4))
     ax.semilogy(cost["tokens"], cost["seconds"], "o-", label="exact: 2ⁿ masked texts")
     per_text = cost["seconds"].iloc[-1] / cost["coalitions"].iloc[-1]
-    ax.axhline(per_text * shap_evaluations, linestyle="--", color="#D55E00", label=f"an estimate with {shap_evaluations} masked texts")
+    ax.axhline(per_text * sizes.shap_evaluations, linestyle="--", color="#D55E00", label=f"an estimate with {sizes.shap_evaluations} masked texts")
     ax.set(title="The cost of exact Shapley values", xlabel="tokens n", ylabel="time (seconds, logarithmic)")
     ax.legend()
 plots.show(fig, "Time of exact values over the number of tokens, a straight line on a logarithmic axis; the estimate is a horizontal line.")
@@ -485,11 +480,10 @@ sentences = {
     "mixed": "the acting is terrible but the story moved me",
     "mixed, turned": "the story moved me but the acting is terrible",
 }
-if quick:
-    sentences = dict(list(sentences.items())[:3])
+sentences = dict(itertools.islice(sentences.items(), sizes.sentences))
 begin = time.perf_counter()
 explained = dict(
-    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=shap_evaluations), strict=True)
+    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=sizes.shap_evaluations), strict=True)
 )
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
 
@@ -549,7 +543,7 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 from helpers.interpretability import policies as policy_files
 
 base, base_tokenizer = load_policy(preset, device="cpu")
-policies = policy_files.policy_samples(base, base_tokenizer, preset, samples_per_policy)
+policies = policy_files.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
 for name, texts in policies.items():
     rewards = reward_model(texts)
     print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
@@ -560,7 +554,7 @@ middle = {}
 for name, texts in policies.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
-views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=shap_evaluations)
+views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
 shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
 
@@ -688,9 +682,9 @@ plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy co
 
 # %%
 ioi_model, ioi_tokenizer = ioi.load_ioi_model()
-batch = ioi.load_batch(ioi_tokenizer, split="test", each=prompts_each)  # pairs of names that it never saw in training
+batch = ioi.load_batch(ioi_tokenizer, split="test", each=sizes.prompts_each)  # pairs of names that it never saw in training
 print(f"{len(batch)} prompts of {batch.ids.shape[1]} tokens; {sum(p.numel() for p in ioi_model.parameters()):,} parameters")
-for row in [0, prompts_each, 4 * prompts_each, 5 * prompts_each]:
+for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_each]:
     print(f"{batch.orders[row]}  {batch.texts[row]} …  →  {ioi_tokenizer.decode(batch.io_ids[row : row + 1])}")
 
 # %% [markdown]
@@ -1115,10 +1109,9 @@ plots.show(circuit_plots.head_maps({"mean ablation": lost_mean, "zero ablation":
 # a part of what the bias said is now said by the head. A sound method must give the same answer for both models.
 
 # %%
-sizes = [0.0, 2.0, 4.0, 8.0, 16.0]
 head = (0, 1)  # a head that hardly matters
 rows = []
-for size in sizes:
+for size in [0.0, 2.0, 4.0, 8.0, 16.0]:
     twin = circuits.with_shifted_head(ioi_model, head, size)  # same function, other book-keeping
     largest = (ioi.last_logits(twin, batch.ids) - logits).abs().max().item()
     by_zero = ioi.ablated_logits(twin, batch, [head], ablate_heads)
@@ -1566,7 +1559,7 @@ for size in range(len(my_circuit) + 1):
     for k in itertools.combinations(my_circuit, size):
         rest = [head for head in my_circuit if head not in k]
         rows.append({"K": k, "model without K": difference_without(list(k)).mean().item(), "circuit without K": alone(rest).mean().item()})
-completeness = pd.DataFrame(rows[: 4 if quick else None])
+completeness = pd.DataFrame(rows[: sizes.subsets])
 completeness["gap"] = (completeness["model without K"] - completeness["circuit without K"]).abs()
 
 with plt.rc_context(plots.STYLE):
@@ -1598,7 +1591,7 @@ plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head c
 small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough for a search
 small_full = logit_difference(ioi.last_logits(ioi_model, small.ids), small.io_ids, small.s_ids).mean()
 kept = {}
-for circuit in itertools.islice(itertools.combinations(all_heads, 3), 20 if quick else None):
+for circuit in itertools.islice(itertools.combinations(all_heads, 3), sizes.circuits_tried):
     own = ioi.ablated_logits(ioi_model, small, ioi.outside(ioi_model, circuit), ablate_heads, means)
     kept[circuit] = (logit_difference(own, small.io_ids, small.s_ids).mean() / small_full).item()
 for circuit in sorted(kept, key=kept.get, reverse=True)[:5]:
@@ -1699,14 +1692,14 @@ optimizer = torch.optim.AdamW(rewarded.parameters(), lr=3e-4)
 practice = ioi.load_batch(ioi_tokenizer, split="validation", each=20)
 order_of_rows = torch.Generator().manual_seed(0)
 after = {0: copy.deepcopy(rewarded)}
-for step in range(1, reward_steps + 1):
+for step in range(1, sizes.reward_steps + 1):
     chosen = torch.randint(len(practice), (64,), generator=order_of_rows)
     probabilities = rewarded(practice.ids[chosen]).logits[:, -1].softmax(-1)  # [64, V]
     expected_reward = probabilities[:, favourite_ids].sum(-1).mean()  # every word's probability times its reward
     optimizer.zero_grad()
     (-expected_reward).backward()
     optimizer.step()
-    if step in (reward_steps // 5, reward_steps):
+    if step in (sizes.reward_steps // 5, sizes.reward_steps):
         after[step] = copy.deepcopy(rewarded)
 
 rows = []
@@ -1821,7 +1814,7 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # %% tags=["training"]
 from helpers.interpretability import smollm2
 
-if smollm2.available() and not quick:
+if sizes.real_model and smollm2.available():
     begin = time.perf_counter()
     smol, smol_tokenizer = smollm2.load()
     smol_batch = ioi.load_batch(smol_tokenizer, each=1)  # 24 prompts
