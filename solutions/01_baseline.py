@@ -42,10 +42,10 @@ from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
 from helpers.display import show_samples, show_tokens
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
+from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 
 preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("gpt2")

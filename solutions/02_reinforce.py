@@ -40,6 +40,7 @@
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import importlib.util
 import time
 
 import pandas as pd
@@ -47,15 +48,16 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import devices, plots
-from helpers.reinforce import figures
+from helpers import plots
 from helpers.data import load_prompts
+from helpers.devices import choose_device, seed_everything
 from helpers.display import show_samples
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.start import headline
 from helpers.presets import choose_preset
+from helpers.reinforce import figures
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
@@ -360,8 +362,8 @@ def test_token_log_probs_large_logits(token_log_probs):
 
 # %%
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
-device = devices.choose_device()
-devices.seed_everything(seed)
+device = choose_device()
+seed_everything(seed)
 transformers.logging.set_verbosity_error()  # no notes about which loss it takes by default
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
@@ -852,7 +854,7 @@ def test_hidden_gaussian_score_gradients(gaussian_score):
 covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])                     # [2, 2]
 mean = torch.zeros(20_000, 2)                                          # [N, 2]
 gaussian = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
-devices.seed_everything(seed)
+seed_everything(seed)
 action = gaussian.sample((20_000,))                                     # [N, 2]
 
 difference = (gaussian_log_prob(action, mean, covariance) - gaussian.log_prob(action)).abs().max()
@@ -1184,7 +1186,7 @@ def test_hidden_reinforce_step_training(reinforce_step):
 # A fresh policy (the weights from disk) and a fresh optimizer (no memory of earlier gradients).
 def fresh_start():
     """Return (policy, optimizer) as they are before any training."""
-    devices.seed_everything(seed)
+    seed_everything(seed)
     policy, _ = load_policy(preset, device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
@@ -1531,7 +1533,7 @@ print("saved to runs/frontier.json")
 #   Random firing reaches about −180; 200 counts as solved. It needs the physics library *Box2D*
 #   (`pip install "gymnasium[box2d]"`), which cannot be installed everywhere; the cell checks.
 #
-# **The policy** is a small network: state in, one logit for each action out. `gym_policy.collect_episodes` plays some
+# **The policy** is a small network: state in, one logit for each action out. `control.collect_episodes` plays some
 # episodes with it and returns, for each, the states, the actions and the rewards.
 # The rest is yours: the returns come from your `discounted_returns`, the loss from your `compute_reinforce_loss`,
 # with each moment of each episode as a row of its own with one "token", the action.
@@ -1542,8 +1544,6 @@ print("saved to runs/frontier.json")
 
 # %% tags=["training"]
 # Policy gradient on CartPole with three seeds. Takes less than a minute.
-import importlib.util
-
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
 have_box2d = all(importlib.util.find_spec(name) is not None for name in ("Box2D", "pygame"))
 if not have_gymnasium:
@@ -1554,11 +1554,11 @@ elif not have_box2d:
 
 def policy_gradient(environment, seed, iterations, episodes, discount=0.99, learning_rate=1e-2, max_steps=500):
     """Train a small policy on a gymnasium environment; return the mean episode reward of each iteration."""
-    player, optimizer = gym_policy.make_player(environment, seed, learning_rate)
+    player, optimizer = control.make_player(environment, seed, learning_rate)
     curve = []
     for iteration in range(iterations):
         draw = 1000 * seed + iteration
-        played = gym_policy.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
+        played = control.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
         returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
         advantages = (returns - returns.mean()) / (returns.std() + 1e-6)                                # [N]
         log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
@@ -1572,7 +1572,8 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 
 
 if have_gymnasium:
-    from helpers.reinforce import control as gym_policy
+    from helpers.reinforce import control  # it needs gymnasium
+
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 

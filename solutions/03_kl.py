@@ -43,18 +43,19 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 
-from helpers.kl import figures as kl_figures, sweep
-from helpers import plots, widgets
-from helpers.notebook.carry import load_functions
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_page
-from helpers.notebook.start import headline
 from helpers.generation import generate
+from helpers.kl import figures, sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.carry import load_functions
+from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points
 from helpers.training import rollout_source, train
+from helpers.widgets import frontier_slider
 
 seed_everything(0)
 preset = choose_preset("auto")
@@ -285,7 +286,7 @@ for name, distances in {
 }.items():
     row, column = divmod(int(distances.argmin()), distances.shape[1])
     best[name] = bells[row, column].softmax(0).tolist()
-plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
+plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
 
 # %% [markdown]
 # We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it:
@@ -457,7 +458,7 @@ def estimator_statistics(temperature, positions=300):
 results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
 sampled, exact, _ = results[0.7]
 plots.show(
-    kl_figures.plot_estimators(
+    figures.plot_estimators(
         {name: values.tolist() for name, values in sampled.items()},
         exact.mean().item(),
         {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
@@ -756,7 +757,7 @@ common = {"preset": preset.name, "steps": sizes.steps, "learning_rate": preset.k
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
 free = runs["α = 0"]
-plots.show(kl_figures.plot_kl(free, title="α = 0: KL to the reference during training"))
+plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
 
 # %% [markdown]
@@ -845,7 +846,7 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
+plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -868,7 +869,7 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% tags=["training"]
 if has_witness:
-    plots.show(kl_figures.plot_opinions_by_kl(everything))
+    plots.show(figures.plot_opinions_by_kl(everything))
 
 # %% [markdown]
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
@@ -888,7 +889,7 @@ if has_witness:
 
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
-widgets.frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
+frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
 
 # %% [markdown] q="w3_2"
 # **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
@@ -951,7 +952,7 @@ pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
+plots.show(figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
 
@@ -1197,7 +1198,7 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(kl_figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
@@ -1358,7 +1359,7 @@ curves = {}
 for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = −1": -1.0}.items():
     losses = [ppo_clip_loss(r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2) for r in ratios]
     curves[label] = [loss.item() for loss in losses]
-plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
+plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 
 # %% [markdown]
 # **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages.

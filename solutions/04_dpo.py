@@ -44,15 +44,17 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.notebook.start import headline
+from helpers.display import show_samples
 from helpers.dpo import figures
+from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
 from helpers.evaluation import repetition
 from helpers.generation import generate
+from helpers.kl import sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
-from helpers.plots import plot_frontier, plot_history, show
+from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point, save_policy
 from helpers.training import train
@@ -93,7 +95,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # this section is enough) shows that the two stages can be folded into **one supervised loss on pairs**.
 
 # %%
-show(figures.draw_two_roads())
+plots.show(figures.draw_two_roads())
 
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
@@ -378,7 +380,7 @@ with pd.option_context("display.max_colwidth", None):
 
 # %% tags=["training"]
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
+plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
@@ -1141,7 +1143,7 @@ headline("pair accuracy", final["accuracy"])
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
 
 # %% tags=["training"]
-show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
+plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1249,9 +1251,9 @@ display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
 named = {f"β = {value:g}": histories[value] for value in sizes.betas}
-show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
-show(figures.plot_panels(
+plots.show(plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
+plots.show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
+plots.show(figures.plot_panels(
     rows[1:],
     {
         "test loss": "test loss (nats)",
@@ -1346,7 +1348,7 @@ for name, pairs in sets.items():
         }
     )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-show(figures.plot_panels(
+plots.show(figures.plot_panels(
     experiment_rows,
     {
         "test loss": "loss on clean test pairs",
@@ -1380,20 +1382,18 @@ show(figures.plot_panels(
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
 
 # %% tags=["training"]
-from helpers.kl.sweep import earlier_runs
-
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
     save_point(
         f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
     )
 
-earlier, where_from = earlier_runs(preset)  # REINFORCE with a fixed α each
+earlier, where_from = sweep.earlier_runs(preset)  # REINFORCE with a fixed α each
 print(where_from)
 points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
-show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
+plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
@@ -1401,12 +1401,10 @@ show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 # line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
 
 # %% tags=["training"]
-from helpers.kl.sweep import reward_at_kl
-
 comparison = []
 for value in sizes.betas:
     scores = scores_by_beta[value]
-    online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
+    online = sweep.reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
     comparison.append(
         {
             "policy": f"DPO β = {value:g}",
@@ -1423,9 +1421,6 @@ display(pd.DataFrame(comparison).set_index("policy").round(3))
 # Read the texts before you look at the numbers.
 
 # %% tags=["training"]
-from helpers.display import show_samples
-
-
 def five_samples(policy, prompts):
     """One completion for each prompt, drawn with a fixed seed, and its reward."""
     rollout = generate(policy, tokenizer, prompts, preset.new_tokens, generator=7)
@@ -1600,7 +1595,7 @@ else:
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
-    show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
+    plots.show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 
 # %% [markdown]
 # The losses agree to less than a millionth here. Rounding errors remain,
@@ -1673,8 +1668,8 @@ if not problem:
 
 # %% tags=["training"]
 if not problem:
-    show(
-        plot_history(
+    plots.show(
+        plots.plot_history(
             {"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5
         )
     )

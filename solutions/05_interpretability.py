@@ -33,6 +33,7 @@
 
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
+import copy
 import itertools
 import math
 import time
@@ -42,11 +43,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.interpretability import figures as circuit_plots, circuits, explain, ioi
 from helpers import plots
 from helpers.devices import seed_everything
-from helpers.notebook.start import headline
+from helpers.interpretability import circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
+from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
@@ -540,18 +541,16 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
 
 # %%
-from helpers.interpretability import policies as policy_files
-
 base, base_tokenizer = load_policy(preset, device="cpu")
-policies = policy_files.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
-for name, texts in policies.items():
+written = policies.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
+for name, texts in written.items():
     rewards = reward_model(texts)
     print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
 
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
 middle = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
 views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
@@ -568,7 +567,7 @@ plots.show(explain.draw_tokens(shown, title="A typical text of each policy, thro
 begin = time.perf_counter()
 function_words = set("a an the and or but of to in on at by for with from as is are was be it its this that s t".split())  # they are in every text
 earned = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     items = explain.explain(score, reward_model.tokenizer, texts, evaluations=40)
     table_of_words = pd.DataFrame(
         [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values, strict=True)],
@@ -607,7 +606,7 @@ for name, by_word in earned.items():
 # Compare the base policy with your REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
 
 # %%
-tuned = policy_files.load_tuned(base, "REINFORCE")  # from runs/, or None
+tuned = policies.load_tuned(base, "REINFORCE")  # from runs/, or None
 prompt, next_word = "the story is dull but the acting is", "good"
 prompt_tokens = [(" " if n else "") + word for n, word in enumerate(prompt.split())]
 
@@ -1094,7 +1093,7 @@ print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
 # Knock out each head alone, by its mean and by 0. What share of the logit difference is lost?
 lost_mean = torch.tensor([1 - (difference_without([h]).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
 lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"mean ablation": lost_mean, "zero ablation": lost_zero}, title="Share of the logit difference lost when one head is knocked out"))
+plots.show(figures.head_maps({"mean ablation": lost_mean, "zero ablation": lost_zero}, title="Share of the logit difference lost when one head is knocked out"))
 
 # %% [markdown]
 # Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
@@ -1158,7 +1157,7 @@ parts = circuits.direct_logit_attribution(ioi_model, run, batch.io_ids, batch.s_
 print(f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
       f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}")
 direct = parts.heads.mean(0)  # [L, H]
-plots.show(circuit_plots.head_maps({"written directly": direct}, title="Direct logit attribution: what each head adds to logit(IO) − logit(S)", unit="logits"))
+plots.show(figures.head_maps({"written directly": direct}, title="Direct logit attribution: what each head adds to logit(IO) − logit(S)", unit="logits"))
 
 # %% [markdown]
 # Heads 2.0 and 2.3 write most of the answer themselves.
@@ -1275,7 +1274,7 @@ for name in ioi.POSITIONS:
         patched = circuits.patch_heads(ioi_model, batch.swapped_ids, [head], run.outputs, batch.positions[name])
         effects.append(patching_effect(full, corrupted, logit_difference(patched, batch.io_ids, batch.s_ids)))
     restored[name] = torch.tensor(effects).reshape(3, 4)
-plots.show(circuit_plots.head_maps(restored, title="Activation patching: share of the logit difference that one head restores at one position"))
+plots.show(figures.head_maps(restored, title="Activation patching: share of the logit difference that one head restores at one position"))
 
 # %% [markdown]
 # **Sanity check.**
@@ -1321,7 +1320,7 @@ def path_loss(senders, receivers=(), through="query", positions=None):
 
 
 to_logits = torch.tensor([path_loss([head]) for head in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?"))
+plots.show(figures.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?"))
 
 # %% [markdown]
 # As with direct attribution: 2.0 and 2.3. (Path patching to the logits
@@ -1338,7 +1337,7 @@ back = {
     f"through the {through}": torch.tensor([path_loss([head], readers, through) for head in earlier]).reshape(2, 4)
     for through in ("query", "key", "value")
 }
-plots.show(circuit_plots.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
+plots.show(figures.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
 
 # %% [markdown]
 # ### What do these heads look at?
@@ -1353,7 +1352,7 @@ for origin in ["S2", "END"]:
     attention[origin] = torch.stack(
         [run.patterns[:, rows, :, batch.positions[origin], batch.positions[goal]].mean(0).flatten() for goal in ioi.POSITIONS]
     )  # [5, 12]
-plots.show(circuit_plots.attention_to_names(attention, all_heads, ioi.POSITIONS))
+plots.show(figures.attention_to_names(attention, all_heads, ioi.POSITIONS))
 
 # %%
 # The same in one sentence: from END (heads 2.0 and 2.3) and from S2 (head 0.2), where does the attention go?
@@ -1361,7 +1360,7 @@ example = 0
 words = ioi_tokenizer.convert_ids_to_tokens(batch.ids[example])
 end, s2 = batch.ids.shape[1] - 1, int(batch.positions["S2"][example])
 plots.show(
-    circuit_plots.attention_arcs(
+    figures.attention_arcs(
         words,
         {
             "head 0.2, from S2": (s2, run.patterns[0, example, 2, s2]),
@@ -1380,7 +1379,7 @@ plots.show(
 # %%
 names_there = batch.io_ids.unique()  # the names to compare with
 copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
-plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title="If a head attends to a name, what does it do to that name's logit?", unit="logits"))
+plots.show(figures.head_maps({"raises the attended name": copying}, title="If a head attends to a name, what does it do to that name's logit?", unit="logits"))
 
 # %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
@@ -1658,7 +1657,7 @@ for _, model in sorted(checkpoints.items()):
     tracks["0.2: attention S2 → S1"].append(then.patterns[0, rows, 2, positions["S2"], positions["S1"]].mean().item())
     for head in (0, 3):
         tracks[f"2.{head}: attention END → S2"].append(then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item())
-plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)"))
+plots.show(figures.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)"))
 
 # %% [markdown]
 # For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and
@@ -1683,8 +1682,6 @@ plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(
 # The reward: 1 if the model says one of three favourite names, whoever is named in the prompt.
 
 # %% tags=["training"]
-import copy
-
 favourites = ["Mary", "Tom", "Anna"]
 favourite_ids = torch.tensor(ioi_tokenizer.convert_tokens_to_ids(favourites))
 rewarded = copy.deepcopy(ioi_model)
@@ -1728,7 +1725,7 @@ changed = {}
 for step, model in after.items():
     then = circuits.record(model, batch.ids)
     changed[f"after {step} steps"] = circuits.direct_logit_attribution(model, then, batch.io_ids, batch.s_ids).heads.mean(0)
-plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
+plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
 
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
@@ -1812,8 +1809,6 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # What it found when the course was made is told below the cell.
 
 # %% tags=["training"]
-from helpers.interpretability import smollm2
-
 if sizes.real_model and smollm2.available():
     begin = time.perf_counter()
     smol, smol_tokenizer = smollm2.load()
@@ -1839,7 +1834,7 @@ if sizes.real_model and smollm2.available():
         line = {"head": f"{layer}.{head}", "written directly": smol_direct[layer, head].item(), "patched at": origin, "restored": effect}
         lines.append(line | {f"attention to {name}": value for name, value in to.items()})
     display(pd.DataFrame(lines).set_index("head").round(2))
-    plots.show(circuit_plots.head_maps({"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"))
+    plots.show(figures.head_maps({"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"))
     print(f"{time.perf_counter() - begin:.0f} s")
 else:
     print(smollm2.message())
