@@ -1182,7 +1182,7 @@ best_alpha = 0.03  # yours: the α you would use, from W3.2
 def train_scheduled(name, settings, folder):
     """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
     if "end" in settings:
-        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, steps, settings["alpha"], settings["end"]))
+        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]))
 
     def adjust(record, state):
         state["alpha"] = adapt_alpha(state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size)
