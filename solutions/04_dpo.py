@@ -48,9 +48,8 @@ from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_samples
-from helpers.dpo import figures
+from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
-from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.kl import sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
@@ -1078,20 +1077,15 @@ def new_policy(learning_rate=recipe.learning_rate):
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
 
-def timed_steps(kept):
-    """Six training steps from the reference; seconds per step (without the first), and what the steps reported."""
+def timed(kept):
+    """Six training steps from the reference: seconds per step, and what the steps reported."""
     policy, optimizer = new_policy()
-    batches = list(
-        pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
-    )[:6]
-    reports = [dpo_step(policy, reference, optimizer, batches[0], beta)]
-    started = time.perf_counter()
-    reports += [dpo_step(policy, reference, optimizer, batch, beta) for batch in batches[1:]]
-    return (time.perf_counter() - started) / 5, reports
+    batches = pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
+    return measures.timed_steps(lambda batch: dpo_step(policy, reference, optimizer, batch, beta), batches)
 
 
-slow, without = timed_steps(None)
-quicker, with_kept = timed_steps(kept_train)
+slow, without = timed(None)
+quicker, with_kept = timed(kept_train)
 compared = [key for key in without[0] if key != "accuracy"]  # at the first step all margins are 0 but for rounding: ties fall either way
 difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in compared)
 print(
@@ -1205,31 +1199,16 @@ for value in sizes.betas:
 
 # %% tags=["training"]
 evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
-second_reward_model = load_reward_model(preset, second=True, device=device) if preset.second_reward_model else None
+judges = {"reward": reward_model}
+if preset.second_reward_model:
+    judges["second_reward"] = load_reward_model(preset, second=True, device=device)
 
 
-@torch.no_grad()
-def reward_and_kl(policy, seed=0):
+def reward_and_kl(policy):
     """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition of fresh samples."""
-    rewards, seconds, kl, lengths, completions = [], [], [], [], []
-    for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
-        rollout = generate(
-            policy,
-            tokenizer,
-            evaluation_prompts[start : start + 64],
-            preset.new_tokens,
-            generator=1000 * seed + number,
-        )
-        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        under_reference = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)  # [B]
-        kl += (rollout.log_probs.sum(dim=1) - under_reference).tolist()
-        rewards += reward_model(rollout.texts).tolist()
-        seconds += second_reward_model(rollout.texts).tolist() if second_reward_model else []
-        lengths += rollout.lengths.tolist()
-        completions += rollout.completions
-    columns = {"reward": rewards, "second_reward": seconds, "kl": kl, "length": lengths}
-    means = {name: sum(values) / len(values) for name, values in columns.items() if values}
-    return means | {"repetition": repetition(completions)}
+    return measures.reward_and_kl(
+        policy, reference, tokenizer, evaluation_prompts, judges, sequence_log_prob, new_tokens=preset.new_tokens
+    )
 
 
 base_scores = reward_and_kl(reference)
