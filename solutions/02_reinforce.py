@@ -368,8 +368,8 @@ transformers.logging.set_verbosity_error()  # no notes about which loss it takes
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
 with torch.no_grad():
-    output = policy(**example, labels=example["input_ids"])              # .logits [1, T, V], .loss: a number
-    yours = token_log_probs(output.logits, example["input_ids"])        # [1, T-1]
+    output = policy(**example, labels=example["input_ids"])  # .logits [1, T, V], .loss: a number
+    yours = token_log_probs(output.logits, example["input_ids"])  # [1, T-1]
 print(f"tokens in the text: {example['input_ids'].shape[1]}, log-probs: {yours.shape[1]}")
 print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
@@ -632,18 +632,18 @@ def test_leave_one_out_single(leave_one_out_advantages):
 
 # %%
 # 1. The policy, the rewards and the exact gradient of the expected reward.
-word_logits = torch.tensor([0.5, 0.0, -0.5])                            # [3] logits of the three words
-word_rewards = torch.tensor([0.9, 0.7, 0.6])                            # [3] all positive, as P(positive) is
+word_logits = torch.tensor([0.5, 0.0, -0.5])  # [3] logits of the three words
+word_rewards = torch.tensor([0.9, 0.7, 0.6])  # [3] all positive, as P(positive) is
 logits = word_logits.clone().requires_grad_(True)
-expected_reward = (logits.softmax(dim=0) * word_rewards).sum()          # J: a sum over all "completions"
-(true_gradient,) = torch.autograd.grad(expected_reward, logits)         # [3]
+expected_reward = (logits.softmax(dim=0) * word_rewards).sum()  # J: a sum over all "completions"
+(true_gradient,) = torch.autograd.grad(expected_reward, logits)  # [3]
 print(f"expected reward: {expected_reward.item():.3f}")
 print("exact gradient: ", [round(g, 4) for g in true_gradient.tolist()])
 
 # 2. Many estimates, each from a fresh batch of 8 words.
 draw = torch.Generator().manual_seed(seed)
 batch_size = 8
-no_mask = torch.ones(batch_size, 1, dtype=torch.bool)                   # [8, 1] one token each, all generated
+no_mask = torch.ones(batch_size, 1, dtype=torch.bool)  # [8, 1] one token each, all generated
 baselines = {
     "no baseline": lambda rewards: rewards,
     "expected reward": lambda rewards: rewards - expected_reward.item(),
@@ -654,19 +654,21 @@ for _ in range(sizes.experiment_batches):
     words = torch.multinomial(word_logits.softmax(dim=0), batch_size, replacement=True, generator=draw)  # [8]
     for name, advantage in baselines.items():
         logits = word_logits.clone().requires_grad_(True)
-        log_probs = F.log_softmax(logits, dim=0)[words][:, None]        # [8, 1] log-prob of each sampled word
+        log_probs = F.log_softmax(logits, dim=0)[words][:, None]  # [8, 1] log-prob of each sampled word
         loss = compute_reinforce_loss(log_probs, advantage(word_rewards[words]), no_mask)
         (gradient,) = torch.autograd.grad(loss, logits)
         estimates[name].append(-gradient)  # minus: the loss is minus what we maximise
-estimates = {name: torch.stack(values) for name, values in estimates.items()}      # name -> [batches, 3]
+estimates = {name: torch.stack(values) for name, values in estimates.items()}  # name -> [batches, 3]
 
 # 3. Mean and variance. The means should lie within their error bars of the exact gradient (19 times in 20);
 #    the variances should not be alike.
 plots.show(figures.plot_baseline_experiment(estimates, true_gradient))
-pd.DataFrame({
-    "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
-    "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
-}).round(5)
+pd.DataFrame(
+    {
+        "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
+        "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
+    }
+).round(5)
 
 # %% [markdown]
 # All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**.
@@ -851,11 +853,11 @@ def test_hidden_gaussian_score_gradients(gaussian_score):
 
 # %%
 # Compare the two Gaussian functions with PyTorch, and draw the score as arrows.
-covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])                     # [2, 2]
-mean = torch.zeros(20_000, 2)                                          # [N, 2]
+covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])  # [2, 2]
+mean = torch.zeros(20_000, 2)  # [N, 2]
 gaussian = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
 seed_everything(seed)
-action = gaussian.sample((20_000,))                                     # [N, 2]
+action = gaussian.sample((20_000,))  # [N, 2]
 
 difference = (gaussian_log_prob(action, mean, covariance) - gaussian.log_prob(action)).abs().max()
 print(f"log-density, largest difference from torch.distributions: {difference:.1e}")
@@ -865,8 +867,10 @@ tracked_mean = mean.clone().requires_grad_(True)
 difference = (gaussian_score(action, mean, covariance) - by_autograd).abs().max()
 print(f"score, largest difference from autograd:                  {difference:.1e}")
 
-score = gaussian_score(action, mean, covariance)                        # [N, 2]
-print("mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)")
+score = gaussian_score(action, mean, covariance)  # [N, 2]
+print(
+    "mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)"
+)
 plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 
 # %% [markdown]
@@ -976,7 +980,7 @@ reward_model = load_reward_model(preset, device=device)
 has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
 train_prompts = load_prompts(preset, "train")
-held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]          # never used in training
+held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]  # never used in training
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
 print("for example:", train_prompts[:3])
 print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible film. I hated it."]).tolist())
@@ -1298,9 +1302,18 @@ policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 history = train(
-    watched_step, source, steps=sizes.training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
-    sample_prompts=watched_prompts, sample_every=sample_every, sample_tokens=preset.new_tokens,
-    folder="runs/reinforce", settings={"seed": seed, "preset": preset.name}, description="REINFORCE",
+    watched_step,
+    source,
+    steps=sizes.training_steps,
+    policy=policy,
+    optimizer=optimizer,
+    tokenizer=tokenizer,
+    sample_prompts=watched_prompts,
+    sample_every=sample_every,
+    sample_tokens=preset.new_tokens,
+    folder="runs/reinforce",
+    settings={"seed": seed, "preset": preset.name},
+    description="REINFORCE",
 )
 print(f"ended: {history.stopped}, mean reward of the last ten batches {history.mean('reward', last=10):.3f}")
 
@@ -1560,9 +1573,9 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
         draw = 1000 * seed + iteration
         played = control.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
         returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
-        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)                                # [N]
+        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)  # [N]
         log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
-        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])                                # [N, 1] one "token" a row
+        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])  # [N, 1] one "token" a row
         loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
         optimizer.zero_grad()
         loss.backward()

@@ -84,8 +84,13 @@ has_witness = preset.second_reward_model is not None
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
 train_prompts = load_prompts(preset, "train")
 test_prompts = load_prompts(preset, "test")[: sizes.held_out]
-more_prompts = load_prompts(preset, "test")[sizes.held_out : 2 * sizes.held_out]  # completed too where repeated bigrams are counted: they are rare
-print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, vocabulary of {reference.config.vocab_size} tokens")
+more_prompts = load_prompts(preset, "test")[
+    sizes.held_out : 2 * sizes.held_out
+]  # completed too where repeated bigrams are counted: they are rare
+print(
+    f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, "
+    f"vocabulary of {reference.config.vocab_size} tokens"
+)
 
 # %% [markdown]
 # **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs
@@ -276,9 +281,13 @@ print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
 
 # %%
 points = torch.linspace(-5, 5, 401)  # [401] the "vocabulary"
-two_bumps = torch.logaddexp(-((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2))  # [401] log-density
+two_bumps = torch.logaddexp(
+    -((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2)
+)  # [401] log-density
 centres, widths = torch.linspace(-3, 3, 61), torch.linspace(0.3, 3, 55)
-bells = -((points - centres[:, None, None]) ** 2) / (2 * widths[None, :, None] ** 2)  # [61, 55, 401]: every bell curve to try
+bells = -((points - centres[:, None, None]) ** 2) / (
+    2 * widths[None, :, None] ** 2
+)  # [61, 55, 401]: every bell curve to try
 best = {}
 for name, distances in {
     "KL(π‖π_ref): seeks one bump": kl_divergence(bells, two_bumps.expand_as(bells)),  # [61, 55]
@@ -697,7 +706,7 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
-    """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
+    """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
     seed_everything(0)
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
@@ -727,14 +736,21 @@ def train_fixed(name, settings, folder):
 
 def examine(policy):
     """Scores and samples of a policy on the held-out prompts."""
-    judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
+    judges = {"reward": reward_model} | (
+        {"second_reward": second_reward_model} if second_reward_model is not None else {}
+    )
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
         new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size, more_prompts=more_prompts,
     )  # fmt: skip
 
 
-common = {"preset": preset.name, "steps": sizes.steps, "learning_rate": preset.kl.learning_rate, "held_out": sizes.held_out}  # shared by all runs
+common = {
+    "preset": preset.name,
+    "steps": sizes.steps,
+    "learning_rate": preset.kl.learning_rate,
+    "held_out": sizes.held_out,
+}  # shared by all runs
 
 # %% [markdown]
 # ## 3.4 α = 0 first
@@ -1182,10 +1198,17 @@ best_alpha = 0.03  # yours: the α you would use, from W3.2
 def train_scheduled(name, settings, folder):
     """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
     if "end" in settings:
-        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]))
+        return run_training(
+            name,
+            settings,
+            folder,
+            lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]),
+        )
 
     def adjust(record, state):
-        state["alpha"] = adapt_alpha(state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size)
+        state["alpha"] = adapt_alpha(
+            state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size
+        )
 
     return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
 
@@ -1198,7 +1221,11 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(
+    figures.plot_sweep(
+        compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"
+    )
+)
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
@@ -1357,7 +1384,12 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
 ratios = torch.linspace(0.4, 1.8, 141)  # [141]
 curves = {}
 for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = −1": -1.0}.items():
-    losses = [ppo_clip_loss(r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2) for r in ratios]
+    losses = [
+        ppo_clip_loss(
+            r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2
+        )
+        for r in ratios
+    ]
     curves[label] = [loss.item() for loss in losses]
 plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 
@@ -1461,19 +1493,28 @@ def train_two_epochs(name, settings, folder):
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
         with torch.no_grad():
-            reference_log_probs = token_log_probs(policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            reference_log_probs = token_log_probs(
+                policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
         rewards = reward_model(rollout.texts).to(mask.device)  # [B]
         shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, settings["alpha"])  # [B]
         advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
         for _ in range(2):  # two epochs over the same batch
-            log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            log_probs = token_log_probs(
+                policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
             loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
         k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
-        return {"loss": loss.item(), "reward": rewards.mean().item(), "k1": per_completion(k1, mask), "alpha": settings["alpha"]}
+        return {
+            "loss": loss.item(),
+            "reward": rewards.mean().item(),
+            "k1": per_completion(k1, mask),
+            "alpha": settings["alpha"],
+        }
 
     history = train(
         step, source, steps=max(1, sizes.steps // 2), policy=policy, optimizer=optimizer, folder=folder,

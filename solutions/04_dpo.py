@@ -1086,7 +1086,9 @@ def timed(kept):
 
 slow, without = timed(None)
 quicker, with_kept = timed(kept_train)
-compared = [key for key in without[0] if key != "accuracy"]  # at the first step all margins are 0 but for rounding: ties fall either way
+compared = [
+    key for key in without[0] if key != "accuracy"
+]  # at the first step all margins are 0 but for rounding: ties fall either way
 difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in compared)
 print(
     f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step "
@@ -1101,7 +1103,9 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 
 # %% tags=["training"]
-def train_dpo(pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
+def train_dpo(
+    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate
+):
     """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
@@ -1230,19 +1234,27 @@ display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
 named = {f"β = {value:g}": histories[value] for value in sizes.betas}
-plots.show(plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-plots.show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
-plots.show(figures.plot_panels(
-    rows[1:],
-    {
-        "test loss": "test loss (nats)",
-        "accuracy": "pair accuracy",
-        "reward": "reward, P(positive)",
-        "kl": "KL (nats per completion)",
-    },
-    title="The same pairs, several values of β",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
-))
+plots.show(
+    plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)")
+)
+plots.show(
+    figures.plot_test_measure(
+        named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)
+    )
+)
+plots.show(
+    figures.plot_panels(
+        rows[1:],
+        {
+            "test loss": "test loss (nats)",
+            "accuracy": "pair accuracy",
+            "reward": "reward, P(positive)",
+            "kl": "KL (nats per completion)",
+        },
+        title="The same pairs, several values of β",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
+    )
+)
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins,
@@ -1300,10 +1312,10 @@ plots.show(figures.plot_panels(
 
 # %% tags=["training"]
 by_gap = sorted(every_pair, key=lambda pair: pair.gap)
-some = train_pairs[:sizes.experiment_pairs]
+some = train_pairs[: sizes.experiment_pairs]
 sets = {
-    "narrow gaps": by_gap[:sizes.experiment_pairs],
-    "wide gaps": by_gap[-sizes.experiment_pairs:],
+    "narrow gaps": by_gap[: sizes.experiment_pairs],
+    "wide gaps": by_gap[-sizes.experiment_pairs :],
     "0 % noise": some,
     "10 % noise": swap_labels(some, 0.1, seed=3),
     "30 % noise": swap_labels(some, 0.3, seed=3),
@@ -1327,16 +1339,18 @@ for name, pairs in sets.items():
         }
     )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-plots.show(figures.plot_panels(
-    experiment_rows,
-    {
-        "test loss": "loss on clean test pairs",
-        "accuracy": "accuracy on clean test pairs",
-        "training loss": "training loss, last 10 steps",
-    },
-    title=f"What {sizes.experiment_pairs} pairs teach",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
-))
+plots.show(
+    figures.plot_panels(
+        experiment_rows,
+        {
+            "test loss": "loss on clean test pairs",
+            "accuracy": "accuracy on clean test pairs",
+            "training loss": "training loss, last 10 steps",
+        },
+        title=f"What {sizes.experiment_pairs} pairs teach",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+    )
+)
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1363,9 +1377,7 @@ plots.show(figures.plot_panels(
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
-    save_point(
-        f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
-    )
+    save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
 
 earlier, where_from = sweep.earlier_runs(preset)  # REINFORCE with a fixed α each
 print(where_from)
