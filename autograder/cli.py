@@ -128,8 +128,8 @@ def build(
     """Make every form of the notebooks from the masters.
 
     Student notebooks and public tests (notebooks/), solution notebooks (solutions/*.ipynb), Gradescope zips
-    (build/otter/) and nbgrader's source and release (build/nbgrader/). The same masters give the same bytes each time. A
-    part of which nothing has changed is not built again.
+    (build/otter/), nbgrader's source and release (build/nbgrader/) and the page docs/exercises.md. The same masters give
+    the same bytes each time. A part of which nothing has changed is not built again.
     """
     from autograder.publish.cache import out_of_date, remember
 

@@ -70,7 +70,7 @@ def build(part: int) -> str:
     files = [masters.master_path(part), *_files(BUILT_FROM, RECIPES)]
     files += [folder / f"{name}.ipynb" for folder in (ROOT / "notebooks", masters.SOLUTIONS)]
     files += [ROOT / "notebooks" / "tests" / file for file in ("hidden.json", *(f"{test}.py" for test in tests))]
-    files += [built / "otter" / f"{part:02d}.zip"]
+    files += [ROOT / "docs" / "exercises.md", built / "otter" / f"{part:02d}.zip"]
     files += [built / "nbgrader" / form / name / f"{name}.ipynb" for form in ("source", "release")]
     return digest(files)
 

@@ -2,6 +2,7 @@
 
 For every part
     presets         which models, which text and which hyper-parameters
+    sizes           how many steps, prompts and repetitions a notebook takes
     hub             where a model or a data set comes from: the embedded assets, a cache, the Hugging Face hub
     devices         device, threads, seeds, memory
     models          load the policy and the reward models; logits of padded texts

@@ -42,13 +42,15 @@ from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
 from helpers.display import show_samples, show_tokens
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
-from helpers.presets import choose_preset, fast
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 
 preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("gpt2")
+sizes = preset.sizes("baseline")  # to change one: preset.sizes("baseline", test_prompts=200)
+print(sizes)
 device = choose_device()
 plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
 seed_everything(1)  # the same random numbers in every run
@@ -704,9 +706,7 @@ pd.DataFrame({"sentence": sentences, "reward": [f"{r:.2f}" for r in reward_model
 # (a few seconds), and counts how often the reward model is on the people's side, for clear and for mild ratings.
 
 # %%
-snippets = load_snippets("test")
-if fast():  # a quick run, for the course's own tests
-    snippets = snippets.select(range(200))
+snippets = load_snippets("test")[: sizes.rated_sentences]
 judged = pd.DataFrame({"rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
 judged = judged[judged["rating"] != 0]  # people were undecided there
 judged["agrees"] = (judged["rating"] > 0) == (judged["reward"] > 0.5)
@@ -849,14 +849,10 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 #
 # First the prompts. With the preset `tiny`, these are all test prompts.
 # With `gpt2` there are about 25,000, and the cell takes the first 1,024 of them.
-# For the whole test set, leave out the two lines that cut the list: it takes about 25 times as long.
+# For the whole test set, leave out `[: sizes.test_prompts]`: it takes about 25 times as long.
 
 # %%
-test_prompts = load_prompts(preset, "test")
-if preset.evaluation_prompts:  # 0 means: all of them
-    test_prompts = test_prompts[: preset.evaluation_prompts]
-if fast():  # a quick run, for the course's own tests
-    test_prompts = test_prompts[:96]
+test_prompts = load_prompts(preset, "test")[: sizes.test_prompts]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 
 # %% [markdown]

@@ -40,6 +40,7 @@
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import importlib.util
 import time
 
 import pandas as pd
@@ -47,27 +48,25 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import devices, plots
-from helpers.reinforce import figures
+from helpers import plots
 from helpers.data import load_prompts
+from helpers.devices import choose_device, seed_everything
 from helpers.display import show_samples
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
+from helpers.reinforce import figures
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
 
 # %%
-# Every size in one place. With the environment variable COURSE_FAST=1 they shrink, to test the notebook quickly.
-seed = 0                                                        # change it to see how much depends on chance
-training_steps = preset.reinforce.steps if not fast() else 6    # batches of completions in the training run
-dry_run_steps = 5 if not fast() else 2                          # batches in the dry run before it
-experiment_batches = 2000 if not fast() else 200                # repetitions in the baseline experiment
-test_prompts = preset.evaluation_prompts or (512 if not fast() else 32)  # prompts of an evaluation
+seed = 0  # change it to see how much depends on chance
+sizes = preset.sizes("reinforce")  # to change one: preset.sizes("reinforce", training_steps=50)
+print(sizes)
 
 # %% [markdown]
 # ## 2.1 The words of reinforcement learning, for text
@@ -363,14 +362,14 @@ def test_token_log_probs_large_logits(token_log_probs):
 
 # %%
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
-device = devices.choose_device()
-devices.seed_everything(seed)
+device = choose_device()
+seed_everything(seed)
 transformers.logging.set_verbosity_error()  # no notes about which loss it takes by default
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
 with torch.no_grad():
-    output = policy(**example, labels=example["input_ids"])              # .logits [1, T, V], .loss: a number
-    yours = token_log_probs(output.logits, example["input_ids"])        # [1, T-1]
+    output = policy(**example, labels=example["input_ids"])  # .logits [1, T, V], .loss: a number
+    yours = token_log_probs(output.logits, example["input_ids"])  # [1, T-1]
 print(f"tokens in the text: {example['input_ids'].shape[1]}, log-probs: {yours.shape[1]}")
 print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
@@ -633,41 +632,43 @@ def test_leave_one_out_single(leave_one_out_advantages):
 
 # %%
 # 1. The policy, the rewards and the exact gradient of the expected reward.
-word_logits = torch.tensor([0.5, 0.0, -0.5])                            # [3] logits of the three words
-word_rewards = torch.tensor([0.9, 0.7, 0.6])                            # [3] all positive, as P(positive) is
+word_logits = torch.tensor([0.5, 0.0, -0.5])  # [3] logits of the three words
+word_rewards = torch.tensor([0.9, 0.7, 0.6])  # [3] all positive, as P(positive) is
 logits = word_logits.clone().requires_grad_(True)
-expected_reward = (logits.softmax(dim=0) * word_rewards).sum()          # J: a sum over all "completions"
-(true_gradient,) = torch.autograd.grad(expected_reward, logits)         # [3]
+expected_reward = (logits.softmax(dim=0) * word_rewards).sum()  # J: a sum over all "completions"
+(true_gradient,) = torch.autograd.grad(expected_reward, logits)  # [3]
 print(f"expected reward: {expected_reward.item():.3f}")
 print("exact gradient: ", [round(g, 4) for g in true_gradient.tolist()])
 
 # 2. Many estimates, each from a fresh batch of 8 words.
 draw = torch.Generator().manual_seed(seed)
 batch_size = 8
-no_mask = torch.ones(batch_size, 1, dtype=torch.bool)                   # [8, 1] one token each, all generated
+no_mask = torch.ones(batch_size, 1, dtype=torch.bool)  # [8, 1] one token each, all generated
 baselines = {
     "no baseline": lambda rewards: rewards,
     "expected reward": lambda rewards: rewards - expected_reward.item(),
     "leave one out": leave_one_out_advantages,
 }
 estimates = {name: [] for name in baselines}
-for _ in range(experiment_batches):
+for _ in range(sizes.experiment_batches):
     words = torch.multinomial(word_logits.softmax(dim=0), batch_size, replacement=True, generator=draw)  # [8]
     for name, advantage in baselines.items():
         logits = word_logits.clone().requires_grad_(True)
-        log_probs = F.log_softmax(logits, dim=0)[words][:, None]        # [8, 1] log-prob of each sampled word
+        log_probs = F.log_softmax(logits, dim=0)[words][:, None]  # [8, 1] log-prob of each sampled word
         loss = compute_reinforce_loss(log_probs, advantage(word_rewards[words]), no_mask)
         (gradient,) = torch.autograd.grad(loss, logits)
         estimates[name].append(-gradient)  # minus: the loss is minus what we maximise
-estimates = {name: torch.stack(values) for name, values in estimates.items()}      # name -> [batches, 3]
+estimates = {name: torch.stack(values) for name, values in estimates.items()}  # name -> [batches, 3]
 
 # 3. Mean and variance. The means should lie within their error bars of the exact gradient (19 times in 20);
 #    the variances should not be alike.
 plots.show(figures.plot_baseline_experiment(estimates, true_gradient))
-pd.DataFrame({
-    "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
-    "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
-}).round(5)
+pd.DataFrame(
+    {
+        "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
+        "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
+    }
+).round(5)
 
 # %% [markdown]
 # All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**.
@@ -852,11 +853,11 @@ def test_hidden_gaussian_score_gradients(gaussian_score):
 
 # %%
 # Compare the two Gaussian functions with PyTorch, and draw the score as arrows.
-covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])                     # [2, 2]
-mean = torch.zeros(20_000, 2)                                          # [N, 2]
+covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])  # [2, 2]
+mean = torch.zeros(20_000, 2)  # [N, 2]
 gaussian = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
-devices.seed_everything(seed)
-action = gaussian.sample((20_000,))                                     # [N, 2]
+seed_everything(seed)
+action = gaussian.sample((20_000,))  # [N, 2]
 
 difference = (gaussian_log_prob(action, mean, covariance) - gaussian.log_prob(action)).abs().max()
 print(f"log-density, largest difference from torch.distributions: {difference:.1e}")
@@ -866,8 +867,10 @@ tracked_mean = mean.clone().requires_grad_(True)
 difference = (gaussian_score(action, mean, covariance) - by_autograd).abs().max()
 print(f"score, largest difference from autograd:                  {difference:.1e}")
 
-score = gaussian_score(action, mean, covariance)                        # [N, 2]
-print("mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)")
+score = gaussian_score(action, mean, covariance)  # [N, 2]
+print(
+    "mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)"
+)
 plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 
 # %% [markdown]
@@ -977,7 +980,7 @@ reward_model = load_reward_model(preset, device=device)
 has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
 train_prompts = load_prompts(preset, "train")
-held_out_prompts = load_prompts(preset, "test")[:test_prompts]          # never used in training
+held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]  # never used in training
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
 print("for example:", train_prompts[:3])
 print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible film. I hated it."]).tolist())
@@ -1187,7 +1190,7 @@ def test_hidden_reinforce_step_training(reinforce_step):
 # A fresh policy (the weights from disk) and a fresh optimizer (no memory of earlier gradients).
 def fresh_start():
     """Return (policy, optimizer) as they are before any training."""
-    devices.seed_everything(seed)
+    seed_everything(seed)
     policy, _ = load_policy(preset, device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
@@ -1271,10 +1274,10 @@ policy, optimizer = fresh_start()
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 start = time.perf_counter()
-dry_run = train(watched_step, source, steps=dry_run_steps, description="dry run")
-seconds = (time.perf_counter() - start) / dry_run_steps
-minutes = seconds * training_steps / 60
-print(f"{seconds:.2f} s a step; the {training_steps} steps of the training run will take about {minutes:.1f} min")
+dry_run = train(watched_step, source, steps=sizes.dry_run_steps, description="dry run")
+seconds = (time.perf_counter() - start) / sizes.dry_run_steps
+minutes = seconds * sizes.training_steps / 60
+print(f"{seconds:.2f} s a step; the {sizes.training_steps} steps of the training run will take about {minutes:.1f} min")
 assert abs(dry_run["kl"][0]) < 0.01, "before the first update the policy is the reference, so the KL must be 0"
 dry_run.to_pandas().round(3)
 
@@ -1293,15 +1296,24 @@ print("before training:", before)
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
 # Takes one to three minutes on a laptop with the tiny preset.
-watched_prompts = load_prompts(preset, "validation")[: 64 if not fast() else 8]  # completed now and then
-sample_every = max(1, training_steps // 10)
+watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
+sample_every = max(1, sizes.training_steps // 10)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 history = train(
-    watched_step, source, steps=training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
-    sample_prompts=watched_prompts, sample_every=sample_every, sample_tokens=preset.new_tokens,
-    folder="runs/reinforce", settings={"seed": seed, "preset": preset.name}, description="REINFORCE",
+    watched_step,
+    source,
+    steps=sizes.training_steps,
+    policy=policy,
+    optimizer=optimizer,
+    tokenizer=tokenizer,
+    sample_prompts=watched_prompts,
+    sample_every=sample_every,
+    sample_tokens=preset.new_tokens,
+    folder="runs/reinforce",
+    settings={"seed": seed, "preset": preset.name},
+    description="REINFORCE",
 )
 print(f"ended: {history.stopped}, mean reward of the last ten batches {history.mean('reward', last=10):.3f}")
 
@@ -1534,7 +1546,7 @@ print("saved to runs/frontier.json")
 #   Random firing reaches about −180; 200 counts as solved. It needs the physics library *Box2D*
 #   (`pip install "gymnasium[box2d]"`), which cannot be installed everywhere; the cell checks.
 #
-# **The policy** is a small network: state in, one logit for each action out. `gym_policy.collect_episodes` plays some
+# **The policy** is a small network: state in, one logit for each action out. `control.collect_episodes` plays some
 # episodes with it and returns, for each, the states, the actions and the rewards.
 # The rest is yours: the returns come from your `discounted_returns`, the loss from your `compute_reinforce_loss`,
 # with each moment of each episode as a row of its own with one "token", the action.
@@ -1545,8 +1557,6 @@ print("saved to runs/frontier.json")
 
 # %% tags=["training"]
 # Policy gradient on CartPole with three seeds. Takes less than a minute.
-import importlib.util
-
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
 have_box2d = all(importlib.util.find_spec(name) is not None for name in ("Box2D", "pygame"))
 if not have_gymnasium:
@@ -1557,15 +1567,15 @@ elif not have_box2d:
 
 def policy_gradient(environment, seed, iterations, episodes, discount=0.99, learning_rate=1e-2, max_steps=500):
     """Train a small policy on a gymnasium environment; return the mean episode reward of each iteration."""
-    player, optimizer = gym_policy.make_player(environment, seed, learning_rate)
+    player, optimizer = control.make_player(environment, seed, learning_rate)
     curve = []
     for iteration in range(iterations):
         draw = 1000 * seed + iteration
-        played = gym_policy.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
+        played = control.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
         returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
-        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)                                # [N]
+        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)  # [N]
         log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
-        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])                                # [N, 1] one "token" a row
+        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])  # [N, 1] one "token" a row
         loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
         optimizer.zero_grad()
         loss.backward()
@@ -1575,16 +1585,17 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 
 
 if have_gymnasium:
-    from helpers.reinforce import control as gym_policy
-    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, 40 if not fast() else 2, 8) for s in range(3)}
+    from helpers.reinforce import control  # it needs gymnasium
+
+    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
 # It learns to come down without a crash; 200 takes longer than this.
 if have_gymnasium and have_box2d:
-    iterations, episodes = (150, 10) if not fast() else (1, 2)
-    lander = {f"seed {s}": policy_gradient("LunarLander-v3", s, iterations, episodes, max_steps=300) for s in range(3)}
+    ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
+    lander = {f"seed {s}": policy_gradient(ship, s, iterations, episodes, max_steps=300) for s in range(3)}
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:
     print("LunarLander was left out (see above).")

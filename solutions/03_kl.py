@@ -43,18 +43,19 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 
-from helpers.kl import figures as kl_figures, sweep
-from helpers import plots, widgets
-from helpers.notebook.carry import load_functions
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_page
-from helpers.notebook.start import headline
 from helpers.generation import generate
+from helpers.kl import figures, sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
+from helpers.notebook.carry import load_functions
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 from helpers.runs import load_points
 from helpers.training import rollout_source, train
+from helpers.widgets import frontier_slider
 
 seed_everything(0)
 preset = choose_preset("auto")
@@ -67,13 +68,8 @@ device = choose_device()
 
 # %%
 quick = False  # True: the classroom setting, less than half the time
-
-steps = preset.kl.steps if not quick else preset.kl.steps // 2  # training steps in each run
-alphas = [0.0, 0.01, 0.03, 0.1, 1.0] if not quick else [0.0, 0.03, 0.1, 1.0]
-held_out = 256 if not quick else 128  # prompts on which each trained policy is examined
-if fast():  # tests of the course itself take the smallest sizes
-    steps, alphas, held_out = 3, [0.0, 1.0], 8
-print(f"{len(alphas)} values of α, {steps} steps each, examined on {held_out} prompts")
+sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
+print(sizes)
 
 # %% [markdown]
 # **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy,
@@ -87,9 +83,14 @@ reward_model = load_reward_model(preset, device=device)
 has_witness = preset.second_reward_model is not None
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
 train_prompts = load_prompts(preset, "train")
-test_prompts = load_prompts(preset, "test")[:held_out]
-more_prompts = load_prompts(preset, "test")[held_out : 2 * held_out]  # completed too where repeated bigrams are counted: they are rare
-print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, vocabulary of {reference.config.vocab_size} tokens")
+test_prompts = load_prompts(preset, "test")[: sizes.held_out]
+more_prompts = load_prompts(preset, "test")[
+    sizes.held_out : 2 * sizes.held_out
+]  # completed too where repeated bigrams are counted: they are rare
+print(
+    f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, "
+    f"vocabulary of {reference.config.vocab_size} tokens"
+)
 
 # %% [markdown]
 # **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs
@@ -280,9 +281,13 @@ print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
 
 # %%
 points = torch.linspace(-5, 5, 401)  # [401] the "vocabulary"
-two_bumps = torch.logaddexp(-((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2))  # [401] log-density
+two_bumps = torch.logaddexp(
+    -((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2)
+)  # [401] log-density
 centres, widths = torch.linspace(-3, 3, 61), torch.linspace(0.3, 3, 55)
-bells = -((points - centres[:, None, None]) ** 2) / (2 * widths[None, :, None] ** 2)  # [61, 55, 401]: every bell curve to try
+bells = -((points - centres[:, None, None]) ** 2) / (
+    2 * widths[None, :, None] ** 2
+)  # [61, 55, 401]: every bell curve to try
 best = {}
 for name, distances in {
     "KL(π‖π_ref): seeks one bump": kl_divergence(bells, two_bumps.expand_as(bells)),  # [61, 55]
@@ -290,7 +295,7 @@ for name, distances in {
 }.items():
     row, column = divmod(int(distances.argmin()), distances.shape[1])
     best[name] = bells[row, column].softmax(0).tolist()
-plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
+plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
 
 # %% [markdown]
 # We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it:
@@ -462,7 +467,7 @@ def estimator_statistics(temperature, positions=300):
 results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
 sampled, exact, _ = results[0.7]
 plots.show(
-    kl_figures.plot_estimators(
+    figures.plot_estimators(
         {name: values.tolist() for name, values in sampled.items()},
         exact.mean().item(),
         {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
@@ -701,7 +706,7 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
-    """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
+    """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
     seed_everything(0)
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
@@ -718,7 +723,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
         return record
 
     history = train(
-        step, source, steps=steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
+        step, source, steps=sizes.steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history
@@ -731,14 +736,21 @@ def train_fixed(name, settings, folder):
 
 def examine(policy):
     """Scores and samples of a policy on the held-out prompts."""
-    judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
+    judges = {"reward": reward_model} | (
+        {"second_reward": second_reward_model} if second_reward_model is not None else {}
+    )
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
         new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size, more_prompts=more_prompts,
     )  # fmt: skip
 
 
-common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.learning_rate, "held_out": held_out}  # shared by all runs
+common = {
+    "preset": preset.name,
+    "steps": sizes.steps,
+    "learning_rate": preset.kl.learning_rate,
+    "held_out": sizes.held_out,
+}  # shared by all runs
 
 # %% [markdown]
 # ## 3.4 α = 0 first
@@ -761,7 +773,7 @@ common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.lear
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
 free = runs["α = 0"]
-plots.show(kl_figures.plot_kl(free, title="α = 0: KL to the reference during training"))
+plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
 
 # %% [markdown]
@@ -819,7 +831,7 @@ show_page(sweep.run_page(free))
 # </details>
 
 # %% tags=["training"]
-plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in alphas}
+plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
 runs = sweep.sweep(plan, train_fixed, examine, common=common)
 
 # %% [markdown]
@@ -850,7 +862,7 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
+plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -873,7 +885,7 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% tags=["training"]
 if has_witness:
-    plots.show(kl_figures.plot_opinions_by_kl(everything))
+    plots.show(figures.plot_opinions_by_kl(everything))
 
 # %% [markdown]
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
@@ -893,7 +905,7 @@ if has_witness:
 
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
-widgets.frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
+frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
 
 # %% [markdown] q="w3_2"
 # **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
@@ -956,7 +968,7 @@ pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
+plots.show(figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
 
@@ -1186,10 +1198,17 @@ best_alpha = 0.03  # yours: the α you would use, from W3.2
 def train_scheduled(name, settings, folder):
     """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
     if "end" in settings:
-        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, steps, settings["alpha"], settings["end"]))
+        return run_training(
+            name,
+            settings,
+            folder,
+            lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]),
+        )
 
     def adjust(record, state):
-        state["alpha"] = adapt_alpha(state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size)
+        state["alpha"] = adapt_alpha(
+            state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size
+        )
 
     return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
 
@@ -1202,7 +1221,11 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(kl_figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(
+    figures.plot_sweep(
+        compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"
+    )
+)
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
@@ -1361,9 +1384,14 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
 ratios = torch.linspace(0.4, 1.8, 141)  # [141]
 curves = {}
 for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = −1": -1.0}.items():
-    losses = [ppo_clip_loss(r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2) for r in ratios]
+    losses = [
+        ppo_clip_loss(
+            r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2
+        )
+        for r in ratios
+    ]
     curves[label] = [loss.item() for loss in losses]
-plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
+plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 
 # %% [markdown]
 # **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages.
@@ -1465,22 +1493,31 @@ def train_two_epochs(name, settings, folder):
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
         with torch.no_grad():
-            reference_log_probs = token_log_probs(policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            reference_log_probs = token_log_probs(
+                policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
         rewards = reward_model(rollout.texts).to(mask.device)  # [B]
         shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, settings["alpha"])  # [B]
         advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
         for _ in range(2):  # two epochs over the same batch
-            log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            log_probs = token_log_probs(
+                policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
             loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
         k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
-        return {"loss": loss.item(), "reward": rewards.mean().item(), "k1": per_completion(k1, mask), "alpha": settings["alpha"]}
+        return {
+            "loss": loss.item(),
+            "reward": rewards.mean().item(),
+            "k1": per_completion(k1, mask),
+            "alpha": settings["alpha"],
+        }
 
     history = train(
-        step, source, steps=max(1, steps // 2), policy=policy, optimizer=optimizer, folder=folder,
+        step, source, steps=max(1, sizes.steps // 2), policy=policy, optimizer=optimizer, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history

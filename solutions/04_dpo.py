@@ -44,16 +44,17 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.notebook.start import headline
-from helpers.dpo import figures
-from helpers.evaluation import repetition
-from helpers.generation import generate
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.display import show_samples
+from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
-from helpers.plots import plot_frontier, plot_history, show
-from helpers.presets import choose_preset, fast
+from helpers.generation import generate
+from helpers.kl import sweep
+from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point, save_policy
 from helpers.training import train
 
@@ -67,18 +68,10 @@ seed_everything(0)
 
 # %%
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
-quick = fast()  # True only when the course tests itself
-
-train_prompt_count = (
-    40 if quick else (1200 if preset.tiny else 4000)
-)  # prompts whose completions become training pairs
-test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
-completions_per_prompt = 4  # K, completions sampled for each prompt
-evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
-experiment_pairs = 32 if quick else 256  # pairs used in the side experiments of section 4.7
-epochs = 1 if quick else recipe.epochs
 beta = recipe.beta  # 0.1
-kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
+kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
+sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
+print(sizes)
 
 # %%
 # The policy in its starting state is the reference: it is never changed. Policies to train are copies of it.
@@ -101,7 +94,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # this section is enough) shows that the two stages can be folded into **one supervised loss on pairs**.
 
 # %%
-show(figures.draw_two_roads())
+plots.show(figures.draw_two_roads())
 
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
@@ -331,8 +324,8 @@ train_completions = sample_completions(
     reference,
     tokenizer,
     reward_model,
-    load_prompts(preset, "train")[:train_prompt_count],
-    completions_per_prompt,
+    load_prompts(preset, "train")[: sizes.train_prompts],
+    sizes.completions_per_prompt,
     preset.new_tokens,
     seed=1,
     folder=kept_files,
@@ -341,8 +334,8 @@ test_completions = sample_completions(
     reference,
     tokenizer,
     reward_model,
-    load_prompts(preset, "test")[:test_prompt_count],
-    completions_per_prompt,
+    load_prompts(preset, "test")[: sizes.test_prompts],
+    sizes.completions_per_prompt,
     preset.new_tokens,
     seed=2,
     folder=kept_files,
@@ -386,7 +379,7 @@ with pd.option_context("display.max_colwidth", None):
 
 # %% tags=["training"]
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
+plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
@@ -1084,21 +1077,18 @@ def new_policy(learning_rate=recipe.learning_rate):
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
 
-def timed_steps(kept):
-    """Six training steps from the reference; seconds per step (without the first), and what the steps reported."""
+def timed(kept):
+    """Six training steps from the reference: seconds per step, and what the steps reported."""
     policy, optimizer = new_policy()
-    batches = list(
-        pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
-    )[:6]
-    reports = [dpo_step(policy, reference, optimizer, batches[0], beta)]
-    started = time.perf_counter()
-    reports += [dpo_step(policy, reference, optimizer, batch, beta) for batch in batches[1:]]
-    return (time.perf_counter() - started) / 5, reports
+    batches = pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
+    return measures.timed_steps(lambda batch: dpo_step(policy, reference, optimizer, batch, beta), batches)
 
 
-slow, without = timed_steps(None)
-quicker, with_kept = timed_steps(kept_train)
-compared = [key for key in without[0] if key != "accuracy"]  # at the first step all margins are 0 but for rounding: ties fall either way
+slow, without = timed(None)
+quicker, with_kept = timed(kept_train)
+compared = [
+    key for key in without[0] if key != "accuracy"
+]  # at the first step all margins are 0 but for rounding: ties fall either way
 difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in compared)
 print(
     f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step "
@@ -1113,7 +1103,9 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 
 # %% tags=["training"]
-def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
+def train_dpo(
+    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate
+):
     """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
@@ -1149,7 +1141,7 @@ headline("pair accuracy", final["accuracy"])
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
 
 # %% tags=["training"]
-show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
+plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1202,47 +1194,31 @@ show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 # (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the policy were noted
 # while sampling; those under the reference come from your `sequence_log_prob`.
 #
-# *You may add other values to the tuple.* Each takes about a minute.
+# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
 
 # %% tags=["training"]
-betas = (beta, 0.5) if quick else (0.1, 0.25, 0.5)
-for value in betas:
+for value in sizes.betas:
     if value not in policies:
         policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
 
 # %% tags=["training"]
-evaluation_prompts = load_prompts(preset, "test")[:evaluation_prompt_count]
-second_reward_model = load_reward_model(preset, second=True, device=device) if preset.second_reward_model else None
+evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
+judges = {"reward": reward_model}
+if preset.second_reward_model:
+    judges["second_reward"] = load_reward_model(preset, second=True, device=device)
 
 
-@torch.no_grad()
-def reward_and_kl(policy, seed=0):
+def reward_and_kl(policy):
     """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition of fresh samples."""
-    rewards, seconds, kl, lengths, completions = [], [], [], [], []
-    for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
-        rollout = generate(
-            policy,
-            tokenizer,
-            evaluation_prompts[start : start + 64],
-            preset.new_tokens,
-            generator=1000 * seed + number,
-        )
-        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        under_reference = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)  # [B]
-        kl += (rollout.log_probs.sum(dim=1) - under_reference).tolist()
-        rewards += reward_model(rollout.texts).tolist()
-        seconds += second_reward_model(rollout.texts).tolist() if second_reward_model else []
-        lengths += rollout.lengths.tolist()
-        completions += rollout.completions
-    columns = {"reward": rewards, "second_reward": seconds, "kl": kl, "length": lengths}
-    means = {name: sum(values) / len(values) for name, values in columns.items() if values}
-    return means | {"repetition": repetition(completions)}
+    return measures.reward_and_kl(
+        policy, reference, tokenizer, evaluation_prompts, judges, sequence_log_prob, new_tokens=preset.new_tokens
+    )
 
 
 base_scores = reward_and_kl(reference)
-scores_by_beta = {value: reward_and_kl(policies[value]) for value in betas}
+scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
-for value in betas:
+for value in sizes.betas:
     tested = measure(policies[value], test_pairs, kept_test, value)
     rows.append(
         {
@@ -1257,20 +1233,28 @@ for value in betas:
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
-named = {f"β = {value:g}": histories[value] for value in betas}
-show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
-show(figures.plot_panels(
-    rows[1:],
-    {
-        "test loss": "test loss (nats)",
-        "accuracy": "pair accuracy",
-        "reward": "reward, P(positive)",
-        "kl": "KL (nats per completion)",
-    },
-    title="The same pairs, several values of β",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
-))
+named = {f"β = {value:g}": histories[value] for value in sizes.betas}
+plots.show(
+    plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)")
+)
+plots.show(
+    figures.plot_test_measure(
+        named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)
+    )
+)
+plots.show(
+    figures.plot_panels(
+        rows[1:],
+        {
+            "test loss": "test loss (nats)",
+            "accuracy": "pair accuracy",
+            "reward": "reward, P(positive)",
+            "kl": "KL (nats per completion)",
+        },
+        title="The same pairs, several values of β",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
+    )
+)
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins,
@@ -1328,10 +1312,10 @@ show(figures.plot_panels(
 
 # %% tags=["training"]
 by_gap = sorted(every_pair, key=lambda pair: pair.gap)
-some = train_pairs[:experiment_pairs]
+some = train_pairs[: sizes.experiment_pairs]
 sets = {
-    "narrow gaps": by_gap[:experiment_pairs],
-    "wide gaps": by_gap[-experiment_pairs:],
+    "narrow gaps": by_gap[: sizes.experiment_pairs],
+    "wide gaps": by_gap[-sizes.experiment_pairs :],
     "0 % noise": some,
     "10 % noise": swap_labels(some, 0.1, seed=3),
     "30 % noise": swap_labels(some, 0.3, seed=3),
@@ -1355,16 +1339,18 @@ for name, pairs in sets.items():
         }
     )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-show(figures.plot_panels(
-    experiment_rows,
-    {
-        "test loss": "loss on clean test pairs",
-        "accuracy": "accuracy on clean test pairs",
-        "training loss": "training loss, last 10 steps",
-    },
-    title=f"What {experiment_pairs} pairs teach",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
-))
+plots.show(
+    figures.plot_panels(
+        experiment_rows,
+        {
+            "test loss": "loss on clean test pairs",
+            "accuracy": "accuracy on clean test pairs",
+            "training loss": "training loss, last 10 steps",
+        },
+        title=f"What {sizes.experiment_pairs} pairs teach",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+    )
+)
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1389,20 +1375,16 @@ show(figures.plot_panels(
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
 
 # %% tags=["training"]
-from helpers.kl.sweep import earlier_runs
-
-for value in betas:
+for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
-    save_point(
-        f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
-    )
+    save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
 
-earlier, where_from = earlier_runs(preset)  # REINFORCE with a fixed α each
+earlier, where_from = sweep.earlier_runs(preset)  # REINFORCE with a fixed α each
 print(where_from)
 points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
-show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
+plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
@@ -1410,12 +1392,10 @@ show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 # line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
 
 # %% tags=["training"]
-from helpers.kl.sweep import reward_at_kl
-
 comparison = []
-for value in betas:
+for value in sizes.betas:
     scores = scores_by_beta[value]
-    online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
+    online = sweep.reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
     comparison.append(
         {
             "policy": f"DPO β = {value:g}",
@@ -1432,9 +1412,6 @@ display(pd.DataFrame(comparison).set_index("policy").round(3))
 # Read the texts before you look at the numbers.
 
 # %% tags=["training"]
-from helpers.display import show_samples
-
-
 def five_samples(policy, prompts):
     """One completion for each prompt, drawn with a fixed seed, and its reward."""
     rollout = generate(policy, tokenizer, prompts, preset.new_tokens, generator=7)
@@ -1564,8 +1541,7 @@ show_samples(
 from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
-trl_steps = 2 if quick else 16
-trl_pairs = train_pairs[: trl_steps * recipe.batch_size]
+trl_pairs = train_pairs[: sizes.trl_steps * recipe.batch_size]
 trl_batch = min(recipe.batch_size, len(trl_pairs))
 if problem:
     print(problem)
@@ -1610,7 +1586,7 @@ else:
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
-    show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
+    plots.show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 
 # %% [markdown]
 # The losses agree to less than a millionth here. Rounding errors remain,
@@ -1636,7 +1612,6 @@ def feedback(prompts, completions, **others):
     return values
 
 
-online_steps = 2 if quick else 16
 if not problem:
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
@@ -1644,7 +1619,7 @@ if not problem:
     # Prompts of equal length need no padding; TRL scores padded GPT-2 prompts at shifted positions.
     counted = [(prompt, len(tokenizer(prompt)["input_ids"])) for prompt in load_prompts(preset, "train")]
     usual = max({n for _, n in counted}, key=[n for _, n in counted].count)
-    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * online_steps]
+    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * sizes.trl_steps]
 
     configuration = RLOOConfig(
         num_generations=4,  # completions for each prompt; the other three are a completion's baseline
@@ -1656,7 +1631,7 @@ if not problem:
         **plain_arguments(
             batch_size=16,
             learning_rate=preset.reinforce.learning_rate,
-            steps=online_steps,
+            steps=sizes.trl_steps,
             seed=0,
             cpu=device.type == "cpu",
         ),
@@ -1678,14 +1653,14 @@ if not problem:
         f"KL {online_scores['kl']:.1f} nats per completion"
     )
     print(
-        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, "
+        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * sizes.completions_per_prompt} scored texts, "
         f"reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}"
     )
 
 # %% tags=["training"]
 if not problem:
-    show(
-        plot_history(
+    plots.show(
+        plots.plot_history(
             {"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5
         )
     )

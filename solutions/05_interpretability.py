@@ -33,6 +33,7 @@
 
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
+import copy
 import itertools
 import math
 import time
@@ -42,12 +43,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.interpretability import figures as circuit_plots, circuits, explain, ioi
 from helpers import plots
 from helpers.devices import seed_everything
-from helpers.notebook.start import headline
+from helpers.interpretability import circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
-from helpers.presets import choose_preset, fast
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
 seed_everything(0)
@@ -57,13 +58,8 @@ seed_everything(0)
 # If you are in a hurry, make them smaller.
 
 # %%
-quick = fast()  # True only when the course tests itself
-
-shap_evaluations = 60 if quick else 250  # masked versions of a text that shap may score
-longest_exact_sentence = 6 if quick else 11  # words, in the measurement of what exact values cost
-samples_per_policy = 4 if quick else 24  # texts of each policy in the bar plot of rewarded words
-prompts_each = 2 if quick else 10  # IOI prompts for each sentence pattern and order of names (there are 24 of these)
-reward_steps = 5 if quick else 150  # training steps in section 5.11
+sizes = preset.sizes("interpretability")  # to change one: preset.sizes("interpretability", reward_steps=50)
+print(sizes)
 
 # %% [markdown]
 # ## 5.1 Sharing out a result fairly
@@ -385,8 +381,12 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
-permutation = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="permutation")[0]
-partition = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="partition")[0]
+permutation = explain.explain(
+    score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="permutation"
+)[0]
+partition = explain.explain(
+    score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="partition"
+)[0]
 print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
 comparison = pd.DataFrame(
@@ -416,7 +416,7 @@ comparison.round(3)
 long_text = "this warm and clever film is not the dull mess that many people had feared"
 pieces = explain.split_text(reward_model.tokenizer, long_text)
 cost = []
-for n in range(2, longest_exact_sentence + 1):
+for n in range(2, sizes.longest_exact_sentence + 1):
     text = "".join(pieces[:n]).strip()
     begin = time.perf_counter()
     coalitions = [frozenset(c) for size in range(n + 1) for c in itertools.combinations(range(n), size)]
@@ -428,10 +428,18 @@ with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(6.5, 3.4))
     ax.semilogy(cost["tokens"], cost["seconds"], "o-", label="exact: 2ⁿ masked texts")
     per_text = cost["seconds"].iloc[-1] / cost["coalitions"].iloc[-1]
-    ax.axhline(per_text * shap_evaluations, linestyle="--", color="#D55E00", label=f"an estimate with {shap_evaluations} masked texts")
+    ax.axhline(
+        per_text * sizes.shap_evaluations,
+        linestyle="--",
+        color="#D55E00",
+        label=f"an estimate with {sizes.shap_evaluations} masked texts",
+    )
     ax.set(title="The cost of exact Shapley values", xlabel="tokens n", ylabel="time (seconds, logarithmic)")
     ax.legend()
-plots.show(fig, "Time of exact values over the number of tokens, a straight line on a logarithmic axis; the estimate is a horizontal line.")
+plots.show(
+    fig,
+    "Time of exact values over the number of tokens, a straight line on a logarithmic axis; the estimate is a horizontal line.",
+)
 days = per_text * 2**30 / 86400
 print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 
@@ -485,11 +493,14 @@ sentences = {
     "mixed": "the acting is terrible but the story moved me",
     "mixed, turned": "the story moved me but the acting is terrible",
 }
-if quick:
-    sentences = dict(list(sentences.items())[:3])
+sentences = dict(itertools.islice(sentences.items(), sizes.sentences))
 begin = time.perf_counter()
 explained = dict(
-    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=shap_evaluations), strict=True)
+    zip(
+        sentences,
+        explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=sizes.shap_evaluations),
+        strict=True,
+    )
 )
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
 
@@ -546,21 +557,19 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
 
 # %%
-from helpers.interpretability import policies as policy_files
-
 base, base_tokenizer = load_policy(preset, device="cpu")
-policies = policy_files.policy_samples(base, base_tokenizer, preset, samples_per_policy)
-for name, texts in policies.items():
+written = policies.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
+for name, texts in written.items():
     rewards = reward_model(texts)
     print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
 
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
 middle = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
-views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=shap_evaluations)
+views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
 shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
 
@@ -572,12 +581,18 @@ plots.show(explain.draw_tokens(shown, title="A typical text of each policy, thro
 
 # %% tags=["training"]
 begin = time.perf_counter()
-function_words = set("a an the and or but of to in on at by for with from as is are was be it its this that s t".split())  # they are in every text
+function_words = set(
+    "a an the and or but of to in on at by for with from as is are was be it its this that s t".split()
+)  # they are in every text
 earned = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     items = explain.explain(score, reward_model.tokenizer, texts, evaluations=40)
     table_of_words = pd.DataFrame(
-        [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values, strict=True)],
+        [
+            (token.strip().lower(), value)
+            for item in items
+            for token, value in zip(item.tokens, item.values, strict=True)
+        ],
         columns=["word", "value"],
     )
     table_of_words = table_of_words[[word.isalpha() and word not in function_words for word in table_of_words["word"]]]
@@ -613,7 +628,7 @@ for name, by_word in earned.items():
 # Compare the base policy with your REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
 
 # %%
-tuned = policy_files.load_tuned(base, "REINFORCE")  # from runs/, or None
+tuned = policies.load_tuned(base, "REINFORCE")  # from runs/, or None
 prompt, next_word = "the story is dull but the acting is", "good"
 prompt_tokens = [(" " if n else "") + word for n, word in enumerate(prompt.split())]
 
@@ -627,8 +642,14 @@ for name, model in [("base", base), ("REINFORCE", tuned)]:
         return float(continuation([explain.masked_text(prompt_tokens, coalition, "")])[0])
 
     values = exact_shapley_values(worth, len(prompt_tokens)).numpy()
-    next_word_views[name] = explain.Explained(prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens)))))
-plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"))
+    next_word_views[name] = explain.Explained(
+        prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens))))
+    )
+plots.show(
+    explain.draw_tokens(
+        next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"
+    )
+)
 
 # %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
@@ -688,9 +709,13 @@ plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy co
 
 # %%
 ioi_model, ioi_tokenizer = ioi.load_ioi_model()
-batch = ioi.load_batch(ioi_tokenizer, split="test", each=prompts_each)  # pairs of names that it never saw in training
-print(f"{len(batch)} prompts of {batch.ids.shape[1]} tokens; {sum(p.numel() for p in ioi_model.parameters()):,} parameters")
-for row in [0, prompts_each, 4 * prompts_each, 5 * prompts_each]:
+batch = ioi.load_batch(
+    ioi_tokenizer, split="test", each=sizes.prompts_each
+)  # pairs of names that it never saw in training
+print(
+    f"{len(batch)} prompts of {batch.ids.shape[1]} tokens; {sum(p.numel() for p in ioi_model.parameters()):,} parameters"
+)
+for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_each]:
     print(f"{batch.orders[row]}  {batch.texts[row]} …  →  {ioi_tokenizer.decode(batch.io_ids[row : row + 1])}")
 
 # %% [markdown]
@@ -1099,8 +1124,15 @@ print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
 # %%
 # Knock out each head alone, by its mean and by 0. What share of the logit difference is lost?
 lost_mean = torch.tensor([1 - (difference_without([h]).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"mean ablation": lost_mean, "zero ablation": lost_zero}, title="Share of the logit difference lost when one head is knocked out"))
+lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(
+    3, 4
+)
+plots.show(
+    figures.head_maps(
+        {"mean ablation": lost_mean, "zero ablation": lost_zero},
+        title="Share of the logit difference lost when one head is knocked out",
+    )
+)
 
 # %% [markdown]
 # Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
@@ -1115,10 +1147,9 @@ plots.show(circuit_plots.head_maps({"mean ablation": lost_mean, "zero ablation":
 # a part of what the bias said is now said by the head. A sound method must give the same answer for both models.
 
 # %%
-sizes = [0.0, 2.0, 4.0, 8.0, 16.0]
 head = (0, 1)  # a head that hardly matters
 rows = []
-for size in sizes:
+for size in [0.0, 2.0, 4.0, 8.0, 16.0]:
     twin = circuits.with_shifted_head(ioi_model, head, size)  # same function, other book-keeping
     largest = (ioi.last_logits(twin, batch.ids) - logits).abs().max().item()
     by_zero = ioi.ablated_logits(twin, batch, [head], ablate_heads)
@@ -1138,9 +1169,17 @@ with plt.rc_context(plots.STYLE):
     ax.axhline(full.mean(), color="black", linestyle=":", label="no knock-out")
     ax.plot(shifts.index, shifts["mean ablation"], "o-", label="mean ablation of head 0.1")
     ax.plot(shifts.index, shifts["zero ablation"], "s--", color="#D55E00", label="zero ablation of head 0.1")
-    ax.set(title="Five models that compute the same function", xlabel="constant moved from the bias into the head (length)", ylabel="mean logit difference", ylim=(0, None))
+    ax.set(
+        title="Five models that compute the same function",
+        xlabel="constant moved from the bias into the head (length)",
+        ylabel="mean logit difference",
+        ylim=(0, None),
+    )
     ax.legend()
-plots.show(fig, "Mean ablation gives the same logit difference for all five models. Zero ablation gives less and less as the constant grows.")
+plots.show(
+    fig,
+    "Mean ablation gives the same logit difference for all five models. Zero ablation gives less and less as the constant grows.",
+)
 shifts.round(4)
 
 # %% [markdown]
@@ -1162,10 +1201,18 @@ shifts.round(4)
 # %%
 run = circuits.record(ioi_model, batch.ids)  # one run, with everything kept: head outputs, attention, residual stream
 parts = circuits.direct_logit_attribution(ioi_model, run, batch.io_ids, batch.s_ids)
-print(f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
-      f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}")
+print(
+    f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
+    f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}"
+)
 direct = parts.heads.mean(0)  # [L, H]
-plots.show(circuit_plots.head_maps({"written directly": direct}, title="Direct logit attribution: what each head adds to logit(IO) − logit(S)", unit="logits"))
+plots.show(
+    figures.head_maps(
+        {"written directly": direct},
+        title="Direct logit attribution: what each head adds to logit(IO) − logit(S)",
+        unit="logits",
+    )
+)
 
 # %% [markdown]
 # Heads 2.0 and 2.3 write most of the answer themselves.
@@ -1282,7 +1329,11 @@ for name in ioi.POSITIONS:
         patched = circuits.patch_heads(ioi_model, batch.swapped_ids, [head], run.outputs, batch.positions[name])
         effects.append(patching_effect(full, corrupted, logit_difference(patched, batch.io_ids, batch.s_ids)))
     restored[name] = torch.tensor(effects).reshape(3, 4)
-plots.show(circuit_plots.head_maps(restored, title="Activation patching: share of the logit difference that one head restores at one position"))
+plots.show(
+    figures.head_maps(
+        restored, title="Activation patching: share of the logit difference that one head restores at one position"
+    )
+)
 
 # %% [markdown]
 # **Sanity check.**
@@ -1328,7 +1379,9 @@ def path_loss(senders, receivers=(), through="query", positions=None):
 
 
 to_logits = torch.tensor([path_loss([head]) for head in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?"))
+plots.show(
+    figures.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?")
+)
 
 # %% [markdown]
 # As with direct attribution: 2.0 and 2.3. (Path patching to the logits
@@ -1345,7 +1398,7 @@ back = {
     f"through the {through}": torch.tensor([path_loss([head], readers, through) for head in earlier]).reshape(2, 4)
     for through in ("query", "key", "value")
 }
-plots.show(circuit_plots.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
+plots.show(figures.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
 
 # %% [markdown]
 # ### What do these heads look at?
@@ -1358,9 +1411,12 @@ attention = {}
 rows = torch.arange(len(batch))
 for origin in ["S2", "END"]:
     attention[origin] = torch.stack(
-        [run.patterns[:, rows, :, batch.positions[origin], batch.positions[goal]].mean(0).flatten() for goal in ioi.POSITIONS]
+        [
+            run.patterns[:, rows, :, batch.positions[origin], batch.positions[goal]].mean(0).flatten()
+            for goal in ioi.POSITIONS
+        ]
     )  # [5, 12]
-plots.show(circuit_plots.attention_to_names(attention, all_heads, ioi.POSITIONS))
+plots.show(figures.attention_to_names(attention, all_heads, ioi.POSITIONS))
 
 # %%
 # The same in one sentence: from END (heads 2.0 and 2.3) and from S2 (head 0.2), where does the attention go?
@@ -1368,7 +1424,7 @@ example = 0
 words = ioi_tokenizer.convert_ids_to_tokens(batch.ids[example])
 end, s2 = batch.ids.shape[1] - 1, int(batch.positions["S2"][example])
 plots.show(
-    circuit_plots.attention_arcs(
+    figures.attention_arcs(
         words,
         {
             "head 0.2, from S2": (s2, run.patterns[0, example, 2, s2]),
@@ -1387,7 +1443,13 @@ plots.show(
 # %%
 names_there = batch.io_ids.unique()  # the names to compare with
 copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
-plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title="If a head attends to a name, what does it do to that name's logit?", unit="logits"))
+plots.show(
+    figures.head_maps(
+        {"raises the attended name": copying},
+        title="If a head attends to a name, what does it do to that name's logit?",
+        unit="logits",
+    )
+)
 
 # %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
@@ -1560,21 +1622,34 @@ headline("logit difference kept", alone(my_circuit).mean() / full.mean())  # for
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
 
 # %%
-# Completeness: take every subset K of the circuit out of the circuit and out of the model. Points on the diagonal: they break alike.
+# Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []
 for size in range(len(my_circuit) + 1):
     for k in itertools.combinations(my_circuit, size):
         rest = [head for head in my_circuit if head not in k]
-        rows.append({"K": k, "model without K": difference_without(list(k)).mean().item(), "circuit without K": alone(rest).mean().item()})
-completeness = pd.DataFrame(rows[: 4 if quick else None])
+        rows.append(
+            {
+                "K": k,
+                "model without K": difference_without(list(k)).mean().item(),
+                "circuit without K": alone(rest).mean().item(),
+            }
+        )
+completeness = pd.DataFrame(rows[: sizes.subsets])
 completeness["gap"] = (completeness["model without K"] - completeness["circuit without K"]).abs()
 
 with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(4.6, 4.2))
     ax.scatter(completeness["model without K"], completeness["circuit without K"], color="#0072B2")
-    line = [completeness[["model without K", "circuit without K"]].min().min(), completeness[["model without K", "circuit without K"]].max().max()]
+    line = [
+        completeness[["model without K", "circuit without K"]].min().min(),
+        completeness[["model without K", "circuit without K"]].max().max(),
+    ]
     ax.plot(line, line, color="black", linestyle=":", label="they break alike")
-    ax.set(title="Completeness: one point for each subset K", xlabel="model without K (logit difference)", ylabel="circuit without K")
+    ax.set(
+        title="Completeness: one point for each subset K",
+        xlabel="model without K (logit difference)",
+        ylabel="circuit without K",
+    )
     ax.legend()
 plots.show(fig, "Scatter plot of the logit difference of the circuit without K over that of the model without K.")
 completeness.nlargest(3, "gap").round(2)
@@ -1598,15 +1673,17 @@ plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head c
 small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough for a search
 small_full = logit_difference(ioi.last_logits(ioi_model, small.ids), small.io_ids, small.s_ids).mean()
 kept = {}
-for circuit in itertools.islice(itertools.combinations(all_heads, 3), 20 if quick else None):
+for circuit in itertools.islice(itertools.combinations(all_heads, 3), sizes.circuits_tried):
     own = ioi.ablated_logits(ioi_model, small, ioi.outside(ioi_model, circuit), ablate_heads, means)
     kept[circuit] = (logit_difference(own, small.io_ids, small.s_ids).mean() / small_full).item()
 for circuit in sorted(kept, key=kept.get, reverse=True)[:5]:
     print(f"{kept[circuit]:.0%} kept by {[f'{layer}.{head}' for layer, head in circuit]}")
 
 own = ioi.ablated_logits(ioi_model, batch, ioi.outside(ioi_model, my_circuit), ablate_heads, means)
-print(f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
-      f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})")
+print(
+    f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
+    f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})"
+)
 
 # %% [markdown] q="w5_5"
 # **Written question 5.5.** (a) Give your circuit and judge it by the three criteria. (b) Your circuit keeps nearly all
@@ -1664,8 +1741,12 @@ for _, model in sorted(checkpoints.items()):
     positions = batch.positions
     tracks["0.2: attention S2 → S1"].append(then.patterns[0, rows, 2, positions["S2"], positions["S1"]].mean().item())
     for head in (0, 3):
-        tracks[f"2.{head}: attention END → S2"].append(then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item())
-plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)"))
+        tracks[f"2.{head}: attention END → S2"].append(
+            then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item()
+        )
+plots.show(
+    figures.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)")
+)
 
 # %% [markdown]
 # For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and
@@ -1690,8 +1771,6 @@ plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(
 # The reward: 1 if the model says one of three favourite names, whoever is named in the prompt.
 
 # %% tags=["training"]
-import copy
-
 favourites = ["Mary", "Tom", "Anna"]
 favourite_ids = torch.tensor(ioi_tokenizer.convert_tokens_to_ids(favourites))
 rewarded = copy.deepcopy(ioi_model)
@@ -1699,14 +1778,14 @@ optimizer = torch.optim.AdamW(rewarded.parameters(), lr=3e-4)
 practice = ioi.load_batch(ioi_tokenizer, split="validation", each=20)
 order_of_rows = torch.Generator().manual_seed(0)
 after = {0: copy.deepcopy(rewarded)}
-for step in range(1, reward_steps + 1):
+for step in range(1, sizes.reward_steps + 1):
     chosen = torch.randint(len(practice), (64,), generator=order_of_rows)
     probabilities = rewarded(practice.ids[chosen]).logits[:, -1].softmax(-1)  # [64, V]
     expected_reward = probabilities[:, favourite_ids].sum(-1).mean()  # every word's probability times its reward
     optimizer.zero_grad()
     (-expected_reward).backward()
     optimizer.step()
-    if step in (reward_steps // 5, reward_steps):
+    if step in (sizes.reward_steps // 5, sizes.reward_steps):
         after[step] = copy.deepcopy(rewarded)
 
 rows = []
@@ -1714,7 +1793,9 @@ for step, model in after.items():
     own = ioi.last_logits(model, batch.ids)
     own_means = ioi.template_means(model, batch)
     kept_by_circuit = logit_difference(
-        ioi.ablated_logits(model, batch, ioi.outside(model, my_circuit), ablate_heads, own_means), batch.io_ids, batch.s_ids
+        ioi.ablated_logits(model, batch, ioi.outside(model, my_circuit), ablate_heads, own_means),
+        batch.io_ids,
+        batch.s_ids,
     )
     rows.append(
         {
@@ -1734,8 +1815,10 @@ broken.round(3)
 changed = {}
 for step, model in after.items():
     then = circuits.record(model, batch.ids)
-    changed[f"after {step} steps"] = circuits.direct_logit_attribution(model, then, batch.io_ids, batch.s_ids).heads.mean(0)
-plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
+    changed[f"after {step} steps"] = circuits.direct_logit_attribution(
+        model, then, batch.io_ids, batch.s_ids
+    ).heads.mean(0)
+plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
 
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
@@ -1819,18 +1902,18 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # What it found when the course was made is told below the cell.
 
 # %% tags=["training"]
-from helpers.interpretability import smollm2
-
-if smollm2.available() and not quick:
+if sizes.real_model and smollm2.available():
     begin = time.perf_counter()
     smol, smol_tokenizer = smollm2.load()
     smol_batch = ioi.load_batch(smol_tokenizer, each=1)  # 24 prompts
     smol_run = circuits.record(smol, smol_batch.ids)
     smol_full = logit_difference(smol_run.logits[:, -1], smol_batch.io_ids, smol_batch.s_ids)
-    smol_direct = circuits.direct_logit_attribution(smol, smol_run, smol_batch.io_ids, smol_batch.s_ids).heads.mean(0)  # [30, 9]
+    smol_direct = circuits.direct_logit_attribution(smol, smol_run, smol_batch.io_ids, smol_batch.s_ids).heads.mean(
+        0
+    )  # [30, 9]
     print(f"IO before S in {(smol_full > 0).float().mean():.0%} of prompts, logit difference {smol_full.mean():.2f}")
 
-    # Patched one by one: the eight heads that write most, and four that a longer search pointed at. All 270 would take half an hour.
+    # Patched one by one: the eight heads that write most, and four from a longer search. All 270 take half an hour.
     smol_heads = circuits.anatomy(smol).all_heads()
     strongest = [(smol_heads[index], "END") for index in smol_direct.abs().flatten().topk(8).indices.tolist()]
     wanted = [*strongest, ((20, 0), "END"), ((19, 2), "END"), ((17, 4), "S2"), ((14, 3), "S2")]
@@ -1840,13 +1923,27 @@ if smollm2.available() and not quick:
     for (layer, head), origin in wanted:
         where = smol_batch.positions[origin]
         patched = circuits.patch_heads(smol, smol_batch.swapped_ids, [(layer, head)], smol_run.outputs, where)
-        effect = patching_effect(smol_full, smol_corrupted, logit_difference(patched, smol_batch.io_ids, smol_batch.s_ids))
+        effect = patching_effect(
+            smol_full, smol_corrupted, logit_difference(patched, smol_batch.io_ids, smol_batch.s_ids)
+        )
         looks = smol_run.patterns[layer, torch.arange(len(smol_batch)), head, where]  # [N, T], attention from there
-        to = {name: looks.gather(1, smol_batch.positions[name][:, None]).mean().item() for name in ("IO", "S1", "S1+1", "S2")}
-        line = {"head": f"{layer}.{head}", "written directly": smol_direct[layer, head].item(), "patched at": origin, "restored": effect}
+        to = {
+            name: looks.gather(1, smol_batch.positions[name][:, None]).mean().item()
+            for name in ("IO", "S1", "S1+1", "S2")
+        }
+        line = {
+            "head": f"{layer}.{head}",
+            "written directly": smol_direct[layer, head].item(),
+            "patched at": origin,
+            "restored": effect,
+        }
         lines.append(line | {f"attention to {name}": value for name, value in to.items()})
     display(pd.DataFrame(lines).set_index("head").round(2))
-    plots.show(circuit_plots.head_maps({"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"))
+    plots.show(
+        figures.head_maps(
+            {"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"
+        )
+    )
     print(f"{time.perf_counter() - begin:.0f} s")
 else:
     print(smollm2.message())

@@ -16,12 +16,14 @@ from autograder.masters import MasterError
 from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
+from .exercises_page import PAGE, exercises_page
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
-from .normalise import write_json
+from .normalise import write_json, write_text
 from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
+SHARED = (Path("notebooks", "tests", "hidden.json"), PAGE)
 LONGEST_LINE = 120  # of a master's prose
 UNBREAKABLE = ("# |", "# $$", "# \\")  # rows of tables, lines of display formulas
 
@@ -77,7 +79,7 @@ def build(
 
         with ThreadPoolExecutor(WORKERS) as executor:
             list(executor.map(build_part, sources))
-        write_json(out / "notebooks" / "tests" / "hidden.json", hidden_counts(sources, destination))
+        write_shared(out, {**(all_masters() if destination == ROOT else {}), **sources})
         report = install(out, destination, list(sources))
     if not committed_only:
         for part in sources:
@@ -85,10 +87,21 @@ def build(
     return report
 
 
-def hidden_counts(sources: dict[int, Path], destination: Path) -> dict[str, int]:
+def all_masters() -> dict[int, Path]:
+    """The path of every master that exists."""
+    return {part: masters.master_path(part) for part in masters.existing_parts()}
+
+
+def write_shared(out: Path, sources: dict[int, Path]) -> None:
+    """Write what is made of the masters of all parts together, `SHARED`, below `out`."""
+    counts, page = (out / path for path in SHARED)
+    write_json(counts, hidden_counts(sources))
+    write_text(page, exercises_page(sources))
+
+
+def hidden_counts(sources: dict[int, Path]) -> dict[str, int]:
     """How many hidden tests each question has: what `submit` tells the student. No more than the number gets out."""
-    every = {part: masters.master_path(part) for part in masters.existing_parts()} if destination == ROOT else {}
-    questions = [q for part, path in {**every, **sources}.items() for q in masters.load_questions_from(path, part)]
+    questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
     return {q.name: sum(test.hidden for test in q.tests) for q in questions if q.tests}
 
 
@@ -124,7 +137,7 @@ def built_files(destination: Path, parts: Sequence[int]) -> set[Path]:
 def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     """What differs between the committed forms below two folders, one line a file."""
     lines = []
-    names = built_files(left, parts) | built_files(right, parts) | {Path("notebooks/tests/hidden.json")}
+    names = built_files(left, parts) | built_files(right, parts) | set(SHARED)
     for relative in sorted(names):
         if not (left / relative).exists():
             lines.append(f"{relative}: no longer made by the masters")
@@ -144,10 +157,7 @@ def check_committed(parts: Sequence[int] | None = None) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="course-check-") as temporary:
         fresh = Path(temporary)
         build(chosen, fresh, committed_only=True)
-        write_json(
-            fresh / "notebooks" / "tests" / "hidden.json",
-            hidden_counts({part: masters.master_path(part) for part in chosen}, ROOT),
-        )
+        write_shared(fresh, all_masters())
         lines = difference(fresh, ROOT, chosen)
     without = set(PARTS) - set(masters.existing_parts())
     return lines + [f"{path}: its master is missing" for path in sorted(built_files(ROOT, sorted(without)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,17 @@ def test_every_master_in_the_repository_parses():
     for part in masters.existing_parts():
         assert masters.load_questions(part)
         assert masters.read_title(masters.master_path(part)).startswith(f"Part {part} · ")
+
+
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_imports_stand_in_the_first_code_cell(part):
+    """A later one is written where a library may be missing: TRL's and gymnasium's, inside their `if`, and one helper."""
+    first, *others = [
+        ast.parse(cell.source)
+        for cell in masters.read_cells(masters.master_path(part))
+        if cell.kind == "code" and cell.role != "test"
+    ]
+    assert any(isinstance(node, ast.ImportFrom) for node in first.body)
+    for tree in others:
+        late = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert all(line.startswith("from helpers.dpo.trl_beside ") for line in late), late

@@ -38,6 +38,7 @@ DECIDES = {
     "executed": [SOLUTION, "solutions/01_baseline.ipynb", FIGURES, ASSET, NEW, "constraints.txt"],
     "build": [
         MASTER, NOTEBOOK, SOLUTION, ARCHIVE, "notebooks/tests/hidden.json", "notebooks/tests/q4_1.py",
+        "docs/exercises.md",
         f"build/nbgrader/source/{NAME}/{NAME}.ipynb", f"build/nbgrader/release/{NAME}/{NAME}.ipynb", "course.toml",
         "requirements.txt", "constraints.txt", NEW, CARD, "autograder/publish/compose.py",
         "autograder/publish/nbgrader_config.py.txt", "autograder/grade/results/templates/base.html.j2",
