@@ -24,14 +24,12 @@
 # **Time.** Reading, writing and thinking: two to three hours.
 # Computing: about a minute on a laptop without a GPU (preset `tiny`).
 # On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
-
 # %% [markdown]
 # ### Set-up
 #
 # Two cells set everything up. The first one finds the course's files. The second one imports what this notebook uses,
 # and calls `choose_preset`, which decides between two sets of models: `gpt2` where there is a GPU and a network,
 # and `tiny` everywhere else. Both run through the same code. The cell prints which one you have, and why.
-
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -55,7 +53,6 @@ device = choose_device()
 plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
 seed_everything(1)  # the same random numbers in every run
 print(memory_report())
-
 # %% [markdown]
 # ## 1.1 What a causal language model does
 #
@@ -77,13 +74,11 @@ print(memory_report())
 # | **policy** | the word of reinforcement learning for whatever chooses the next action. Here the action is the next token, so *the policy is the language model*. |
 #
 # The cell below loads the policy and its tokenizer. It takes a few seconds.
-
 # %%
 policy, tokenizer = load_policy(preset, device)  # a plain `transformers` model in evaluation mode, and its tokenizer
 parameters = sum(weights.numel() for weights in policy.parameters())
 print(f"{type(policy).__name__}: {parameters / 1e6:.1f} million parameters, vocabulary of {len(tokenizer):,} tokens")
 print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.eos_token!r}.")
-
 # %% [markdown]
 # **Look at one prediction.** The next cell cuts a prompt into tokens and asks the policy for its logits.
 # Their shape is `[B, T, V]`: `B` texts in the batch (here 1), `T` tokens in each, and
@@ -91,7 +86,6 @@ print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.
 # for the token at `t + 1`, so the *last* position holds those for the next token of the text.
 #
 # *Before you run it:* which words do you expect among the eight most likely ones?
-
 # %%
 prompt = "The film is"
 ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)  # [1, T]
@@ -110,7 +104,6 @@ pd.DataFrame(
         "probability": [f"{p:.3f}" for p in likely.values.tolist()],
     }
 )
-
 # %% [markdown]
 # The blank in front of a word belongs to the token: `' a'` is not the same token as `'a'`.
 #
@@ -129,10 +122,8 @@ pd.DataFrame(
 # **Attention** is the step in which a position looks at other positions.
 # A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training
 # that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
-
 # %%
 plots.show(transformer_picture.draw())
-
 # %% [markdown] q="q1_1"
 # **Exercise 1.1 · `picture_words`.** Complete the picture: return a dictionary with a word of the list for each letter.
 # Start from
@@ -144,7 +135,6 @@ plots.show(transformer_picture.draw())
 #
 # Try as often as you like. The cell after this one draws your picture.
 # For each wrong word it says why it does not belong there.
-
 # %%
 def picture_words():
     """The word for each blank of the picture: a dict from the letters A to J to words of the list."""
@@ -162,32 +152,26 @@ def picture_words():
         "J": "softmax",
     }
     # END SOLUTION
-
 # %% points=1
 def test_picture_lower_half(picture_words):
     """Blanks A to E."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "ABCDE")
-
 # %% points=1
 def test_picture_upper_half(picture_words):
     """Blanks F to J."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "FGHIJ")
-
 # %%
 blanks_right = transformer_picture.check_words(picture_words())
-
 # %% [markdown]
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention
 # and the feed-forward network give. And its attention consists of several **heads** that work side by side, each
 # with a view of its own. Part 5 looks at single heads.
-
 # %% [markdown] q="w1_1"
 # **Question 1.A.** (a) Which boxes of the picture let one position of the text learn something from another one?
 # (b) Why may a position use earlier positions only?
 # (c) What would the model lose if box B and its table were taken away? Two or three sentences for each are enough.
-
 # %% [markdown]
 # (a) Only F, the attention.
 # Embedding, addition, layer norm, feed-forward network and output layer treat each position by itself, in the same way.
@@ -208,7 +192,6 @@ blanks_right = transformer_picture.check_words(picture_words())
 #   tokens do not exist yet, or because a model that sees the answer in training learns only to copy it.
 # - 1 point: Says what would be lost without the position index: the order of the words;
 #   two orders of the same words would look alike (apart from what the causal mask gives away).
-
 # %% [markdown]
 # ## 1.2 From scores to the next token
 #
@@ -224,7 +207,6 @@ blanks_right = transformer_picture.check_words(picture_words())
 #
 # To "forget" a token means to set its logit to $-\infty$, because $e^{-\infty} = 0$: its probability becomes exactly 0,
 # and the softmax shares out the rest.
-
 # %% [markdown] q="q1_2"
 # **Exercise 1.2 · `top_k_filter`.** Keep the `k` largest logits of each row and set the others to `-inf`.
 #
@@ -237,7 +219,6 @@ blanks_right = transformer_picture.check_words(picture_words())
 #
 # Useful: `torch.topk(x, k, dim=-1).values` gives the `k` largest numbers of each row in falling order;
 # `x.masked_fill(mask, value)` gives a copy of `x` in which `value` stands wherever `mask` is True.
-
 # %%
 def top_k_filter(logits, k):
     """Keep the k largest logits of each row, set the others to -inf.
@@ -255,12 +236,9 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]  # [B, 1], the k-th largest logit of each row
     return logits.masked_fill(logits < border, float("-inf"))
     # END SOLUTION
-
 # %% points=1
 def test_top_k_values(top_k_filter):
     """Two rows of four logits, k = 2."""
-    import torch
-    from helpers.checks import check
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 5.0, 4.0]])
     check(
@@ -283,12 +261,9 @@ def test_top_k_values(top_k_filter):
         name="top_k_filter",
         dtype=torch.float32,
     )
-
 # %% points=1
 def test_top_k_borders(top_k_filter):
     """k at or beyond its limits keeps everything; ties at the border stay; the input is left alone."""
-    import torch
-    from helpers.checks import check
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0]])
     for k, what in [(0, "k = 0"), (-1, "a negative k"), (3, "k = V"), (5, "k larger than V")]:
@@ -318,20 +293,18 @@ def test_top_k_borders(top_k_filter):
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
     assert got.dtype == torch.bfloat16, f"top_k_filter: the dtype is {got.dtype} for bfloat16 logits; the result has the input's dtype."
     assert got[0, 0] == n, "top_k_filter: a removed logit is exactly -inf (float('-inf')), not a large negative number."
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** The cell filters the policy's own logits for the token after `The film is`.
 # Five probabilities must be left. They are larger than before, because together they sum to 1 again.
-
 # %%
 filtered = top_k_filter(logits[:, -1].float(), 5)  # [1, V]
 after = filtered.softmax(dim=-1)[0]  # [V]
 print("tokens left:", int((after > 0).sum()))
 for number in after.topk(5).indices.tolist():
-    print(f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}")
-
+    print(
+        f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}"
+    )
 # %% [markdown] q="q1_3"
 # **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`,
 # from $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
@@ -348,7 +321,6 @@ for number in after.topk(5).indices.tolist():
 #
 # Useful: `torch.multinomial(p, num_samples=1, generator=generator)` draws one index for each row of probabilities,
 # as a tensor of shape `[B, 1]`.
-
 # %%
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     """Draw the next token of each row.
@@ -369,12 +341,9 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(filtered / temperature, dim=-1)  # [B, V]
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)  # [B]
     # END SOLUTION
-
 # %% points=1
 def test_sample_greedy(sample_next_token):
     """Temperature 0 takes the largest logit; the result is int64 of shape [B]."""
-    import torch
-    from helpers.checks import check
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 4.0, 5.0], [9.0, 1.0, 1.5, 2.0]])
     before = logits.clone()
     try:
@@ -401,12 +370,9 @@ def test_sample_greedy(sample_next_token):
     )
     sample_next_token(logits, temperature=0.5, top_k=1)
     assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
-
 # %% points=2
 def test_sample_frequencies(sample_next_token):
     """20,000 draws from logits that stand for the weights 1, 2, 4."""
-    import torch
-    from helpers.checks import check
     logits = torch.tensor([0.0, 0.693147, 1.386294]).repeat(20000, 1)
 
     def frequencies(name, **arguments):
@@ -472,11 +438,9 @@ def test_sample_frequencies(sample_next_token):
         name="sample_next_token (temperature 2, top_k 2)",
         atol=0.02,
     )
-
 # %% points=1
 def test_sample_generator(sample_next_token):
     """The generator decides the draws; rows are independent; large logits do no harm."""
-    import torch
     logits = torch.zeros(500, 10)
 
     def draw(seed, seed_of_others):
@@ -497,28 +461,13 @@ def test_sample_generator(sample_next_token):
     except Exception as error:
         raise AssertionError(f"sample_next_token: logits of size 1e4 made it fail ({type(error).__name__}). exp overflows there: use torch.softmax.") from None
     assert got.tolist() == [0, 2] * 20, "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
-
-# %% hidden={"values dtypes purity": 1, "edges": 1}
-
-# %% points=1 hidden=true
-def test_hidden_sample_frequencies(sample_next_token):
-    from autograder.reference.part1 import verify_sampling
-    verify_sampling(sample_next_token, "frequencies")
-    verify_sampling(sample_next_token, "defaults")
-
-# %% points=1 hidden=true
-def test_hidden_sample_randomness(sample_next_token):
-    from autograder.reference.part1 import verify_sampling
-    verify_sampling(sample_next_token, "independence")
-    verify_sampling(sample_next_token, "generator")
-
+# %% hidden={"values dtypes purity": 1, "edges": 1, "frequencies defaults": 1, "independence generator": 1}
 # %% [markdown]
 # **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function,
 # and compares how often each token came with its probability. The bars must nearly reach the dots.
 # The right one shows what the temperature does to the probabilities of the eight most likely tokens.
 #
 # *Before you run it:* at which of the temperatures 0.5, 1 and 2 will the most likely token stand out most?
-
 # %%
 draws = sample_next_token(logits[:, -1].float().repeat(4000, 1))  # [4000]
 frequencies = torch.bincount(draws.cpu(), minlength=logits.shape[-1]) / len(draws)  # [V]
@@ -542,7 +491,6 @@ plots.show(  # the text is what a reader who cannot see the figure gets
     "Left: bars (the share of each token among 4,000 draws) nearly reach dots (its probability). "
     "Right: the probabilities of the eight likely tokens at the temperatures 0.5, 1 and 2.",
 )
-
 # %% [markdown]
 # ## 1.3 Where the completion begins and ends
 #
@@ -564,7 +512,6 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # | token | `eos` | `The` | ` film` | ` works` | `.` | `eos` | `eos` |
 # | what it is | filling | prompt | prompt | written | written | written: "the end" | filling |
 # | mask (`prompt_length` 3) | False | False | False | **True** | **True** | **True** | False |
-
 # %% [markdown] q="q1_4"
 # **Exercise 1.4 · `completion_mask`.**
 # Mark the generated tokens: those at positions `>= prompt_length`, up to and including the first `eos_id` among them.
@@ -577,7 +524,6 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # Useful: `torch.arange(T, device=ids.device)` gives the columns' numbers; `x.cumsum(dim=1)` adds up along each row,
 # so the cumulative sum of "is this an eos?" counts how many there have been so far. You can do without a loop.
-
 # %%
 def completion_mask(ids, prompt_length, eos_id):
     """Mark the tokens that the policy has written.
@@ -596,12 +542,9 @@ def completion_mask(ids, prompt_length, eos_id):
     ends_before = ends.cumsum(dim=1) - ends  # [B, T], how many stand before this position
     return generated & (ends_before == 0)
     # END SOLUTION
-
 # %% points=2
 def test_mask_rows(completion_mask):
     """Three rows with the prompt in columns 0 to 2; eos is 2."""
-    import torch
-    from helpers.checks import check
     ids = torch.tensor([[9, 9, 5, 6, 2, 2, 2], [9, 5, 6, 7, 8, 7, 8], [2, 2, 5, 2, 7, 2, 8]])
     before = ids.clone()
     all_generated = [0, 0, 0, 1, 1, 1, 1]
@@ -631,19 +574,14 @@ def test_mask_rows(completion_mask):
         dtype=torch.bool,
     )
     assert torch.equal(ids, before), "completion_mask changed its argument `ids` in place; work on a copy."
-
 # %% points=1
 def test_mask_other_eos(completion_mask):
     """One row, eos_id 0 and other lengths of the prompt."""
-    import torch
-    from helpers.checks import check
     ids = torch.tensor([[0, 5, 7, 0, 0]])
     check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {"the batch axis is missing: one row gives shape [1, T].": [0, 0, 1, 1, 0], "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 1, 0, 0]]}, name="completion_mask (eos_id 0)", dtype=torch.bool)
     check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {"eos_id was not used: here the eos is 6, and it does not occur.": [[0, 0, 1, 1, 0]], "a row without a generated eos is True to its end.": [[0, 0, 0, 0, 0]]}, name="completion_mask (no eos)")
     check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name="completion_mask (nothing generated)")
-
 # %% hidden={"values purity": 1, "edges": 1}
-
 # %% [markdown]
 # **Sanity check.** The cell lets the policy complete three prompts of different lengths,
 # *with your* `sample_next_token`, and marks the result with your `completion_mask`.
@@ -653,7 +591,6 @@ def test_mask_other_eos(completion_mask):
 # `generate` is given: it runs the loop "ask the policy, choose a token, append it" for a whole batch.
 # It returns a `Rollout`, with the tokens in `rollout.ids`, the number of prompt columns in `rollout.prompt_length`,
 # and the texts in `rollout.completions`.
-
 # %%
 rollout = generate(
     policy,
@@ -669,7 +606,6 @@ for row, marks in zip(rollout.ids.tolist(), mask.tolist(), strict=True):  # one 
     show_tokens(tokens, marks, low=0, high=1, label="your mask: 1 is True")
 assert torch.equal(mask, rollout.completion_mask), "your mask and the one that generate has kept differ"
 print("Your mask is the one that generate has kept while it sampled.")
-
 # %% [markdown]
 # ## 1.4 A number for a text: the reward model
 #
@@ -680,13 +616,10 @@ print("Your mask is the one that generate has kept while it sampled.")
 #
 # The goal of the course is a policy whose completions get a high reward.
 # Keep in mind what this number is: another model's opinion, a *stand-in* for what people would say.
-
 # %%
 reward_model = load_reward_model(preset, device=device)  # called with a list of texts, it returns a tensor [N]
-
 # %% [markdown]
 # *Before you run the next cell*, write down your guess of the reward of each sentence. Which ones will be hard?
-
 # %%
 sentences = [
     "A wonderful film. I loved it.",
@@ -698,13 +631,11 @@ sentences = [
     "I wanted to love this film, but it never comes to life.",
 ]
 pd.DataFrame({"sentence": sentences, "reward": [f"{r:.2f}" for r in reward_model(sentences).tolist()]})
-
 # %% [markdown]
 # **How far can it be trusted?**
 # The course comes with sentences from film reviews that people have rated from −4 (very negative) to 4 (very positive).
 # Some of them, the test split, were never used to train any model of this course. The next cell scores those sentences
 # (a few seconds), and counts how often the reward model is on the people's side, for clear and for mild ratings.
-
 # %%
 snippets = load_snippets("test")[: sizes.rated_sentences]
 judged = pd.DataFrame({"rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
@@ -716,11 +647,9 @@ judged["people's rating"] = pd.cut(judged["rating"], borders, labels=names_of_gr
 print(f"The reward model agrees with people on {judged['agrees'].mean():.0%} of {len(judged)} sentences.")
 groups = judged.groupby("people's rating", observed=True)
 groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
-
 # %% [markdown]
 # The agreement is high where people were sure, and much lower around 0.
 # A reward model is an imperfect judge, and a policy that is trained to please it will also learn to please its errors.
-
 # %% [markdown]
 # ## 1.5 A mean, and how sure of it we are
 #
@@ -735,7 +664,6 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # In 95 % of all such experiments, an interval made in this way contains the true mean.
 # (The 1.96 comes from the normal distribution.
 # For few values, a t-distribution would be more exact; with hundreds of them there is no visible difference.)
-
 # %% [markdown] q="q1_5"
 # **Exercise 1.5 · `mean_with_confidence`.**
 # Return the mean of `values` and the half width of its 95 % interval: $1.96 \, s / \sqrt N$ with the unbiased $s$.
@@ -746,7 +674,6 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 #
 # By hand: for `[0, 1]` the mean is 0.5, $s^2 = 0.25 + 0.25 = 0.5$,
 # and the half width is $1.96 \sqrt{0.5} / \sqrt 2 = 0.98$.
-
 # %%
 def mean_with_confidence(values):
     """Mean and half width of its 95 % confidence interval.
@@ -770,12 +697,9 @@ def mean_with_confidence(values):
     deviation = values.double().std(unbiased=True).item()
     return mean, 1.96 * deviation / count**0.5
     # END SOLUTION
-
 # %% points=1
 def test_mean_values(mean_with_confidence):
     """Five values from 0.1 to 0.9."""
-    import torch
-    from helpers.checks import check, is_float
     values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     got = mean_with_confidence(values)
     check(
@@ -801,12 +725,9 @@ def test_mean_values(mean_with_confidence):
         name="mean_with_confidence",
     )
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
-
 # %% points=1
 def test_mean_few_values(mean_with_confidence):
     """One value and no value."""
-    import torch
-    from helpers.checks import check, is_float
     try:
         got = mean_with_confidence(torch.tensor([0.25]))
     except Exception as error:
@@ -820,21 +741,17 @@ def test_mean_few_values(mean_with_confidence):
     except Exception as error:
         raise AssertionError(f"mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.") from None
     raise AssertionError("mean_with_confidence: no values must raise a ValueError; yours raised nothing.")
-
 # %% hidden={"values dtypes": 1, "edges purity errors": 1}
-
 # %% [markdown]
 # **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5.
 # The cell repeats an experiment with 50 such numbers 2,000 times, and counts how often your interval contains 0.5.
 # The share must be close to 95 %.
-
 # %%
 hits = 0
 for _ in range(2000):
     mean, half_width = mean_with_confidence(torch.rand(50))
     hits += abs(mean - 0.5) <= half_width
 print(f"The interval contained the true mean in {hits / 2000:.1%} of the experiments.")
-
 # %% [markdown]
 # ## 1.6 The baseline: evaluating the untouched policy
 #
@@ -850,27 +767,22 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 # First the prompts. With the preset `tiny`, these are all test prompts.
 # With `gpt2` there are about 25,000, and the cell takes the first 1,024 of them.
 # For the whole test set, leave out `[: sizes.test_prompts]`: it takes about 25 times as long.
-
 # %%
 test_prompts = load_prompts(preset, "test")[: sizes.test_prompts]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
-
 # %% [markdown]
 # Now the evaluation. On a laptop it takes about half a minute.
-
 # %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
 print("What evaluate itself says:", baseline)
 headline("baseline reward", mean)  # for the report of a whole run; it does nothing in your notebook
-
 # %% [markdown]
 # This is the number to beat. Write it down: Part 2 begins with it.
 #
 # The next cell follows the mean and its interval while more and more completions come in. The progress bar showed the
 # same running mean. To be twice as sure you need *four times* as many completions, because of the square root.
-
 # %% tags=["training"]
 counts = list(range(10, len(baseline) + 1, 10))
 intervals = [mean_with_confidence(baseline.rewards[:n]) for n in counts]
@@ -881,19 +793,19 @@ figure, axes = plt.subplots(figsize=(8, 3.6))
 axes.fill_between(counts, running - widths, running + widths, color="#56B4E9", alpha=0.4, label="95 % interval")
 axes.plot(counts, running, color="#0072B2", label="mean so far")
 axes.axhline(mean, color="#D55E00", ls="--", lw=1, label="mean of all")
-axes.set(title="The more completions, the surer the mean", xlabel="completions", ylabel="reward, P(positive)", ylim=(0, 1))
+axes.set(
+    title="The more completions, the surer the mean", xlabel="completions", ylabel="reward, P(positive)", ylim=(0, 1)
+)
 axes.legend()
 plots.show(
     figure,
     "The mean reward so far against the number of completions, with a 95 % band that narrows. "
     f"It ends at {mean:.3f} ± {half_width:.3f}.",
 )
-
 # %% [markdown] q="w1_2"
 # **Question 1.B.** Explain each part of the progress bar printed above: `47%`, `7/15`, `00:05<00:06`, `1.33batch/s`
 # and `reward=0.432`. Over which completions is this reward taken, how does it behave from batch to batch,
 # and why is it worth showing at all?
-
 # %% [markdown]
 # `47%` and `7/15`: 7 of the 15 batches are done. `00:05<00:06`: 5 seconds have passed, and about 6 more are expected.
 # `1.33batch/s` is the speed from which this is estimated.
@@ -911,23 +823,19 @@ plots.show(
 # - 1 point: Says that the reward shown is the running mean over all completions so far (not that of the last batch).
 # - 1 point: Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong
 #   (a reward stuck at 0, a run that would take hours); the last value is the result.
-
 # %% [markdown]
 # ## 1.7 Read what it writes
 #
 # A mean hides what it is the mean of. *Always read samples.*
 # The next cell draws five completions with a fixed seed, so everybody with this preset reads the same texts.
-
 # %%
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
-
 # %% [markdown] q="w1_3"
 # **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews?
 # (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
 # Quote it, and give a likely cause.
-
 # %% [markdown]
 # *(The texts depend on the preset; this answer is for `tiny`.
 # What counts is that statements are backed by quotations.)*
@@ -957,12 +865,10 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 #   a text that is cut off or ends early.
 # - 1 point: Gives a plausible cause for it: model size, training text, sampling from the whole distribution,
 #   the fixed number of new tokens, a prompt that allows any continuation.
-
 # %% [markdown]
 # ## 1.8 The distribution of the rewards
 #
 # *Before you run it:* sketch the histogram of all rewards. Is it a hill around the mean, or something else?
-
 # %% tags=["training"]
 figure = plots.plot_histogram(
     baseline.rewards.tolist(),
@@ -971,8 +877,9 @@ figure = plots.plot_histogram(
     limits=(0, 1),
 )
 plots.show(figure)
-print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}")
-
+print(
+    f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}"
+)
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
@@ -982,7 +889,6 @@ print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half
 # wild numbers is a tame number. Part 2 learns from single rewards, and there this spread will be the main difficulty.
 #
 # </details>
-
 # %% [markdown]
 # ## 1.9 Break the reward model by hand
 #
@@ -993,18 +899,15 @@ print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half
 # (or nonsense) to a person* but has a reward above 0.8, and one that is *clearly positive to a person*
 # but has a reward below 0.3. Ideas: irony, negation, praise for something else than the film, lists of nice words,
 # what one *expected*, capital letters, signs.
-
 # %%
 attempts = [
     "The film is boring and much too long.",  # negative to a person, and to the reward model: not fooled
     "The film is a joy from beginning to end.",
 ]
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
-
 # %% [markdown] q="w1_4"
 # **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model?
 # What will happen when a policy is trained to maximise this reward for a long time?
-
 # %% [markdown]
 # *(Rewards are those of the preset `tiny`; other sentences are as good.)*
 #
@@ -1030,7 +933,6 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #   has seen little irony, knows no nonsense and so extrapolates.
 # - 1 point: Draws the consequence for training: a policy that maximises this reward will find such texts,
 #   so a rising reward need not mean better texts.
-
 # %% [markdown]
 # ## 1.10 How good is a forecast?
 #
@@ -1051,7 +953,6 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #
 # A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much,
 # so $p$ is first **clipped** to $[10^{-4}, 1 - 10^{-4}]$.
-
 # %% [markdown] q="q1_6"
 # **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$,
 # with $p$ clipped to $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
@@ -1063,7 +964,6 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # with the outcomes `[1, 0]` give $(-\ln 0.9 - \ln 0.2) / 2 = (0.105 + 1.609) / 2 = 0.857$.
 #
 # Useful: `x.clamp(low, high)` clips; `x.log()` is the natural logarithm.
-
 # %%
 def forecast_log_loss(probabilities, outcomes):
     """Mean log loss of probability forecasts.
@@ -1081,12 +981,9 @@ def forecast_log_loss(probabilities, outcomes):
     losses = -(y * p.log() + (1 - y) * (1 - p).log())  # [N]
     return losses.mean().item()
     # END SOLUTION
-
 # %% points=1
 def test_log_loss_values(forecast_log_loss):
     """Three forecasts, outcomes as int, float and bool."""
-    import torch
-    from helpers.checks import check, is_float
     p, y = torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 0])
     mistakes = {
         "this is the sum over the forecasts; the definition takes the mean.": 2.071473,
@@ -1110,12 +1007,9 @@ def test_log_loss_values(forecast_log_loss):
             raise AssertionError(f"forecast_log_loss raised {type(error).__name__} for outcomes of type {kind}: {error}. Convert them first, for instance by outcomes.double().") from None
         check(got, 0.690491, mistakes, name=f"forecast_log_loss (outcomes as {kind})")
         assert is_float(got), f"forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one)."
-
 # %% points=1
 def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
-    import torch
-    from helpers.checks import check
     p = torch.tensor([0.0, 1.0])
     inf, nan = float("inf"), float("nan")
     check(
@@ -1150,13 +1044,10 @@ def test_log_loss_clipping(forecast_log_loss):
         atol=1e-8,
     )
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
-
 # %% hidden={"values dtypes": 2, "edges purity": 1}
-
 # %% [markdown]
 # **Sanity check.** Suppose that something happens in 7 of 10 cases. Which constant forecast is best?
 # The curve of your log loss must have its lowest point at 0.7: honesty pays.
-
 # %%
 outcomes = torch.tensor([1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
 constants = torch.linspace(0.02, 0.98, 97).double()
@@ -1169,7 +1060,6 @@ axes.plot(constants[best], losses[best], "o", color="#D55E00", label=f"lowest at
 axes.set(title="Log loss of a constant forecast, 7 of 10 cases happen", xlabel="forecast p", ylabel="log loss (nats)")
 axes.legend()
 plots.show(figure, f"Log loss against a constant forecast: a valley with its lowest point at {constants[best]:.2f}.")
-
 # %% [markdown]
 # ## 1.11 The forecast quiz
 #
@@ -1183,15 +1073,12 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 # What counts is what you learn from them, in the written questions below.
 #
 # The form has one slider for each task. When you are done, copy the text at its end over the next exercise's cell.
-
 # %%
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
-
 # %% [markdown] q="q1_7"
 # **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
 # finished cell from the end of the form over the next cell. The point is for complete forecasts, not for good ones.
-
 # %%
 def my_forecasts():
     """My probability, for each task of the quiz, that the model does it right: a list of numbers from 0 to 1."""
@@ -1225,7 +1112,6 @@ def my_forecasts():
         0.35,  # 26. A JSON object
     ]
     # END SOLUTION
-
 # %% points=1
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
@@ -1235,13 +1121,10 @@ def test_forecasts_complete(my_forecasts):
     except ValueError as reason:
         raise AssertionError(f"my_forecasts: {reason}") from None
     assert p.unique().numel() > 2, "my_forecasts: nearly all forecasts are the same number. Say what you believe about each task."
-
 # %% [markdown]
 # **Now the answers.** Run the next cell only when your forecasts stand: a forecast made afterwards is worth nothing.
-
 # %%
 result = quiz.reveal(my_forecasts(), forecast_log_loss)
-
 # %% [markdown]
 # **How to read the calibration plot.** The tasks are put into five groups by your forecast: 0 to 0.2, 0.2 to 0.4, and
 # so on. Each point is one group: your mean forecast to the right, the share that the model really did upwards.
@@ -1249,12 +1132,10 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # about 70 % happen. Points below the line mean that you thought too much of the model, points above it
 # that you thought too little. The vertical lines are 95 % intervals.
 # With a handful of tasks in a group they are wide, so only large deviations mean anything.
-
 # %% [markdown] q="w1_5"
 # **Question 1.E (your scores).** Report your accuracy, log loss and Brier score.
 # Did you beat the forecaster who always says 0.5? Where were you too sure, where too cautious?
 # Which two tasks cost you most, and what would your log loss be without them?
-
 # %% [markdown]
 # *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19.
 # The forecaster who always says 0.5 gets 50 %, 0.693 and 0.25, so these forecasts are better on all three scores,
@@ -1273,11 +1154,9 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #   and mentions how few tasks stand behind a point.
 # - 1 point: Explains a difference between accuracy and log loss by concrete forecasts: one or two sure
 #   and wrong ones dominate the log loss.
-
 # %% [markdown] q="w1_6"
 # **Question 1.F (surprises).** Which answers surprised you most, in either direction?
 # What had you assumed about the model that turned out to be wrong?
-
 # %% [markdown]
 # It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl.
 # But it said that a robin has no feathers, one sentence after it was told that all birds have them. I had assumed an
@@ -1287,11 +1166,9 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # **Rubric**
 # - 1 point: Names at least one surprising success or failure, with the task and the model's answer.
 # - 1 point: Says which picture of the model led to the wrong expectation, and how the answer changes it.
-
 # %% [markdown] q="w1_7"
 # **Question 1.G (patterns of failure).** In which kinds of task does the model fail, and how do the failures look?
 # Offer a cause for at least one pattern.
-
 # %% [markdown]
 # *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P).
 # It sees tokens, not letters: "garden" may be one number to it. *Exact instructions:* it was asked for three words,
@@ -1305,12 +1182,10 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #   and lengths, multi-step arithmetic, negative sentiment, repetition.
 # - 1 point: Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats,
 #   training text rewards fluent answers, little capacity.
-
 # %% [markdown] q="w1_8"
 # **Question 1.H (trust).** For what would you rely on this model, and for what not?
 # What would you have to know before you do? Look also at the *rules* by which the answers were judged: does any answer
 # count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
-
 # %% [markdown]
 # I would use it where each answer is checked anyway or where errors are cheap: a first guess at a well-known fact,
 # ideas for words. I would not rely on it for arithmetic, for anything that a program must read, or for decisions.
@@ -1329,12 +1204,10 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #   knowing the error rate; notes that fluent wording is no evidence.
 # - 1 point: Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour',
 #   which counts as right), and draws the parallel to the reward model.
-
 # %% [markdown] q="w1_9"
 # **Question 1.I (a future model).** What should a future model be able to do that this one cannot? What does that need?
 # Write down a test by which one would recognise it, and a forecast: with which probability will a model
 # that runs on your own computer pass it in three years?
-
 # %% [markdown]
 # It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right.
 # Then one would know when to check. This needs training on feedback that rewards calibrated statements,
@@ -1351,7 +1224,6 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #   with a link to something seen in this part.
 # - 1 point: Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability
 #   and a year or a model size).
-
 # %% [markdown]
 # ## 1.12 What you take along
 #

@@ -36,7 +36,6 @@
 # The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
 # a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability.
 # The **advantage** of a completion says how much better it was than expected; section 2.5 makes that exact.
-
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -62,12 +61,10 @@ from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
-
 # %%
 seed = 0  # change it to see how much depends on chance
 sizes = preset.sizes("reinforce")  # to change one: preset.sizes("reinforce", training_steps=50)
 print(sizes)
-
 # %% [markdown]
 # ## 2.1 The words of reinforcement learning, for text
 #
@@ -90,12 +87,10 @@ print(sizes)
 # | reward | a number for what happened | P(positive) of the finished text; all steps before the last give 0 |
 #
 # The picture shows one trajectory.
-
 # %%
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
 words = ["a", "quiet", "delight", "<eos>"]
 plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
-
 # %% [markdown]
 # Three things differ from **supervised learning**, where a model is trained on pairs of an input
 # and its correct answer:
@@ -113,7 +108,6 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 # derivation needs that. The price is that each batch of completions is used for one step and then thrown away.
 # The benefit is that the gradient is right without any correction. (Part 3 shows PPO, which uses a batch
 # for several steps with a correction, and Part 4 shows DPO, which learns from a fixed list of pairs.)
-
 # %% [markdown]
 # ## 2.2 The gradient of an expected reward
 #
@@ -175,17 +169,15 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 # The next cell draws samples and lets the mean settle. The estimate is **unbiased**: its mean over many repetitions is
 # the true gradient, however few samples each one takes. In the **limit of infinitely many samples** the estimate itself
 # becomes the true gradient. Its error shrinks with $1/\sqrt{N}$: four times the samples for half the error.
-
 # %%
 # The two-word example: estimates of the gradient from more and more samples.
 # What should come out: the line settles at 0.25, and the band (95 %) narrows as one over the square root of N.
 draw = torch.Generator().manual_seed(seed)
-says_good = torch.rand(10_000, generator=draw) < 0.5                     # [N] True where the sample is "good"
-reward = says_good.float()                                              # [N] 1 for "good", 0 for "bad"
+says_good = torch.rand(10_000, generator=draw) < 0.5  # [N] True where the sample is "good"
+reward = says_good.float()  # [N] 1 for "good", 0 for "bad"
 score = torch.where(says_good, 0.5, -0.5)  # [N] derivative of the log-prob of the sample
 label = "mean of reward · derivative of the log-prob"
 plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label))
-
 # %% [markdown]
 # **Predict, then look.** Suppose that *bad* had reward 100 and *good* had reward 101. The difference between the words
 # is the same as before. Is the true gradient the same? Are the single estimates as good as before?
@@ -197,13 +189,11 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 # the task and a great deal about the noise. Section 2.5 turns this around and subtracts a well-chosen constant.
 #
 # </details>
-
 # %% [markdown] q="w2_1"
 # **Question 2.A · The policy gradient in words** (4 points). Explain to somebody who knows supervised learning
 # but no reinforcement learning: (i) how can a model be trained without labels, by a reward
 # that cannot be differentiated? (ii) What do on-policy and off-policy mean, which is REINFORCE, and why? (iii) What
 # happens to the gradient estimate in the limit of infinitely many samples, and what does that limit not promise?
-
 # %% [markdown]
 # (i) The model writes something, and a judge gives it a number. The gradient of the expected number is the mean of
 # "reward times the gradient of the log-probability of what was written".
@@ -229,7 +219,6 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 #   so other data need a correction.
 # - 1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but
 #   noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy.
-
 # %% [markdown]
 # ## 2.3 From logits to log-probs
 #
@@ -254,17 +243,14 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 # The logits at position $t$ predict the token at position $t + 1$.
 # This **shift by one** is the most common source of errors in code of this kind: everything runs, the loss falls,
 # and the model learns nonsense. The picture shows which logits belong to which token.
-
 # %%
 # The shift by one: each row of logits is about the token one place further to the right.
 plots.show(figures.draw_shift(["The", "film", "is", "good"]))
-
 # %% [markdown]
 # **A small example.** A vocabulary of three tokens, a text of two tokens with the ids 2 and 0.
 # The logits at position 0 are such that softmax gives the probabilities (½, ¼, ¼).
 # The next token has id 0, so its log-prob is ln ½ = −0.693. The logits at position 1 would predict a third token;
 # there is none, so they are not used. The result has one entry: $[-0.693]$.
-
 # %% [markdown] q="q2_1"
 # **Exercise 2.1 · `token_log_probs`.**
 # Write the function that turns logits into the log-probs of the tokens that came next.
@@ -276,7 +262,6 @@ plots.show(figures.draw_shift(["The", "film", "is", "good"]))
 #
 # Useful: `F.log_softmax(x, dim=-1)`, and `x.gather(dim, index)`, which picks one entry along `dim` for each index.
 # `index` must have as many axes as `x`; `unsqueeze` and `squeeze` add and remove an axis.
-
 # %%
 def token_log_probs(logits, ids):
     """Log-probability of the token that came next, at each position.
@@ -293,12 +278,8 @@ def token_log_probs(logits, ids):
     following = ids[:, 1:].unsqueeze(-1)  # [B, T-1, 1]  the token that came next
     return log_probs.gather(-1, following).squeeze(-1)  # [B, T-1]
     # END SOLUTION
-
 # %% points=1
 def test_token_log_probs_values(token_log_probs):
-    import torch
-    from helpers.checks import check
-
     # All probabilities are 1/2, 1/4 and 1/8 (twice); each position's logits are shifted by a constant, which must not matter.
     halvings = torch.tensor(
         [[[1.0, 2, 3, 3], [3, 1, 2, 3], [2, 3, 3, 1]], [[3.0, 3, 2, 1], [2, 3, 1, 3], [1, 3, 2, 3]]]
@@ -337,12 +318,8 @@ def test_token_log_probs_values(token_log_probs):
     }
     check(token_log_probs(logits, ids), torch.tensor([[-1.3863, -2.0794], [-0.6931, -0.6931]]), mistakes,
           name="token_log_probs", atol=2e-4, dtype=torch.float32)
-
 # %% points=1
 def test_token_log_probs_large_logits(token_log_probs):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[[10000.0, 0.0], [3.0, 3.0]]], requires_grad=True)
     result = token_log_probs(logits, torch.tensor([[0, 1]]))
     overflow = "the log of softmax underflows to -inf for large logits: use log_softmax, which never leaves log space."
@@ -352,14 +329,11 @@ def test_token_log_probs_large_logits(token_log_probs):
         "exp overflows for large logits (the result is NaN): use log_softmax.": [[float("nan")]],
     }, name="token_log_probs")
     assert result.requires_grad, "token_log_probs: no gradient flows to the logits. Do not use .detach(), .item() or no_grad()."
-
 # %% hidden={"values purity": 1, "dtypes edges gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of
 # all possible next tokens add up to 1. And the mean of minus the log-probs over a text is the loss that `transformers`
 # reports for that text, because both measure the same: how surprised the model is by each next token.
-
 # %%
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
 device = choose_device()
@@ -374,13 +348,11 @@ print(f"tokens in the text: {example['input_ids'].shape[1]}, log-probs: {yours.s
 print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
 assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree; look at the shift by one again"
-
 # %% [markdown] q="w2_2"
 # **Question 2.B · Shapes** (3 points). GPT-2 reads a batch of 32 texts of 30 tokens; its vocabulary has 50,257 entries.
 # What is the shape of the log-probs over the whole vocabulary, and what does each axis stand for?
 # What is the shape of the result of `token_log_probs`, and why is it smaller on two axes?
 # How much memory do the two take in float32 (4 bytes a number)?
-
 # %% [markdown]
 # The log-probs over the vocabulary have shape [32, 30, 50257]. Axis 0 is the text in the batch,
 # axis 1 the position in the text, axis 2 the vocabulary entry: entry [b, t, v] is the log-probability that v comes
@@ -395,7 +367,6 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 #   the first token has no prediction, the last logits no target.
 # - 1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes
 #   (32 · 29 · 4 bytes) for the result.
-
 # %% [markdown]
 # ## 2.4 The loss
 #
@@ -425,7 +396,6 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # **A small example.** Two completions of two tokens each, all tokens generated.
 # Log-probs $(-1, -1)$ and $(-2, -1)$, advantages $+1$ and $-1$. The sums are $-2$ and $-3$.
 # The loss is $-\frac12 \left(1 \cdot (-2) + (-1) \cdot (-3)\right) = -\frac12$.
-
 # %% [markdown] q="q2_2"
 # **Exercise 2.2 · `compute_reinforce_loss`.** Write the loss above.
 #
@@ -434,7 +404,6 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # - Sum over tokens, then the mean over the batch.
 #   The mean is over all `B` rows, also those whose mask is all False; these add 0.
 # - `advantages` are detached inside. Gradients pass to `log_probs`, and only where the mask is True.
-
 # %%
 def compute_reinforce_loss(log_probs, advantages, mask):
     """The REINFORCE loss: minus the advantage times the completion's log-prob, averaged over the batch.
@@ -451,12 +420,8 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     completion_log_probs = (log_probs * mask).sum(dim=1)  # [B]  log-prob of each whole completion
     return -(advantages.detach() * completion_log_probs).mean()  # scalar
     # END SOLUTION
-
 # %% points=1
 def test_reinforce_loss_value(compute_reinforce_loss):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0, -3.0, -4.0], [-0.5, -1.5, -2.5, -3.5]])
     advantages = torch.tensor([2.0, -0.6])
     mask = torch.tensor([[False, True, True, True], [False, True, True, False]])
@@ -474,12 +439,8 @@ def test_reinforce_loss_value(compute_reinforce_loss):
         "one number for each row; the definition takes the mean over the batch.": [18.0, -2.4],
         "these are probabilities weighted by the advantage; the loss is made of log-probs.": -0.111872,
     }, name="compute_reinforce_loss", dtype=torch.float32)
-
 # %% points=1
 def test_reinforce_loss_gradient(compute_reinforce_loss):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-1.0, -2.0, -10000.0]], requires_grad=True)
     advantages = torch.tensor([1.0, -0.5], requires_grad=True)
     mask = torch.tensor([[False, True, True], [True, True, False]])
@@ -495,13 +456,10 @@ def test_reinforce_loss_gradient(compute_reinforce_loss):
         "the gradient has the wrong sign: it pushes good completions down.": [[0.0, 0.5, 0.5], [-0.25, -0.25, 0.0]],
         "masked positions receive a gradient; prompt and padding must get exactly 0.": [[-0.5, -0.5, -0.5], [0.25, 0.25, 0.25]],
     }, name="the gradient of compute_reinforce_loss with respect to log_probs")
-
 # %% hidden={"values purity": 1, "dtypes edges": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** The example from the text, and the two-word policy of section 2.2:
 # at $\theta = 0$ the gradient of the loss, averaged over both words (each has probability ½), must be minus ¼.
-
 # %%
 # 1. The example from the text: -1/2.
 example_loss = compute_reinforce_loss(
@@ -515,7 +473,6 @@ log_probs_of_words = torch.stack([F.logsigmoid(theta), F.logsigmoid(-theta)])[:,
 loss = compute_reinforce_loss(log_probs_of_words, torch.tensor([1.0, 0.0]), torch.ones(2, 1, dtype=torch.bool))
 loss.backward()
 print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
-
 # %% [markdown]
 # ## 2.5 Baselines: the same gradient with less noise
 #
@@ -552,14 +509,12 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 #
 # **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$.
 # They add up to 0, and they always do.
-
 # %% [markdown] q="q2_3"
 # **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
 # - The result is detached: it carries no gradient.
 # - With a single completion there are no others, and the result is 0.
-
 # %%
 def leave_one_out_advantages(rewards):
     """Each reward minus the mean of the other rewards in the batch.
@@ -577,12 +532,8 @@ def leave_one_out_advantages(rewards):
     others = (rewards.sum() - rewards) / (len(rewards) - 1)  # [B]  mean of all rewards but one's own
     return rewards - others
     # END SOLUTION
-
 # %% points=1
 def test_leave_one_out_values(leave_one_out_advantages):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([1.0, 0.5, 0.0, 0.3], requires_grad=True)
     result = leave_one_out_advantages(rewards)
     check(result, torch.tensor([0.733333, 0.066667, -0.6, -0.2]), {
@@ -601,21 +552,15 @@ def test_leave_one_out_values(leave_one_out_advantages):
         "these are the rewards themselves: nothing was subtracted.": [1.0, 0.5, 0.0, 0.3],
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
-
 # %% points=1
 def test_leave_one_out_single(leave_one_out_advantages):
-    import torch
-    from helpers.checks import check
-
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {
         "a batch of one gives 0 / 0, which is NaN. There are no others, and the definition says 0.": [float("nan")],
         "a batch of one has no others; the definition says 0, not the reward itself.": [0.7],
         "a batch of one divides by 0. There are no others, and the definition says 0.": [float("inf")],
         "a batch of one divides by 0. There are no others; the definition says 0.": [float("-inf")],
     }, name="leave_one_out_advantages of one reward")
-
 # %% hidden={"values dtypes edges gradients purity": 1}
-
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,
 # and writes one word. The true gradient can be computed exactly, as a sum over three words.
@@ -629,7 +574,6 @@ def test_leave_one_out_single(leave_one_out_advantages):
 # Which two should lie close together?
 #
 # The experiment calls your `compute_reinforce_loss` and your `leave_one_out_advantages`. It takes a few seconds.
-
 # %%
 # 1. The policy, the rewards and the exact gradient of the expected reward.
 word_logits = torch.tensor([0.5, 0.0, -0.5])  # [3] logits of the three words
@@ -669,13 +613,11 @@ pd.DataFrame(
         "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
     }
 ).round(5)
-
 # %% [markdown]
 # All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**.
 # Without a baseline the variance is tens of times larger. As the error falls
 # with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
 # The leave-one-out baseline comes close to the exact expected reward, which in practice nobody knows.
-
 # %% [markdown]
 # ## 2.6 Continuous actions: the Gaussian policy
 #
@@ -702,7 +644,6 @@ pd.DataFrame(
 # **A small example.** $D = 1$, $\mu = 0$, $\Sigma = 4$, $a = 2$.
 # The first term is $-\frac12 \cdot 2 \cdot \frac14 \cdot 2 = -0.5$, the second $-\frac12 \ln 4 = -0.693$,
 # the third $-\frac12 \ln 2\pi = -0.919$. Together $-2.112$. The score is $\frac14 \cdot 2 = 0.5$.
-
 # %% [markdown] q="q2_4"
 # **Exercise 2.4 · `gaussian_log_prob`.** Write the log-density, constants included.
 #
@@ -713,7 +654,6 @@ pd.DataFrame(
 # Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`;
 # `torch.logdet(M)` gives $\ln \det M$. Solving is more exact than inverting. PyTorch has no solver for bfloat16:
 # if the dtype is `torch.bfloat16` or `torch.float16`, compute in float32 and return to the input's dtype at the end.
-
 # %%
 def gaussian_log_prob(action, mean, covariance):
     """Log-density of a multivariate Gaussian.
@@ -736,12 +676,8 @@ def gaussian_log_prob(action, mean, covariance):
     constant = torch.logdet(covariance) + action.shape[1] * torch.log(torch.tensor(2 * torch.pi))  # scalar
     return (-0.5 * (distance + constant)).to(dtype)  # [B]
     # END SOLUTION
-
 # %% points=1
 def test_gaussian_log_prob_values(gaussian_log_prob):
-    import torch
-    from helpers.checks import check
-
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
@@ -764,12 +700,8 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
         "the mean over the batch was taken; the definition gives one number for each action.": -3.4759,
         "the sum over the batch was taken; the definition gives one number for each action.": -10.4278,
     }, name="gaussian_log_prob", atol=2e-4, dtype=torch.float32)
-
 # %% points=1
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
-    import torch
-    from helpers.checks import check
-
     # One number an action: mean 0, variance 4, action 2, as in the text.
     mean = torch.tensor([[0.0]], requires_grad=True)
     result = gaussian_log_prob(torch.tensor([[2.0]]), mean, torch.tensor([[4.0]]))
@@ -782,15 +714,12 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
     check(mean.grad, torch.tensor([[0.5]]), {
         "the gradient with respect to the mean has the wrong sign.": [[-0.5]],
     }, name="the gradient of gaussian_log_prob with respect to the mean")
-
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
-
 # %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
 # - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to all three arguments.
 # - For bfloat16 and float16 the same detour through float32 is allowed.
-
 # %%
 def gaussian_score(action, mean, covariance):
     """Gradient of the Gaussian's log-density with respect to its mean, in closed form.
@@ -810,12 +739,8 @@ def gaussian_score(action, mean, covariance):
         offset, covariance = action.float() - mean.float(), covariance.float()
     return torch.linalg.solve(covariance, offset.T).T.to(dtype)  # [B, D]
     # END SOLUTION
-
 # %% points=1
 def test_gaussian_score_values(gaussian_score):
-    import torch
-    from helpers.checks import check
-
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
@@ -837,20 +762,11 @@ def test_gaussian_score_values(gaussian_score):
         "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
             [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
-
-# %% hidden={"values edges purity": 1}
-
-# %% points=1 hidden=true
-def test_hidden_gaussian_score_gradients(gaussian_score):
-    from autograder.reference.verify import verify
-    verify(gaussian_score, "gaussian_score", "dtypes", "gradients")
-    verify(gaussian_score, "gaussian_score_by_root", "gradients")
-
+# %% hidden={"values edges purity": 1, "dtypes gradients root": 1}
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
 # for your log-density, and the mean of the score over many actions with zero.
 # The last one is the statement that the proof in section 2.5 rests on.
-
 # %%
 # Compare the two Gaussian functions with PyTorch, and draw the score as arrows.
 covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])  # [2, 2]
@@ -872,7 +788,6 @@ print(
     "mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)"
 )
 plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
-
 # %% [markdown]
 # ## 2.7 Rewards that come over time
 #
@@ -892,7 +807,6 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 # For our text all rewards but the last are 0 and $\gamma = 1$, so $G_t$ is the same for all tokens,
 # namely the reward of the text. That is why the loss of section 2.4 has one advantage for a whole completion.
 # The optional section 2.11 needs the general form.
-
 # %% [markdown] q="q2_6"
 # **Exercise 2.6 · `discounted_returns`.** Write the returns of one trajectory.
 #
@@ -900,7 +814,6 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 # - Gradients pass to `rewards`. The input is not changed.
 #
 # Dividing by powers of the discount fails when it is 0 or when the trajectory is long: the powers underflow.
-
 # %%
 def discounted_returns(rewards, discount):
     """The discounted sum of the present and all later rewards, at each step.
@@ -920,12 +833,8 @@ def discounted_returns(rewards, discount):
         returns.append(later)
     return torch.stack(returns[::-1])  # [T]
     # END SOLUTION
-
 # %% points=1
 def test_discounted_returns_values(discounted_returns):
-    import torch
-    from helpers.checks import check
-
     check(discounted_returns(torch.tensor([1.0, 0.0, 2.0, 4.0]), 0.5), torch.tensor([2.0, 2.0, 4.0, 4.0]), {
         "these are sums over the past; the return of a step adds up what comes at that step and after it.": [1.0, 0.5, 2.25, 5.125],
         "these are discounted rewards; each return adds up the present and all later ones.": [1.0, 0.0, 0.5, 0.5],
@@ -940,19 +849,15 @@ def test_discounted_returns_values(discounted_returns):
         "one number for the whole trajectory; the definition gives one return for each step.": 2.0,
         "only one later reward is added; all later rewards count.": [1.0, 1.0, 4.0, 4.0],
     }, name="discounted_returns", dtype=torch.float32)
-
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return.
 # With $\gamma = 0.9$ the early steps hear less of it.
-
 # %%
 # One reward of 1 at the end of six steps, as for a text: what each step is credited with.
-one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])           # [6]
+one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])  # [6]
 print("γ = 1:  ", [round(g, 3) for g in discounted_returns(one_at_the_end, 1.0).tolist()])
 print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9).tolist()])
-
 # %% [markdown]
 # ## 2.8 Training
 #
@@ -971,7 +876,6 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # The second reward model was trained on other reviews than the first, and it was also shown heaps of words
 # that are no sentences, with the verdict "undecided". It plays the part of an independent judge.
 # If the first finds that the texts become better, does the second? Section 2.9 finds out.
-
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
 # The reference is a frozen copy of the policy.
@@ -984,7 +888,6 @@ held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]  # never u
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
 print("for example:", train_prompts[:3])
 print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible film. I hated it."]).tolist())
-
 # %% [markdown]
 # ### One batch, looked at closely
 #
@@ -1004,31 +907,27 @@ print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible fil
 # `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits, `[B, T, V]`, with padding handled.
 #
 # The next picture shows the four kinds of columns. Only the blue ones belong in the loss.
-
 # %%
 # Sample a small batch and draw which tokens are prompt, completion and padding.
 rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)  # 16 new tokens: a small picture
 print("ids", list(rollout.ids.shape), " log_probs", list(rollout.log_probs.shape))
 print("prompt_length", rollout.prompt_length)
 plots.show(figures.draw_rollout(rollout, tokenizer))
-
 # %%
 # Two checks that tie the pieces together. They need your token_log_probs; they take a second.
 with torch.no_grad():
     logits = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
-    again = token_log_probs(logits, rollout.ids)                        # [B, T-1]
+    again = token_log_probs(logits, rollout.ids)  # [B, T-1]
 mask = rollout.completion_mask[:, 1:]  # [B, T-1] column t belongs to token t + 1
 difference = (again - rollout.log_probs)[mask].abs().max()
 print(f"your log-probs against those noted while sampling: largest difference {difference:.1e} (rounding only)")
-rewards = reward_model(rollout.texts)                                   # [B]
+rewards = reward_model(rollout.texts)  # [B]
 for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
-
 # %% [markdown] q="w2_3"
 # **Question 2.C · Which tokens are in the loss?** (3 points) Look at the picture.
 # Over which tokens is the loss computed, and why over these and no others?
 # Say in particular what would happen if the prompt's tokens were in it, and why the first end-of-text token is.
-
 # %% [markdown]
 # The loss runs over the tokens that the policy generated, up to and including the first end-of-text token.
 # The policy gradient is a sum over the policy's *actions*, and only these tokens are actions. The prompt was given. If
@@ -1044,7 +943,6 @@ for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(
 #   raising its log-prob would train the policy to write such prompts and add noise.
 # - 1 point: the reason for the end-of-text token: stopping is an action of the policy;
 #   without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information.
-
 # %% [markdown] q="q2_7"
 # **Exercise 2.7 · `reinforce_step`.** Write one training step. It uses your three functions from above. In order:
 #
@@ -1063,7 +961,6 @@ for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(
 # It comes in eval mode, which switches dropout off: with dropout, the log-probs would not be those of the policy
 # that wrote the texts. Gradients flow in eval mode as well.
 # On a GPU, the rewards must go to the device of the log-probs: `rewards.to(logits.device)`.
-
 # %%
 def reinforce_step(policy, optimizer, rollout, reward_model):
     """One REINFORCE update from one batch of completions.
@@ -1091,12 +988,9 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
-
 # %% points=2
 def test_reinforce_step_update(reinforce_step):
-    import torch
     from helpers import worlds
-    from helpers.checks import check
 
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
     run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
@@ -1140,7 +1034,6 @@ def test_reinforce_step_update(reinforce_step):
     assert run["optimizer_steps"] == 2, (
         f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
     )
-
 # %% points=1
 def test_reinforce_step_report(reinforce_step):
     from helpers import worlds
@@ -1160,23 +1053,7 @@ def test_reinforce_step_report(reinforce_step):
         assert run["training"] is training, (
             f"reinforce_step: the policy came in {was} mode and was left in {left} mode. Leave the mode as it was."
         )
-
-# %% points=3 hidden=true
-def test_hidden_reinforce_step_update(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "update")
-
-# %% points=1 hidden=true
-def test_hidden_reinforce_step_report(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "report")
-    verify_step(reinforce_step, "reinforce_step", "modes")
-
-# %% points=2 hidden=true
-def test_hidden_reinforce_step_training(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "training")
-
+# %% hidden={"update": 3, "report modes": 1, "training": 2}
 # %% [markdown]
 # ### Starting afresh, and the optimizer's memory
 #
@@ -1185,7 +1062,6 @@ def test_hidden_reinforce_step_training(reinforce_step):
 # So training has a state in *two* places: in the model's weights and in the optimizer.
 # `fresh_start` below makes both anew. It is called before each run, so that every run begins at the same place,
 # and the results of one cell do not depend on how often you ran another.
-
 # %%
 # A fresh policy (the weights from disk) and a fresh optimizer (no memory of earlier gradients).
 def fresh_start():
@@ -1194,11 +1070,9 @@ def fresh_start():
     policy, _ = load_policy(preset, device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
-
 # %% [markdown] q="w2_4"
 # **Question 2.D · Resetting** (3 points). What does it do to reset the model, and what does it do to reset the
 # optimizer? Describe what would happen if you reset only one of the two: first only the model, then only the optimizer.
-
 # %% [markdown]
 # Resetting the model puts the weights back to those of the untuned policy.
 # A new run then starts where the first one did, and the two can be compared. Resetting the optimizer throws away
@@ -1220,7 +1094,6 @@ def fresh_start():
 #   which belong to the gradients of the earlier run.
 # - 1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction
 #   and size; old model with new optimizer goes on training a tuned policy.
-
 # %% [markdown]
 # ### The loop around your step
 #
@@ -1239,7 +1112,6 @@ def fresh_start():
 # the reference does. Its mean over many completions is the *Kullback–Leibler divergence*, in nats (natural units of
 # information). At 0 the two models are alike. At 5 the policy's texts are on average $e^5 \approx 150$ times more
 # likely under the policy than under the reference. Part 3 is about this number; here we only watch it.
-
 # %%
 # Your step, with two more numbers added to what it reports. Nothing here changes the training.
 def compare_with_reference(rollout):
@@ -1249,10 +1121,10 @@ def compare_with_reference(rollout):
     and "surprise": minus the mean log-prob under the reference, in nats per generated token.
     """
     with torch.no_grad():
-        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)          # [B, T, V]
-        reference_log_probs = token_log_probs(logits, rollout.ids)                      # [B, T-1]
-    mask = rollout.completion_mask[:, 1:]                                               # [B, T-1]
-    gap = (rollout.log_probs - reference_log_probs) * mask                              # [B, T-1]
+        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_log_probs = token_log_probs(logits, rollout.ids)  # [B, T-1]
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1]
+    gap = (rollout.log_probs - reference_log_probs) * mask  # [B, T-1]
     return {"kl": gap.sum(dim=1).mean().item(), "surprise": -reference_log_probs[mask].mean().item()}
 
 
@@ -1260,14 +1132,12 @@ def watched_step(rollout):
     """One call of your reinforce_step; reports its floats, the KL and the reference's surprise."""
     seen_by_reference = compare_with_reference(rollout)  # the batch was written by the policy as it is now
     return {**reinforce_step(policy, optimizer, rollout, reward_model), **seen_by_reference}
-
 # %% [markdown]
 # ### A dry run
 #
 # Before a long run, always do a short one. It shows whether anything fails, and how long the long one will take.
 # This one takes a few steps. **What should come out:** a reward near that of the untuned policy,
 # a KL near 0 in the first step (the policy *is* the reference then), and an estimate of the time.
-
 # %% tags=["training"]
 # The dry run: a few steps with everything switched on, then an estimate for the whole training.
 policy, optimizer = fresh_start()
@@ -1280,19 +1150,16 @@ minutes = seconds * sizes.training_steps / 60
 print(f"{seconds:.2f} s a step; the {sizes.training_steps} steps of the training run will take about {minutes:.1f} min")
 assert abs(dry_run["kl"][0]) < 0.01, "before the first update the policy is the reference, so the KL must be 0"
 dry_run.to_pandas().round(3)
-
 # %% [markdown]
 # ### The training run
 #
 # First the state of affairs *before* training: reward on the test prompts. Then the run.
 # The goal is a mean reward of at least 0.75 on the test prompts.
 # **Predict first:** which of reward, KL, length and repetition will rise, which will fall?
-
 # %% tags=["training"]
 # The untuned policy on the test prompts (the reference is just that). Takes some seconds.
 before = evaluate(reference, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 print("before training:", before)
-
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
 # Takes one to three minutes on a laptop with the tiny preset.
@@ -1316,7 +1183,6 @@ history = train(
     description="REINFORCE",
 )
 print(f"ended: {history.stopped}, mean reward of the last ten batches {history.mean('reward', last=10):.3f}")
-
 # %% [markdown]
 # ## 2.9 Results
 #
@@ -1324,22 +1190,18 @@ print(f"ended: {history.stopped}, mean reward of the last ten batches {history.m
 #
 # Each batch has its own prompts and its own luck, so the single values jump.
 # The line is the mean of the last ten batches, the band one standard deviation to each side.
-
 # %% tags=["training"]
 # The reward of each batch (dots), its running mean (line) and its spread (band).
 # It should rise fast, then level off below 1.
 plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75))
-
 # %% tags=["training"]
 # How far the policy has moved away from the reference. Nothing holds it back, so it should rise far.
 plots.show(figures.plot_training(history, "kl", title="KL to the reference during training"))
-
 # %% [markdown]
 # ### Reward on test prompts, before and after
 #
 # The batches above come from training prompts. What counts are prompts that were not used in training.
 # The bars show the mean reward with 95 % intervals, computed as in Part 1.
-
 # %% tags=["training"]
 # The trained policy on the test prompts, with the same random numbers as before training.
 after = evaluate(policy, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
@@ -1349,17 +1211,19 @@ headline("test reward before", before.mean)  # for the report of a whole run; it
 headline("test reward after", after.mean)
 reached = "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again."
 print("The goal of 0.75 is", reached)
-plots.show(plots.plot_bars(
-    {"before": before.mean, "after": after.mean},
-    errors={"before": before.half_width, "after": after.half_width},
-    title="Mean reward on test prompts (95 % intervals)", ylabel="reward, P(positive)", limits=(0, 1.05),
-))
-
+plots.show(
+    plots.plot_bars(
+        {"before": before.mean, "after": after.mean},
+        errors={"before": before.half_width, "after": after.half_width},
+        title="Mean reward on test prompts (95 % intervals)",
+        ylabel="reward, P(positive)",
+        limits=(0, 1.05),
+    )
+)
 # %% [markdown]
 # ### The same prompts, before and after
 #
 # Numbers do not tell what the texts are like. Read them.
-
 # %% tags=["training"]
 # Five fixed prompts, completed by the untuned policy and by the trained one, with the reward of each text.
 fixed_prompts = held_out_prompts[:5]
@@ -1369,12 +1233,10 @@ show_samples(
     rewards={"before": before.rewards[:5].tolist(), "after": after.rewards[:5].tolist()},
     title="Five test prompts before and after REINFORCE",
 )
-
 # %% [markdown] q="w2_5"
 # **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive?
 # What else has changed? Quote from your own output, and relate what you see to at least one measured quantity
 # (you may use the plots that follow).
-
 # %% [markdown]
 # The completions after training are more positive in every word: they consist of words of praise.
 # But they are no sentences any more. The same few words come again and again ("deeply", "compelling", "moving"),
@@ -1389,18 +1251,15 @@ show_samples(
 #   uniform texts, broken grammar, changed length.
 # - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise,
 #   the second reward model) or to the reward that the texts got.
-
 # %% [markdown]
 # ### Repetition and length
 #
 # **Repetition** is the share of a completion's bigrams (pairs of neighbouring words)
 # that occurred before in the same completion. **Length** is the number of generated tokens.
 # The reward mentions neither. Both may change all the same, if that helps the reward.
-
 # %% tags=["training"]
 # Two things that nobody asked for, recorded at every step.
 plots.show(figures.plot_side_effects(history))
-
 # %% [markdown]
 # ### A second opinion
 #
@@ -1415,7 +1274,6 @@ plots.show(figures.plot_side_effects(history))
 # It is the reference, the untuned policy. Its **surprise** is minus the mean log-prob per generated token: low for text
 # that it might have written itself, high for anything else.
 # **Predict first:** will the two reward models rise together, and will they stay together? What will the surprise do?
-
 # %% tags=["training"]
 # Both reward models on the samples kept during training.
 samples = pd.DataFrame(history.samples)
@@ -1426,11 +1284,9 @@ if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
 plots.show(figures.plot_opinions_by_step(opinions))
-
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
-
 # %% [markdown]
 # **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it.
 # Then they part. The first goes on to nearly 1; the second turns (after about 20 steps at seed 0), falls, and wavers
@@ -1441,19 +1297,19 @@ plots.show(figures.plot_training(history, "surprise", title="Does the reference 
 # as do repetition and KL. And so does the best judge of all, a person who reads the samples.
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
-
 # %% tags=["training"]
 # The same prompts at several steps of the training, with the reward of each text.
 prompts_shown = watched_prompts[:3]
 steps_shown = sorted(set(samples["step"]))
-steps_shown = [steps_shown[i] for i in sorted({0, min(2, len(steps_shown) - 1), len(steps_shown) // 2, len(steps_shown) - 1})]
+steps_shown = [
+    steps_shown[i] for i in sorted({0, min(2, len(steps_shown) - 1), len(steps_shown) // 2, len(steps_shown) - 1})
+]
 columns, rewards_shown = {}, {}
 for step in steps_shown:
     at_step = samples[samples["step"] == step].drop_duplicates("prompt").set_index("prompt")
     columns[f"step {step}"] = [at_step.loc[prompt, "completion"] for prompt in prompts_shown]
     rewards_shown[f"step {step}"] = [at_step.loc[prompt, "first"] for prompt in prompts_shown]
 show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three prompts during the training")
-
 # %% tags=["training"]
 # The same on all test prompts, before and after, as numbers.
 def second_opinion(evaluation):
@@ -1461,38 +1317,41 @@ def second_opinion(evaluation):
     return second_reward_model(evaluation.texts).mean().item() if has_second else float("nan")
 
 
-table = pd.DataFrame({
-    "reward": [before.mean, after.mean],
-    "second reward model": [second_opinion(before), second_opinion(after)],
-    "repetition": [before.repetition, after.repetition],
-    "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
-    "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
-}, index=["before", "after"])
+table = pd.DataFrame(
+    {
+        "reward": [before.mean, after.mean],
+        "second reward model": [second_opinion(before), second_opinion(after)],
+        "repetition": [before.repetition, after.repetition],
+        "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
+        "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
+    },
+    index=["before", "after"],
+)
 table.round(3)
-
 # %% [markdown]
 # The last column counts the different words in all completions together.
 # A policy that has found out what is rewarded says it in few words.
 #
 # Keep the trained policy as a point for the picture of Part 3, where reward is plotted against KL.
-
 # %% tags=["training"]
 # The trained policy's place in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
 test_rollout = generate(policy, tokenizer, held_out_prompts[:256], preset.new_tokens, generator=seed)
 save_point(
-    "REINFORCE (Part 2)", compare_with_reference(test_rollout)["kl"], after.mean, method="REINFORCE",
-    repetition=after.repetition, length=after.lengths.float().mean().item(), samples=after.texts[:5],
+    "REINFORCE (Part 2)",
+    compare_with_reference(test_rollout)["kl"],
+    after.mean,
+    method="REINFORCE",
+    repetition=after.repetition,
+    length=after.lengths.float().mean().item(),
+    samples=after.texts[:5],
 )
 print("saved to runs/frontier.json")
-
 # %% [markdown]
 # ## 2.10 Looking back
-
 # %% [markdown] q="w2_6"
 # **Question 2.F · The limits of REINFORCE** (4 points). Which limits of the method did you see in this notebook?
 # Name at least two.
 # For each, say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
-
 # %% [markdown]
 # **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving,
 # compelling, deeply"); repetition rises, the number of different words falls, and the reference is far more surprised
@@ -1521,7 +1380,6 @@ print("saved to runs/frontier.json")
 #   each batch used once (on-policy), loss of variety, dependence on the learning rate or seed.
 # - 1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early,
 #   several reward models, a better baseline or larger batches, importance-weighted reuse.
-
 # %% [markdown]
 # ## 2.11 Optional: a pole and a ship
 #
@@ -1554,7 +1412,6 @@ print("saved to runs/frontier.json")
 # **The baseline** here is the mean return over all moments of the batch. The returns are divided by their standard
 # deviation as well, since they can be as large as 100 and would otherwise need another learning rate
 # for each environment. This is common practice; strictly, it changes the objective's scale from batch to batch.
-
 # %% tags=["training"]
 # Policy gradient on CartPole with three seeds. Takes less than a minute.
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
@@ -1589,7 +1446,6 @@ if have_gymnasium:
 
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
-
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
 # It learns to come down without a crash; 200 takes longer than this.
@@ -1599,13 +1455,11 @@ if have_gymnasium and have_box2d:
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:
     print("LunarLander was left out (see above).")
-
 # %% [markdown]
 # **What to look at.** The three curves use the same code and differ in the seed only. How far apart are they?
 # Policy gradients are noisy, and a single run proves little. Published comparisons show several seeds for this reason.
 # Look also for a sudden drop after a good stretch: on-policy data come from the present policy,
 # and one bad step spoils the data of the next.
-
 # %% [markdown]
 # ## 2.12 Summary
 #

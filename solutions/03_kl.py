@@ -34,7 +34,6 @@
 # One word is new: the **reference** π_ref is a frozen copy of the model from before training.
 #
 # You need your functions of Part 2. Put your finished notebook `02_reinforce.ipynb` beside this one.
-
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -60,22 +59,18 @@ from helpers.widgets import frontier_slider
 seed_everything(0)
 preset = choose_preset("auto")
 device = choose_device()
-
 # %% [markdown]
 # **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom
 # setting: fewer and shorter runs in less than half the time. The frontier has the same shape, but with half the steps
 # the policy of α = 0 goes a third as far only (23 nats instead of 71 in our runs), and its text rots less.
-
 # %%
 quick = False  # True: the classroom setting, less than half the time
 sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
 print(sizes)
-
 # %% [markdown]
 # **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy,
 # and every run starts from a fresh copy of it. There are two reward models. The policy is trained on the first.
 # The second one learned from other data and is never trained on; it is our witness.
-
 # %%
 reference, tokenizer = load_policy(preset, device)  # the frozen reference π_ref
 reference.requires_grad_(False)
@@ -91,15 +86,12 @@ print(
     f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, "
     f"vocabulary of {reference.config.vocab_size} tokens"
 )
-
 # %% [markdown]
 # **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs
 # that part's public tests on them. `token_log_probs(logits, ids)` gives the log-prob of each next token,
 # `reinforce_step` does one update from one batch of rollouts. If something is missing, the cell says what to do.
-
 # %%
 token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_probs", "reinforce_step"])
-
 # %% [markdown]
 # ## 3.1 The KL divergence
 #
@@ -133,7 +125,6 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   The first is averaged over what the policy writes, the second over what the reference writes.
 # - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions.
 #   So a KL of 12 nats over 24 tokens means half a nat at each token.
-
 # %% [markdown] q="q3_1"
 # **Exercise 3.1 · `kl_divergence`** (6 points)
 #
@@ -147,7 +138,6 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   and contributes 0. Careful: in floating-point numbers, 0 · ∞ is NaN.
 #
 # *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
-
 # %%
 def kl_divergence(policy_logits, reference_logits):
     """Exact KL divergence of the next-token distributions, KL(policy || reference).
@@ -166,12 +156,8 @@ def kl_divergence(policy_logits, reference_logits):
     log_ratio = log_ratio.masked_fill(torch.isneginf(log_policy), 0.0)  # probability 0: contributes 0, not 0 · ∞
     return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
     # END SOLUTION
-
 # %% points=1 success="The divergence is right on two positions, with the right shape."
 def test_kl_values(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
     reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
     check(
@@ -201,12 +187,8 @@ def test_kl_values(kl_divergence):
     )
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
-
 # %% points=1 success="Large logits and excluded tokens are handled."
 def test_kl_extremes(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
     check(
         large,
@@ -226,12 +208,8 @@ def test_kl_extremes(kl_divergence):
         {"a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]]},
         name="kl_divergence",
     )
-
 # %% points=1 success="Gradients go to the policy and to nobody else."
 def test_kl_gradient(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     policy = torch.tensor([[[1.0, 0.0, -1.0]]], requires_grad=True)
     reference = torch.tensor([[[0.0, 0.0, 1.0]]], requires_grad=True)
     result = kl_divergence(policy, reference)
@@ -247,12 +225,9 @@ def test_kl_gradient(kl_divergence):
         {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]},
         name="the gradient of kl_divergence",
     )
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
-
 # %%
 hand_policy = torch.tensor([[[0.50, 0.25, 0.25]]]).log()  # [1, 1, 3]; logarithms of probabilities are valid logits
 hand_reference = torch.tensor([[[0.20, 0.55, 0.25]]]).log()
@@ -261,7 +236,6 @@ print("the table:              ", kl_divergence(hand_policy, table_reference))
 print("another reference:      ", kl_divergence(hand_policy, hand_reference))
 print("the other way round:    ", kl_divergence(hand_reference, hand_policy))
 print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
-
 # %% [markdown]
 # ### Forward and reverse, by picture
 #
@@ -278,7 +252,6 @@ print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
 # KL(π_ref‖π) averages over what the *reference* does. It is expensive to leave out anything the reference does,
 # so the policy spreads over both bumps and over the valley between them: **mass-covering**, or the *forward* KL.
 # </details>
-
 # %%
 points = torch.linspace(-5, 5, 401)  # [401] the "vocabulary"
 two_bumps = torch.logaddexp(
@@ -296,13 +269,11 @@ for name, distances in {
     row, column = divmod(int(distances.argmin()), distances.shape[1])
     best[name] = bells[row, column].softmax(0).tolist()
 plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
-
 # %% [markdown]
 # We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it:
 # it is an average over the policy's own samples, and those we have anyway. And it punishes what we want to punish:
 # writing text that the reference finds implausible. It does *not* punish a policy for narrowing down, that is,
 # for always writing the same plausible sentence. Keep this in mind when you look at samples later.
-
 # %% [markdown]
 # ## 3.2 Estimating the KL from samples
 #
@@ -324,7 +295,6 @@ plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(
 # It also swings in the opposite direction to k1: where $d$ is small or negative, $r - 1$ is large.
 # So the sum swings less. This is the trick of the baseline in Part 2 once more;
 # statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is never negative.
-
 # %% [markdown] q="q3_2"
 # **Exercise 3.2 · `kl_estimates`** (5 points)
 #
@@ -333,7 +303,6 @@ plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(
 #
 # *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5,
 # so k1 = 0.693, k2 = 0.240 and k3 = −0.5 + 0.693 = 0.193.
-
 # %%
 def kl_estimates(log_probs, reference_log_probs):
     """Estimate KL(policy || reference) from tokens sampled from the policy, one estimate per token.
@@ -353,12 +322,8 @@ def kl_estimates(log_probs, reference_log_probs):
         "k3": torch.expm1(-log_ratio) + log_ratio,  # expm1(x) is exp(x) - 1, precise for small x
     }
     # END SOLUTION
-
 # %% points=1 success="A dict with k1, k2 and k3; k1 is right."
 def test_estimates_k1(kl_estimates):
-    import torch
-    from helpers.checks import check
-
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert got is not None and got is not ..., "kl_estimates returned nothing: it is not written yet, or a `return` is missing"
     assert isinstance(got, dict), f"kl_estimates must return a dict with the keys k1, k2 and k3, not a {type(got).__name__}"
@@ -378,12 +343,8 @@ def test_estimates_k1(kl_estimates):
         },
         name="kl_estimates, k1",
     )
-
 # %% points=1 success="k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
-    import torch
-    from helpers.checks import check
-
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
     check(
@@ -409,18 +370,16 @@ def test_estimates_k2_k3(kl_estimates):
         },
         name="kl_estimates, k3",
     )
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
 # token with its probability under the policy. k1 and k3 must give the exact KL, 0.1733. k2 is allowed to miss it.
-
 # %%
 every_token = kl_estimates(hand_policy[0], table_reference[0])  # {"k1": [1, 3], …}: all three tokens of the vocabulary
 for name, values in every_token.items():
-    print(f"{name}: values {[round(v, 3) for v in values[0].tolist()]}, average {(hand_policy[0].exp() * values).sum():.4f}")
-
+    print(
+        f"{name}: values {[round(v, 3) for v in values[0].tolist()]}, average {(hand_policy[0].exp() * values).sum():.4f}"
+    )
 # %% [markdown]
 # ### Bias and variance on real rollouts
 #
@@ -434,7 +393,6 @@ for name, values in every_token.items():
 # Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
 #
 # The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes about half a minute.
-
 # %%
 def estimator_statistics(temperature, positions=300):
     """Bias and standard deviation of the estimates for the reference at another temperature, on its own rollouts.
@@ -462,7 +420,6 @@ def estimator_statistics(temperature, positions=300):
             (variance.mean().clamp(min=0).sqrt() / exact.mean()).item(),
         )
     return {name: values[0] for name, values in sampled.items()}, exact[0], statistics
-
 # %% tags=["training"]
 results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
 sampled, exact, _ = results[0.7]
@@ -473,7 +430,6 @@ plots.show(
         {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
     )
 )
-
 # %% [markdown]
 # **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any
 # distance. k2 has one; it is small when the models are near (τ = 0.9), and half as large as the KL itself at τ = 1.5.
@@ -501,10 +457,11 @@ plots.show(
 #
 # The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as
 # if the policy (temperature 0.7) had written them.
-
 # %% tags=["training"]
 right, _, _ = results[0.7]
-rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0)  # not the policy's samples
+rollout = generate(
+    reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0
+)  # not the policy's samples
 mask = rollout.completion_mask[:, 1:]
 with torch.no_grad():
     logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
@@ -516,12 +473,10 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
         f"{name:27s} tokens with negative k1: {(k1 < 0).float().mean():.0%}   mean k1 {k1.mean():+.3f} ± {error:.3f}"
         f" ({k1.mean() / error:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
     )
-
 # %% [markdown]
 # With the right samples about a quarter of the tokens have a negative k1, and their mean is clearly positive.
 # With the wrong samples the mean is far below 0. Note that **k3 stays positive even then**: it cannot be negative,
 # so it hides the bug, and its value is wrong. Log k1 beside k3.
-
 # %% [markdown]
 # ## 3.3 A reward with a fine
 #
@@ -560,7 +515,6 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 # A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the
 # policy. The prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine
 # and the one in the loss, run over the completion's tokens only, and the mask says which they are.
-
 # %% [markdown] q="q3_3"
 # **Exercise 3.3 · `kl_shaped_rewards`** (5 points)
 #
@@ -572,7 +526,6 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 #   that is right.
 #
 # *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
-
 # %%
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     """Rewards minus a fine for moving away from the reference.
@@ -591,12 +544,8 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     log_ratio = (log_probs - reference_log_probs).masked_fill(~mask, 0.0)  # [B, T]
     return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
     # END SOLUTION
-
 # %% points=1 success="The fine is right on two completions."
 def test_shaped_values(kl_shaped_rewards):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([1.0, 0.5])
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
     reference_log_probs = torch.tensor([[-2.0, -1.5, -1.0], [-1.0, -1.0, -0.5]])
@@ -630,12 +579,8 @@ def test_shaped_values(kl_shaped_rewards):
         name="kl_shaped_rewards",
         dtype=torch.float32,
     )
-
 # %% points=1 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
 def test_shaped_detached(kl_shaped_rewards):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
     reference_log_probs = torch.tensor([[-2.0, -1.5]], requires_grad=True)
     rewards = torch.tensor([0.25], requires_grad=True)
@@ -644,19 +589,15 @@ def test_shaped_detached(kl_shaped_rewards):
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
     )
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** The same completion under a rising α.
 # At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
-
 # %%
 one_reward, one_mask = torch.tensor([1.0]), torch.tensor([[True, True, False]])
 one_policy, one_reference = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-2.0, -1.5, -1.0]])
 for alpha in (0.0, 0.1, 1.0, 2.0):
     print(f"α = {alpha}: {kl_shaped_rewards(one_reward, one_policy, one_reference, one_mask, alpha).item():.2f}")
-
 # %% [markdown]
 # ### The training step
 #
@@ -667,7 +608,6 @@ for alpha in (0.0, 0.1, 1.0, 2.0):
 #
 # The exact KL needs two tables of logits; to save time the step computes it in every fifth step only.
 # k1 costs nothing extra, and is there every time.
-
 # %%
 def measure_kl(policy, rollout):
     """KL to the reference at each position of a rollout: exact, and by the sampled token alone (k1); both [B, T-1]."""
@@ -696,14 +636,18 @@ def kl_step(policy, optimizer, rollout, alpha, number):
     k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
     exact = {"kl": per_completion(measure_kl(policy, rollout)["exact"], mask)} if number % 5 == 0 else {}
     update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
-    return {"loss": update["loss"], "reward": rewards.mean().item(), **exact, "k1": per_completion(k1, mask), "alpha": float(alpha)}
-
+    return {
+        "loss": update["loss"],
+        "reward": rewards.mean().item(),
+        **exact,
+        "k1": per_completion(k1, mask),
+        "alpha": float(alpha),
+    }
 # %% [markdown]
 # `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
 # numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
 # which α step `number` uses; for now it is a constant. `examine` then samples one completion for each held-out prompt
 # and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
-
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
@@ -751,7 +695,6 @@ common = {
     "learning_rate": preset.kl.learning_rate,
     "held_out": sizes.held_out,
 }  # shared by all runs
-
 # %% [markdown]
 # ## 3.4 α = 0 first
 #
@@ -769,13 +712,11 @@ common = {
 #
 # The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
 # and the sweep will not repeat it. It takes one to two minutes.
-
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
 free = runs["α = 0"]
 plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
-
 # %% [markdown]
 # **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain:
 # compare the right halves of the two plots. In the first plot the dots are the exact KL, computed at every fifth step;
@@ -784,14 +725,11 @@ plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward duri
 # The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue**
 # where the policy finds the token more probable than the reference does, **orange** where less.
 # The numbers of one text add up to that text's estimate of the KL. Point at a token to see its number.
-
 # %% tags=["training"]
 show_page(sweep.run_page(free))
-
 # %% [markdown] q="w3_1"
 # **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
 # unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
-
 # %% [markdown]
 # The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
 # because the objective contains only the reward: each update makes texts with a positive advantage more probable
@@ -812,7 +750,6 @@ show_page(sweep.run_page(free))
 #   far from the reference it is exploited (reward hacking)
 # - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety
 #   (the second reward model counts too, if it disagrees)
-
 # %% [markdown]
 # ## 3.5 The sweep
 #
@@ -829,27 +766,22 @@ show_page(sweep.run_page(free))
 # that earns 0.3 more than average may move 0.3 nats away at most, and that is next to nothing. The policy is held near
 # where it started. (Not exactly there: every update is made from 32 samples, and their noise pushes the policy about.)
 # </details>
-
 # %% tags=["training"]
 plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
 runs = sweep.sweep(plan, train_fixed, examine, common=common)
-
 # %% [markdown]
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
-
 # %% tags=["training"]
 scores, samples = examine(reference)
 untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
-
 # %% [markdown]
 # Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the
 # reward. "Repeated bigrams" is the share of neighbouring word pairs that already occurred in the same completion.
 # It is counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even
 # so its share rests on a few completions only, and a difference of one or two in a thousand means nothing.
 # If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
-
 # %% [markdown]
 # ### How the runs went
 #
@@ -860,10 +792,8 @@ display(sweep.table(everything))
 # And a curve with a fine should level off, where one more nat costs as much as it earns,
 # while the curve of α = 0 goes on rising.
 # </details>
-
 # %% tags=["training"]
 plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
-
 # %% [markdown]
 # ### The reward–KL frontier
 #
@@ -871,22 +801,20 @@ plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 # A policy is better than another if it lies **higher and further to the left**: more reward at less distance.
 # The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches
 # a higher reward" says little, if it also went ten times as far. Part 4 will draw DPO into the same plot.
-
 # %% tags=["training"]
 sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
 for name, run in everything.items():  # for the report of a whole run; it does nothing in your notebook
     headline(f"reward, {name}", run.scores["reward"])
-plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded so far, Part 4's included once you have done it
-
+plots.show(
+    plots.plot_frontier(load_points(), log=True)
+)  # all points recorded so far, Part 4's included once you have done it
 # %% [markdown]
 # The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit.
 # **Look at the slope**: the first few nats buy most of the reward; the last hundred buy almost nothing.
 # And what do they cost? The next plot asks the witness.
-
 # %% tags=["training"]
 if has_witness:
     plots.show(figures.plot_opinions_by_kl(everything))
-
 # %% [markdown]
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
 # opinions. Where they part, and the first still rises while the second falls, the policy collects the *errors* of the
@@ -902,18 +830,15 @@ if has_witness:
 #
 # Move the slider from the untuned policy to the far end. Each position shows the point on the frontier and five
 # samples, tokens coloured by their log-ratio as before. Where widgets do not run, the same is shown as one list.
-
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
 frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
-
 # %% [markdown] q="w3_2"
 # **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
 # (the reward stays within about 0.05 of the untuned policy's), one that is **too low** (the text degenerates),
 # and one in between that you would use (reward 0.8 or more, mostly natural text).
 # For each, give reward, KL, repetition and the second reward model's score, say what its KL
 # and reward curves look like, and comment on its five samples: are they grammatical, varied, and really positive?
-
 # %% [markdown]
 # *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
 #
@@ -942,7 +867,6 @@ frontier_slider([run.point for run in everything.values()], page=lambda point: p
 #   and comments on the samples (repetition, few words, praise without content)
 # - 2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares
 #   repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
-
 # %% [markdown]
 # ## 3.6 What else the fine does
 #
@@ -962,7 +886,6 @@ frontier_slider([run.point for run in everything.values()], page=lambda point: p
 # with α = 0.03, and **fixes the length**: no completion may end before it has all its tokens (`min_new_tokens`),
 # so brevity earns nothing. The sweep's run with α = 0.03 stands beside it.
 # Afterwards both policies are examined in the same way, free to end. It takes one to two and a half minutes.
-
 # %% tags=["training"]
 pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
@@ -971,18 +894,15 @@ pair = sweep.sweep(
 plots.show(figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
-
 # %% [markdown]
 # Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned
 # one; trained with fixed lengths, it does not. The KL *per completion* of the two hardly differs,
 # but look at the KL *per token*: at each token, the short texts have moved nearly twice as far.
 # And read the samples: reward and repetition alone would not have told you. (A fixed length has a price as well:
 # where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
-
 # %% [markdown] q="w3_3"
 # **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text?
 # What did you see in your runs? Name a remedy, and what it costs.
-
 # %% [markdown]
 # A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded.
 # In the sweep the completions at α = 0.03 shrank from 18 tokens to 10, those at α = 0, without any fine,
@@ -1002,7 +922,6 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 #   report length and KL per token, or fix the length
 # - 1 point: names a remedy and its price, such as a fixed length, a mean over tokens
 #   (which then lets long texts drift farther), or a reward that minds length
-
 # %% [markdown]
 # ## 3.7 An α that changes
 #
@@ -1012,14 +931,12 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 #
 # **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
 # *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
-
 # %% [markdown] q="q3_4"
 # **Exercise 3.4 · `anneal_alpha`** (3 points)
 #
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
 # With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
 # Return a Python float.
-
 # %%
 def anneal_alpha(step, total_steps, start, end):
     """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
@@ -1036,11 +953,8 @@ def anneal_alpha(step, total_steps, start, end):
     share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
     return float(start + share * (end - start))
     # END SOLUTION
-
 # %% points=1 success="The line is right in both directions."
 def test_anneal_line(anneal_alpha):
-    from helpers.checks import check
-
     check(
         anneal_alpha(5, 20, 0.4, 0.1),
         0.325,
@@ -1062,11 +976,8 @@ def test_anneal_line(anneal_alpha):
         {"a schedule that should rise jumps to its end: start may be smaller than end": 0.5, "a schedule that should rise stays at its start": 0.1},
         name="anneal_alpha(5, 20, 0.1, 0.5)",
     )
-
 # %% points=1 success="After the end it stays at the end."
 def test_anneal_ends(anneal_alpha):
-    from helpers.checks import check, is_float
-
     check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
     check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
     check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
@@ -1077,9 +988,7 @@ def test_anneal_ends(anneal_alpha):
     check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
     got = anneal_alpha(9, 4, 3, 1)
     assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
-
 # %% hidden={"values edges": 1}
-
 # %% [markdown]
 # **The adaptive controller** turns the question round. It is easier to say how far the policy may go
 # ("about 8 nats") than to say what a nat should cost. So state a **target KL** and let α find itself:
@@ -1093,12 +1002,10 @@ def test_anneal_ends(anneal_alpha):
 # The last factor sets the pace: `steps` is how much training went by since the last adjustment,
 # `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
 # the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
-
 # %% [markdown] q="q3_5"
 # **Exercise 3.5 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
-
 # %%
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
@@ -1117,11 +1024,8 @@ def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
     return float(alpha * (1.0 + error * steps / horizon))
     # END SOLUTION
-
 # %% points=1 success="A small error is corrected in proportion."
 def test_adapt_small_error(adapt_alpha):
-    from helpers.checks import check, is_float
-
     got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
     check(
         got,
@@ -1142,11 +1046,8 @@ def test_adapt_small_error(adapt_alpha):
         atol=1e-6,
     )
     assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
-
 # %% points=1 success="Large errors are clipped, above and below."
 def test_adapt_clip(adapt_alpha):
-    from helpers.checks import check
-
     check(
         adapt_alpha(0.1, 8.0, 2.0, 100, 50),
         0.11,
@@ -1168,20 +1069,16 @@ def test_adapt_clip(adapt_alpha):
         name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)",
         atol=1e-6,
     )
-
 # %% hidden={"values edges": 1}
-
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
 # Starting far off, the controller must bring the KL to its target of 8, that is, α to 0.0125.
-
 # %%
 trial = 0.1
 for number in range(120):
     if number % 20 == 0:
         print(f"step {number:3d}: α = {trial:.4f}, KL = {0.1 / trial:.2f}")
     trial = adapt_alpha(trial, 0.1 / trial, target_kl=8.0, horizon=160, steps=32)
-
 # %% [markdown]
 # ### Both beside the best fixed α
 #
@@ -1190,7 +1087,6 @@ for number in range(120):
 # The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α
 # and aims at the KL that your best fixed α reached.
 # It counts in completions, as the paper does: one training step is a batch of 32. Two to four minutes.
-
 # %%
 best_alpha = 0.03  # yours: the α you would use, from W3.2
 
@@ -1211,7 +1107,6 @@ def train_scheduled(name, settings, folder):
         )
 
     return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
-
 # %% tags=["training"]
 best = runs.get(f"α = {best_alpha:g}") or max(runs.values(), key=lambda run: run.scores["reward"])
 target_kl = round(best.scores["kl"], 1)
@@ -1229,7 +1124,6 @@ plots.show(
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
-
 # %% [markdown]
 # The first panel shows α: a constant, a falling line, and the controller's path.
 # The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target.
@@ -1237,11 +1131,9 @@ display(sweep.table({"untuned": untuned, **compared}))
 # In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line:
 # it is on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer.
 # With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
-
 # %% [markdown] q="w3_4"
 # **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
 # and explain it. Which remedy fits it, and what does it leave unsolved? Use the comparison above.
-
 # %% [markdown]
 # The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
 # another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
@@ -1266,7 +1158,6 @@ display(sweep.table({"untuned": untuned, **compared}))
 # - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model,
 #   PPO's trust region …) and how it works
 # - 1 point: says what the remedy does not solve or what it costs, with reference to the comparison above
-
 # %% [markdown]
 # ## 3.8 Optional: two epochs per batch, PPO and GRPO
 #
@@ -1288,7 +1179,6 @@ display(sweep.table({"untuned": untuned, **compared}))
 # For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there,
 # and its gradient is 0. For a bad one (A < 0) the pull ends once ρ < 1 − ε.
 # The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
-
 # %% [markdown] q="q3_6"
 # **Exercise 3.6 · `ppo_clip_loss`** (optional, 5 points)
 #
@@ -1298,7 +1188,6 @@ display(sweep.table({"untuned": untuned, **compared}))
 #
 # *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4.
 # With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
-
 # %%
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     """PPO's clipped loss (Schulman et al. 2017, arXiv 1707.06347): sum over tokens, mean over the batch.
@@ -1320,12 +1209,8 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     gain = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)  # [B, T]
     return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
     # END SOLUTION
-
 # %% points=1 success="The clipped loss is right on two completions."
 def test_ppo_values(ppo_clip_loss):
-    import torch
-    from helpers.checks import check
-
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
     mask = torch.tensor([[True, True, True], [True, True, False]])
@@ -1351,11 +1236,8 @@ def test_ppo_values(ppo_clip_loss):
         },
         name="ppo_clip_loss",
     )
-
 # %% points=1 success="The mask comes before the exponential, and gradients go where they should."
 def test_ppo_mask_and_gradient(ppo_clip_loss):
-    import torch
-
     new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
     old = torch.tensor([[-1.1, -9000.0]], requires_grad=True)
     advantages = torch.tensor([1.0], requires_grad=True)
@@ -1373,13 +1255,10 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
     assert new.grad[0, 1] == 0, "ppo_clip_loss: a masked position gets a gradient"
     assert old.grad is None or not old.grad.any(), "ppo_clip_loss: the old log-probs carry a gradient; detach them"
     assert advantages.grad is None or not advantages.grad.any(), "ppo_clip_loss: the advantages carry a gradient; detach them"
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
-
 # %% [markdown]
 # **Sanity check.** How the loss of one token depends on its ratio.
 # The line is flat where PPO stops pulling: to the right for a good completion, to the left for a bad one.
-
 # %%
 ratios = torch.linspace(0.4, 1.8, 141)  # [141]
 curves = {}
@@ -1392,13 +1271,11 @@ for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = �
     ]
     curves[label] = [loss.item() for loss in losses]
 plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
-
 # %% [markdown]
 # **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages.
 # Each prompt gets a *group* of several completions, and each completion is compared with its own group: a prompt
 # that begins with "The worst" makes all its completions score low, and this is not their fault.
 # The advantage is the distance from the group's mean, measured in the group's standard deviations.
-
 # %% [markdown] q="q3_7"
 # **Exercise 3.7 · `group_advantages`** (optional, 4 points)
 #
@@ -1408,7 +1285,6 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 #
 # *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707,
 # 1.414).
-
 # %%
 def group_advantages(rewards, group_size):
     """GRPO's advantages (Shao et al. 2024, arXiv 2402.03300): rewards standardised within each group.
@@ -1426,12 +1302,8 @@ def group_advantages(rewards, group_size):
     deviation = groups.std(dim=1, keepdim=True, correction=0)  # [prompts, 1]
     return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
     # END SOLUTION
-
 # %% points=1 success="Two groups of three are right."
 def test_group_values(group_advantages):
-    import torch
-    from helpers.checks import check
-
     check(
         group_advantages(torch.tensor([1.0, 2.0, 6.0, 0.0, 0.0, 3.0]), 3),
         torch.tensor([-0.92582, -0.46291, 1.38873, -0.70711, -0.70711, 1.41421]),
@@ -1454,12 +1326,8 @@ def test_group_values(group_advantages):
         },
         name="group_advantages",
     )
-
 # %% points=1 success="A group of equal rewards gives 0, and no gradient flows."
 def test_group_equal_and_detached(group_advantages):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([0.5, 0.5, 0.25, 0.75], requires_grad=True)
     got = group_advantages(rewards, 2)
     check(
@@ -1473,14 +1341,11 @@ def test_group_equal_and_detached(group_advantages):
         name="group_advantages",
     )
     assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
-
 # %% hidden={"values dtypes": 1, "edges gradients purity": 1}
-
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
 # as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
-
 # %%
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
@@ -1521,7 +1386,6 @@ def train_two_epochs(name, settings, folder):
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history
-
 # %% tags=["training"]
 two_epoch_plan = {
     "PPO": {"alpha": best_alpha, "group_size": 1, "method": "PPO, 2 epochs"},
@@ -1531,21 +1395,17 @@ two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=commo
 sweep.save_points(two_epochs)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], log=True))
 display(sweep.table({best.name: best, **two_epochs}))
-
 # %% [markdown]
 # Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the
 # frontier, what counts is whether a point lies higher at the same KL. In our run both lie somewhat *below* the line of
 # the fixed values: with two updates from each batch they go as far, but with coarser aim. What they save is sampling.
 # Look at REINFORCE's reward curve at half its training, where it had used the same number of completions: it stood at
 # about the same reward. Where sampling is the expensive part, as with large models, that is the comparison that counts.
-
 # %% [markdown]
 # ## 3.9 Questions, summary, submission
-
 # %% [markdown] q="w3_5"
 # **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine?
 # Why these, and what would go wrong with the others?
-
 # %% [markdown]
 # Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine.
 # Those are the policy's actions. The prompt was given: its tokens are not samples from the policy,
@@ -1561,11 +1421,9 @@ display(sweep.table({best.name: best, **two_epochs}))
 #   including them would push the policy towards or away from the prompts)
 # - 1 point: what follows the end of the text, padding, is left out, because it was not sampled either;
 #   the end-of-text token is in, because ending was a choice
-
 # %% [markdown] q="w3_6"
 # **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
 # single update goes. Why does one still add a KL term to the reference? What does each of the two hold back?
-
 # %% [markdown]
 # The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe,
 # but a hundred small safe updates in the same direction still lead far away: the clip forgets where training began.
@@ -1583,11 +1441,9 @@ display(sweep.table({best.name: best, **two_epochs}))
 #   which limits each update relative to the previous policy and does not stop a slow drift over many updates
 # - 1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring,
 #   early stopping)
-
 # %% [markdown] q="w3_7"
 # **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the
 # standard error is 0.05. What do you tell them? What would you check first? And what if it were −0.02 ± 0.05?
-
 # %% [markdown]
 # −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias,
 # so chance does not explain it: the tokens were not sampled from the policy whose log-probs stand in the formula.
@@ -1603,7 +1459,6 @@ display(sweep.table({best.name: best, **two_epochs}))
 #   the true KL cannot be negative
 # - 1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used;
 #   names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)
-
 # %% [markdown]
 # ### Summary
 #

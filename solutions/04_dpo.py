@@ -32,7 +32,6 @@
 # the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
 # a **log-prob** is the natural logarithm of a probability. Two words are new.
 # The completion that was judged better is the **chosen** one, the other the **rejected** one.
-
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -61,18 +60,15 @@ from helpers.training import train
 preset = choose_preset("auto")
 device = choose_device()
 seed_everything(0)
-
 # %% [markdown]
 # **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
 # If you are in a hurry, make them smaller; the results get noisier.
-
 # %%
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
 beta = recipe.beta  # 0.1
 kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
 sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
 print(sizes)
-
 # %%
 # The policy in its starting state is the reference: it is never changed. Policies to train are copies of it.
 reference, tokenizer = load_policy(preset, device)
@@ -80,7 +76,6 @@ reference.requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
 pad_id = tokenizer.pad_token_id
 print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, on {device}")
-
 # %% [markdown]
 # ## 4.1 Background: from the objective to the loss
 #
@@ -92,10 +87,8 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # The usual road from there is long: train a reward model on the comparisons, then run PPO or REINFORCE against it,
 # with a KL penalty. DPO (Rafailov et al. 2023, [arXiv 2305.18290](https://arxiv.org/abs/2305.18290); optional reading,
 # this section is enough) shows that the two stages can be folded into **one supervised loss on pairs**.
-
 # %%
 plots.show(figures.draw_two_roads())
-
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
 #
@@ -126,7 +119,6 @@ plots.show(figures.draw_two_roads())
 # *An example.* There are three completions, the reference gives them 0.5, 0.3 and 0.2, their rewards are 0, 1 and 2,
 # and β = 0.5. The next cell computes $\pi^*$ by the formula.
 # Then it lets plain gradient ascent on $J$ look for the best policy, without the formula. Both should agree.
-
 # %%
 world_reference = torch.tensor([0.5, 0.3, 0.2])  # probabilities of three completions
 world_rewards = torch.tensor([0.0, 1.0, 2.0])
@@ -147,7 +139,6 @@ for _ in range(400):
 print(f"π by gradient ascent: {[round(v, 3) for v in found.tolist()]}")
 print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():.4f}")
 assert torch.allclose(found, best, atol=1e-3)
-
 # %% [markdown]
 # The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**.
 # With a vocabulary of 6,600 and completions of 24 tokens there are more than $10^{90}$ of them.
@@ -176,7 +167,6 @@ assert torch.allclose(found, best, atol=1e-3)
 #
 # We call the square bracket the **margin** of the pair. The quantity that nobody can compute is gone.
 # The example world shows it in numbers: each implicit reward is off by β ln Z, and the differences are right.
-
 # %%
 implicit = world_beta * (best / world_reference).log()
 print("true rewards:               ", [round(v, 3) for v in world_rewards.tolist()])
@@ -186,7 +176,6 @@ print(
     f"difference between completions 3 and 1: true {world_rewards[2] - world_rewards[0]:.3f}, "
     f"implicit {implicit[2] - implicit[0]:.3f}"
 )
-
 # %% [markdown]
 # ### Step 5: maximum likelihood
 #
@@ -217,13 +206,11 @@ print(
 # REINFORCE is **on-policy**: each gradient needs fresh samples from the policy as it is now.
 # DPO is **off-policy** (also called offline): its pairs are made once, here from the reference, and are used again
 # and again while the policy moves away from the texts in them. Keep this in mind for section 4.8.
-
 # %% [markdown]
 # ## 4.2 Preference pairs
 #
 # In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions
 # from the reference and let it score them. From the scores you choose the pairs.
-
 # %% [markdown] q="q4_1"
 # **Exercise 4.1 · `make_preference_pairs`**
 #
@@ -238,7 +225,6 @@ print(
 # the second prompt's completions are equally good.
 #
 # *Hint:* `argmax` and `argmin` with `dim=1` return the first index on the CPU.
-
 # %%
 def make_preference_pairs(rewards, min_gap=0.0):
     """Choose the best and the worst completion of each prompt.
@@ -257,12 +243,8 @@ def make_preference_pairs(rewards, min_gap=0.0):
     wide_enough = rewards[prompts, best] - rewards[prompts, worst] > min_gap  # [P]
     return torch.stack([prompts, best, worst], dim=1)[wide_enough]  # [M, 3]
     # END SOLUTION
-
 # %% points=1 success="Best and worst completion of each prompt: right."
 def test_best_and_worst(make_preference_pairs):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([[0.2, 0.9, 0.5], [0.4, 0.4, 0.4], [0.5, 0.3, 0.3], [0.1, 0.7, 0.7]])
     got = make_preference_pairs(rewards)
     if isinstance(got, torch.Tensor) and got.dim() == 2 and len(got) > len(rewards):
@@ -288,12 +270,8 @@ def test_best_and_worst(make_preference_pairs):
         name="make_preference_pairs",
         dtype=torch.int64,
     )
-
 # %% points=0.5 success="The gap and the empty result: right."
 def test_gap(make_preference_pairs):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([[0.0, 0.5], [0.0, 0.75], [1.0, 0.5], [0.25, 0.125]])
     check(
         make_preference_pairs(rewards, 0.5),
@@ -310,36 +288,21 @@ def test_gap(make_preference_pairs):
         "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
     )
     assert none.dtype == torch.int64, "make_preference_pairs: the result must be int64, also when there is no pair"
-
 # %% hidden={"values dtypes": 1, "edges purity": 0.5}
-
 # %% [markdown]
 # **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
 # a second run reads them from the folder `runs/pairs`.
 # The test pairs come from prompts of the test split, so **no prompt of a test pair is in any training pair**.
 # Otherwise a policy that has only memorised its training prompts would look as if it had learned something.
-
 # %% tags=["training"]
-train_completions = sample_completions(
-    reference,
-    tokenizer,
-    reward_model,
-    load_prompts(preset, "train")[: sizes.train_prompts],
-    sizes.completions_per_prompt,
-    preset.new_tokens,
-    seed=1,
-    folder=kept_files,
-)
-test_completions = sample_completions(
-    reference,
-    tokenizer,
-    reward_model,
-    load_prompts(preset, "test")[: sizes.test_prompts],
-    sizes.completions_per_prompt,
-    preset.new_tokens,
-    seed=2,
-    folder=kept_files,
-)
+def completions_of(prompts, seed):
+    """K completions of each prompt with their rewards."""
+    models, lengths = (reference, tokenizer, reward_model), (sizes.completions_per_prompt, preset.new_tokens)
+    return sample_completions(*models, prompts, *lengths, seed=seed, folder=kept_files)
+
+
+train_completions = completions_of(load_prompts(preset, "train")[: sizes.train_prompts], seed=1)
+test_completions = completions_of(load_prompts(preset, "test")[: sizes.test_prompts], seed=2)
 
 min_gap = recipe.min_gap  # 0.3: keep only pairs whose rewards differ by more than this
 train_pairs = pairs_from(train_completions, make_preference_pairs(train_completions.rewards, min_gap))
@@ -350,37 +313,20 @@ print(
     f"{len(train_completions)} training prompts give {len(train_pairs)} pairs, "
     f"{len(test_completions)} test prompts give {len(test_pairs)}"
 )
-
 # %% [markdown]
 # **Look at the data before you train on it.** Here are five pairs. Read them as a person who has to give the label:
 # would you have chosen the same completion? The two scores are the reward model's P(positive).
-
 # %% tags=["training"]
+five = [(p.prompt, p.chosen, round(p.chosen_score, 2), p.rejected, round(p.rejected_score, 2)) for p in train_pairs[:5]]
 with pd.option_context("display.max_colwidth", None):
-    display(
-        pd.DataFrame(
-            [
-                {
-                    "prompt": p.prompt,
-                    "chosen": p.chosen,
-                    "score": round(p.chosen_score, 2),
-                    "rejected": p.rejected,
-                    "score ": round(p.rejected_score, 2),
-                }
-                for p in train_pairs[:5]
-            ]
-        )
-    )
-
+    display(pd.DataFrame(five, columns=["prompt", "chosen", "score", "rejected", "score "]))
 # %% [markdown]
 # **The effect of the gap.** A small gap means that the two completions are nearly equal,
 # and then the label is nearly a coin toss. A large `min_gap` gives clearer labels but fewer pairs.
 # The figure shows the trade; section 4.7 trains on both sides of it.
-
 # %% tags=["training"]
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
 plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
-
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
 #
@@ -400,23 +346,15 @@ plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 #
 # Two points to watch. The logits at position t score the token at position t + 1 (you met this shift in Part 2). And
 # only tokens of the completion count: the prompt was given, the policy did not write it; padding is not text at all.
-
 # %%
-example = collate(
-    pairs_from(
-        sample_completions(
-            reference, tokenizer, reward_model, load_prompts(preset, "validation")[:3], 2, 8, seed=5, progress=False
-        ),
-        torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]]),
-    ),
-    pad_id,
-)
+three = load_prompts(preset, "validation")[:3]
+three = sample_completions(reference, tokenizer, reward_model, three, 2, 8, seed=5, progress=False)
+example = collate(pairs_from(three, torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]])), pad_id)
 for row in range(3):
     ids, seen, mask = example.chosen_ids[row], example.chosen_attention[row], example.chosen_mask[row]
     print("prompt:", repr(tokenizer.decode(ids[seen & ~mask])), "  completion:", repr(tokenizer.decode(ids[mask])))
 print("completion mask:")
 print(example.chosen_mask.int())
-
 # %% [markdown] q="q4_2"
 # **Exercise 4.2 · `sequence_log_prob`**
 #
@@ -428,7 +366,6 @@ print(example.chosen_mask.int())
 #
 # *Hint:* `token_log_probs` of Part 2 does most of this.
 # You may copy it into this cell, inside the function or above it.
-
 # %%
 def sequence_log_prob(logits, ids, mask):
     """Log-probability of each row's completion.
@@ -446,12 +383,8 @@ def sequence_log_prob(logits, ids, mask):
     of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)  # [B, T-1]
     return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
     # END SOLUTION
-
 # %% points=1 success="The sums are right."
 def test_sums(sequence_log_prob):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([
         [[1.0, 0, -1], [0, 2, 0], [-1, 0, 1], [0, 0, 3]],
         [[2.0, 1, 0], [0, 0, 1], [1, -1, 0], [1, 1, 0]],
@@ -478,12 +411,8 @@ def test_sums(sequence_log_prob):
         name="sequence_log_prob",
         rtol=1e-3,
     )
-
 # %% points=1 success="Large logits, masks and gradients: right."
 def test_large_and_gradient(sequence_log_prob):
-    import torch
-    from helpers.checks import check
-
     large = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]]])
     got = sequence_log_prob(large, torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, True]]))
     check(got, torch.tensor([-1000.0]), {
@@ -502,9 +431,7 @@ def test_large_and_gradient(sequence_log_prob):
         {"a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]])},
         name="the gradient of sequence_log_prob",
     )
-
 # %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
-
 # %% [markdown]
 # **Check it on the real model.** Three things must hold before you go on.
 # (1) Padding changes nothing, neither the number of padding tokens nor the id that stands there.
@@ -514,7 +441,6 @@ def test_large_and_gradient(sequence_log_prob):
 # If (1) fails, the usual causes are padding on the left without explicit positions, or a mask that counts padding.
 # A well-known case: a library scored GPT-2 sequences with left padding and no `position_ids`,
 # and its log-probs were off by 34 nats.
-
 # %%
 with torch.no_grad():
     logits = policy_logits(reference, example.chosen_ids.to(device), example.chosen_attention.to(device))
@@ -546,13 +472,11 @@ with torch.no_grad():
         [round(v, 3) for v in scored.tolist()],
     )
     assert torch.allclose(rollout.log_probs.sum(1), scored, atol=1e-3)
-
 # %% [markdown]
 # ## 4.4 The loss
 #
 # Three small functions turn four log-probs per pair into a loss, a weight and a score.
 # All of them work on tensors of shape `[B]`.
-
 # %% [markdown] q="q4_3"
 # **Exercise 4.3 · `compute_dpo_loss`**
 #
@@ -569,7 +493,6 @@ with torch.no_grad():
 #
 # *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point.
 # PyTorch has it in one step.
-
 # %%
 def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     """The DPO loss of a batch of pairs, and the implicit rewards.
@@ -588,12 +511,8 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     loss = -F.logsigmoid(chosen_rewards - rejected_rewards).mean()
     return loss, chosen_rewards.detach(), rejected_rewards.detach()
     # END SOLUTION
-
 # %% points=1.5 success="Loss and implicit rewards: right."
 def test_loss_and_rewards(compute_dpo_loss):
-    import torch
-    from helpers.checks import check
-
     result = compute_dpo_loss(
         torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]),
         torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5,
@@ -634,12 +553,8 @@ def test_loss_and_rewards(compute_dpo_loss):
         },
         name="the rewards of compute_dpo_loss",
     )
-
 # %% points=1.5 success="Gradients and large margins: right."
 def test_gradients_and_stability(compute_dpo_loss):
-    import torch
-    from helpers.checks import check
-
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
     loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
     assert isinstance(loss, torch.Tensor) and loss.requires_grad, "compute_dpo_loss: the loss carries no gradient; do not detach it or turn it into a float"
@@ -658,16 +573,13 @@ def test_gradients_and_stability(compute_dpo_loss):
         "log of sigmoid overflows at a margin of -10000: use logsigmoid": float("inf"),
         "log of sigmoid gives NaN at a margin of -10000: use logsigmoid": float("nan"),
     }, name="compute_dpo_loss at a margin of -10000")
-
 # %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
-
 # %% [markdown] q="q4_4"
 # **Exercise 4.4 · `dpo_gradient_weight`**
 #
 # Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient
 # (end of section 4.1): near 1 for pairs that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs
 # that are clearly right. The factor β in front of it is not part of it.
-
 # %%
 def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     """How much each pair counts in the gradient of the DPO loss.
@@ -683,12 +595,8 @@ def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, refere
     margin = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)  # [B]
     return torch.sigmoid(-beta * margin).detach()  # [B]
     # END SOLUTION
-
 # %% points=1.5 success="The weights are right."
 def test_weights(dpo_gradient_weight):
-    import torch
-    from helpers.checks import check
-
     policy_chosen = torch.tensor([-12.0, -20.0, -9.0], requires_grad=True)
     got = dpo_gradient_weight(
         policy_chosen, torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5
@@ -712,15 +620,12 @@ def test_weights(dpo_gradient_weight):
         rtol=1e-3,
     )
     assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
-
 # %% hidden={"values dtypes edges gradients purity": 1.5}
-
 # %% [markdown] q="q4_5"
 # **Exercise 4.5 · `preference_accuracy`**
 #
 # Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`.
 # A tie counts one half: a policy that cannot tell the two apart is right half of the time.
-
 # %%
 def preference_accuracy(chosen_rewards, rejected_rewards):
     """Share of pairs that are ordered rightly.
@@ -736,12 +641,8 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).double()  # [B]
     return (wins + ties / 2).mean().item()
     # END SOLUTION
-
 # %% points=1 success="The share of pairs is right."
 def test_share(preference_accuracy):
-    import torch
-    from helpers.checks import check, is_float
-
     got = preference_accuracy(torch.tensor([1.0, -3.0, 0.5, 2.0, -0.25, -0.5]), torch.tensor([0.0, -2.0, 0.5, -1.0, -1.0, -0.6]))
     check(
         got,
@@ -763,17 +664,13 @@ def test_share(preference_accuracy):
         rtol=1e-5,
     )
     assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
-
 # %% hidden={"values dtypes edges purity": 1}
-
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,
 # over its margin. In a live notebook you can also move a slider for β. Look for three things: every loss curve passes
 # through ln 2 at margin 0; for a pair that is clearly wrong (far left) the loss is nearly a straight line;
 # and a larger β makes the change from "pulls fully" to "does not pull" happen within fewer nats.
-
 # %%
-
 def loss_at(margins, beta):
     """Your loss for single pairs with these margins."""
     zero = torch.zeros(1)
@@ -788,12 +685,10 @@ def weight_at(margins, beta):
 
 
 figures.margin_explorer(loss_at, weight_at)
-
 # %% [markdown]
 # **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss
 # with respect to the chosen log-probs is −β times the weight, divided by the number of pairs.
 # Automatic differentiation of your loss must give the same numbers.
-
 # %%
 four = [
     torch.tensor(values, requires_grad=True)
@@ -808,7 +703,6 @@ print(
     [round(v, 4) for v in by_formula.tolist()],
 )
 assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
-
 # %% [markdown]
 # **A world small enough to solve.** A prompt has two completions, A and B. People prefer A in 80 % of comparisons.
 # The loss is a mean over the labels, so at its minimum the model's probability must be the observed share:
@@ -816,11 +710,8 @@ assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
 # because people disagree**. Had A won every time, no finite margin would be the best one, and the loss would go on
 # pulling for ever, only ever more weakly. Real preference data has one label per pair, so DPO can always lower its
 # *training* loss by larger margins; that is why it can overfit, and why you will watch the *test* loss.
-
 # %%
-world_scores = torch.zeros(
-    2, requires_grad=True
-)  # logits of a policy over A and B; the reference gives each one half
+world_scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
 world_optimizer = torch.optim.SGD([world_scores], lr=4.0)
 half = torch.full((10,), math.log(0.5))
 for _ in range(300):
@@ -834,11 +725,9 @@ for _ in range(300):
 found = (world_scores[0] - world_scores[1]).item()
 print(f"margin found by training on your loss: {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
 assert abs(found - math.log(4) / 0.5) < 0.01
-
 # %% [markdown] q="w4_1"
 # **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences,
 # and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
-
 # %% [markdown]
 # (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two
 # rewards. The difference can be any real number, and σ turns it into a probability between 0 and 1;
@@ -861,7 +750,6 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 #   without σ the pull would never end.
 # - 1 point: Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt;
 #   with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed.
-
 # %% [markdown]
 # ### Before training: what the loss must be
 #
@@ -879,7 +767,6 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 # | loss stays at 0.693 for ever | policy and reference are the same object, so the ratio is always 0; or the log-probs were detached; or the learning rate is far too small |
 # | rewards exactly 0 after many steps | as before: no gradient reaches the policy, or the reference is a view of it |
 # | accuracy exactly ½ with loss ln 2 | right: all pairs are ties before the first step |
-
 # %%
 @torch.no_grad()
 def completion_log_probs(model, pairs):
@@ -909,7 +796,6 @@ def measure(model, pairs, kept, beta):
         "chosen_change": change[0].item(),
         "rejected_change": change[1].item(),
     }
-
 # %% tags=["training"]
 kept_test = completion_log_probs(reference, test_pairs)  # [N, 2]
 kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
@@ -925,14 +811,12 @@ for some_beta in (0.1, 0.5):
         "the loss before training must be ln 2; see the table of causes above"
     )
     assert abs(before["chosen_reward"]) < 1e-3 and abs(before["rejected_reward"]) < 1e-3
-
 # %% [markdown]
 # ## 4.5 Training
 #
 # One step of training takes a batch of pairs and does what every supervised step does: compute the loss, its gradient,
 # and one update. The batch is a `PairBatch` with the fields of section 4.3, and two more: `reference_chosen`
 # and `reference_rejected`, shape `[B]`, the kept log-probs of the reference, or `None` if nobody has computed them.
-
 # %% [markdown] q="q4_6"
 # **Exercise 4.6 · `dpo_step`**
 #
@@ -948,7 +832,6 @@ for some_beta in (0.1, 0.5):
 # Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward`
 # and `rejected_reward`. They are those *before* the update.
 # Leave the models in the mode (train or eval) in which you found them, and the reference as it is.
-
 # %%
 def dpo_step(policy, reference, optimizer, pairs, beta):
     """One DPO update from one batch of pairs.
@@ -983,7 +866,6 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
     # END SOLUTION
-
 # %% points=1 success="The first step starts from ln 2, and changes the policy only."
 def test_first_step(dpo_step):
     from helpers import worlds
@@ -1006,11 +888,9 @@ def test_first_step(dpo_step):
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-
 # %% points=1 success="Away from the reference, the numbers reported are right, and the modes are kept."
 def test_moved_policy(dpo_step):
     from helpers import worlds
-    from helpers.checks import check
 
     assert callable(dpo_step), "dpo_step is not written yet"
     record = worlds.run("dpo_single", dpo_step, seed=3, moved=True)
@@ -1036,37 +916,12 @@ def test_moved_policy(dpo_step):
     }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-
-# %% points=1 hidden=true
-def test_hidden_reported(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "reported")
-
-# %% points=1 hidden=true
-def test_hidden_update(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "update")
-
-# %% points=1 hidden=true
-def test_hidden_reference(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "reference")
-
-# %% points=1 hidden=true
-def test_hidden_training(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "training")
-
+# %% hidden={"reported": 1, "update": 1, "reference": 1, "training": 1}
 # %% [markdown]
 # **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is
 # the same in every epoch and for every β. You computed them once, above (`kept_train`). The next cell shows that a step
 # with kept log-probs gives the same numbers as a step that runs the reference, and how much time it saves.
 # The larger gain comes with large models: the reference need not be in the GPU's memory at all while training.
-
 # %% tags=["training"]
 def new_policy(learning_rate=recipe.learning_rate):
     """A fresh copy of the reference to train, and its optimizer.
@@ -1096,12 +951,10 @@ print(
 )
 print(f"largest difference of losses and rewards in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
-
 # %% [markdown]
 # **Train.** Two epochs of batches of 16 pairs, with AdamW.
 # Every few steps the policy is measured on the test pairs, which it never trains on.
 # This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
-
 # %% tags=["training"]
 def train_dpo(
     pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate
@@ -1139,10 +992,8 @@ headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole 
 headline("pair accuracy", final["accuracy"])
 
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
-
 # %% tags=["training"]
 plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
-
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
@@ -1161,12 +1012,10 @@ plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}
 # that nobody has judged, and it is time to stop, to raise β, or to add a term that holds the chosen log-prob up.
 #
 # </details>
-
 # %% [markdown] q="w4_2"
 # **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss.
 # Then look at the chosen and the rejected log-probs apart: which way did each go, and how can the loss fall
 # although the chosen log-prob falls, too?
-
 # %% [markdown]
 # Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before,
 # about 0.42 after two epochs (preset `tiny`, β = 0.1; the exact numbers stand in the output above).
@@ -1184,7 +1033,6 @@ plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}
 # - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
 # - 1 point: Describes the two log-probs apart and explains why the chosen one may fall
 #   (only the difference enters the loss; shared tokens; the probability goes to other texts).
-
 # %% [markdown]
 # ## 4.6 The role of β
 #
@@ -1195,12 +1043,10 @@ plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}
 # while sampling; those under the reference come from your `sequence_log_prob`.
 #
 # *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
-
 # %% tags=["training"]
 for value in sizes.betas:
     if value not in policies:
         policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
-
 # %% tags=["training"]
 evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
 judges = {"reward": reward_model}
@@ -1220,18 +1066,10 @@ scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
 for value in sizes.betas:
     tested = measure(policies[value], test_pairs, kept_test, value)
-    rows.append(
-        {
-            "name": f"β = {value:g}",
-            "test loss": tested["loss"],
-            "accuracy": tested["accuracy"],
-            "margin in nats": tested["margin"] / value,
-            "chosen change": tested["chosen_change"],
-            **scores_by_beta[value],
-        }
-    )
+    row = {"name": f"β = {value:g}", "test loss": tested["loss"], "accuracy": tested["accuracy"]}
+    row |= {"margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"]}
+    rows.append(row | scores_by_beta[value])
 display(pd.DataFrame(rows).set_index("name").round(3))
-
 # %% tags=["training"]
 named = {f"β = {value:g}": histories[value] for value in sizes.betas}
 plots.show(
@@ -1255,7 +1093,6 @@ plots.show(
         lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
     )
 )
-
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins,
 # say 4 nats on every pair. At β = 0.1 the loss is −ln σ(0.4) = 0.51; at β = 0.5 it is −ln σ(2) = 0.13. Nothing is
@@ -1266,12 +1103,10 @@ plots.show(
 # What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the
 # samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
 # and to get more reward for it. Which policy is best then depends on how far you are willing to go.
-
 # %% [markdown] q="w4_3"
 # **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test
 # losses. (b) A fellow student says: "The test loss is lowest at β = 0.25, so this β gives the best model." What do you
 # answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by numbers that can be compared.
-
 # %% [markdown]
 # (a) The table above holds them. All start at ln 2.
 #
@@ -1299,7 +1134,6 @@ plots.show(
 # - 1 point: Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss.
 # - 1 point: Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels,
 #   number of steps fixed).
-
 # %% [markdown]
 # ## 4.7 What the pairs are worth: gap and noise
 #
@@ -1309,7 +1143,6 @@ plots.show(
 #
 # *Predict first:* with 30 % of the labels wrong, do you expect the accuracy on clean test pairs to fall by 30 points,
 # by a little, or below ½?
-
 # %% tags=["training"]
 by_gap = sorted(every_pair, key=lambda pair: pair.gap)
 some = train_pairs[: sizes.experiment_pairs]
@@ -1326,18 +1159,11 @@ for name, pairs in sets.items():
     if not pairs:
         continue
     kept = completion_log_probs(reference, pairs)
-    trained, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
-    tested = measure(trained, test_pairs, kept_test, beta)
+    policy, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
+    tested = measure(policy, test_pairs, kept_test, beta)
     gap = sum(pair.gap for pair in pairs) / len(pairs)
-    experiment_rows.append(
-        {
-            "name": name,
-            "mean gap": gap,
-            "test loss": tested["loss"],
-            "accuracy": tested["accuracy"],
-            "training loss": experiments[name].mean("loss", last=10),
-        }
-    )
+    row = {"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"]}
+    experiment_rows.append(row | {"training loss": experiments[name].mean("loss", last=10)})
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
 plots.show(
     figures.plot_panels(
@@ -1351,7 +1177,6 @@ plots.show(
         lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
     )
 )
-
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
@@ -1366,14 +1191,12 @@ plots.show(
 # Remedies are label smoothing (an assumed share of wrong labels in the loss), a larger β, and fewer epochs.
 #
 # </details>
-
 # %% [markdown]
 # ## 4.8 DPO beside REINFORCE
 #
 # In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against
 # their KL: the **frontier**. Its points are read from the folder `runs` beside this notebook if you have trained them
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
-
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1385,12 +1208,10 @@ points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
 plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
-
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
 # The fair question is: at the *same* distance from the reference, which method has more? The next cell draws a straight
 # line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
-
 # %% tags=["training"]
 comparison = []
 for value in sizes.betas:
@@ -1405,12 +1226,10 @@ for value in sizes.betas:
         }
     )
 display(pd.DataFrame(comparison).set_index("policy").round(3))
-
 # %% [markdown]
 # **Five fixed prompts**, completed by four policies: the untouched reference, REINFORCE without a fine, REINFORCE
 # with the fine whose KL is nearest to DPO's, and DPO at β = 0.1. The number below each text is the reward.
 # Read the texts before you look at the numbers.
-
 # %% tags=["training"]
 def five_samples(policy, prompts):
     """One completion for each prompt, drawn with a fixed seed, and its reward."""
@@ -1440,7 +1259,6 @@ show_samples(
     prompts=five_prompts,
     rewards={name: rewards for name, (_, rewards) in columns.items()},
 )
-
 # %% [markdown]
 # ### DPO beside PPO, in words
 #
@@ -1461,12 +1279,10 @@ show_samples(
 #
 # In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts
 # that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO scored K texts for each prompt, once.
-
 # %% [markdown] q="w4_4"
 # **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3,
 # at the end of training and at equal KL. What explains the difference?
 # (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
-
 # %% [markdown]
 # (a) REINFORCE without a fine reaches a reward near 1, DPO stays below (0.84 to 0.92 here, see the tables).
 # It also stays far nearer to the reference: 5 to 10 nats instead of 70 and more. At equal KL DPO is not behind:
@@ -1487,12 +1303,10 @@ show_samples(
 #   REINFORCE keeps sampling and follows the reward wherever it leads.
 # - 1 point: Describes the five DPO samples (close to the reference's style, mildly more positive,
 #   little repetition) beside REINFORCE's.
-
 # %% [markdown] q="w4_5"
 # **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each?
 # Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU
 # and a week; (ii) you train a model to write programs that pass automatic tests.
-
 # %% [markdown]
 # PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model,
 # and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference.
@@ -1516,7 +1330,6 @@ show_samples(
 # - 1 point: Advantages of online methods (feedback on new texts, exploration, any reward,
 #   KL on what is really written).
 # - 1 point: A reasoned choice for a concrete case.
-
 # %% [markdown]
 # ## 4.9 Optional: TRL beside your own
 #
@@ -1536,9 +1349,8 @@ show_samples(
 # shuffling, bfloat16. `plain_arguments` of the helpers does most of it.
 # There is one more trap: TRL makes tokens from *text*, and puts an end-of-text token behind every completion, also
 # where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
-
 # %% tags=["training"]
-from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
+from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, trained, trl_collator, trl_problem
 
 problem = trl_problem()
 trl_pairs = train_pairs[: sizes.trl_steps * recipe.batch_size]
@@ -1562,32 +1374,22 @@ else:
         train_sampling_strategy="sequential",  # keep the order of the pairs
         disable_dropout=True,
         remove_unused_columns=False,  # our collator reads the column `number`
-        **plain_arguments(
-            batch_size=trl_batch,
-            learning_rate=recipe.learning_rate,
-            steps=len(own_losses),
-            seed=0,
-            cpu=device.type == "cpu",
-        ),
+        **plain_arguments(trl_batch, recipe.learning_rate, len(own_losses), device),
     )
-    with quietly():
-        trainer = silent(
-            DPOTrainer(
-                model=copy.deepcopy(reference).requires_grad_(True),
-                ref_model=copy.deepcopy(reference),
-                args=configuration,
-                train_dataset=pairs_for_trl(trl_pairs),
-                processing_class=tokenizer,
-                data_collator=trl_collator(trl_pairs, pad_id),
-            )
-        )
-        trainer.train()
+    trainer = trained(
+        DPOTrainer,
+        model=copy.deepcopy(reference).requires_grad_(True),
+        ref_model=copy.deepcopy(reference),
+        args=configuration,
+        train_dataset=pairs_for_trl(trl_pairs),
+        processing_class=tokenizer,
+        data_collator=trl_collator(trl_pairs, pad_id),
+    )
     trl_losses = logged(trainer, "loss")[: len(own_losses)]
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
     plots.show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
-
 # %% [markdown]
 # The losses agree to less than a millionth here. Rounding errors remain,
 # as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps.
@@ -1598,16 +1400,13 @@ else:
 # asks a **reward function** of yours for a number each, and makes one update. A reward function in TRL gets the prompts
 # and the completions as lists of strings and returns a list of floats; anything can stand behind it, also a person.
 # Here each number counts as one *feedback signal*. How far do a few hundred of them get us?
-
 # %% tags=["training"]
 signals = []  # every reward that was asked for
 
 
 def feedback(prompts, completions, **others):
     """The reward function that TRL calls: P(positive) of prompt and completion together."""
-    values = reward_model(
-        [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-    ).tolist()
+    values = reward_model([p + c for p, c in zip(prompts, completions, strict=True)]).tolist()
     signals.extend(values)
     return values
 
@@ -1628,25 +1427,16 @@ if not problem:
         temperature=1.0,
         top_k=0,
         disable_dropout=True,
-        **plain_arguments(
-            batch_size=16,
-            learning_rate=preset.reinforce.learning_rate,
-            steps=sizes.trl_steps,
-            seed=0,
-            cpu=device.type == "cpu",
-        ),
+        **plain_arguments(16, preset.reinforce.learning_rate, sizes.trl_steps, device),
     )
-    with quietly():
-        trainer = silent(
-            RLOOTrainer(
-                model=copy.deepcopy(reference).requires_grad_(True),
-                reward_funcs=feedback,
-                args=configuration,
-                train_dataset=Dataset.from_dict({"prompt": online_prompts}),
-                processing_class=tokenizer,
-            )
-        )
-        trainer.train()
+    trainer = trained(
+        RLOOTrainer,
+        model=copy.deepcopy(reference).requires_grad_(True),
+        reward_funcs=feedback,
+        args=configuration,
+        train_dataset=Dataset.from_dict({"prompt": online_prompts}),
+        processing_class=tokenizer,
+    )
     online_scores = reward_and_kl(trainer.model.eval())
     print(
         f"{len(signals)} feedback signals; reward {base_scores['reward']:.3f} → {online_scores['reward']:.3f}, "
@@ -1656,7 +1446,6 @@ if not problem:
         f"for comparison, DPO at β = {beta:g}: {len(train_completions) * sizes.completions_per_prompt} scored texts, "
         f"reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}"
     )
-
 # %% tags=["training"]
 if not problem:
     plots.show(
@@ -1671,7 +1460,6 @@ if not problem:
         },
         prompts=five_prompts,
     )
-
 # %% [markdown]
 # **What is alike and what differs from ordinary fine-tuning?**
 # Ordinary (supervised) fine-tuning shows the model texts and makes each of their tokens more likely.
@@ -1686,12 +1474,10 @@ if not problem:
 # | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
 # | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
-
 # %% [markdown] q="w4_6"
 # **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs
 # between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a library's trainer
 # that must be switched off before its losses can be compared with yours, and say what it would change.
-
 # %% [markdown]
 # (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums
 # with the same optimizer, in the same training loop.
@@ -1711,7 +1497,6 @@ if not problem:
 # - 1 point: What differs (source of texts, signal, negative weights, reference or KL term).
 # - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own,
 #   and what it would have changed.
-
 # %% [markdown]
 # ## 4.10 What you take along
 #

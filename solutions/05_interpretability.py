@@ -30,7 +30,6 @@
 # The times are for the machine alone; reading and thinking take longer.
 # You need nothing but Parts 1 and 2 for this part: what a policy, a reward model, a logit and an attention head are.
 # Part 1 has the picture of a transformer with its heads.
-
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -52,15 +51,12 @@ from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
 seed_everything(0)
-
 # %% [markdown]
 # **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
 # If you are in a hurry, make them smaller.
-
 # %%
 sizes = preset.sizes("interpretability")  # to change one: preset.sizes("interpretability", reward_steps=50)
 print(sizes)
-
 # %% [markdown]
 # ## 5.1 Sharing out a result fairly
 #
@@ -91,7 +87,6 @@ print(sizes)
 # Since no order is better than another, take **the mean over all orders**.
 #
 # Three players can arrive in 3! = 6 orders. The next cell writes down all six, with the change at each arrival.
-
 # %%
 # The value function of the table: from a set of words to a score.
 table = {
@@ -112,14 +107,12 @@ orders = pd.DataFrame(rows, dtype=float).T[["not", "very", "good"]]
 orders.loc["mean = Shapley value"] = orders.mean()
 orders["sum"] = orders.sum(axis=1)
 orders.round(3)
-
 # %% [markdown]
 # Read the first line aloud: *not* arrives and the score goes from 0 to −1; *very* arrives and nothing changes; *good*
 # arrives and the score goes from −1 to −2. **Check one other line by hand with the table above before you go on.**
 #
 # The last line holds the Shapley values: *good* +1.67, *not* −4.33, *very* +0.67.
 # Every line adds up to −2, the score of the whole, so their mean does as well. This is the **sum rule**.
-
 # %%
 # The same as a picture: the score along two of the six orders. The same word makes steps of different height.
 with plt.rc_context(plots.STYLE):
@@ -135,8 +128,10 @@ with plt.rc_context(plots.STYLE):
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(xticks=range(3), xticklabels=[f"{w} arrives" for w in order], title=" → ".join(order), ylim=(-4.5, 7.5))
     axes[0].set_ylabel("score of the words present")
-plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the steps are −1, 0, −1. In the order very, good, not they are 0, +6, −8.")
-
+plots.show(
+    fig,
+    "Two waterfalls from 0 to −2. In the order not, very, good the steps are −1, 0, −1. In the order very, good, not they are 0, +6, −8.",
+)
 # %% [markdown]
 # ### A formula with fewer terms
 #
@@ -148,7 +143,6 @@ plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the
 # $$\varphi_i = \sum_{S \subseteq N \setminus \{i\}} \frac{s!\,(n-s-1)!}{n!}\,\big(v(S \cup \{i\}) - v(S)\big).$$
 #
 # The sum runs over all coalitions without $i$, the empty one included. There are $2^{n-1}$ of them.
-
 # %% [markdown] q="q5_1"
 # **Exercise 5.1 · `exact_shapley_values`.** Write the formula as a function.
 #
@@ -162,7 +156,6 @@ plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the
 #
 # `itertools.combinations([0, 1, 2], 2)` gives all choices of two out of three: `(0, 1)`, `(0, 2)`, `(1, 2)`.
 # `math.factorial(3)` is 3!.
-
 # %%
 def exact_shapley_values(value, players):
     """Shapley value of each player of a game.
@@ -190,12 +183,8 @@ def exact_shapley_values(value, players):
                 result[player] += weight * (worth[present | {player}] - worth[present])
     return result
     # END SOLUTION
-
 # %% points=1 success="Right on a game of three players."
 def test_three_players(exact_shapley_values):
-    import torch
-    from helpers.checks import check
-
     worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]  # by bit pattern: {}, {0}, {1}, {0,1}, {2}, {0,2}, {1,2}, {0,1,2}
 
     def value(coalition):
@@ -234,12 +223,10 @@ def test_three_players(exact_shapley_values):
         name="exact_shapley_values",
         dtype=torch.float64,
     )
-
 # %% points=1 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
 
-    from helpers.checks import check
 
     asked = Counter()
 
@@ -254,17 +241,11 @@ def test_evaluations(exact_shapley_values):
         f"exact_shapley_values: the values are right, but a coalition was evaluated {most} times. "
         "Each call of `value` will run a model: call it once for each coalition and keep the result."
     )
-
 # %% hidden={"values": 2, "edges": 1}
 # Random games of two to five players.
 # Games of one and of eight players, an empty coalition that is worth something, integers.
-
-# %% points=1 hidden=true failure="Each coalition is evaluated at most once, and the result is float64."
-def test_hidden_evaluations(exact_shapley_values):
-    from autograder.reference.part5 import verify_evaluations
-
-    verify_evaluations(exact_shapley_values)
-
+# %% hidden={"evaluations": 1}
+# Each coalition is evaluated at most once, and the result is float64.
 # %% [markdown]
 # ### Sanity check: the three words again, and the four axioms
 #
@@ -275,12 +256,10 @@ def test_hidden_evaluations(exact_shapley_values):
 # 2. **Symmetry**: two players who add the same to every coalition get the same.
 # 3. **Null player**: a player who never changes anything gets 0.
 # 4. **Additivity**: play two games and add the scores; the shares add up as well.
-
 # %%
 names = ["not", "very", "good"]
 shares = exact_shapley_values(lambda coalition: float(table[frozenset(names[i] for i in coalition)]), 3)
 print("three words:", {name: round(share, 3) for name, share in zip(names, shares.tolist(), strict=True)})
-
 # %%
 # Two games of four players with random worths, to try the axioms on. Players 0 and 1 are made alike; player 3 changes nothing.
 generator = torch.Generator().manual_seed(1)
@@ -302,11 +281,12 @@ everyone = frozenset(range(4))
 a, b = exact_shapley_values(game_a, 4), exact_shapley_values(game_b, 4)
 both = exact_shapley_values(lambda c: game_a(c) + game_b(c), 4)
 print("game a:", [round(x, 3) for x in a.tolist()])
-print(f"sum rule:    the shares add up to {a.sum():.6f}, v(N) - v(empty) is {game_a(everyone) - game_a(frozenset()):.6f}")
+print(
+    f"sum rule:    the shares add up to {a.sum():.6f}, v(N) - v(empty) is {game_a(everyone) - game_a(frozenset()):.6f}"
+)
 print(f"symmetry:    players 0 and 1 get {a[0]:.6f} and {a[1]:.6f}")
 print(f"null player: player 3 gets {a[3]:.6f}")
 print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
-
 # %% [markdown]
 # **Try it.** Change `game_a` so that exactly one of the last three lines fails to hold, and say why.
 # (There is nothing to hand in here.)
@@ -322,7 +302,6 @@ print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
 # The score is the reward model's verdict as **log-odds**, $\ln\frac{p}{1-p}$, where $p$ is P(positive).
 # Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
 # `explain.log_odds(reward_model)` is this score as a function from a list of texts to numbers.
-
 # %%
 reward_model = load_reward_model(preset, device="cpu")
 score = explain.log_odds(reward_model)
@@ -333,11 +312,9 @@ print("players:", tokens)
 for kept in [frozenset(), frozenset({4}), frozenset({2, 4}), frozenset(range(len(tokens)))]:
     text = explain.masked_text(tokens, kept, mask)
     print(f"{score([text])[0]:+.2f}   {text}")
-
 # %% [markdown]
 # All $2^6 = 64$ masked versions of this sentence go through the reward model.
 # Your `exact_shapley_values` asks for each only once.
-
 # %%
 def exact_for_text(text):
     """Exact Shapley values of a text's tokens, by exercise 5.1: one run of the reward model for each coalition."""
@@ -354,7 +331,6 @@ begin = time.perf_counter()
 exact = exact_for_text(sentence)
 print(f"{2 ** len(tokens)} coalitions in {time.perf_counter() - begin:.1f} s")
 plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of a sentence"))
-
 # %% [markdown]
 # How to read it: the **base** is the score of the sentence with everything masked.
 # Each number is what a token contributes, in log-odds. Blue raises the score, orange lowers it.
@@ -377,7 +353,6 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 #
 # `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines.
 # Here are all four beside each other.
-
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
@@ -401,7 +376,6 @@ comparison = pd.DataFrame(
 comparison.loc["sum"] = comparison.sum()
 comparison.loc["score − base"] = exact.score - exact.base
 comparison.round(3)
-
 # %% [markdown]
 # **What to see.** `shap`'s exact method gives your numbers. The permutation estimate is near them, with an error
 # that shrinks as more orders are drawn. The partition values tell nearly the same story, but they answer a slightly
@@ -411,7 +385,6 @@ comparison.round(3)
 # ### What exactness costs
 #
 # Exact values need $2^n$ runs of the model for $n$ tokens. Measure it.
-
 # %% tags=["training"]
 long_text = "this warm and clever film is not the dull mess that many people had feared"
 pieces = explain.split_text(reward_model.tokenizer, long_text)
@@ -442,13 +415,11 @@ plots.show(
 )
 days = per_text * 2**30 / 86400
 print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
-
 # %% [markdown] q="w5_1"
 # **Written question 5.1.** (a) In your own words: what does it mean that a token has the Shapley value +0.8?
 # What does it *not* mean? (b) In "this is not a good film", the word *good* does not do the same in every coalition.
 # Use numbers from the cells above to say how *not* and *good* share their common effect.
 # (c) Name two choices made above that change the numbers although neither sentence nor model changes.
-
 # %% [markdown]
 # (a) Averaged over all orders in which the tokens could be uncovered, uncovering this token raises the log-odds of
 # "positive" by 0.8, relative to a sentence in which everything is masked. It does not mean
@@ -469,7 +440,6 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 #   and Shapley shares the interaction between them; a single number per token cannot show it.
 # - 1 point: Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact,
 #   permutation or partition), and says how.
-
 # %% [markdown]
 # ## 5.3 What the reward model looks at
 #
@@ -480,7 +450,6 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # and blue arrows meet at the sentence's score. The plot needs HTML with JavaScript. Where that does not run,
 # for example in a PDF, you see the numbers as plain text, and below stands the same as a picture.
 # (If you see a jumble of numbers instead of the plot, the notebook was opened but the cell not yet run: run it.)
-
 # %%
 sentences = {
     "praise": "a warm and funny film with a wonderful cast",
@@ -503,22 +472,18 @@ explained = dict(
     )
 )
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
-
 # %%
 # shap's interactive plot of one sentence. Change the key to see another.
 explain.text_plot(explained["negated praise"])
-
 # %%
 # All of them as a picture.
 plots.show(explain.draw_tokens(explained, title="What the reward model looks at"))
-
 # %% [markdown] q="w5_2"
 # **Written question 5.2.** Answer with numbers from the plots.
 # (a) Take a sentence that the reward model judges rightly. Which tokens carry the verdict?
 # (b) Find a sentence that it judges wrongly, or **rightly for the wrong reason**. What is the evidence?
 # (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but*
 # as a reader does? (d) What would you expect a policy to write that is trained to please this model?
-
 # %% [markdown]
 # (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless"
 # (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right
@@ -548,21 +513,18 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 #   for the following word or as a bad word of its own; refers to the two plots.
 # - 1 point: Draws a consequence for training: which cheap words or phrases a policy
 #   that maximises this reward would be pushed towards.
-
 # %% [markdown]
 # ## 5.4 Before and after RLHF
 #
 # Now look at the texts of three policies through the eyes of the reward model: the base policy of Part 1,
 # the REINFORCE policy of Part 2 and the DPO policy of Part 4. If you trained them in this folder,
 # `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
-
 # %%
 base, base_tokenizer = load_policy(preset, device="cpu")
 written = policies.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
 for name, texts in written.items():
     rewards = reward_model(texts)
     print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
-
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
 middle = {}
@@ -572,13 +534,11 @@ for name, texts in written.items():
 views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
 shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
-
 # %% [markdown]
 # One text each is an anecdote. So explain many texts and add up: **which words earn the reward?**
 # The next cell explains all samples with few evaluations each, and sums the contributions of every word
 # (small words such as *the* are left out: they are in every text).
 # The bars are what a word earns *per text*: how often it occurs times what it brings.
-
 # %% tags=["training"]
 begin = time.perf_counter()
 function_words = set(
@@ -599,7 +559,6 @@ for name, texts in written.items():
     by_word = table_of_words.groupby("word")["value"].agg(["sum", "count"])
     earned[name] = by_word.assign(per_text=by_word["sum"] / len(texts))
 print(f"{time.perf_counter() - begin:.0f} s")
-
 # %%
 with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2))
@@ -617,8 +576,9 @@ plots.show(fig, f"Bar charts of the words that earn most reward. {told}.")
 # How much of the reward do few words carry? The share of all positive contributions that the ten best words earn.
 for name, by_word in earned.items():
     gains = by_word["sum"].clip(lower=0)
-    print(f"{name:10s} {gains.nlargest(10).sum() / gains.sum():.0%} of the positive contributions come from ten words; {len(by_word)} different words in all")
-
+    print(
+        f"{name:10s} {gains.nlargest(10).sum() / gains.sum():.0%} of the positive contributions come from ten words; {len(by_word)} different words in all"
+    )
 # %% [markdown]
 # ### Why did the policy write this word?
 #
@@ -626,7 +586,6 @@ for name, by_word in earned.items():
 # the score is then the log-odds with which the policy continues a prompt by a certain word.
 # The players are the words of the prompt. A GPT-2 has no mask token, so here an absent word is **left out**.
 # Compare the base policy with your REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
-
 # %%
 tuned = policies.load_tuned(base, "REINFORCE")  # from runs/, or None
 prompt, next_word = "the story is dull but the acting is", "good"
@@ -650,12 +609,10 @@ plots.show(
         next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"
     )
 )
-
 # %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
 # (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO. (c) The bar plot explains the reward
 # model, the last figure explains the policy. What can the one not tell you that the other can?
-
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance
 # them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten
@@ -676,7 +633,6 @@ plots.show(
 #   and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO.
 # - 1 point: Says what attribution of the reward model cannot show (why the policy writes the words),
 #   and how the next-word attribution differs: another model, another score, other players.
-
 # %% [markdown]
 # ## 5.5 A task and a circuit
 #
@@ -706,7 +662,6 @@ plots.show(
 # GPT-2 is too big to be taken apart in seconds on a laptop. So the course brings a **very small GPT-2 that was trained
 # on this task and on nothing else**: 3 layers of 4 heads, 12 heads in all, 148 words. Everything you do
 # with it also works on a real language model: section 5.12 does it with one of 135 million parameters.
-
 # %%
 ioi_model, ioi_tokenizer = ioi.load_ioi_model()
 batch = ioi.load_batch(
@@ -717,7 +672,6 @@ print(
 )
 for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_each]:
     print(f"{batch.orders[row]}  {batch.texts[row]} …  →  {ioi_tokenizer.decode(batch.io_ids[row : row + 1])}")
-
 # %% [markdown]
 # `batch` holds all that the following cells need. All prompts have the same length, so there is no padding anywhere.
 # Five positions get names, because the same token stands at different places in different sentences:
@@ -736,7 +690,6 @@ for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_eac
 # when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the model writes
 # (you will use that in 5.7), and everything that raises both names alike drops out.
 # The last is also its weakness, which is why there is a second measure, the **probability of IO**.
-
 # %% [markdown] q="q5_2"
 # **Exercise 5.2 · `logit_difference`.**
 # For each prompt of a batch, the logit of the IO name minus the logit of the S name.
@@ -744,7 +697,6 @@ for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_eac
 # - `logits` `[B, V]`: the model's scores of all `V` words at the last position; one row for each prompt.
 # - `io_ids`, `s_ids` `[B]`: the two names' token numbers; each prompt has its own pair.
 # - Returns `[B]`.
-
 # %%
 def logit_difference(logits, io_ids, s_ids):
     """How strongly the model prefers the indirect object to the subject.
@@ -761,12 +713,8 @@ def logit_difference(logits, io_ids, s_ids):
     s = logits.gather(1, s_ids[:, None])[:, 0]  # [B]
     return io - s
     # END SOLUTION
-
 # %% points=1 success="Right on three prompts."
 def test_three_prompts(logit_difference):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     got = logit_difference(logits, torch.tensor([2, 0, 3]), torch.tensor([1, 3, 0]))
     check(
@@ -790,18 +738,15 @@ def test_three_prompts(logit_difference):
         name="logit_difference",
         dtype=torch.float32,
     )
-
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
 # Gradients pass to the logits, and the arguments are left unchanged.
-
 # %% [markdown] q="q5_3"
 # **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the
 # probability of the IO name among *all* words: the softmax over the whole vocabulary, taken at the IO name.
 #
 # - `logits` `[B, V]`, `io_ids` `[B]`; returns `[B]`.
 # - Logits may be as large as ±10,000, where `exp` overflows: let PyTorch's `softmax` or `log_softmax` do the work.
-
 # %%
 def io_probability(logits, io_ids):
     """Probability that the model gives to the indirect object's name.
@@ -817,12 +762,8 @@ def io_probability(logits, io_ids):
     probabilities = torch.softmax(logits, dim=-1)  # [B, V]
     return probabilities.gather(1, io_ids[:, None])[:, 0]
     # END SOLUTION
-
 # %% points=1 success="Right on three prompts, and with large logits."
 def test_three_prompts(io_probability):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     ids = torch.tensor([2, 0, 3])
     check(
@@ -853,14 +794,11 @@ def test_three_prompts(io_probability):
         "io_probability: logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax."
     )
     check(large, torch.tensor([0.7311, 0.1192]), name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
-
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
 # Gradients pass to the logits, and the arguments are left unchanged.
-
 # %% [markdown]
 # **Sanity check.** The model should get nearly every prompt right in both orders.
-
 # %%
 logits = ioi.last_logits(ioi_model, batch.ids)  # [N, V], at the last position
 for order in ["ABBA", "BABA"]:
@@ -870,7 +808,6 @@ for order in ["ABBA", "BABA"]:
         f"{order}: IO before all other words in {(own.argmax(-1) == part.io_ids).float().mean():.1%} of prompts, "
         f"logit difference {logit_difference(own, part.io_ids, part.s_ids).mean():.2f}, P(IO) {io_probability(own, part.io_ids).mean():.3f}"
     )
-
 # %% [markdown]
 # ### What is a circuit?
 #
@@ -879,7 +816,6 @@ for order in ["ABBA", "BABA"]:
 # and there is an edge from a head to every head of later layers, because what the one has added the other can read.
 # The last node is the logits. A **circuit** for a task is a small part of this graph that does the task:
 # if you knock out everything else, the model still does it.
-
 # %%
 # The 12 heads as a graph. Only edges from one layer to the next are drawn; those that skip a layer exist as well.
 with plt.rc_context(plots.STYLE):
@@ -893,10 +829,18 @@ with plt.rc_context(plots.STYLE):
             ax.text(layer, head, f"{layer}.{head}", ha="center", va="center", fontsize=9)
     ax.scatter(3, 1.5, s=1200, marker="s", color="#E69F00", edgecolor="black", zorder=2)
     ax.text(3, 1.5, "logits", ha="center", va="center", fontsize=9)
-    ax.set(xticks=range(4), xticklabels=["layer 0", "layer 1", "layer 2", "output"], yticks=[], title="The heads as a graph: head 2.3 is head 3 of layer 2", ylim=(-0.6, 3.6))
+    ax.set(
+        xticks=range(4),
+        xticklabels=["layer 0", "layer 1", "layer 2", "output"],
+        yticks=[],
+        title="The heads as a graph: head 2.3 is head 3 of layer 2",
+        ylim=(-0.6, 3.6),
+    )
     ax.grid(False)
-plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines from left to right, and a square for the logits.")
-
+plots.show(
+    fig,
+    "Twelve circles in three columns, layers 0 to 2, joined by lines from left to right, and a square for the logits.",
+)
 # %% [markdown]
 # ## 5.6 Knock-outs
 #
@@ -915,7 +859,6 @@ plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines
 # What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each
 # position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream.
 # For one layer the outputs of all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
-
 # %% [markdown] q="q5_4"
 # **Exercise 5.4 · `ablate_heads`.** Knock out some heads of one layer.
 #
@@ -925,7 +868,6 @@ plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines
 #   with the mean output of each head at each position.
 # - Returns a **copy** `[B, T, H, D]` in which the named heads are replaced, and all others are as they were.
 #   The argument stays unchanged: the notebook uses the same recording many times.
-
 # %%
 def ablate_heads(head_outputs, heads, mean_outputs=None):
     """Replace the outputs of some heads by zero or by their mean.
@@ -947,12 +889,8 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
             result[:, :, head] = mean_outputs[:, head]  # [T, D], the same for every prompt
     return result
     # END SOLUTION
-
 # %% points=1 success="Zero ablation is right."
 def test_zero(ablate_heads):
-    import torch
-    from helpers.checks import check
-
     # The four axes have different meanings: in a square case, mixing them up would not raise an error.
     square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
     got = ablate_heads(square.clone(), [1])
@@ -1036,12 +974,8 @@ def test_zero(ablate_heads):
         dtype=torch.float32,
     )
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
-
 # %% points=1 success="Mean ablation is right."
 def test_mean(ablate_heads):
-    import torch
-    from helpers.checks import check
-
     outputs = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)  # B = 2, T = 2, H = 2, D = 2
     means = torch.tensor([[[-1.0, -2.0], [-3.0, -4.0]], [[-5.0, -6.0], [-7.0, -8.0]]])  # [T, H, D]
     before, means_before = outputs.clone(), means.clone()
@@ -1092,12 +1026,10 @@ def test_mean(ablate_heads):
         name="ablate_heads",
         dtype=torch.float32,
     )
-
 # %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
 # Random shapes, zero and mean ablation, several dtypes.
 # No head, all heads, the last head.
 # The argument is left unchanged, and gradients pass through the heads that stay.
-
 # %% [markdown]
 # ### How the notebook uses your function: hooks
 #
@@ -1105,7 +1037,6 @@ def test_mean(ablate_heads):
 # `helpers/interpretability/circuits.py` sets a hook on each layer's output matrix, hands the head outputs
 # `[B, T, H, D]` to an *edit* function, and takes back what it returns. That is all; read it, it is short.
 # `ioi.ablated_logits(model, batch, heads, ablate_heads, means)` runs the model with your `ablate_heads` as the edit.
-
 # %%
 means = ioi.template_means(ioi_model, batch)  # mean head outputs of each sentence pattern, over unrelated names
 all_heads = circuits.anatomy(ioi_model).all_heads()  # (0, 0), (0, 1), … (2, 3)
@@ -1120,7 +1051,6 @@ def difference_without(heads, means=means):
 nothing = difference_without([])
 print(f"no head knocked out: {nothing.mean():.3f}, the whole model: {full.mean():.3f} (must be equal)")
 print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
-
 # %%
 # Knock out each head alone, by its mean and by 0. What share of the logit difference is lost?
 lost_mean = torch.tensor([1 - (difference_without([h]).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
@@ -1133,7 +1063,6 @@ plots.show(
         title="Share of the logit difference lost when one head is knocked out",
     )
 )
-
 # %% [markdown]
 # Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
 # For **0.2** they do not: zero ablation makes it look half as important as mean ablation does (0.21 against 0.42).
@@ -1145,7 +1074,6 @@ plots.show(
 # subtract what that constant does from the bias that the layer adds anyway. The two changes cancel exactly:
 # **the new model computes the same function**, its logits are equal for every text. Only the book-keeping is different:
 # a part of what the bias said is now said by the head. A sound method must give the same answer for both models.
-
 # %%
 head = (0, 1)  # a head that hardly matters
 rows = []
@@ -1181,12 +1109,10 @@ plots.show(
     "Mean ablation gives the same logit difference for all five models. Zero ablation gives less and less as the constant grows.",
 )
 shifts.round(4)
-
 # %% [markdown]
 # The models cannot be told apart from outside, and mean ablation treats them alike. Zero ablation "finds" a head
 # that is the more important the larger a constant it happens to carry. Real heads do carry such constants: nothing in
 # training says which part of the network's bias should sit where. **That is why knock-outs replace by the mean.**
-
 # %% [markdown]
 # ## 5.7 Who writes the answer?
 #
@@ -1197,7 +1123,6 @@ shifts.round(4)
 # that normalisation at its value in this run, the map is linear. So the logit difference is **a sum with one term
 # for each head**: what the head wrote, measured along the direction "logit of IO minus logit of S". This is *direct
 # logit attribution*. It only sees what a head writes straight to the output, not what it tells other heads.
-
 # %%
 run = circuits.record(ioi_model, batch.ids)  # one run, with everything kept: head outputs, attention, residual stream
 parts = circuits.direct_logit_attribution(ioi_model, run, batch.io_ids, batch.s_ids)
@@ -1213,7 +1138,6 @@ plots.show(
         unit="logits",
     )
 )
-
 # %% [markdown]
 # Heads 2.0 and 2.3 write most of the answer themselves.
 # Head 0.2, without which 40 % of the answer is gone, writes almost nothing. It must work *through other heads*.
@@ -1230,7 +1154,6 @@ plots.show(
 # as IO minus S of the clean prompt) is negative. Now run the corrupted prompt,
 # but put *one head's output from the clean run* into it, at one position. If the logit difference climbs back,
 # this head, at this position, carries the information that makes the difference: who was repeated.
-
 # %% [markdown] q="q5_5"
 # **Exercise 5.5 · `patching_effect`.**
 # Of the way from the corrupted run to the clean run, which share does the patched run go?
@@ -1239,7 +1162,6 @@ plots.show(
 # - Take the mean of each over the prompts **first**. The effect is (mean patched − mean corrupted) / (mean clean − mean
 #   corrupted): a Python float. 0 means that the patch restored nothing, 1 that it restored everything.
 # - If the clean and the corrupted mean are equal there is no way to go: raise a `ValueError`.
-
 # %%
 def patching_effect(clean, corrupted, patched):
     """Share of the clean behaviour that a patch restores.
@@ -1259,12 +1181,8 @@ def patching_effect(clean, corrupted, patched):
         raise ValueError("the clean and the corrupted runs have the same mean: there is nothing to restore")
     return (patched.mean() - corrupted.mean()).item() / way
     # END SOLUTION
-
 # %% points=1 success="Right on a small example, and a ValueError where there is nothing to restore."
 def test_small_example(patching_effect):
-    import torch
-    from helpers.checks import check, is_float
-
     clean, corrupted, patched = torch.tensor([4.0, 6.0]), torch.tensor([-1.0, -2.0]), torch.tensor([2.0, -1.0])
     got = patching_effect(clean, corrupted, patched)
     check(
@@ -1311,12 +1229,10 @@ def test_small_example(patching_effect):
     except ZeroDivisionError:
         raise AssertionError("patching_effect: equal means must raise a ValueError; yours raised a ZeroDivisionError.") from None
     raise AssertionError(f"patching_effect: clean and corrupted have the same mean, so a ValueError is asked for; yours returned {found}.")
-
 # %% hidden={"values dtypes": 1, "edges purity": 1, "errors": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
 # A ValueError where the clean and the corrupted means are equal.
-
 # %%
 swapped_run = circuits.record(ioi_model, batch.swapped_ids)
 corrupted = logit_difference(swapped_run.logits[:, -1], batch.io_ids, batch.s_ids)
@@ -1334,17 +1250,14 @@ plots.show(
         restored, title="Activation patching: share of the logit difference that one head restores at one position"
     )
 )
-
 # %% [markdown]
 # **Sanity check.**
 # Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing.
 # (The word at END is the same in both runs, so whatever END knows about the difference must have come through a head.)
-
 # %%
 everything = circuits.patch_heads(ioi_model, batch.swapped_ids, all_heads, run.outputs)
 print(f"all heads: {patching_effect(full, corrupted, logit_difference(everything, batch.io_ids, batch.s_ids)):.3f}")
 print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
-
 # %% [markdown]
 # Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the information.
 # Nothing is restored at IO, S1 or S1+1: those tokens stand *before* the word that differs, and in GPT-2 a token cannot
@@ -1367,7 +1280,6 @@ print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
 #
 # If the logit difference drops, the path from sender to receiver matters. One starts at the end, with the logits
 # as receiver, and goes backwards: who matters to the logits? Who matters to those?
-
 # %%
 unrelated_run = circuits.record(ioi_model, batch.unrelated_ids)
 
@@ -1382,7 +1294,6 @@ to_logits = torch.tensor([path_loss([head]) for head in all_heads]).reshape(3, 4
 plots.show(
     figures.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?")
 )
-
 # %% [markdown]
 # As with direct attribution: 2.0 and 2.3. (Path patching to the logits
 # and direct logit attribution answer almost the same question; the first lets the normalisation and the MLPs react.)
@@ -1390,7 +1301,6 @@ plots.show(
 # **One step back.** A head has three inputs: its **query** (what am I looking for?), its **keys**
 # (what do the other tokens offer to be found by?) and its **values** (what do they hand over when found?).
 # Which heads of layers 0 and 1 matter to heads 2.0 and 2.3, and through which input?
-
 # %%
 readers = [(2, 0), (2, 3)]
 earlier = [head for head in all_heads if head[0] < 2]
@@ -1399,13 +1309,11 @@ back = {
     for through in ("query", "key", "value")
 }
 plots.show(figures.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
-
 # %% [markdown]
 # ### What do these heads look at?
 #
 # Paths say *that* a head matters. Its attention pattern gives a hint of *what* it does. The next figure shows, for the
 # positions S2 and END, how much attention each head pays to the five named positions, averaged over all prompts.
-
 # %%
 attention = {}
 rows = torch.arange(len(batch))
@@ -1417,7 +1325,6 @@ for origin in ["S2", "END"]:
         ]
     )  # [5, 12]
 plots.show(figures.attention_to_names(attention, all_heads, ioi.POSITIONS))
-
 # %%
 # The same in one sentence: from END (heads 2.0 and 2.3) and from S2 (head 0.2), where does the attention go?
 example = 0
@@ -1433,13 +1340,11 @@ plots.show(
         },
     )
 )
-
 # %% [markdown]
 # A last piece of evidence: what does a head do with a name it looks at? Suppose a head put all its attention, at END,
 # on the name at S2. The next cell sends what it would hand over through the output matrix to the logits,
 # and asks whether this raises or lowers this very name, compared with other names.
 # A head that raises the name it attends to *copies*; one that lowers it *suppresses*.
-
 # %%
 names_there = batch.io_ids.unique()  # the names to compare with
 copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
@@ -1450,7 +1355,6 @@ plots.show(
         unit="logits",
     )
 )
-
 # %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
 #
@@ -1471,7 +1375,6 @@ plots.show(
 # **Written question 5.4.** Give each of the three heads 0.2, 2.0 and 2.3 a name of your own and say what it does.
 # For each claim name the evidence: which figure, which number, and what kind of evidence it is.
 # How do the heads work together? Then compare: which of GPT-2's groups have a counterpart here, and which have none?
-
 # %% [markdown]
 # **0.2 is a duplicate-token head.** At S2 it attends to S1, the earlier mention of the same name (attention figure,
 # S2 panel, about 0.8); patching it at S2 alone restores the largest share of any head there (0.44);
@@ -1505,10 +1408,8 @@ plots.show(
 #   which heads do a little of it); backup heads not shown by these experiments.
 # - 1 point: Says what kind of evidence each claim has (attribution, ablation, patching, attention) and
 #   that attention alone is a hint, not evidence of use.
-
 # %% [markdown]
 # ### The three methods in one table
-
 # %%
 summary = pd.DataFrame(
     {
@@ -1522,7 +1423,6 @@ summary = pd.DataFrame(
     index=[f"{layer}.{head}" for layer, head in all_heads],
 )
 summary.round(2)
-
 # %% [markdown]
 # No two columns are the same, and they should not be: each answers another question. Heads 1.0 and 1.3, for example,
 # write about one logit each, but knocking one of them out loses nothing: others make up for it.
@@ -1539,14 +1439,12 @@ summary.round(2)
 #   though it is faithful: without its main heads the circuit is dead, while the model still works.
 # - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking
 #   $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
-
 # %% [markdown] q="q5_6"
 # **Exercise 5.6 · `faithfulness`.** How far is the circuit alone from the whole model?
 #
 # - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once
 #   with everything outside the circuit knocked out, once in the whole model.
 # - Returns |mean(full) − mean(circuit)|, a Python float. It is a **gap**: 0 is perfectly faithful, large is bad.
-
 # %%
 def faithfulness(circuit, full):
     """Gap between the mean logit difference of a circuit and of the whole model.
@@ -1560,12 +1458,8 @@ def faithfulness(circuit, full):
     # BEGIN SOLUTION
     return (full.mean() - circuit.mean()).abs().item()
     # END SOLUTION
-
 # %% points=1 success="Right on a small example."
 def test_small_example(faithfulness):
-    import torch
-    from helpers.checks import check, is_float
-
     circuit, full = torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5])
     got = faithfulness(circuit, full)
     check(
@@ -1595,15 +1489,12 @@ def test_small_example(faithfulness):
         {"a circuit below the whole model has a gap as well; only its size counts.": 0.0, "the gap is never negative.": -3.0},
         name="faithfulness",
     )
-
 # %% hidden={"values dtypes": 1, "edges purity": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Gaps that cancel in the mean, negative logit differences; arguments unchanged.
-
 # %% [markdown]
 # **Propose a circuit.** Write your list of heads into the next cell.
 # The list given is only an example: it is one head, and it is not enough.
-
 # %%
 my_circuit = [(2, 3)]  # (layer, head); replace it by your own list
 # BEGIN SOLUTION NO PROMPT
@@ -1617,10 +1508,13 @@ def alone(heads):
 
 
 print(f"whole model {full.mean():.2f}, your circuit alone {alone(my_circuit).mean():.2f}")
-print(f"faithfulness gap {faithfulness(alone(my_circuit), full):.2f}, share kept {alone(my_circuit).mean() / full.mean():.1%}, {len(my_circuit)} of {len(all_heads)} heads")
-headline("logit difference kept", alone(my_circuit).mean() / full.mean())  # for the report of a whole run; it does nothing in your notebook
+print(
+    f"faithfulness gap {faithfulness(alone(my_circuit), full):.2f}, share kept {alone(my_circuit).mean() / full.mean():.1%}, {len(my_circuit)} of {len(all_heads)} heads"
+)
+headline(
+    "logit difference kept", alone(my_circuit).mean() / full.mean()
+)  # for the report of a whole run; it does nothing in your notebook
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
-
 # %%
 # Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []
@@ -1653,7 +1547,6 @@ with plt.rc_context(plots.STYLE):
     ax.legend()
 plots.show(fig, "Scatter plot of the logit difference of the circuit without K over that of the model without K.")
 completeness.nlargest(3, "gap").round(2)
-
 # %%
 # Minimality: what is the largest change that each head makes, over all subsets K of the others?
 value_of = {frozenset(row["K"]): row["circuit without K"] for row in rows}
@@ -1662,13 +1555,11 @@ for head in my_circuit:
     others = [k for k in value_of if head not in k]
     minimal[f"{head[0]}.{head[1]}"] = max((abs(value_of[k | {head}] - value_of[k]) for k in others), default=0.0)
 plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head changes", ylabel="logit difference"))
-
 # %% [markdown]
 # **The game: the smallest circuit that keeps 90 % of the logit difference.**
 # Change `my_circuit` and run the cells again. How few heads suffice? (There are $2^{12} = 4096$ possible circuits;
 # you could let the machine try all of a given size, as in the next cell for three heads.)
 # Then look at the other measure: does your circuit also *say* the name, or does it only prefer it to the other?
-
 # %% tags=["training"]
 small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough for a search
 small_full = logit_difference(ioi.last_logits(ioi_model, small.ids), small.io_ids, small.s_ids).mean()
@@ -1684,13 +1575,11 @@ print(
     f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
     f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})"
 )
-
 # %% [markdown] q="w5_5"
 # **Written question 5.5.** (a) Give your circuit and judge it by the three criteria. (b) Your circuit keeps nearly all
 # of the logit difference, but P(IO) falls much more. Why? (c) Faithfulness, completeness and minimality remind one of
 # linear algebra: vectors that *span* a space, are *independent*, form a *basis*. How far does the likeness carry, and
 # where does it end? (d) Invent a small model whose circuit is faithful but not complete.
-
 # %% [markdown]
 # (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15);
 # four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite.
@@ -1723,14 +1612,12 @@ print(
 #   criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size;
 #   depends on the task's data and the kind of ablation.
 # - 1 point: Explains with an example why a circuit can be faithful but not complete (a forgotten backup head).
-
 # %% [markdown]
 # ## 5.10 How the circuit came into being
 #
 # The model was trained for 1,500 steps, and its weights at seven earlier steps were kept.
 # Its accuracy did not rise steadily. The next cell looks at three heads at each checkpoint:
 # how much 0.2 attends from S2 to S1, and how much 2.0 and 2.3 write directly.
-
 # %%
 history = ioi.load_history()
 checkpoints = ioi.load_checkpoints() | {int(history["step"].iloc[-1]): ioi_model}
@@ -1747,7 +1634,6 @@ for _, model in sorted(checkpoints.items()):
 plots.show(
     figures.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)")
 )
-
 # %% [markdown]
 # For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and
 # that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name
@@ -1769,7 +1655,6 @@ plots.show(
 # Its action is a single word, so the expected reward is a sum over 148 words and can be maximised **exactly**,
 # without sampling: REINFORCE with infinitely many samples.
 # The reward: 1 if the model says one of three favourite names, whoever is named in the prompt.
-
 # %% tags=["training"]
 favourites = ["Mary", "Tom", "Anna"]
 favourite_ids = torch.tensor(ioi_tokenizer.convert_tokens_to_ids(favourites))
@@ -1809,7 +1694,6 @@ for step, model in after.items():
     )
 broken = pd.DataFrame(rows).set_index("steps of reward")
 broken.round(3)
-
 # %%
 # Which heads changed their direct contribution, and do the three heads still look where they looked?
 changed = {}
@@ -1819,12 +1703,10 @@ for step, model in after.items():
         model, then, batch.io_ids, batch.s_ids
     ).heads.mean(0)
 plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
-
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
 # (b) Would you say the ability was *destroyed* or *covered up*? What follows
 # for people who judge a fine-tuned model by its answers only? (c) How could the training have protected the ability?
-
 # %% [markdown]
 # (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44.
 # The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it.
@@ -1850,7 +1732,6 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 #   and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning.
 # - 1 point: Proposes a further experiment or a change of the training that would protect the ability
 #   (KL penalty to the original model, a few steps of the old task, a probe or patching experiment).
-
 # %% [markdown] q="w5_7"
 # **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %.
 # Which rules might the model follow? What would each score with both orders? (b) *Another task.*
@@ -1858,7 +1739,6 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 # which positions, reading what from whom, in which order? Name them. With which pairs of prompts and
 # which measure would you test it? (c) In GPT-2, S-inhibition uses a *token signal* and a *position signal*.
 # Design an experiment that tells the two apart. What would somebody have missed who had looked for token signals only?
-
 # %% [markdown]
 # (a) "Say the first name", "say the name that is not the last one mentioned", "say the name that was mentioned once".
 # The first scores 50 % with both orders (right in ABBA, wrong in BABA); the other two score 100 %, and only prompts of
@@ -1891,7 +1771,6 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 #   a measure such as a logit difference, and what patching should show.
 # - 1 point: Position and token signals: explains an experiment that separates them (for example keep the names,
 #   change the order, or keep the order, change the names) and what would be missed with one signal only.
-
 # %% [markdown]
 # ## 5.12 Optional: a real language model
 #
@@ -1900,7 +1779,6 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 # it holds SmolLM2-135M, Apache-2.0, as one file). It has 30 layers of 9 heads.
 # **It takes about two minutes on a laptop,** and 540 MB of disk in `runs/smollm2`. Nothing later depends on it.
 # What it found when the course was made is told below the cell.
-
 # %% tags=["training"]
 if sizes.real_model and smollm2.available():
     begin = time.perf_counter()
@@ -1947,7 +1825,6 @@ if sizes.real_model and smollm2.available():
     print(f"{time.perf_counter() - begin:.0f} s")
 else:
     print(smollm2.message())
-
 # %% [markdown]
 # **What was found** on 24 prompts, one for each pattern and order (all figures
 # and the script are in `docs/ioi-smollm2.md`): the model prefers IO to S in 88 % of them

@@ -60,7 +60,7 @@ def trl_loss(tmp_path_factory):
     pairs = [preferences.Pair("A", " fine film", " film", ids[:1], ids[1:], ids[2:], 1.0, 0.0)] * 2
 
     def compute(log_probs: list[Tensor], beta: float) -> Tensor:
-        arguments = plain_arguments(batch_size=2, learning_rate=0.1, steps=1, seed=0, cpu=True)
+        arguments = plain_arguments(2, 0.1, 1, torch.device("cpu"))
         with quietly():
             trainer = trl.DPOTrainer(
                 model=copy.deepcopy(policy),

@@ -77,7 +77,7 @@ def trl_collator(pairs: Sequence[Pair], pad_id: int) -> Callable[[list[dict[str,
     return gather
 
 
-def plain_arguments(*, batch_size: int, learning_rate: float, steps: int, seed: int, cpu: bool) -> dict[str, Any]:
+def plain_arguments(batch_size: int, learning_rate: float, steps: int, device: torch.device) -> dict[str, Any]:
     """Settings of Hugging Face's `Trainer` that make it do what our loop does, and nothing else.
 
     Each one switches something off that TRL or the `Trainer` does by itself: a falling learning rate, gradient clipping,
@@ -91,10 +91,10 @@ def plain_arguments(*, batch_size: int, learning_rate: float, steps: int, seed: 
         "lr_scheduler_type": "constant",
         "weight_decay": 0.0,
         "max_grad_norm": 0.0,  # 0 means: no clipping
-        "seed": seed,
+        "seed": 0,
         "bf16": False,
         "gradient_checkpointing": False,
-        "use_cpu": cpu,
+        "use_cpu": device.type == "cpu",
         "dataloader_pin_memory": False,
         "logging_steps": 1,
         "save_strategy": "no",
@@ -121,11 +121,14 @@ def quietly() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
-def silent(trainer: Any) -> Any:
-    """The trainer without the callback that prints every log line."""
+def trained(trainer_class: Callable[..., Any], **arguments: Any) -> Any:
+    """One of TRL's trainers, made with these arguments and run, without the notices and the printing of log lines."""
     from transformers.trainer_callback import PrinterCallback
 
-    trainer.remove_callback(PrinterCallback)
+    with quietly():
+        trainer = trainer_class(**arguments)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     return trainer
 
 
