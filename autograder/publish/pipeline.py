@@ -178,7 +178,7 @@ def check_master(path: Path, part: int) -> None:
 
 
 def check_prose(path: Path) -> None:
-    """A line of prose has at most `LONGEST_LINE` characters, so that a change of it can be read; what cannot be broken may be longer.
+    """A line of prose has at most `LONGEST_LINE` characters, so that a change of it can be read; what has no blank may be longer.
 
     Raises:
         MasterError: naming the first line that is too long.
