@@ -694,15 +694,15 @@ four = [
     torch.tensor(values, requires_grad=True)
     for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])
 ]
-compute_dpo_loss(*four, 0.5)[0].backward()
-by_formula = -0.5 * dpo_gradient_weight(*four, 0.5) / 3
+compute_dpo_loss(*four, beta=0.5)[0].backward()
+by_formula = -0.5 * dpo_gradient_weight(*four, beta=0.5) / 3
 print(
     "autograd:",
     [round(v, 4) for v in four[0].grad.tolist()],
     "  by the weights:",
     [round(v, 4) for v in by_formula.tolist()],
 )
-assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
+torch.testing.assert_close(four[0].grad, by_formula, atol=1e-6, rtol=1e-5)
 # %% [markdown]
 # **A world small enough to solve.** A prompt has two completions, A and B. People prefer A in 80 % of comparisons.
 # The loss is a mean over the labels, so at its minimum the model's probability must be the observed share:

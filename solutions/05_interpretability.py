@@ -1567,7 +1567,7 @@ kept = {}
 for circuit in itertools.islice(itertools.combinations(all_heads, 3), sizes.circuits_tried):
     own = ioi.ablated_logits(ioi_model, small, ioi.outside(ioi_model, circuit), ablate_heads, means)
     kept[circuit] = (logit_difference(own, small.io_ids, small.s_ids).mean() / small_full).item()
-for circuit in sorted(kept, key=kept.get, reverse=True)[:5]:
+for circuit in sorted(kept, key=kept.__getitem__, reverse=True)[:5]:
     print(f"{kept[circuit]:.0%} kept by {[f'{layer}.{head}' for layer, head in circuit]}")
 
 own = ioi.ablated_logits(ioi_model, batch, ioi.outside(ioi_model, my_circuit), ablate_heads, means)
