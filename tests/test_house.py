@@ -67,7 +67,9 @@ def test_ruff_sees_every_file() -> None:
     assert set(FILES) <= shown
     masters = {name for name in FILES if name.startswith("solutions/")}
     assert SETTINGS["ruff"]["format"]["exclude"] == ["*.md", "solutions/*.py"], "the reasons stand in pyproject.toml"
-    assert {name.removesuffix(".py") + ".ipynb" for name in masters} <= shown, "the formatter reads a master's cells there"
+    assert {name.removesuffix(".py") + ".ipynb" for name in masters} <= shown, (
+        "the formatter reads a master's cells there"
+    )
 
 
 def test_mypy_sees_every_file() -> None:

@@ -8,8 +8,8 @@ points = 9
 @test_case(points=2, hidden=False)
 def test_reinforce_step_update(reinforce_step):
     import torch
-    from helpers import worlds
     from helpers.checks import check
+    from helpers import worlds
     run = worlds.run('reinforce_table', reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run['changes']
     assert first.any() or run['results'][0] is not None, 'reinforce_step returned None and changed nothing: it is not written yet.'

@@ -29,8 +29,8 @@ def test_first_step(dpo_step):
 @test_case(points=1, hidden=False,
     success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
 def test_moved_policy(dpo_step):
-    from helpers import worlds
     from helpers.checks import check
+    from helpers import worlds
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = worlds.run('dpo_single', dpo_step, seed=3, moved=True)
     first = record['answers'][0]
