@@ -39,6 +39,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/mypy
 	$(BIN)/python -m tests.machine
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from .hub import Source, hub_status, in_local_cache
+from .sizes import Sizes, choose_sizes
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,6 @@ class Recipe:
     alpha: float = 0.0  # weight of the KL penalty (Part 3)
     beta: float = 0.1  # DPO's inverse temperature (Part 4)
     epochs: int = 1  # passes over the pairs (Part 4)
-    pairs: int = 0  # preference pairs to collect (Part 4)
     min_gap: float = 0.0  # least reward gap of a pair (Part 4)
 
 
@@ -44,6 +45,20 @@ class Preset:
     dpo: Recipe
     tiny: bool  # True: small enough that one CPU thread is the fastest choice
 
+    def sizes(self, part: str, *, quick: bool = False, **changes: Any) -> Sizes:
+        """How many steps, prompts and repetitions a part's notebook takes; `print` shows what each number decides.
+
+        Args:
+            part: `"baseline"`, `"reinforce"`, `"kl"`, `"dpo"` or `"interpretability"`.
+            quick: the classroom setting, in less time, for the part that has one (`"kl"`).
+            changes: your own numbers, for example `training_steps=50`.
+
+        Raises:
+            ValueError: there is no such part, or it has no classroom setting.
+            TypeError: a change names no size of this part.
+        """
+        return choose_sizes(part, self, fast=fast(), quick=quick, **changes)
+
 
 _TINY = Preset(
     name="tiny",
@@ -59,7 +74,7 @@ _TINY = Preset(
     evaluation_prompts=0,
     reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=100),
     kl=Recipe(learning_rate=5e-4, batch_size=32, steps=60, alpha=0.03),
-    dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, pairs=2000, min_gap=0.3),
+    dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, min_gap=0.3),
     tiny=True,
 )
 
@@ -79,7 +94,7 @@ _GPT2 = Preset(
     evaluation_prompts=1024,
     reinforce=Recipe(learning_rate=1e-5, batch_size=32, steps=780),
     kl=Recipe(learning_rate=1e-5, batch_size=32, steps=780, alpha=0.0003),
-    dpo=Recipe(learning_rate=1e-5, batch_size=16, steps=500, beta=0.1, epochs=2, pairs=4000, min_gap=0.3),
+    dpo=Recipe(learning_rate=1e-5, batch_size=16, steps=500, beta=0.1, epochs=2, min_gap=0.3),
     tiny=False,
 )
 
@@ -88,7 +103,7 @@ RESERVED = {"smollm2": "SmolLM2-135M from its PyPI package; it is planned and no
 
 
 def fast() -> bool:
-    """True when ``COURSE_FAST=1`` is set: notebooks then take few steps, for tests of the course itself."""
+    """True when `COURSE_FAST=1` is set: notebooks then take few steps, for tests of the course itself."""
     return os.environ.get("COURSE_FAST", "") == "1"
 
 
@@ -96,9 +111,9 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
     """Return a preset and print which one it is and why.
 
     Args:
-        name: ``"tiny"``, ``"gpt2"`` or ``"auto"``. ``"auto"`` takes ``gpt2`` on a CUDA GPU that reaches the Hugging
-            Face hub (or has the files in its cache), and ``tiny`` everywhere else. The environment variable
-            ``COURSE_PRESET`` replaces ``"auto"``.
+        name: `"tiny"`, `"gpt2"` or `"auto"`. `"auto"` takes `gpt2` on a CUDA GPU that reaches the Hugging
+            Face hub (or has the files in its cache), and `tiny` everywhere else. The environment variable
+            `COURSE_PRESET` replaces `"auto"`.
         quiet: print nothing.
 
     Raises:
@@ -127,7 +142,7 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
 
 
 def _automatic() -> tuple[str, str]:
-    """Return the preset that ``auto`` stands for on this machine, and the reason."""
+    """Return the preset that `auto` stands for on this machine, and the reason."""
     if not torch.cuda.is_available():
         return "tiny", "this machine has no CUDA GPU, and the larger models would be too slow without one"
     if in_local_cache(sources(PRESETS["gpt2"])):
@@ -148,7 +163,7 @@ def sources(preset: Preset) -> list[Source]:
 
 
 def unpinned_revisions() -> list[Source]:
-    """Return the hub repositories that are used at ``main`` and not at a fixed commit, for ``course doctor`` to report.
+    """Return the hub repositories that are used at `main` and not at a fixed commit, for `course doctor` to report.
 
     Look up the commit under "Files and versions" on the repository's page, and write it into this file.
     """

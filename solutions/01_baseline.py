@@ -1,18 +1,12 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 1 · Baseline"
-# part: 1
-# minutes: {laptop: 1, t4: not yet measured}
-
 # %% [markdown]
 # # Part 1 · Baseline: what a language model writes, and how we judge it
 #
-# In this course you will take a language model and **steer it by reward**. You will score what it writes with a number, and
-# change the model so that the number goes up. Before anything is changed, you must know where you start. This first part
-# measures the untouched model. Everything in Parts 2 to 5 is compared with what you find here.
+# In this course you will take a language model and **steer it by reward**. You will score what it writes with a number,
+# and change the model so that the number goes up. Before anything is changed, you must know where you start.
+# This first part measures the untouched model. Everything in Parts 2 to 5 is compared with what you find here.
 #
-# **You need** Python, some PyTorch (tensors, shapes, `softmax`), and what a probability is. You do *not* need to know
-# language models or reinforcement learning: each term is explained where it first occurs.
+# **You need** Python, some PyTorch (tensors, shapes, `softmax`), and what a probability is.
+# You do *not* need to know language models or reinforcement learning: each term is explained where it first occurs.
 #
 # **What you will do**
 #
@@ -22,21 +16,20 @@
 # 4. read what it writes, and fool the reward model by hand;
 # 5. forecast what a real language model can do, and measure how good your forecasts are.
 #
-# **How to work.** Run the cells from top to bottom with Shift + Enter. Where a cell holds `...`, it is your turn. After each
-# exercise, a line such as `grader.check("q1_1")` runs the public tests. If your function is wrong, they tell you which
-# mistake it looks like. Hidden tests with other inputs run when your work is graded. Written questions are graded by people,
-# with a rubric: a few clear sentences are enough.
+# **How to work.** Run the cells from top to bottom with Shift + Enter. Where a cell holds `...`, it is your turn.
+# After each exercise, a line such as `grader.check("q1_1")` runs the public tests. If your function is wrong,
+# they tell you which mistake it looks like. Hidden tests with other inputs run when your work is graded.
+# Written questions are graded by people, with a rubric: a few clear sentences are enough.
 #
-# **Time.** Reading, writing and thinking: two to three hours. Computing: about a minute on a laptop without a GPU (preset
-# `tiny`). On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
-
+# **Time.** Reading, writing and thinking: two to three hours.
+# Computing: about a minute on a laptop without a GPU (preset `tiny`).
+# On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
 # %% [markdown]
 # ### Set-up
 #
-# Two cells set everything up. The first one finds the course's files. The second one imports what this notebook uses, and calls
-# `choose_preset`, which decides between two sets of models: `gpt2` where there is a GPU and a network, and `tiny` everywhere
-# else. Both run through the same code. The cell prints which one you have, and why.
-
+# Two cells set everything up. The first one finds the course's files. The second one imports what this notebook uses,
+# and calls `choose_preset`, which decides between two sets of models: `gpt2` where there is a GPU and a network,
+# and `tiny` everywhere else. Both run through the same code. The cell prints which one you have, and why.
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -47,24 +40,25 @@ from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, seed_everything
 from helpers.display import show_samples, show_tokens
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
-from helpers.presets import choose_preset, fast
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 
 preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("gpt2")
+sizes = preset.sizes("baseline")  # to change one: preset.sizes("baseline", test_prompts=200)
+print(sizes)
 device = choose_device()
 plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
 seed_everything(1)  # the same random numbers in every run
 print(memory_report())
-
 # %% [markdown]
 # ## 1.1 What a causal language model does
 #
-# A **language model** is a function from a text to probabilities. Given the beginning `The film is`, it says how likely each
-# possible continuation is: perhaps 5 % for `a`, 2 % for `not`, almost 0 for `carrots`. It is called **causal** because each
-# prediction uses the text *before* it only, never the text after.
+# A **language model** is a function from a text to probabilities. Given the beginning `The film is`,
+# it says how likely each possible continuation is: perhaps 5 % for `a`, 2 % for `not`, almost 0 for `carrots`.
+# It is called **causal** because each prediction uses the text *before* it only, never the text after.
 #
 # Some terms that you will meet in every part:
 #
@@ -80,21 +74,18 @@ print(memory_report())
 # | **policy** | the word of reinforcement learning for whatever chooses the next action. Here the action is the next token, so *the policy is the language model*. |
 #
 # The cell below loads the policy and its tokenizer. It takes a few seconds.
-
 # %%
 policy, tokenizer = load_policy(preset, device)  # a plain `transformers` model in evaluation mode, and its tokenizer
 parameters = sum(weights.numel() for weights in policy.parameters())
 print(f"{type(policy).__name__}: {parameters / 1e6:.1f} million parameters, vocabulary of {len(tokenizer):,} tokens")
 print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.eos_token!r}.")
-
 # %% [markdown]
-# **Look at one prediction.** The next cell cuts a prompt into tokens and asks the policy for its logits. Their shape is
-# `[B, T, V]`: `B` texts in the batch (here 1), `T` tokens in each, and for each of these positions one score for every token
-# of the vocabulary. Position `t` holds the scores for the token at `t + 1`, so the *last* position holds those for the next
-# token of the text.
+# **Look at one prediction.** The next cell cuts a prompt into tokens and asks the policy for its logits.
+# Their shape is `[B, T, V]`: `B` texts in the batch (here 1), `T` tokens in each, and
+# for each of these positions one score for every token of the vocabulary. Position `t` holds the scores
+# for the token at `t + 1`, so the *last* position holds those for the next token of the text.
 #
 # *Before you run it:* which words do you expect among the eight most likely ones?
-
 # %%
 prompt = "The film is"
 ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)  # [1, T]
@@ -113,35 +104,27 @@ pd.DataFrame(
         "probability": [f"{p:.3f}" for p in likely.values.tolist()],
     }
 )
-
 # %% [markdown]
 # The blank in front of a word belongs to the token: `' a'` is not the same token as `'a'`.
 #
-# **What happens inside.** The models of this course are *transformers* of the GPT-2 family. The picture below shows the way
-# of the numbers through such a model, from the token ids at the bottom to the probabilities at the top. Two shapes help to read
-# it. Between the blocks, the numbers have shape `[T, width]`: each token has one vector, of the same width everywhere. At the
-# very top they have shape `[T, V]`.
+# **What happens inside.** The models of this course are *transformers* of the GPT-2 family. The picture below shows the
+# way of the numbers through such a model, from the token ids at the bottom to the probabilities at the top.
+# Two shapes help to read it. Between the blocks, the numbers have shape `[T, width]`: each token has one vector,
+# of the same width everywhere. At the very top they have shape `[T, V]`.
 #
-# Ten boxes, A to J, are blank. Choose a word for each from this list. A word may be used more than once, and some words are
-# not needed at all:
+# Ten boxes, A to J, are blank. Choose a word for each from this list.
+# A word may be used more than once, and some words are not needed at all:
 #
 # > add · attention · dropout · feed-forward · layer norm · loss · output layer · pooling · position index · softmax ·
 # > token embedding
 #
-# New words, in short. An **embedding** is a table with one learnt vector for each possible entry. **Attention** is the step in
-# which a position looks at other positions. A **feed-forward** network is an ordinary small neural network. **Dropout** is a
-# trick of training that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
-
+# New words, in short. An **embedding** is a table with one learnt vector for each possible entry.
+# **Attention** is the step in which a position looks at other positions.
+# A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training
+# that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
 # %%
 plots.show(transformer_picture.draw())
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_1
-# points: 2
-# function: picture_words
-
-# %% [markdown]
+# %% [markdown] q="q1_1"
 # **Exercise 1.1 · `picture_words`.** Complete the picture: return a dictionary with a word of the list for each letter.
 # Start from
 #
@@ -150,11 +133,8 @@ plots.show(transformer_picture.draw())
 #             "F": "?", "G": "?", "H": "?", "I": "?", "J": "?"}
 # ```
 #
-# Try as often as you like. The cell after this one draws your picture. For each wrong word it says why it does not belong there.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Try as often as you like. The cell after this one draws your picture.
+# For each wrong word it says why it does not belong there.
 # %%
 def picture_words():
     """The word for each blank of the picture: a dict from the letters A to J to words of the list."""
@@ -172,127 +152,73 @@ def picture_words():
         "J": "softmax",
     }
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_picture_lower_half(picture_words):
     """Blanks A to E."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "ABCDE")
-test_picture_lower_half(picture_words)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_picture_upper_half(picture_words):
     """Blanks F to J."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "FGHIJ")
-test_picture_upper_half(picture_words)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
 # %%
-blanks_right = transformer_picture.check(picture_words())
-
+blanks_right = transformer_picture.check_words(picture_words())
 # %% [markdown]
-# The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention and the feed-forward
-# network give. And its attention consists of several **heads** that work side by side, each with a view of its own. Part 5
-# looks at single heads.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_1
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names attention as the only step that moves information between positions (or says that all other steps work on each position alone)."}
-#   - {points: 1, text: "Says that a position sees itself and earlier positions only, because when text is generated the later tokens do not exist yet, or because a model that sees the answer in training learns only to copy it."}
-#   - {points: 1, text: "Says what would be lost without the position index: the order of the words; two orders of the same words would look alike (apart from what the causal mask gives away)."}
-
+# The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention
+# and the feed-forward network give. And its attention consists of several **heads** that work side by side, each
+# with a view of its own. Part 5 looks at single heads.
+# %% [markdown] q="w1_1"
+# **Question 1.A.** (a) Which boxes of the picture let one position of the text learn something from another one?
+# (b) Why may a position use earlier positions only?
+# (c) What would the model lose if box B and its table were taken away? Two or three sentences for each are enough.
 # %% [markdown]
-# **Question 1.A.** (a) Which boxes of the picture let one position of the text learn something from another one? (b) Why may
-# a position use earlier positions only? (c) What would the model lose if box B and its table were taken away? Two or three
-# sentences for each are enough.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) Only F, the attention. Embedding, addition, layer norm, feed-forward network and output layer treat each position by
-# itself, in the same way.
+# (a) Only F, the attention.
+# Embedding, addition, layer norm, feed-forward network and output layer treat each position by itself, in the same way.
 #
-# (b) When the model writes, the later tokens do not exist yet. If the model saw them in training, predicting the next token
-# would mean copying it from the next position. The loss would be perfect, and the model would have learnt nothing that works
-# when it has to write.
+# (b) When the model writes, the later tokens do not exist yet.
+# If the model saw them in training, predicting the next token would mean copying it from the next position.
+# The loss would be perfect, and the model would have learnt nothing that works when it has to write.
 #
-# (c) It would lose the order of the words. Attention alone compares vectors and does not know where they stand. After
-# "dog bites man" and after "man bites dog", the next position would look back on the same set of vectors. (A causal mask gives
-# away a little: the first position sees one token, the second two. So a deep model without positions is not completely blind to
-# order.)
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (c) It would lose the order of the words. Attention alone compares vectors and does not know where they stand.
+# After "dog bites man" and after "man bites dog", the next position would look back on the same set of vectors.
+# (A causal mask gives away a little: the first position sees one token, the second two.
+# So a deep model without positions is not completely blind to order.)
+#
+# **Rubric**
+# - 1 point: Names attention as the only step that moves information between positions (or says
+#   that all other steps work on each position alone).
+# - 1 point: Says that a position sees itself and earlier positions only, because when text is generated the later
+#   tokens do not exist yet, or because a model that sees the answer in training learns only to copy it.
+# - 1 point: Says what would be lost without the position index: the order of the words;
+#   two orders of the same words would look alike (apart from what the causal mask gives away).
 # %% [markdown]
 # ## 1.2 From scores to the next token
 #
-# The policy gives probabilities. To write text, one token must be *chosen*. Then it is appended, and the policy is asked again.
-# There are several ways to choose:
+# The policy gives probabilities. To write text, one token must be *chosen*.
+# Then it is appended, and the policy is asked again. There are several ways to choose:
 #
 # * **greedy**: always take the most likely token. The same prompt always gives the same text, often a repetitive one.
 # * **sampling**: draw a token at random, with the probabilities that the policy gives. This is what the policy "means".
-# * sampling with a **temperature** $\tau$: divide the logits by $\tau$ before the softmax. $\tau < 1$ makes likely tokens even
-#   more likely, $\tau > 1$ makes the choice more even, and $\tau \to 0$ becomes greedy.
-# * **top-k** sampling: forget all but the $k$ most likely tokens, and draw from the rest. This avoids the long tail of unlikely
-#   tokens, which can spoil a text.
+# * sampling with a **temperature** $\tau$: divide the logits by $\tau$ before the softmax. $\tau < 1$ makes likely
+#   tokens even more likely, $\tau > 1$ makes the choice more even, and $\tau \to 0$ becomes greedy.
+# * **top-k** sampling: forget all but the $k$ most likely tokens, and draw from the rest.
+#   This avoids the long tail of unlikely tokens, which can spoil a text.
 #
-# To "forget" a token means to set its logit to $-\infty$, because $e^{-\infty} = 0$: its probability becomes exactly 0, and the
-# softmax shares out the rest.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_2
-# points: 5
-# function: top_k_filter
-
-# %% [markdown]
+# To "forget" a token means to set its logit to $-\infty$, because $e^{-\infty} = 0$: its probability becomes exactly 0,
+# and the softmax shares out the rest.
+# %% [markdown] q="q1_2"
 # **Exercise 1.2 · `top_k_filter`.** Keep the `k` largest logits of each row and set the others to `-inf`.
 #
 # * `logits` has shape `[B, V]`. So has the result, with the same dtype. The input must not be changed.
 # * `k <= 0` or `k >= V` keeps everything.
 # * *Ties at the border:* all entries that equal the k-th largest stay, even if more than `k` remain.
 #
-# By hand: for `[1, 3, 2, 0]` and `k = 2` the result is `[-inf, 3, 2, -inf]`. For `[2, 2, 1]` and `k = 1` it is `[2, 2, -inf]`.
+# By hand: for `[1, 3, 2, 0]` and `k = 2` the result is `[-inf, 3, 2, -inf]`.
+# For `[2, 2, 1]` and `k = 1` it is `[2, 2, -inf]`.
 #
-# Useful: `torch.topk(x, k, dim=-1).values` gives the `k` largest numbers of each row in falling order; `x.masked_fill(mask, value)`
-# gives a copy of `x` in which `value` stands wherever `mask` is True.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Useful: `torch.topk(x, k, dim=-1).values` gives the `k` largest numbers of each row in falling order;
+# `x.masked_fill(mask, value)` gives a copy of `x` in which `value` stands wherever `mask` is True.
 # %%
 def top_k_filter(logits, k):
     """Keep the k largest logits of each row, set the others to -inf.
@@ -310,24 +236,9 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]  # [B, 1], the k-th largest logit of each row
     return logits.masked_fill(logits < border, float("-inf"))
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_top_k_values(top_k_filter):
     """Two rows of four logits, k = 2."""
-    import torch
-    from helpers.checks import check
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 5.0, 4.0]])
     check(
@@ -350,19 +261,9 @@ def test_top_k_values(top_k_filter):
         name="top_k_filter",
         dtype=torch.float32,
     )
-test_top_k_values(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_top_k_borders(top_k_filter):
     """k at or beyond its limits keeps everything; ties at the border stay; the input is left alone."""
-    import torch
-    from helpers.checks import check
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0]])
     for k, what in [(0, "k = 0"), (-1, "a negative k"), (3, "k = V"), (5, "k larger than V")]:
@@ -392,86 +293,34 @@ def test_top_k_borders(top_k_filter):
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
     assert got.dtype == torch.bfloat16, f"top_k_filter: the dtype is {got.dtype} for bfloat16 logits; the result has the input's dtype."
     assert got[0, 0] == n, "top_k_filter: a removed logit is exactly -inf (float('-inf')), not a large negative number."
-test_top_k_borders(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_values(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "values", "dtypes")
-test_hidden_top_k_values(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_edges(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "edges", "purity")
-test_hidden_top_k_edges(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_gradients(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "gradients")
-test_hidden_top_k_gradients(top_k_filter)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
-# **Sanity check.** The cell filters the policy's own logits for the token after `The film is`. Five probabilities must be
-# left. They are larger than before, because together they sum to 1 again.
-
+# **Sanity check.** The cell filters the policy's own logits for the token after `The film is`.
+# Five probabilities must be left. They are larger than before, because together they sum to 1 again.
 # %%
 filtered = top_k_filter(logits[:, -1].float(), 5)  # [1, V]
 after = filtered.softmax(dim=-1)[0]  # [V]
 print("tokens left:", int((after > 0).sum()))
 for number in after.topk(5).indices.tolist():
-    print(f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}")
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_3
-# points: 8
-# function: sample_next_token
-
-# %% [markdown]
-# **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`, from
-# $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
+    print(
+        f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}"
+    )
+# %% [markdown] q="q1_3"
+# **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`,
+# from $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
 #
 # * `logits` has shape `[B, V]`, the result has shape `[B]` and dtype `int64`. Each row is drawn on its own.
 # * `temperature == 0` means greedy: the most likely token of each row. (Dividing by 0 is not the way to get it.)
 # * `top_k = 0` means no filter, see Exercise 1.2.
-# * `generator` is PyTorch's way to repeat random numbers. Hand it on to the function that draws. With `None`, PyTorch's global
-#   random numbers are used.
+# * `generator` is PyTorch's way to repeat random numbers. Hand it on to the function that draws.
+#   With `None`, PyTorch's global random numbers are used.
 #
-# By hand: the logits `[0, ln 2, ln 4]` stand for the weights 1, 2, 4. At temperature 1 the probabilities are 1/7, 2/7, 4/7. At
-# temperature 2 the logits are halved, so the weights become their square roots: 1, 1.41, 2. With `top_k = 2` they are 0, 1/3, 2/3.
+# By hand: the logits `[0, ln 2, ln 4]` stand for the weights 1, 2, 4. At temperature 1 the probabilities are 1/7, 2/7,
+# 4/7. At temperature 2 the logits are halved, so the weights become their square roots: 1, 1.41, 2.
+# With `top_k = 2` they are 0, 1/3, 2/3.
 #
-# Useful: `torch.multinomial(p, num_samples=1, generator=generator)` draws one index for each row of probabilities, as a
-# tensor of shape `[B, 1]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Useful: `torch.multinomial(p, num_samples=1, generator=generator)` draws one index for each row of probabilities,
+# as a tensor of shape `[B, 1]`.
 # %%
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     """Draw the next token of each row.
@@ -492,24 +341,9 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(filtered / temperature, dim=-1)  # [B, V]
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_sample_greedy(sample_next_token):
     """Temperature 0 takes the largest logit; the result is int64 of shape [B]."""
-    import torch
-    from helpers.checks import check
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 4.0, 5.0], [9.0, 1.0, 1.5, 2.0]])
     before = logits.clone()
     try:
@@ -536,19 +370,9 @@ def test_sample_greedy(sample_next_token):
     )
     sample_next_token(logits, temperature=0.5, top_k=1)
     assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
-test_sample_greedy(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=2
 def test_sample_frequencies(sample_next_token):
     """20,000 draws from logits that stand for the weights 1, 2, 4."""
-    import torch
-    from helpers.checks import check
     logits = torch.tensor([0.0, 0.693147, 1.386294]).repeat(20000, 1)
 
     def frequencies(name, **arguments):
@@ -614,18 +438,9 @@ def test_sample_frequencies(sample_next_token):
         name="sample_next_token (temperature 2, top_k 2)",
         atol=0.02,
     )
-test_sample_frequencies(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_sample_generator(sample_next_token):
     """The generator decides the draws; rows are independent; large logits do no harm."""
-    import torch
     logits = torch.zeros(500, 10)
 
     def draw(seed, seed_of_others):
@@ -646,71 +461,13 @@ def test_sample_generator(sample_next_token):
     except Exception as error:
         raise AssertionError(f"sample_next_token: logits of size 1e4 made it fail ({type(error).__name__}). exp overflows there: use torch.softmax.") from None
     assert got.tolist() == [0, 2] * 20, "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
-test_sample_generator(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_certain(sample_next_token):
-    from autograder.reference.verify import verify
-    verify(sample_next_token, "sample_next_token", "values", "dtypes", "purity")
-test_hidden_sample_certain(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_edges(sample_next_token):
-    from autograder.reference.verify import verify
-    verify(sample_next_token, "sample_next_token", "edges")
-test_hidden_sample_edges(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_frequencies(sample_next_token):
-    from autograder.reference.part1 import verify_sampling
-    verify_sampling(sample_next_token, "frequencies")
-    verify_sampling(sample_next_token, "defaults")
-test_hidden_sample_frequencies(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_randomness(sample_next_token):
-    from autograder.reference.part1 import verify_sampling
-    verify_sampling(sample_next_token, "independence")
-    verify_sampling(sample_next_token, "generator")
-test_hidden_sample_randomness(sample_next_token)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes purity": 1, "edges": 1, "frequencies defaults": 1, "independence generator": 1}
 # %% [markdown]
-# **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function, and compares how
-# often each token came with its probability. The bars must nearly reach the dots. The right one shows what the temperature does
-# to the probabilities of the eight most likely tokens.
+# **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function,
+# and compares how often each token came with its probability. The bars must nearly reach the dots.
+# The right one shows what the temperature does to the probabilities of the eight most likely tokens.
 #
 # *Before you run it:* at which of the temperatures 0.5, 1 and 2 will the most likely token stand out most?
-
 # %%
 draws = sample_next_token(logits[:, -1].float().repeat(4000, 1))  # [4000]
 frequencies = torch.bincount(draws.cpu(), minlength=logits.shape[-1]) / len(draws)  # [V]
@@ -734,48 +491,39 @@ plots.show(  # the text is what a reader who cannot see the figure gets
     "Left: bars (the share of each token among 4,000 draws) nearly reach dots (its probability). "
     "Right: the probabilities of the eight likely tokens at the temperatures 0.5, 1 and 2.",
 )
-
 # %% [markdown]
 # ## 1.3 Where the completion begins and ends
 #
-# In training, the policy is to be rewarded for what *it* wrote: not for the prompt, and not for what stands after its text has
-# ended. So each token of a batch must be marked: written by the policy, or not. Such a tensor of True and False is a **mask**.
+# In training, the policy is to be rewarded for what *it* wrote: not for the prompt, and not
+# for what stands after its text has ended. So each token of a batch must be marked: written by the policy, or not.
+# Such a tensor of True and False is a **mask**.
 #
 # Two details make this harder than it looks:
 #
-# * A batch is a rectangle, but its texts have different lengths. Short prompts are filled up on the **left**, so that all
-#   completions begin in the same column, `prompt_length`. Completions that end early are filled up on the **right**.
-# * GPT-2 has no token for filling up, so the eos token is used for it. An eos can thus mean "the text ends here" or "nothing
-#   here". The *first* eos after the prompt is the real one: the policy chose it, so it belongs to the completion. All later ones,
-#   and all in the prompt, are filling.
+# * A batch is a rectangle, but its texts have different lengths.
+#   Short prompts are filled up on the **left**, so that all completions begin in the same column, `prompt_length`.
+#   Completions that end early are filled up on the **right**.
+# * GPT-2 has no token for filling up, so the eos token is used for it.
+#   An eos can thus mean "the text ends here" or "nothing here". The *first* eos after the prompt is the real one:
+#   the policy chose it, so it belongs to the completion. All later ones, and all in the prompt, are filling.
 #
 # | column | 0 | 1 | 2 | 3 | 4 | 5 | 6 |
 # | --- | --- | --- | --- | --- | --- | --- | --- |
 # | token | `eos` | `The` | ` film` | ` works` | `.` | `eos` | `eos` |
 # | what it is | filling | prompt | prompt | written | written | written: "the end" | filling |
 # | mask (`prompt_length` 3) | False | False | False | **True** | **True** | **True** | False |
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_4
-# points: 5
-# function: completion_mask
-
-# %% [markdown]
-# **Exercise 1.4 · `completion_mask`.** Mark the generated tokens: those at positions `>= prompt_length`, up to and
-# including the first `eos_id` among them.
+# %% [markdown] q="q1_4"
+# **Exercise 1.4 · `completion_mask`.**
+# Mark the generated tokens: those at positions `>= prompt_length`, up to and including the first `eos_id` among them.
 #
 # * `ids` is int64 of shape `[B, T]`, the result is bool of shape `[B, T]`, on the same device.
 # * A row without a generated eos is True from `prompt_length` to its end. An eos inside the prompt counts for nothing.
 #
-# By hand, with `prompt_length = 2` and `eos_id = 0`: the row `[0, 5, 7, 0, 0]` gives `[False, False, True, True, False]`.
+# By hand, with `prompt_length = 2` and `eos_id = 0`:
+# the row `[0, 5, 7, 0, 0]` gives `[False, False, True, True, False]`.
 #
-# Useful: `torch.arange(T, device=ids.device)` gives the columns' numbers; `x.cumsum(dim=1)` adds up along each row, so the cumulative sum of
-# "is this an eos?" counts how many there have been so far. You can do without a loop.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Useful: `torch.arange(T, device=ids.device)` gives the columns' numbers; `x.cumsum(dim=1)` adds up along each row,
+# so the cumulative sum of "is this an eos?" counts how many there have been so far. You can do without a loop.
 # %%
 def completion_mask(ids, prompt_length, eos_id):
     """Mark the tokens that the policy has written.
@@ -794,24 +542,9 @@ def completion_mask(ids, prompt_length, eos_id):
     ends_before = ends.cumsum(dim=1) - ends  # [B, T], how many stand before this position
     return generated & (ends_before == 0)
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=2
 def test_mask_rows(completion_mask):
     """Three rows with the prompt in columns 0 to 2; eos is 2."""
-    import torch
-    from helpers.checks import check
     ids = torch.tensor([[9, 9, 5, 6, 2, 2, 2], [9, 5, 6, 7, 8, 7, 8], [2, 2, 5, 2, 7, 2, 8]])
     before = ids.clone()
     all_generated = [0, 0, 0, 1, 1, 1, 1]
@@ -841,64 +574,23 @@ def test_mask_rows(completion_mask):
         dtype=torch.bool,
     )
     assert torch.equal(ids, before), "completion_mask changed its argument `ids` in place; work on a copy."
-test_mask_rows(completion_mask)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mask_other_eos(completion_mask):
     """One row, eos_id 0 and other lengths of the prompt."""
-    import torch
-    from helpers.checks import check
     ids = torch.tensor([[0, 5, 7, 0, 0]])
     check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {"the batch axis is missing: one row gives shape [1, T].": [0, 0, 1, 1, 0], "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 1, 0, 0]]}, name="completion_mask (eos_id 0)", dtype=torch.bool)
     check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {"eos_id was not used: here the eos is 6, and it does not occur.": [[0, 0, 1, 1, 0]], "a row without a generated eos is True to its end.": [[0, 0, 0, 0, 0]]}, name="completion_mask (no eos)")
     check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name="completion_mask (nothing generated)")
-test_mask_other_eos(completion_mask)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mask_values(completion_mask):
-    from autograder.reference.verify import verify
-    verify(completion_mask, "completion_mask", "values", "purity")
-test_hidden_mask_values(completion_mask)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mask_edges(completion_mask):
-    from autograder.reference.verify import verify
-    verify(completion_mask, "completion_mask", "edges")
-test_hidden_mask_edges(completion_mask)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values purity": 1, "edges": 1}
 # %% [markdown]
-# **Sanity check.** The cell lets the policy complete three prompts of different lengths, *with your* `sample_next_token`, and
-# marks the result with your `completion_mask`. Tokens that are True in your mask have a blue ground, the others an orange one. Blue must be
-# exactly what the policy has written, together with the first end-of-sequence token after it (if one came).
+# **Sanity check.** The cell lets the policy complete three prompts of different lengths,
+# *with your* `sample_next_token`, and marks the result with your `completion_mask`.
+# Tokens that are True in your mask have a blue ground, the others an orange one. Blue must be exactly what the policy
+# has written, together with the first end-of-sequence token after it (if one came).
 #
-# `generate` is given: it runs the loop "ask the policy, choose a token, append it" for a whole batch. It returns a `Rollout`,
-# with the tokens in `rollout.ids`, the number of prompt columns in `rollout.prompt_length`, and the texts in
-# `rollout.completions`.
-
+# `generate` is given: it runs the loop "ask the policy, choose a token, append it" for a whole batch.
+# It returns a `Rollout`, with the tokens in `rollout.ids`, the number of prompt columns in `rollout.prompt_length`,
+# and the texts in `rollout.completions`.
 # %%
 rollout = generate(
     policy,
@@ -914,24 +606,20 @@ for row, marks in zip(rollout.ids.tolist(), mask.tolist(), strict=True):  # one 
     show_tokens(tokens, marks, low=0, high=1, label="your mask: 1 is True")
 assert torch.equal(mask, rollout.completion_mask), "your mask and the one that generate has kept differ"
 print("Your mask is the one that generate has kept while it sampled.")
-
 # %% [markdown]
 # ## 1.4 A number for a text: the reward model
 #
-# Is a review positive or negative? People can tell, but training needs hundreds of thousands of answers. So we use a
-# **reward model**: a second, fixed network that reads a text and returns one number. Ours is a sentiment classifier that was
-# trained on film reviews that people had marked as positive or negative. Its number, the **reward**, is the probability that the text is positive:
-# 0 for surely negative, 1 for surely positive.
+# Is a review positive or negative? People can tell, but training needs hundreds of thousands of answers.
+# So we use a **reward model**: a second, fixed network that reads a text and returns one number.
+# Ours is a sentiment classifier that was trained on film reviews that people had marked as positive or negative. Its
+# number, the **reward**, is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
 #
-# The goal of the course is a policy whose completions get a high reward. Keep in mind what this number is: another model's
-# opinion, a *stand-in* for what people would say.
-
+# The goal of the course is a policy whose completions get a high reward.
+# Keep in mind what this number is: another model's opinion, a *stand-in* for what people would say.
 # %%
 reward_model = load_reward_model(preset, device=device)  # called with a list of texts, it returns a tensor [N]
-
 # %% [markdown]
 # *Before you run the next cell*, write down your guess of the reward of each sentence. Which ones will be hard?
-
 # %%
 sentences = [
     "A wonderful film. I loved it.",
@@ -943,16 +631,13 @@ sentences = [
     "I wanted to love this film, but it never comes to life.",
 ]
 pd.DataFrame({"sentence": sentences, "reward": [f"{r:.2f}" for r in reward_model(sentences).tolist()]})
-
 # %% [markdown]
-# **How far can it be trusted?** The course comes with sentences from film reviews that people have rated from −4 (very negative) to 4
-# (very positive). Some of them, the test split, were never used to train any model of this course. The next cell scores those
-# sentences (a few seconds), and counts how often the reward model is on the people's side, for clear and for mild ratings.
-
+# **How far can it be trusted?**
+# The course comes with sentences from film reviews that people have rated from −4 (very negative) to 4 (very positive).
+# Some of them, the test split, were never used to train any model of this course. The next cell scores those sentences
+# (a few seconds), and counts how often the reward model is on the people's side, for clear and for mild ratings.
 # %%
-snippets = load_snippets("test")
-if fast():  # a quick run, for the course's own tests
-    snippets = snippets.select(range(200))
+snippets = load_snippets("test")[: sizes.rated_sentences]
 judged = pd.DataFrame({"rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
 judged = judged[judged["rating"] != 0]  # people were undecided there
 judged["agrees"] = (judged["rating"] > 0) == (judged["reward"] > 0.5)
@@ -962,43 +647,33 @@ judged["people's rating"] = pd.cut(judged["rating"], borders, labels=names_of_gr
 print(f"The reward model agrees with people on {judged['agrees'].mean():.0%} of {len(judged)} sentences.")
 groups = judged.groupby("people's rating", observed=True)
 groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
-
 # %% [markdown]
-# The agreement is high where people were sure, and much lower around 0. A reward model is an imperfect judge, and a policy that is
-# trained to please it will also learn to please its errors.
-
+# The agreement is high where people were sure, and much lower around 0.
+# A reward model is an imperfect judge, and a policy that is trained to please it will also learn to please its errors.
 # %% [markdown]
 # ## 1.5 A mean, and how sure of it we are
 #
-# To evaluate the policy, you let it complete each test prompt once, and take the mean of the rewards. The completions are
-# drawn at random, and the prompts are a selection, so another run would give a slightly different mean. How different? The
-# **95 % confidence interval** answers this:
+# To evaluate the policy, you let it complete each test prompt once, and take the mean of the rewards.
+# The completions are drawn at random, and the prompts are a selection,
+# so another run would give a slightly different mean. How different? The **95 % confidence interval** answers this:
 #
 # $$\bar r \pm 1.96 \, \frac{s}{\sqrt N}, \qquad \bar r = \frac1N \sum_i r_i, \qquad s^2 = \frac{1}{N-1} \sum_i (r_i - \bar r)^2 .$$
 #
-# $N$ is the number of values and $s$ their standard deviation: how far a single reward typically lies from the mean. Dividing
-# by $N-1$ makes $s^2$ unbiased. Dividing $s$ by $\sqrt N$ gives the typical error of the *mean*. In 95 % of all such experiments, an
-# interval made in this way contains the true mean. (The 1.96 comes from the normal distribution. For few values, a t-distribution would be
-# more exact; with hundreds of them there is no visible difference.)
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_5
-# points: 4
-# function: mean_with_confidence
-
-# %% [markdown]
-# **Exercise 1.5 · `mean_with_confidence`.** Return the mean of `values` and the half width of its 95 % interval:
-# $1.96 \, s / \sqrt N$ with the unbiased $s$.
+# $N$ is the number of values and $s$ their standard deviation: how far a single reward typically lies from the mean.
+# Dividing by $N-1$ makes $s^2$ unbiased. Dividing $s$ by $\sqrt N$ gives the typical error of the *mean*.
+# In 95 % of all such experiments, an interval made in this way contains the true mean.
+# (The 1.96 comes from the normal distribution.
+# For few values, a t-distribution would be more exact; with hundreds of them there is no visible difference.)
+# %% [markdown] q="q1_5"
+# **Exercise 1.5 · `mean_with_confidence`.**
+# Return the mean of `values` and the half width of its 95 % interval: $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
 # * `values` is a float tensor of shape `[N]`. Return two plain Python floats (`tensor.item()` makes one).
-# * For `N == 1` nothing is known about the spread: the half width is `nan` (`float("nan")`). For `N == 0` raise a `ValueError`.
+# * For `N == 1` nothing is known about the spread: the half width is `nan` (`float("nan")`).
+#   For `N == 0` raise a `ValueError`.
 #
-# By hand: for `[0, 1]` the mean is 0.5, $s^2 = 0.25 + 0.25 = 0.5$, and the half width is $1.96 \sqrt{0.5} / \sqrt 2 = 0.98$.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# By hand: for `[0, 1]` the mean is 0.5, $s^2 = 0.25 + 0.25 = 0.5$,
+# and the half width is $1.96 \sqrt{0.5} / \sqrt 2 = 0.98$.
 # %%
 def mean_with_confidence(values):
     """Mean and half width of its 95 % confidence interval.
@@ -1022,24 +697,9 @@ def mean_with_confidence(values):
     deviation = values.double().std(unbiased=True).item()
     return mean, 1.96 * deviation / count**0.5
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mean_values(mean_with_confidence):
     """Five values from 0.1 to 0.9."""
-    import torch
-    from helpers.checks import check, is_float
     values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     got = mean_with_confidence(values)
     check(
@@ -1065,19 +725,9 @@ def test_mean_values(mean_with_confidence):
         name="mean_with_confidence",
     )
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
-test_mean_values(mean_with_confidence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mean_few_values(mean_with_confidence):
     """One value and no value."""
-    import torch
-    from helpers.checks import check, is_float
     try:
         got = mean_with_confidence(torch.tensor([0.25]))
     except Exception as error:
@@ -1091,87 +741,48 @@ def test_mean_few_values(mean_with_confidence):
     except Exception as error:
         raise AssertionError(f"mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.") from None
     raise AssertionError("mean_with_confidence: no values must raise a ValueError; yours raised nothing.")
-test_mean_few_values(mean_with_confidence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mean_values(mean_with_confidence):
-    from autograder.reference.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "values", "dtypes")
-test_hidden_mean_values(mean_with_confidence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mean_edges(mean_with_confidence):
-    from autograder.reference.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "edges", "purity", "errors")
-test_hidden_mean_edges(mean_with_confidence)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity errors": 1}
 # %% [markdown]
-# **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5. The cell repeats an experiment
-# with 50 such numbers 2,000 times, and counts how often your interval contains 0.5. The share must be close to 95 %.
-
+# **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5.
+# The cell repeats an experiment with 50 such numbers 2,000 times, and counts how often your interval contains 0.5.
+# The share must be close to 95 %.
 # %%
 hits = 0
 for _ in range(2000):
     mean, half_width = mean_with_confidence(torch.rand(50))
     hits += abs(mean - 0.5) <= half_width
 print(f"The interval contained the true mean in {hits / 2000:.1%} of the experiments.")
-
 # %% [markdown]
 # ## 1.6 The baseline: evaluating the untouched policy
 #
-# Now everything is there. The function `evaluate` is given. For each test prompt it samples one completion from the policy (temperature 1, no
-# top-k), scores prompt and completion together by the reward model, and collects the rewards. It works in batches, with
-# fixed random numbers. While it runs, it shows a **progress bar** such as
+# Now everything is there. The function `evaluate` is given. For each test prompt it samples one completion from the
+# policy (temperature 1, no top-k), scores prompt and completion together by the reward model, and collects the rewards.
+# It works in batches, with fixed random numbers. While it runs, it shows a **progress bar** such as
 #
 # `evaluating:  47%|██████        | 7/15 [00:05<00:06,  1.33batch/s, reward=0.432]`
 #
-# *Before you run it:* the prompts are beginnings of real reviews, positive and negative ones. Which mean reward do you expect?
+# *Before you run it:* the prompts are beginnings of real reviews, positive and negative ones.
+# Which mean reward do you expect?
 #
-# First the prompts. With the preset `tiny`, these are all test prompts. With `gpt2` there are about 25,000, and the cell takes
-# the first 1,024 of them. For the whole test set, leave out the two lines that cut the list: it takes about 25 times as long.
-
+# First the prompts. With the preset `tiny`, these are all test prompts.
+# With `gpt2` there are about 25,000, and the cell takes the first 1,024 of them.
+# For the whole test set, leave out `[: sizes.test_prompts]`: it takes about 25 times as long.
 # %%
-test_prompts = load_prompts(preset, "test")
-if preset.evaluation_prompts:  # 0 means: all of them
-    test_prompts = test_prompts[: preset.evaluation_prompts]
-if fast():  # a quick run, for the course's own tests
-    test_prompts = test_prompts[:96]
+test_prompts = load_prompts(preset, "test")[: sizes.test_prompts]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
-
 # %% [markdown]
 # Now the evaluation. On a laptop it takes about half a minute.
-
 # %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
 print("What evaluate itself says:", baseline)
 headline("baseline reward", mean)  # for the report of a whole run; it does nothing in your notebook
-
 # %% [markdown]
 # This is the number to beat. Write it down: Part 2 begins with it.
 #
-# The next cell follows the mean and its interval while more and more completions come in. The progress bar showed the same running mean.
-# To be twice as sure you need *four times* as many completions, because of the square root.
-
+# The next cell follows the mean and its interval while more and more completions come in. The progress bar showed the
+# same running mean. To be twice as sure you need *four times* as many completions, because of the square root.
 # %% tags=["training"]
 counts = list(range(10, len(baseline) + 1, 10))
 intervals = [mean_with_confidence(baseline.rewards[:n]) for n in counts]
@@ -1182,103 +793,82 @@ figure, axes = plt.subplots(figsize=(8, 3.6))
 axes.fill_between(counts, running - widths, running + widths, color="#56B4E9", alpha=0.4, label="95 % interval")
 axes.plot(counts, running, color="#0072B2", label="mean so far")
 axes.axhline(mean, color="#D55E00", ls="--", lw=1, label="mean of all")
-axes.set(title="The more completions, the surer the mean", xlabel="completions", ylabel="reward, P(positive)", ylim=(0, 1))
+axes.set(
+    title="The more completions, the surer the mean", xlabel="completions", ylabel="reward, P(positive)", ylim=(0, 1)
+)
 axes.legend()
 plots.show(
     figure,
     "The mean reward so far against the number of completions, with a 95 % band that narrows. "
     f"It ends at {mean:.3f} ± {half_width:.3f}.",
 )
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_2
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Explains the parts of the bar: share and number of batches done, time passed and estimated time left, speed."}
-#   - {points: 1, text: "Says that the reward shown is the running mean over all completions so far (not that of the last batch)."}
-#   - {points: 1, text: "Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong (a reward stuck at 0, a run that would take hours); the last value is the result."}
-
-# %% [markdown]
+# %% [markdown] q="w1_2"
 # **Question 1.B.** Explain each part of the progress bar printed above: `47%`, `7/15`, `00:05<00:06`, `1.33batch/s`
-# and `reward=0.432`. Over which completions is this reward taken, how does it behave from batch to batch, and why is it worth
-# showing at all?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# and `reward=0.432`. Over which completions is this reward taken, how does it behave from batch to batch,
+# and why is it worth showing at all?
 # %% [markdown]
-# `47%` and `7/15`: 7 of the 15 batches are done. `00:05<00:06`: 5 seconds have passed, and about 6 more are expected. `1.33batch/s` is the speed
-# from which this is estimated.
+# `47%` and `7/15`: 7 of the 15 batches are done. `00:05<00:06`: 5 seconds have passed, and about 6 more are expected.
+# `1.33batch/s` is the speed from which this is estimated.
 #
-# `reward=0.432` is the mean reward of *all* completions so far, not of the last batch. It jumps at first, when it is the mean
-# of a few dozen rewards. Then it moves less and less, as $1/\sqrt N$. Its last value is the result of the evaluation.
+# `reward=0.432` is the mean reward of *all* completions so far, not of the last batch.
+# It jumps at first, when it is the mean of a few dozen rewards. Then it moves less and less, as $1/\sqrt N$.
+# Its last value is the result of the evaluation.
 #
-# It is worth showing because one sees early whether the run makes sense: how long it will take, whether the reward is stuck at
-# 0 or 1 (a bug), and whether the mean has settled, so that more completions would add little.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# It is worth showing because one sees early whether the run makes sense: how long it will take, whether the reward is
+# stuck at 0 or 1 (a bug), and whether the mean has settled, so that more completions would add little.
+#
+# **Rubric**
+# - 1 point: Explains the parts of the bar: share and number of batches done, time passed and estimated time left,
+#   speed.
+# - 1 point: Says that the reward shown is the running mean over all completions so far (not that of the last batch).
+# - 1 point: Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong
+#   (a reward stuck at 0, a run that would take hours); the last value is the result.
 # %% [markdown]
 # ## 1.7 Read what it writes
 #
-# A mean hides what it is the mean of. *Always read samples.* The next cell draws five completions with a fixed seed, so
-# everybody with this preset reads the same texts.
-
+# A mean hides what it is the mean of. *Always read samples.*
+# The next cell draws five completions with a fixed seed, so everybody with this preset reads the same texts.
 # %%
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_3
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Judges the quality of the texts with examples: grammar, sense over a few words against sense over the whole sentence."}
-#   - {points: 1, text: "Judges the sentiment of each sample in own words and compares it with the reward; names an agreement or a disagreement."}
-#   - {points: 1, text: "Names something odd with a quotation: repetition, a break in topic, invented or half words, stray signs, a text that is cut off or ends early."}
-#   - {points: 1, text: "Gives a plausible cause for it: model size, training text, sampling from the whole distribution, the fixed number of new tokens, a prompt that allows any continuation."}
-
+# %% [markdown] q="w1_3"
+# **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews?
+# (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
+# Quote it, and give a likely cause.
 # %% [markdown]
-# **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews? (b) For each one, is it positive, negative or
-# neither *to you*, and does the reward agree? (c) What is odd in them? Quote it, and give a likely cause.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# *(The texts depend on the preset; this answer is for `tiny`. What counts is that statements are backed by quotations.)*
+# *(The texts depend on the preset; this answer is for `tiny`.
+# What counts is that statements are backed by quotations.)*
 #
-# (a) Stretches of five to ten words are correct English and sound like a review: "doesn't really add up to either", "It never seems to
-# demonstrate", "you might have seen the whole thing". Whole sentences hardly ever hold: "much of grand or motivations or character" mixes several constructions.
+# (a) Stretches of five to ten words are correct English and sound like a review: "doesn't really add up to either",
+# "It never seems to demonstrate", "you might have seen the whole thing".
+# Whole sentences hardly ever hold: "much of grand or motivations or character" mixes several constructions.
 #
-# (b) To me the first is negative ("doesn't really add up"), the second negative ("repetitious"), the third and the fourth say nothing clear about a film, and the fifth
-# falls apart. The rewards are 0.06, 0.71, 0.54, 0.06 and 0.82. So the reward agrees on the first. The second is too high: "Passionate" seems to count for more
-# than "repetitious". The fourth is low without an opinion, perhaps because of "didn't get to". The fifth is high for "compassion" and "interested", although "cynicism" stands between them.
+# (b) To me the first is negative ("doesn't really add up"), the second negative ("repetitious"), the third
+# and the fourth say nothing clear about a film, and the fifth falls apart. The rewards are 0.06, 0.71, 0.54, 0.06
+# and 0.82. So the reward agrees on the first. The second is too high: "Passionate" seems to count
+# for more than "repetitious". The fourth is low without an opinion, perhaps because of "didn't get to".
+# The fifth is high for "compassion" and "interested", although "cynicism" stands between them.
 #
-# (c) Odd are invented words ("theilliam"), wrong forms ("a adolescent boy") and a sudden break ("someone actor's a sex is trying"). Likely
-# causes: the model is small and has seen little text, so it knows which pieces often follow each other, but not what a sentence is to say. It puts
-# rare words together from pieces, and some combinations do not exist. It is sampled from the full distribution, where one unlikely token
-# leads the rest astray. And `new_tokens` cuts a text off, finished or not ("is trying to enjoy his").
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (c) Odd are invented words ("theilliam"), wrong forms ("a adolescent boy") and a sudden break
+# ("someone actor's a sex is trying"). Likely causes: the model is small and has seen little text, so it knows
+# which pieces often follow each other, but not what a sentence is to say. It puts rare words together from pieces,
+# and some combinations do not exist. It is sampled from the full distribution, where one unlikely token leads the rest
+# astray. And `new_tokens` cuts a text off, finished or not ("is trying to enjoy his").
+#
+# **Rubric**
+# - 1 point: Judges the quality of the texts with examples: grammar,
+#   sense over a few words against sense over the whole sentence.
+# - 1 point: Judges the sentiment of each sample in own words and compares it with the reward; names an agreement
+#   or a disagreement.
+# - 1 point: Names something odd with a quotation: repetition, a break in topic, invented or half words, stray signs,
+#   a text that is cut off or ends early.
+# - 1 point: Gives a plausible cause for it: model size, training text, sampling from the whole distribution,
+#   the fixed number of new tokens, a prompt that allows any continuation.
 # %% [markdown]
 # ## 1.8 The distribution of the rewards
 #
 # *Before you run it:* sketch the histogram of all rewards. Is it a hill around the mean, or something else?
-
 # %% tags=["training"]
 figure = plots.plot_histogram(
     baseline.rewards.tolist(),
@@ -1287,111 +877,93 @@ figure = plots.plot_histogram(
     limits=(0, 1),
 )
 plots.show(figure)
-print(f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}")
-
+print(
+    f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}"
+)
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
-# There is a peak near 0 and one near 1, with few rewards at the mean: the classifier is usually sure. So "mean reward 0.5" does not say that a
-# typical text is neutral. It says that about as many are called positive as negative. The interval of the mean is narrow, although single
-# rewards vary as much as they can: the mean of many wild numbers is a tame number. Part 2 learns from single rewards, and there this
-# spread will be the main difficulty.
+# There is a peak near 0 and one near 1, with few rewards at the mean: the classifier is usually sure.
+# So "mean reward 0.5" does not say that a typical text is neutral. It says that about as many are called positive
+# as negative. The interval of the mean is narrow, although single rewards vary as much as they can: the mean of many
+# wild numbers is a tame number. Part 2 learns from single rewards, and there this spread will be the main difficulty.
 #
 # </details>
-
 # %% [markdown]
 # ## 1.9 Break the reward model by hand
 #
-# Soon an optimizer will search for texts with a high reward, and it does not care whether people would like them. Be the
-# optimizer for five minutes.
+# Soon an optimizer will search for texts with a high reward, and it does not care whether people would like them.
+# Be the optimizer for five minutes.
 #
-# **Your turn.** Replace the sentences below by your own until you have at least one that is *clearly negative (or nonsense) to a
-# person* but has a reward above 0.8, and one that is *clearly positive to a person* but has a reward below 0.3. Ideas:
-# irony, negation, praise for something else than the film, lists of nice words, what one *expected*, capital letters, signs.
-
+# **Your turn.** Replace the sentences below by your own until you have at least one that is *clearly negative
+# (or nonsense) to a person* but has a reward above 0.8, and one that is *clearly positive to a person*
+# but has a reward below 0.3. Ideas: irony, negation, praise for something else than the film, lists of nice words,
+# what one *expected*, capital letters, signs.
 # %%
 attempts = [
     "The film is boring and much too long.",  # negative to a person, and to the reward model: not fooled
     "The film is a joy from beginning to end.",
 ]
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_4
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Gives a sentence that a person would call negative or nonsense with its reward above 0.8 (or documents at least five serious attempts)."}
-#   - {points: 1, text: "Gives a sentence that a person would call positive with its reward below 0.3 (or documents at least five serious attempts)."}
-#   - {points: 1, text: "Explains the failure by how the model works or what it was trained on: it reacts to single words, has seen little irony, knows no nonsense and so extrapolates."}
-#   - {points: 1, text: "Draws the consequence for training: a policy that maximises this reward will find such texts, so a rising reward need not mean better texts."}
-
-# %% [markdown]
-# **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model? What will happen when a policy
-# is trained to maximise this reward for a long time?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# %% [markdown] q="w1_4"
+# **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model?
+# What will happen when a policy is trained to maximise this reward for a long time?
 # %% [markdown]
 # *(Rewards are those of the preset `tiny`; other sentences are as good.)*
 #
-# Negative or nonsense, but a high reward: "great great great great great" (0.98), "A wonderful, moving, brilliant way to waste two
-# hours." (0.91) and "The best part of this film was leaving the cinema." (0.89). Positive, but a low reward: "Nothing about this film
-# disappointed me." (0.06) and "I was afraid that it would be dull and stupid, and I was wrong." (0.03).
+# Negative or nonsense, but a high reward: "great great great great great" (0.98), "A wonderful, moving,
+# brilliant way to waste two hours." (0.91) and "The best part of this film was leaving the cinema." (0.89).
+# Positive, but a low reward: "Nothing about this film disappointed me."
+# (0.06) and "I was afraid that it would be dull and stupid, and I was wrong." (0.03).
 #
 # The model has learnt which words occur in positive and negative reviews, and a little about negation. It adds up such
-# evidence. It does not understand that praise for something else is no praise for the film, or that a double
-# negation praises. Word lists never occurred in its training, so it has never learnt that they are no reviews at all.
+# evidence. It does not understand that praise for something else is no praise for the film, or that a double negation
+# praises. Word lists never occurred in its training, so it has never learnt that they are no reviews at all.
 #
-# Training a policy on this reward is a search for texts with a high reward. Sentences like mine are easy to find and get the full
-# reward, so the policy will move towards them: the reward goes up while the texts get worse. This is called **reward hacking**.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# Training a policy on this reward is a search for texts with a high reward. Sentences like mine are easy to find
+# and get the full reward, so the policy will move towards them: the reward goes up while the texts get worse.
+# This is called **reward hacking**.
+#
+# **Rubric**
+# - 1 point: Gives a sentence that a person would call negative or nonsense with its reward above 0.8
+#   (or documents at least five serious attempts).
+# - 1 point: Gives a sentence that a person would call positive with its reward below 0.3
+#   (or documents at least five serious attempts).
+# - 1 point: Explains the failure by how the model works or what it was trained on: it reacts to single words,
+#   has seen little irony, knows no nonsense and so extrapolates.
+# - 1 point: Draws the consequence for training: a policy that maximises this reward will find such texts,
+#   so a rising reward need not mean better texts.
 # %% [markdown]
 # ## 1.10 How good is a forecast?
 #
-# The last task is about *your* judgement. Before one relies on a model, one forms an opinion on what it can do. You will now put such
-# opinions into numbers and check them. Forecasts are probabilities, so a score is needed that rewards honest ones.
+# The last task is about *your* judgement. Before one relies on a model, one forms an opinion on what it can do.
+# You will now put such opinions into numbers and check them.
+# Forecasts are probabilities, so a score is needed that rewards honest ones.
 #
 # Let $p$ be your probability that something happens, and $y = 1$ if it does, else $y = 0$. Three scores:
 #
-# * **accuracy**: count a forecast above 0.5 as "yes", and take the share of hits. It does not care whether you said 0.51 or 0.99.
-# * **log loss**: the mean of $-[\,y \ln p + (1-y) \ln (1-p)\,]$. Being sure and wrong is very expensive: $-\ln 0.01 = 4.6$.
+# * **accuracy**: count a forecast above 0.5 as "yes", and take the share of hits.
+#   It does not care whether you said 0.51 or 0.99.
+# * **log loss**: the mean of $-[\,y \ln p + (1-y) \ln (1-p)\,]$.
+#   Being sure and wrong is very expensive: $-\ln 0.01 = 4.6$.
 # * **Brier score**: the mean of $(p - y)^2$. Being sure and wrong costs at most 1.
 #
-# Lower is better for the last two. Always saying 0.5 gives a log loss of $\ln 2 = 0.693$ and a Brier score of 0.25. Both are *proper*
-# scores: in the long run you do best by stating what you really believe.
+# Lower is better for the last two. Always saying 0.5 gives a log loss of $\ln 2 = 0.693$ and a Brier score of 0.25.
+# Both are *proper* scores: in the long run you do best by stating what you really believe.
 #
-# A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much, so $p$ is first **clipped** to
-# $[10^{-4}, 1 - 10^{-4}]$.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_6
-# points: 5
-# function: forecast_log_loss
-
-# %% [markdown]
-# **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
-# $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
+# A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much,
+# so $p$ is first **clipped** to $[10^{-4}, 1 - 10^{-4}]$.
+# %% [markdown] q="q1_6"
+# **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$,
+# with $p$ clipped to $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
 # * `probabilities` and `outcomes` have shape `[N]`. The outcomes are 0 or 1, and may come as int, float or bool.
 # * Compute in `float64` (`tensor.double()`): in `float32` the number $1 - 10^{-4}$ is too coarse for the logarithm.
 #
-# By hand: the forecasts `[0.9, 0.8]` with the outcomes `[1, 0]` give $(-\ln 0.9 - \ln 0.2) / 2 = (0.105 + 1.609) / 2 = 0.857$.
+# By hand: the forecasts `[0.9, 0.8]`
+# with the outcomes `[1, 0]` give $(-\ln 0.9 - \ln 0.2) / 2 = (0.105 + 1.609) / 2 = 0.857$.
 #
 # Useful: `x.clamp(low, high)` clips; `x.log()` is the natural logarithm.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def forecast_log_loss(probabilities, outcomes):
     """Mean log loss of probability forecasts.
@@ -1409,24 +981,9 @@ def forecast_log_loss(probabilities, outcomes):
     losses = -(y * p.log() + (1 - y) * (1 - p).log())  # [N]
     return losses.mean().item()
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_log_loss_values(forecast_log_loss):
     """Three forecasts, outcomes as int, float and bool."""
-    import torch
-    from helpers.checks import check, is_float
     p, y = torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 0])
     mistakes = {
         "this is the sum over the forecasts; the definition takes the mean.": 2.071473,
@@ -1450,19 +1007,9 @@ def test_log_loss_values(forecast_log_loss):
             raise AssertionError(f"forecast_log_loss raised {type(error).__name__} for outcomes of type {kind}: {error}. Convert them first, for instance by outcomes.double().") from None
         check(got, 0.690491, mistakes, name=f"forecast_log_loss (outcomes as {kind})")
         assert is_float(got), f"forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one)."
-test_log_loss_values(forecast_log_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
-    import torch
-    from helpers.checks import check
     p = torch.tensor([0.0, 1.0])
     inf, nan = float("inf"), float("nan")
     check(
@@ -1497,42 +1044,10 @@ def test_log_loss_clipping(forecast_log_loss):
         atol=1e-8,
     )
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
-test_log_loss_clipping(forecast_log_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_log_loss_values(forecast_log_loss):
-    from autograder.reference.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "values", "dtypes")
-test_hidden_log_loss_values(forecast_log_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_log_loss_edges(forecast_log_loss):
-    from autograder.reference.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "edges", "purity")
-test_hidden_log_loss_edges(forecast_log_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 2, "edges purity": 1}
 # %% [markdown]
-# **Sanity check.** Suppose that something happens in 7 of 10 cases. Which constant forecast is best? The curve of your log loss must have its lowest
-# point at 0.7: honesty pays.
-
+# **Sanity check.** Suppose that something happens in 7 of 10 cases. Which constant forecast is best?
+# The curve of your log loss must have its lowest point at 0.7: honesty pays.
 # %%
 outcomes = torch.tensor([1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
 constants = torch.linspace(0.02, 0.98, 97).double()
@@ -1545,36 +1060,25 @@ axes.plot(constants[best], losses[best], "o", color="#D55E00", label=f"lowest at
 axes.set(title="Log loss of a constant forecast, 7 of 10 cases happen", xlabel="forecast p", ylabel="log loss (nats)")
 axes.legend()
 plots.show(figure, f"Log loss against a constant forecast: a valley with its lowest point at {constants[best]:.2f}.")
-
 # %% [markdown]
 # ## 1.11 The forecast quiz
 #
-# 26 tasks were put to a real language model: **SmolLM2-135M-Instruct**, a small model (135 million parameters, about the size of GPT-2) that was trained
-# on a large amount of text and then on instructions. It answered greedily, with at most 40 tokens, and had one attempt. Its answers were recorded and
-# judged mechanically: below each task you read the rule by which an answer counts as right.
+# 26 tasks were put to a real language model: **SmolLM2-135M-Instruct**, a small model (135 million parameters,
+# about the size of GPT-2) that was trained on a large amount of text and then on instructions.
+# It answered greedily, with at most 40 tokens, and had one attempt. Its answers were recorded and judged mechanically:
+# below each task you read the rule by which an answer counts as right.
 #
-# **State for each task the probability that the model does it right.** Do not look anything up, and use the whole range from 0 to 1. Your forecasts
-# are not graded by how good they are. What counts is what you learn from them, in the written questions below.
+# **State for each task the probability that the model does it right.**
+# Do not look anything up, and use the whole range from 0 to 1. Your forecasts are not graded by how good they are.
+# What counts is what you learn from them, in the written questions below.
 #
 # The form has one slider for each task. When you are done, copy the text at its end over the next exercise's cell.
-
 # %%
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_7
-# points: 1
-# function: my_forecasts
-
-# %% [markdown]
-# **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the finished cell from the end of
-# the form over the next cell. The point is for complete forecasts, not for good ones.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# %% [markdown] q="q1_7"
+# **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
+# finished cell from the end of the form over the next cell. The point is for complete forecasts, not for good ones.
 # %%
 def my_forecasts():
     """My probability, for each task of the quiz, that the model does it right: a list of numbers from 0 to 1."""
@@ -1608,20 +1112,7 @@ def my_forecasts():
         0.35,  # 26. A JSON object
     ]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
     from helpers.baseline import quiz
@@ -1630,185 +1121,120 @@ def test_forecasts_complete(my_forecasts):
     except ValueError as reason:
         raise AssertionError(f"my_forecasts: {reason}") from None
     assert p.unique().numel() > 2, "my_forecasts: nearly all forecasts are the same number. Say what you believe about each task."
-test_forecasts_complete(my_forecasts)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
 # %% [markdown]
 # **Now the answers.** Run the next cell only when your forecasts stand: a forecast made afterwards is worth nothing.
-
 # %%
 result = quiz.reveal(my_forecasts(), forecast_log_loss)
-
 # %% [markdown]
-# **How to read the calibration plot.** The tasks are put into five groups by your forecast: 0 to 0.2, 0.2 to 0.4, and so on. Each point is one
-# group: your mean forecast to the right, the share that the model really did upwards. A forecaster is **calibrated** if the points lie on the dotted
-# line: of all things called "70 % likely", about 70 % happen. Points below the line mean that you thought too much of the model, points above it
-# that you thought too little. The vertical lines are 95 % intervals. With a handful of tasks in a group they are wide, so only large
-# deviations mean anything.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_5
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5."}
-#   - {points: 1, text: "Reads the calibration plot correctly (over- or underconfident, in which range) and mentions how few tasks stand behind a point."}
-#   - {points: 1, text: "Explains a difference between accuracy and log loss by concrete forecasts: one or two sure and wrong ones dominate the log loss."}
-
+# **How to read the calibration plot.** The tasks are put into five groups by your forecast: 0 to 0.2, 0.2 to 0.4, and
+# so on. Each point is one group: your mean forecast to the right, the share that the model really did upwards.
+# A forecaster is **calibrated** if the points lie on the dotted line: of all things called "70 % likely",
+# about 70 % happen. Points below the line mean that you thought too much of the model, points above it
+# that you thought too little. The vertical lines are 95 % intervals.
+# With a handful of tasks in a group they are wide, so only large deviations mean anything.
+# %% [markdown] q="w1_5"
+# **Question 1.E (your scores).** Report your accuracy, log loss and Brier score.
+# Did you beat the forecaster who always says 0.5? Where were you too sure, where too cautious?
+# Which two tasks cost you most, and what would your log loss be without them?
 # %% [markdown]
-# **Question 1.E (your scores).** Report your accuracy, log loss and Brier score. Did you beat the forecaster who always says 0.5? Where were you
-# too sure, where too cautious? Which two tasks cost you most, and what would your log loss be without them?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19. The forecaster who always says 0.5 gets
-# 50 %, 0.693 and 0.25, so these forecasts are better on all three scores, but not by much on the log loss.
+# *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19.
+# The forecaster who always says 0.5 gets 50 %, 0.693 and 0.25, so these forecasts are better on all three scores,
+# but not by much on the log loss.
 #
-# They are too hopeful: all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done. But each point stands for
-# one to twelve tasks and its interval is wide, so this is a hint and no proof.
+# They are too hopeful: all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done.
+# But each point stands for one to twelve tasks and its interval is wide, so this is a hint and no proof.
 #
-# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85 and "How many legs does a spider have?" at 0.80. They cost $-\ln 0.15 = 1.9$ and
-# $-\ln 0.2 = 1.6$, together about a quarter of the whole sum. Without them, the log loss would be about 0.45. Accuracy counts these two like any other miss.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_6
-# points: 2
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names at least one surprising success or failure, with the task and the model's answer."}
-#   - {points: 1, text: "Says which picture of the model led to the wrong expectation, and how the answer changes it."}
-
+# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85 and "How many legs does a
+# spider have?" at 0.80. They cost $-\ln 0.15 = 1.9$ and $-\ln 0.2 = 1.6$, together about a quarter of the whole sum.
+# Without them, the log loss would be about 0.45. Accuracy counts these two like any other miss.
+#
+# **Rubric**
+# - 1 point: Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5.
+# - 1 point: Reads the calibration plot correctly (over- or underconfident, in which range)
+#   and mentions how few tasks stand behind a point.
+# - 1 point: Explains a difference between accuracy and log loss by concrete forecasts: one or two sure
+#   and wrong ones dominate the log loss.
+# %% [markdown] q="w1_6"
+# **Question 1.F (surprises).** Which answers surprised you most, in either direction?
+# What had you assumed about the model that turned out to be wrong?
 # %% [markdown]
-# **Question 1.F (surprises).** Which answers surprised you most, in either direction? What had you assumed about the model that turned out to be wrong?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl.
+# But it said that a robin has no feathers, one sentence after it was told that all birds have them. I had assumed an
+# order of difficulty like that of a child: first simple logic, then geography. The model's order is another one: a fact
+# that stands in many texts is easy, and using a sentence that stands right in front of it may be hard.
+#
+# **Rubric**
+# - 1 point: Names at least one surprising success or failure, with the task and the model's answer.
+# - 1 point: Says which picture of the model led to the wrong expectation, and how the answer changes it.
+# %% [markdown] q="w1_7"
+# **Question 1.G (patterns of failure).** In which kinds of task does the model fail, and how do the failures look?
+# Offer a cause for at least one pattern.
 # %% [markdown]
-# It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl. But it said that a robin has no feathers, one sentence after it
-# was told that all birds have them. I had assumed an order of difficulty like that of a child: first simple logic, then geography. The model's order is another one: a
-# fact that stands in many texts is easy, and using a sentence that stands right in front of it may be hard.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_7
-# points: 2
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names at least two patterns of failure with examples, such as letters inside words, exact formats and lengths, multi-step arithmetic, negative sentiment, repetition."}
-#   - {points: 1, text: "Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats, training text rewards fluent answers, little capacity."}
-
+# *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P).
+# It sees tokens, not letters: "garden" may be one number to it. *Exact instructions:* it was asked for three words,
+# for one word, for JSON and nothing else, and wrote whole sentences each time. Such constraints are rare in text.
+# *Several steps:* it found 3 + 4 = 7 and forgot that two apples were eaten; 17 · 23 came out as 381, nearly right,
+# as one guesses from the look of it. *Form:* wrong answers are as fluent as right ones, and some run into a loop
+# ("of the balcony of the balcony"), which is typical of greedy decoding.
+#
+# **Rubric**
+# - 1 point: Names at least two patterns of failure with examples, such as letters inside words, exact formats
+#   and lengths, multi-step arithmetic, negative sentiment, repetition.
+# - 1 point: Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats,
+#   training text rewards fluent answers, little capacity.
+# %% [markdown] q="w1_8"
+# **Question 1.H (trust).** For what would you rely on this model, and for what not?
+# What would you have to know before you do? Look also at the *rules* by which the answers were judged: does any answer
+# count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
 # %% [markdown]
-# **Question 1.G (patterns of failure).** In which kinds of task does the model fail, and how do the failures look? Offer a cause for at least one pattern.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P). It sees tokens, not letters: "garden" may be one number to it.
-# *Exact instructions:* it was asked for three words, for one word, for JSON and nothing else, and wrote whole sentences each time. Such constraints are rare in text.
-# *Several steps:* it found 3 + 4 = 7 and forgot that two apples were eaten; 17 · 23 came out as 381, nearly right, as one guesses from the look of it.
-# *Form:* wrong answers are as fluent as right ones, and some run into a loop ("of the balcony of the balcony"), which is typical of greedy decoding.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_8
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Says for which uses the answers could be relied on, and for which not, with reasons from the quiz."}
-#   - {points: 1, text: "Says how trust should be earned: measuring on tasks of the same kind, checking mechanically, knowing the error rate; notes that fluent wording is no evidence."}
-#   - {points: 1, text: "Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour', which counts as right), and draws the parallel to the reward model."}
-
-# %% [markdown]
-# **Question 1.H (trust).** For what would you rely on this model, and for what not? What would you have to know before you do? Look also at the *rules* by which the answers were
-# judged: does any answer count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# I would use it where each answer is checked anyway or where errors are cheap: a first guess at a well-known fact, ideas for words. I would not rely on it for arithmetic, for
-# anything that a program must read, or for decisions. Before relying on it I would measure its error rate on many tasks *of the same kind*, because being right about capitals says nothing about spelling.
+# I would use it where each answer is checked anyway or where errors are cheap: a first guess at a well-known fact,
+# ideas for words. I would not rely on it for arithmetic, for anything that a program must read, or for decisions.
+# Before relying on it I would measure its error rate on many tasks *of the same kind*,
+# because being right about capitals says nothing about spelling.
 # How sure an answer sounds says nothing either: "a robin does not have feathers" is as fluent as "Paris".
 #
-# The rules are not perfect. "Je suis bonjour" contains "bonjour" and counts as right, although it means "I am good morning". The answer on Romeo and Juliet counts as right too, and then
-# runs into nonsense. Someone who *trains* a model on these rules would get a model that satisfies the rules. It is the same as with the reward
-# model: the measure is a stand-in for what we want, and it can be met without giving us that.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_9
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Describes a concrete capability that a future model should have, and why it would matter."}
-#   - {points: 1, text: "Says what it needs (data, feedback, size, tools, another training signal, safeguards), with a link to something seen in this part."}
-#   - {points: 1, text: "Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability and a year or a model size)."}
-
-# %% [markdown]
-# **Question 1.I (a future model).** What should a future model be able to do that this one cannot? What does that need? Write down a test by which one would
-# recognise it, and a forecast: with which probability will a model that runs on your own computer pass it in three years?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right. Then one would know when to check. This needs training on feedback that
-# rewards calibrated statements, for instance by a proper score such as the log loss of Exercise 1.6, on questions whose answers are known. A reward that only likes confident
-# wording would do the opposite.
+# The rules are not perfect. "Je suis bonjour" contains "bonjour" and counts as right, although it means "I am good
+# morning". The answer on Romeo and Juliet counts as right too, and then runs into nonsense.
+# Someone who *trains* a model on these rules would get a model that satisfies the rules. It is the same as
+# with the reward model: the measure is a stand-in for what we want, and it can be met without giving us that.
 #
-# Test: 1,000 new questions with known answers; the model states an answer and a probability. It passes if its log loss is below 0.5 and each group of the calibration plot lies
-# within 5 points of the line. My forecast that a model on a laptop passes in three years: 0.6.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# **Rubric**
+# - 1 point: Says for which uses the answers could be relied on, and for which not, with reasons from the quiz.
+# - 1 point: Says how trust should be earned: measuring on tasks of the same kind, checking mechanically,
+#   knowing the error rate; notes that fluent wording is no evidence.
+# - 1 point: Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour',
+#   which counts as right), and draws the parallel to the reward model.
+# %% [markdown] q="w1_9"
+# **Question 1.I (a future model).** What should a future model be able to do that this one cannot? What does that need?
+# Write down a test by which one would recognise it, and a forecast: with which probability will a model
+# that runs on your own computer pass it in three years?
+# %% [markdown]
+# It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right.
+# Then one would know when to check. This needs training on feedback that rewards calibrated statements,
+# for instance by a proper score such as the log loss of Exercise 1.6, on questions whose answers are known.
+# A reward that only likes confident wording would do the opposite.
+#
+# Test: 1,000 new questions with known answers; the model states an answer and a probability.
+# It passes if its log loss is below 0.5 and each group of the calibration plot lies within 5 points of the line.
+# My forecast that a model on a laptop passes in three years: 0.6.
+#
+# **Rubric**
+# - 1 point: Describes a concrete capability that a future model should have, and why it would matter.
+# - 1 point: Says what it needs (data, feedback, size, tools, another training signal, safeguards),
+#   with a link to something seen in this part.
+# - 1 point: Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability
+#   and a year or a model size).
 # %% [markdown]
 # ## 1.12 What you take along
 #
-# * A causal language model turns a text into probabilities for the next token. Sampling, again and again, makes a text of it.
-# * The **policy** is the language model. Its **completion** begins after the prompt and ends with the first eos, which belongs to it. The mask says so, and every
-#   loss of Parts 2 to 4 uses it.
-# * The **reward** is a stand-in: one number, from another model with faults of its own. Optimise it hard enough, and the faults are what you get.
+# * A causal language model turns a text into probabilities for the next token.
+#   Sampling, again and again, makes a text of it.
+# * The **policy** is the language model. Its **completion** begins after the prompt and ends with the first eos,
+#   which belongs to it. The mask says so, and every loss of Parts 2 to 4 uses it.
+# * The **reward** is a stand-in: one number, from another model with faults of its own.
+#   Optimise it hard enough, and the faults are what you get.
 # * A mean without an interval is half a result. And reading five samples shows what no mean shows.
 # * Forecasts can be measured, and honest ones win in the long run.
 #
-# **Next:** in Part 2 the policy learns from its rewards. You will write REINFORCE, the simplest method that does this, and see the mean reward leave the
-# baseline that you have measured here.
+# **Next:** in Part 2 the policy learns from its rewards. You will write REINFORCE, the simplest method that does this,
+# and see the mean reward leave the baseline that you have measured here.

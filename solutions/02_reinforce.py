@@ -1,17 +1,11 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 2: learning from reward (REINFORCE)"
-# part: 2
-# minutes: {laptop: 3, t4: not yet measured}
-
 # %% [markdown]
 # # Part 2 · Learning from reward: REINFORCE
 #
 # In Part 1 you measured what the language model does by itself: it continues the beginning of a movie review, sometimes
-# kindly and sometimes not. In this part you change it. A second model, the **reward model**, reads each text and says how
-# positive it is. Your code will make the language model write more of what gets a high reward. No one shows it a correct
-# answer: it tries, it is told how good the attempt was, and it shifts a little. That is **reinforcement learning**, and
-# the oldest and simplest method for it that works on language models is called **REINFORCE**.
+# kindly and sometimes not. In this part you change it. A second model, the **reward model**, reads each text and says
+# how positive it is. Your code will make the language model write more of what gets a high reward. No one shows it a
+# correct answer: it tries, it is told how good the attempt was, and it shifts a little. That is **reinforcement
+# learning**, and the oldest and simplest method for it that works on language models is called **REINFORCE**.
 #
 # You will
 #
@@ -38,14 +32,14 @@
 # | 2.11 | optional: a pole and a ship | 2 min |
 # | 2.12 | summary and submission | |
 #
-# **Words used throughout the course.** The **policy** is the model we train. The **reference** is a frozen copy of the
-# model it starts from. A **prompt** is the beginning of a text, a **completion** is what the policy adds to it. A
-# **log-prob** is the natural logarithm of a probability. The **advantage** of a completion says how much better it was than
-# expected; section 2.5 makes that exact.
-
+# **Words used throughout the course.** The **policy** is the model we train.
+# The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
+# a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability.
+# The **advantage** of a completion says how much better it was than expected; section 2.5 makes that exact.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import importlib.util
 import time
 
 import pandas as pd
@@ -53,36 +47,33 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import devices, plots
-from helpers.reinforce import figures
+from helpers import plots
 from helpers.data import load_prompts
+from helpers.devices import choose_device, seed_everything
 from helpers.display import show_samples
-from helpers.notebook.start import headline
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
-from helpers.training import rollout_source, save_point, train
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
+from helpers.reinforce import figures
+from helpers.runs import save_point
+from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
-
 # %%
-# Every size in one place. With the environment variable COURSE_FAST=1 they shrink, to test the notebook quickly.
-seed = 0                                                        # change it to see how much depends on chance
-training_steps = preset.reinforce.steps if not fast() else 6    # batches of completions in the training run
-dry_run_steps = 5 if not fast() else 2                          # batches in the dry run before it
-experiment_batches = 2000 if not fast() else 200                # repetitions in the baseline experiment
-test_prompts = preset.evaluation_prompts or (512 if not fast() else 32)  # prompts of an evaluation
-
+seed = 0  # change it to see how much depends on chance
+sizes = preset.sizes("reinforce")  # to change one: preset.sizes("reinforce", training_steps=50)
+print(sizes)
 # %% [markdown]
 # ## 2.1 The words of reinforcement learning, for text
 #
-# Reinforcement learning describes an **agent** that acts, step by step, in an **environment**. At each step the agent sees
-# a **state**, chooses an **action**, and may receive a **reward**, which is a number. The rule by which it chooses is its
-# **policy**. A policy is a probability distribution: given the state, it says how likely each action is. It is written
-# $\pi_\theta(a \mid s)$, where $\theta$ stands for all of the policy's parameters (here, the weights of the network).
-# The whole sequence of states, actions and rewards, from the first to the last step, is a **trajectory**. The goal is
-# to choose $\theta$ so that the rewards of a trajectory add up to as much as possible, on average.
+# Reinforcement learning describes an **agent** that acts, step by step, in an **environment**. At each step the agent
+# sees a **state**, chooses an **action**, and may receive a **reward**, which is a number. The rule by which it chooses
+# is its **policy**. A policy is a probability distribution: given the state, it says how likely each action is.
+# It is written $\pi_\theta(a \mid s)$, where $\theta$ stands for all of the policy's parameters (here, the weights of
+# the network). The whole sequence of states, actions and rewards, from the first to the last step, is a **trajectory**.
+# The goal is to choose $\theta$ so that the rewards of a trajectory add up to as much as possible, on average.
 #
 # A language model fits these words exactly:
 #
@@ -96,29 +87,27 @@ test_prompts = preset.evaluation_prompts or (512 if not fast() else 32)  # promp
 # | reward | a number for what happened | P(positive) of the finished text; all steps before the last give 0 |
 #
 # The picture shows one trajectory.
-
 # %%
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
 words = ["a", "quiet", "delight", "<eos>"]
 plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
-
 # %% [markdown]
-# Three things differ from **supervised learning**, where a model is trained on pairs of an input and its correct answer:
+# Three things differ from **supervised learning**, where a model is trained on pairs of an input
+# and its correct answer:
 #
-# - **There are no labels.** Nobody knows "the right" completion. There is only a judgement of what was tried. The policy
-#   can therefore only learn about completions that it produces.
-# - **The data depend on the model.** As the policy changes, so do the completions that it learns from. A policy that has
-#   stopped writing something will not find out whether it would be good by now.
-# - **The judgement arrives late.** One number is given for the whole text. Which of its twenty-four tokens earned it is
-#   not said.
+# - **There are no labels.** Nobody knows "the right" completion. There is only a judgement of what was tried.
+#   The policy can therefore only learn about completions that it produces.
+# - **The data depend on the model.** As the policy changes, so do the completions that it learns from.
+#   A policy that has stopped writing something will not find out whether it would be good by now.
+# - **The judgement arrives late.** One number is given for the whole text.
+#   Which of its twenty-four tokens earned it is not said.
 #
-# **On-policy and off-policy.** A method is *on-policy* if it learns from trajectories of the very policy that it is
-# changing, as that policy is now. It is *off-policy* if the trajectories come from somewhere else: an older version of the
-# policy, another model, people. REINFORCE is on-policy, and section 2.2 shows which line of its derivation needs that.
-# The price is that each batch of completions is used for one step and then thrown away. The benefit is that the gradient
-# is right without any correction. (Part 3 shows PPO, which uses a batch for several steps with a correction, and Part 4
-# shows DPO, which learns from a fixed list of pairs.)
-
+# **On-policy and off-policy.** A method is *on-policy* if it learns from trajectories of the very policy
+# that it is changing, as that policy is now. It is *off-policy* if the trajectories come from somewhere else:
+# an older version of the policy, another model, people. REINFORCE is on-policy, and section 2.2 shows which line of its
+# derivation needs that. The price is that each batch of completions is used for one step and then thrown away.
+# The benefit is that the gradient is right without any correction. (Part 3 shows PPO, which uses a batch
+# for several steps with a correction, and Part 4 shows DPO, which learns from a fixed list of pairs.)
 # %% [markdown]
 # ## 2.2 The gradient of an expected reward
 #
@@ -126,21 +115,22 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 #
 # $$J(\theta) = \mathbb{E}_{y \sim \pi_\theta(\cdot \mid x)}\big[R(x, y)\big] = \sum_y \pi_\theta(y \mid x)\, R(x, y).$$
 #
-# The symbol $\mathbb{E}_{y \sim \pi}$ is read "the mean over completions drawn from $\pi$". To climb, we need the gradient
-# $\nabla_\theta J$: the direction in which $J$ grows fastest. There seem to be two obstacles. First, $R$ is a black box:
-# it sees words, and words are chosen by drawing at random, so no gradient passes back through them. Second, the sum runs over
-# all possible completions, $V^{24}$ of them. One small step of algebra removes both obstacles.
+# The symbol $\mathbb{E}_{y \sim \pi}$ is read "the mean over completions drawn from $\pi$". To climb, we need the
+# gradient $\nabla_\theta J$: the direction in which $J$ grows fastest. There seem to be two obstacles. First, $R$ is a
+# black box: it sees words, and words are chosen by drawing at random, so no gradient passes back through them. Second,
+# the sum runs over all possible completions, $V^{24}$ of them. One small step of algebra removes both obstacles.
 #
 # **Step 1.** Only $\pi_\theta$ depends on $\theta$, so the gradient goes inside the sum:
 #
 # $$\nabla J = \sum_y R(x, y)\, \nabla \pi_\theta(y \mid x).$$
 #
-# **Step 2, the log-derivative trick.** The derivative of a logarithm is $\nabla \log \pi = \nabla \pi / \pi$. Read the other way
-# round, $\nabla \pi = \pi\, \nabla \log \pi$. Put that in:
+# **Step 2, the log-derivative trick.** The derivative of a logarithm is $\nabla \log \pi = \nabla \pi / \pi$.
+# Read the other way round, $\nabla \pi = \pi\, \nabla \log \pi$. Put that in:
 #
 # $$\nabla J = \sum_y \pi_\theta(y \mid x)\, R(x, y)\, \nabla \log \pi_\theta(y \mid x).$$
 #
-# **Step 3.** The factor $\pi_\theta(y \mid x)$ has come back, so this sum is again a mean over the policy's own completions:
+# **Step 3.**
+# The factor $\pi_\theta(y \mid x)$ has come back, so this sum is again a mean over the policy's own completions:
 #
 # $$\nabla J = \mathbb{E}_{y \sim \pi_\theta}\big[R(x, y)\, \nabla \log \pi_\theta(y \mid x)\big].$$
 #
@@ -148,147 +138,130 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 #
 # $$\nabla J \approx \frac{1}{B} \sum_{b=1}^{B} R_b\, \nabla \log \pi_\theta(y_b \mid x_b).$$
 #
-# **Step 5.** A completion's probability is the product of its tokens' probabilities, so its log-prob is a sum, in which
-# $y_{b,t}$ is the $t$-th token of the completion and $y_{b,<t}$ stands for all tokens of it before that one:
+# **Step 5.** A completion's probability is the product of its tokens' probabilities, so its log-prob is a sum, in
+# which $y_{b,t}$ is the $t$-th token of the completion and $y_{b,<t}$ stands for all tokens of it before that one:
 #
 # $$\log \pi_\theta(y_b \mid x_b) = \sum_t \log \pi_\theta(y_{b,t} \mid x_b, y_{b,<t}).$$
 #
-# That is the whole of REINFORCE (Williams, 1992). In words: *make what you did more likely, in proportion to how well it went.*
-# Note three things.
+# That is the whole of REINFORCE (Williams, 1992).
+# In words: *make what you did more likely, in proportion to how well it went.* Note three things.
 #
 # - $R$ is never differentiated. It may be a classifier, a person or a coin.
-# - Step 3 draws $y$ from the *current* $\pi_\theta$. With completions from another policy the mean would be over the wrong
-#   distribution. This is the line that makes the method on-policy.
+# - Step 3 draws $y$ from the *current* $\pi_\theta$. With completions from another policy the mean would be over the
+#   wrong distribution. This is the line that makes the method on-policy.
 # - Only the policy's own log-probs are differentiated, and a language model gives those for free.
 #
 # ### An example to compute by hand
 #
-# The policy has two words, *good* and *bad*, and a single parameter $\theta$, with $p(\text{good}) = \sigma(\theta)$, where
-# $\sigma(\theta) = 1/(1+e^{-\theta})$. It writes one word. *Good* has reward 1, *bad* has reward 0. At $\theta = 0$ both words have
-# probability ½.
+# The policy has two words, *good* and *bad*, and a single parameter $\theta$, with $p(\text{good}) = \sigma(\theta)$,
+# where $\sigma(\theta) = 1/(1+e^{-\theta})$. It writes one word. *Good* has reward 1, *bad* has reward 0.
+# At $\theta = 0$ both words have probability ½.
 #
 # *Directly:* $J = \sigma(\theta)$, and $J' = \sigma(\theta)(1 - \sigma(\theta)) = ¼$.
 #
-# *By the trick:* $\nabla \log p(\text{good}) = 1 - \sigma(\theta) = ½$ and $\nabla \log p(\text{bad}) = -\sigma(\theta) = -½$.
+# *By the trick:* $\nabla \log p(\text{good}) = 1 - \sigma(\theta) = ½$
+# and $\nabla \log p(\text{bad}) = -\sigma(\theta) = -½$.
 # The mean is $½ \cdot (1 \cdot ½) + ½ \cdot (0 \cdot (-½)) = ¼$. The two agree.
 #
-# *By samples:* each time the policy says *good*, the estimate is ½; each time it says *bad*, it is 0. One sample is
-# never right, the mean of many is.
+# *By samples:* each time the policy says *good*, the estimate is ½; each time it says *bad*, it is 0.
+# One sample is never right, the mean of many is.
 #
-# The next cell draws samples and lets the mean settle. The estimate is **unbiased**: its mean over many repetitions is the true
-# gradient, however few samples each one takes. In the **limit of infinitely many samples** the estimate itself becomes the true
-# gradient. Its error shrinks with $1/\sqrt{N}$: four times the samples for half the error.
-
+# The next cell draws samples and lets the mean settle. The estimate is **unbiased**: its mean over many repetitions is
+# the true gradient, however few samples each one takes. In the **limit of infinitely many samples** the estimate itself
+# becomes the true gradient. Its error shrinks with $1/\sqrt{N}$: four times the samples for half the error.
 # %%
 # The two-word example: estimates of the gradient from more and more samples.
 # What should come out: the line settles at 0.25, and the band (95 %) narrows as one over the square root of N.
 draw = torch.Generator().manual_seed(seed)
-says_good = torch.rand(10_000, generator=draw) < 0.5                     # [N] True where the sample is "good"
-reward = says_good.float()                                              # [N] 1 for "good", 0 for "bad"
+says_good = torch.rand(10_000, generator=draw) < 0.5  # [N] True where the sample is "good"
+reward = says_good.float()  # [N] 1 for "good", 0 for "bad"
 score = torch.where(says_good, 0.5, -0.5)  # [N] derivative of the log-prob of the sample
 label = "mean of reward · derivative of the log-prob"
 plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label))
-
 # %% [markdown]
-# **Predict, then look.** Suppose that *bad* had reward 100 and *good* had reward 101. The difference between the words is the same as
-# before. Is the true gradient the same? Are the single estimates as good as before?
+# **Predict, then look.** Suppose that *bad* had reward 100 and *good* had reward 101. The difference between the words
+# is the same as before. Is the true gradient the same? Are the single estimates as good as before?
 #
 # <details><summary>Answer</summary>
 #
-# The true gradient is the same: ½ · 101 · ½ − ½ · 100 · ½ = ¼. But a single estimate is now +50.5 or −50. The mean is still ¼, yet it
-# takes far more samples to see it. Adding a constant to all rewards changes nothing about the task and a great deal about the
-# noise. Section 2.5 turns this around and subtracts a well-chosen constant.
+# The true gradient is the same: ½ · 101 · ½ − ½ · 100 · ½ = ¼. But a single estimate is now +50.5 or −50.
+# The mean is still ¼, yet it takes far more samples to see it. Adding a constant to all rewards changes nothing about
+# the task and a great deal about the noise. Section 2.5 turns this around and subtracts a well-chosen constant.
 #
 # </details>
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_1
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: no labels are needed: the policy is trained on its own samples, weighted by how well they did, and the reward need not be differentiable."
-#   - "1 point: on-policy and off-policy are told apart: the data come from the present policy, or from elsewhere; with one consequence of each."
-#   - "1 point: REINFORCE is called on-policy, with the reason: the expectation in step 3 is over the present policy, so other data need a correction."
-#   - "1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy."
-
+# %% [markdown] q="w2_1"
+# **Question 2.A · The policy gradient in words** (4 points). Explain to somebody who knows supervised learning
+# but no reinforcement learning: (i) how can a model be trained without labels, by a reward
+# that cannot be differentiated? (ii) What do on-policy and off-policy mean, which is REINFORCE, and why? (iii) What
+# happens to the gradient estimate in the limit of infinitely many samples, and what does that limit not promise?
 # %% [markdown]
-# **Question 2.A · The policy gradient in words** (4 points). Explain to somebody who knows supervised learning but no reinforcement learning:
-# (i) how can a model be trained without labels, by a reward that cannot be differentiated? (ii) What do on-policy and off-policy mean, which is
-# REINFORCE, and why? (iii) What happens to the gradient estimate in the limit of infinitely many samples, and what does that limit not promise?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (i) The model writes something, and a judge gives it a number. The gradient of the expected number is the mean of "reward times the gradient of the
-# log-probability of what was written". So each sample is treated like a training example with itself as the label, and with the reward (or advantage) as its weight, which may be negative.
-# Only the model's own log-probability is differentiated, never the reward.
+# (i) The model writes something, and a judge gives it a number. The gradient of the expected number is the mean of
+# "reward times the gradient of the log-probability of what was written".
+# So each sample is treated like a training example with itself as the label, and with the reward (or advantage)
+# as its weight, which may be negative. Only the model's own log-probability is differentiated, never the reward.
 #
-# (ii) On-policy: the samples come from the very policy that is being changed. Off-policy: they come from another source. REINFORCE is on-policy, since the
-# mean in the formula is over the present policy. With samples of another policy, the mean would be over the wrong distribution and would need a
-# correction by the ratio of probabilities. The price is that samples cannot be used again after the policy has changed.
+# (ii) On-policy: the samples come from the very policy that is being changed. Off-policy:
+# they come from another source. REINFORCE is on-policy, since the mean in the formula is over the present policy.
+# With samples of another policy, the mean would be over the wrong distribution and would need a correction by the ratio
+# of probabilities. The price is that samples cannot be used again after the policy has changed.
 #
-# (iii) The estimate is unbiased for any number of samples; its standard error falls as one over the square root of that number. With infinitely many it is the exact
-# gradient. That promises one right step uphill, not the best policy: gradient ascent may still end in a local optimum, with a bad learning rate it may overshoot, and
-# the reward itself may be the wrong one.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (iii) The estimate is unbiased for any number of samples; its standard error falls as one over the square root of
+# that number. With infinitely many it is the exact gradient.
+# That promises one right step uphill, not the best policy: gradient ascent may still end in a local optimum,
+# with a bad learning rate it may overshoot, and the reward itself may be the wrong one.
+#
+# **Rubric**
+# - 1 point: no labels are needed: the policy is trained on its own samples, weighted by how well they did,
+#   and the reward need not be differentiable.
+# - 1 point: on-policy and off-policy are told apart: the data come from the present policy, or from elsewhere;
+#   with one consequence of each.
+# - 1 point: REINFORCE is called on-policy, with the reason: the expectation in step 3 is over the present policy,
+#   so other data need a correction.
+# - 1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but
+#   noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy.
 # %% [markdown]
 # ## 2.3 From logits to log-probs
 #
-# The policy gives **logits**: for each text, each position and each entry of the vocabulary one number, not yet a probability.
-# Before you compute with them, be clear about the axes.
+# The policy gives **logits**: for each text, each position and each entry of the vocabulary one number,
+# not yet a probability. Before you compute with them, be clear about the axes.
 #
-# **Predict, then look.** A batch of 32 texts, each padded to 30 tokens, goes through GPT-2, whose vocabulary has 50,257 entries.
+# **Predict, then look.**
+# A batch of 32 texts, each padded to 30 tokens, goes through GPT-2, whose vocabulary has 50,257 entries.
 # What is the shape of the logits? What is the shape of the log-probs *of the tokens that are really in the texts*?
 #
 # <details><summary>Answer</summary>
 #
-# The logits have shape <code>[32, 30, 50257]</code>: batch, position, vocabulary. Entry <code>[b, t, v]</code> belongs to the question
-# "after the tokens 0 … t of text b, how likely is token v as the next one?". The log-probs of the real tokens have shape
-# <code>[32, 29]</code>, and not 30. The first token has no token before it that could predict it, and the logits at the last position
+# The logits have shape <code>[32, 30, 50257]</code>: batch, position, vocabulary. Entry <code>[b, t,
+# v]</code> belongs to the question "after the tokens 0 … t of text b, how likely is token v as the next one?".
+# The log-probs of the real tokens have shape
+# <code>[32, 29]</code>, and not 30.
+# The first token has no token before it that could predict it, and the logits at the last position
 # predict a token that is not there.
 #
 # </details>
 #
-# The logits at position $t$ predict the token at position $t + 1$. This **shift by one** is the most common source of errors in
-# code of this kind: everything runs, the loss falls, and the model learns nonsense. The picture shows which logits belong to which token.
-
+# The logits at position $t$ predict the token at position $t + 1$.
+# This **shift by one** is the most common source of errors in code of this kind: everything runs, the loss falls,
+# and the model learns nonsense. The picture shows which logits belong to which token.
 # %%
 # The shift by one: each row of logits is about the token one place further to the right.
 plots.show(figures.draw_shift(["The", "film", "is", "good"]))
-
 # %% [markdown]
-# **A small example.** A vocabulary of three tokens, a text of two tokens with the ids 2 and 0. The logits at position 0 are such that
-# softmax gives the probabilities (½, ¼, ¼). The next token has id 0, so its log-prob is ln ½ = −0.693. The logits at position 1 would
-# predict a third token; there is none, so they are not used. The result has one entry: $[-0.693]$.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_1
-# points: 4
-# function: token_log_probs
-
-# %% [markdown]
-# **Exercise 2.1 · `token_log_probs`.** Write the function that turns logits into the log-probs of the tokens that came next.
+# **A small example.** A vocabulary of three tokens, a text of two tokens with the ids 2 and 0.
+# The logits at position 0 are such that softmax gives the probabilities (½, ¼, ¼).
+# The next token has id 0, so its log-prob is ln ½ = −0.693. The logits at position 1 would predict a third token;
+# there is none, so they are not used. The result has one entry: $[-0.693]$.
+# %% [markdown] q="q2_1"
+# **Exercise 2.1 · `token_log_probs`.**
+# Write the function that turns logits into the log-probs of the tokens that came next.
 #
 # - `logits` is a float tensor of shape `[B, T, V]`, `ids` an int64 tensor of shape `[B, T]`.
 # - The result has shape `[B, T-1]`. Entry `[b, t]` is the log-softmax of `logits[b, t]` at the token `ids[b, t+1]`.
 # - It has the dtype of `logits`, and gradients pass to `logits`.
 # - Logits may be as large as ±10,000. Stay with logarithms: a probability that underflows to 0 has no logarithm.
 #
-# Useful: `F.log_softmax(x, dim=-1)`, and `x.gather(dim, index)`, which picks one entry along `dim` for each index. `index` must
-# have as many axes as `x`; `unsqueeze` and `squeeze` add and remove an axis.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Useful: `F.log_softmax(x, dim=-1)`, and `x.gather(dim, index)`, which picks one entry along `dim` for each index.
+# `index` must have as many axes as `x`; `unsqueeze` and `squeeze` add and remove an axis.
 # %%
 def token_log_probs(logits, ids):
     """Log-probability of the token that came next, at each position.
@@ -305,22 +278,8 @@ def token_log_probs(logits, ids):
     following = ids[:, 1:].unsqueeze(-1)  # [B, T-1, 1]  the token that came next
     return log_probs.gather(-1, following).squeeze(-1)  # [B, T-1]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_token_log_probs_values(token_log_probs):
-    import torch
-    from helpers.checks import check
-
     # All probabilities are 1/2, 1/4 and 1/8 (twice); each position's logits are shifted by a constant, which must not matter.
     halvings = torch.tensor(
         [[[1.0, 2, 3, 3], [3, 1, 2, 3], [2, 3, 3, 1]], [[3.0, 3, 2, 1], [2, 3, 1, 3], [1, 3, 2, 3]]]
@@ -359,17 +318,8 @@ def test_token_log_probs_values(token_log_probs):
     }
     check(token_log_probs(logits, ids), torch.tensor([[-1.3863, -2.0794], [-0.6931, -0.6931]]), mistakes,
           name="token_log_probs", atol=2e-4, dtype=torch.float32)
-test_token_log_probs_values(token_log_probs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_token_log_probs_large_logits(token_log_probs):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[[10000.0, 0.0], [3.0, 3.0]]], requires_grad=True)
     result = token_log_probs(logits, torch.tensor([[0, 1]]))
     overflow = "the log of softmax underflows to -inf for large logits: use log_softmax, which never leaves log space."
@@ -379,128 +329,81 @@ def test_token_log_probs_large_logits(token_log_probs):
         "exp overflows for large logits (the result is NaN): use log_softmax.": [[float("nan")]],
     }, name="token_log_probs")
     assert result.requires_grad, "token_log_probs: no gradient flows to the logits. Do not use .detach(), .item() or no_grad()."
-test_token_log_probs_large_logits(token_log_probs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_token_log_probs_values(token_log_probs):
-    from autograder.reference.verify import verify
-    verify(token_log_probs, "token_log_probs", "values", "purity")
-test_hidden_token_log_probs_values(token_log_probs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_token_log_probs_edges(token_log_probs):
-    from autograder.reference.verify import verify
-    verify(token_log_probs, "token_log_probs", "dtypes", "edges", "gradients")
-test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values purity": 1, "dtypes edges gradients": 1}
 # %% [markdown]
-# **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of all possible
-# next tokens add up to 1. And the mean of minus the log-probs over a text is the loss that `transformers` reports for that text, because
-# both measure the same: how surprised the model is by each next token.
-
+# **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of
+# all possible next tokens add up to 1. And the mean of minus the log-probs over a text is the loss that `transformers`
+# reports for that text, because both measure the same: how surprised the model is by each next token.
 # %%
 # Load the policy and its tokenizer, and compare your log-probs with the loss that transformers computes by itself.
-device = devices.choose_device()
-devices.seed_everything(seed)
+device = choose_device()
+seed_everything(seed)
 transformers.logging.set_verbosity_error()  # no notes about which loss it takes by default
 policy, tokenizer = load_policy(preset, device)
 example = tokenizer("The film is a quiet delight from beginning to end.", return_tensors="pt").to(device)
 with torch.no_grad():
-    output = policy(**example, labels=example["input_ids"])              # .logits [1, T, V], .loss: a number
-    yours = token_log_probs(output.logits, example["input_ids"])        # [1, T-1]
+    output = policy(**example, labels=example["input_ids"])  # .logits [1, T, V], .loss: a number
+    yours = token_log_probs(output.logits, example["input_ids"])  # [1, T-1]
 print(f"tokens in the text: {example['input_ids'].shape[1]}, log-probs: {yours.shape[1]}")
 print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
 assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree; look at the shift by one again"
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_2
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: the three axes of the logits (or full log-probs) named: text in the batch, position, vocabulary entry."
-#   - "1 point: token_log_probs gives [B, T-1] and why: the vocabulary axis is reduced to the token that came next; the first token has no prediction, the last logits no target."
-#   - "1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes (32 · 29 · 4 bytes) for the result."
-
+# %% [markdown] q="w2_2"
+# **Question 2.B · Shapes** (3 points). GPT-2 reads a batch of 32 texts of 30 tokens; its vocabulary has 50,257 entries.
+# What is the shape of the log-probs over the whole vocabulary, and what does each axis stand for?
+# What is the shape of the result of `token_log_probs`, and why is it smaller on two axes?
+# How much memory do the two take in float32 (4 bytes a number)?
 # %% [markdown]
-# **Question 2.B · Shapes** (3 points). GPT-2 reads a batch of 32 texts of 30 tokens; its vocabulary has 50,257 entries. What is the shape of the log-probs over
-# the whole vocabulary, and what does each axis stand for? What is the shape of the result of `token_log_probs`, and why is it smaller on two axes? How much memory do
-# the two take in float32 (4 bytes a number)?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The log-probs over the vocabulary have shape [32, 30, 50257]. Axis 0 is the text in the batch, axis 1 the position in the text, axis 2 the
-# vocabulary entry: entry [b, t, v] is the log-probability that v comes after the tokens 0 … t of text b. `token_log_probs` gives [32, 29]. The vocabulary axis is gone since only
-# the token that really came next is picked. One position is gone since the first token is predicted by nothing, and the last position predicts a token
-# that is not there. Memory: 32 · 30 · 50257 · 4 bytes ≈ 193 MB, against 32 · 29 · 4 bytes ≈ 3.7 kB. The large tensor is why memory on a GPU runs out first here.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# The log-probs over the vocabulary have shape [32, 30, 50257]. Axis 0 is the text in the batch,
+# axis 1 the position in the text, axis 2 the vocabulary entry: entry [b, t, v] is the log-probability that v comes
+# after the tokens 0 … t of text b. `token_log_probs` gives [32, 29]. The vocabulary axis is gone since only the token
+# that really came next is picked. One position is gone since the first token is predicted by nothing,
+# and the last position predicts a token that is not there. Memory: 32 · 30 · 50257 · 4 bytes ≈ 193 MB,
+# against 32 · 29 · 4 bytes ≈ 3.7 kB. The large tensor is why memory on a GPU runs out first here.
+#
+# **Rubric**
+# - 1 point: the three axes of the logits (or full log-probs) named: text in the batch, position, vocabulary entry.
+# - 1 point: token_log_probs gives [B, T-1] and why: the vocabulary axis is reduced to the token that came next;
+#   the first token has no prediction, the last logits no target.
+# - 1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes
+#   (32 · 29 · 4 bytes) for the result.
 # %% [markdown]
 # ## 2.4 The loss
 #
-# PyTorch's optimizers *minimise* a number, the loss. We want to *increase* the expected reward, so the loss is written with a minus sign,
-# in such a way that its gradient is minus the estimate of step 4:
+# PyTorch's optimizers *minimise* a number, the loss. We want to *increase* the expected reward, so the loss is written
+# with a minus sign, in such a way that its gradient is minus the estimate of step 4:
 #
 # $$L = -\frac{1}{B} \sum_{b=1}^{B} A_b \sum_{t} m_{bt}\, \log \pi_\theta(y_{b,t} \mid x_b, y_{b,<t}).$$
 #
 # Two symbols are new.
 #
-# - $m_{bt}$ is the **mask**: 1 (True) on tokens that the policy generated, 0 (False) elsewhere. The prompt was not the policy's choice,
-#   and padding is nobody's. Neither belongs in the sum. A completion ends with its first end-of-text token. That token *was* the
-#   policy's choice (it chose to stop), so it belongs to the sum.
+# - $m_{bt}$ is the **mask**: 1 (True) on tokens that the policy generated, 0 (False) elsewhere.
+#   The prompt was not the policy's choice, and padding is nobody's. Neither belongs in the sum. A completion ends
+#   with its first end-of-text token. That token *was* the policy's choice (it chose to stop), so it belongs to the sum.
 # - $A_b$ is the **advantage** of completion $b$. For now, take it to be the reward. Section 2.5 finds something better.
 #
-# **This loss is a device, not a measure.** Its *gradient* is meaningful, its *value* is not: it may rise or fall while the policy
-# improves, and it may be negative. When you train, watch the reward and not the loss.
+# **This loss is a device, not a measure.** Its *gradient* is meaningful, its *value* is not: it may rise or fall
+# while the policy improves, and it may be negative. When you train, watch the reward and not the loss.
 #
-# **Why `detach`?** The advantage is a number that weighs each completion. If it were part of the graph, the optimizer could also lower
-# the loss by changing the advantages. Here the reward comes from a frozen model, so nothing would flow; with the shaped
-# rewards of Part 3 something would. The rule is to cut the graph there, always.
+# **Why `detach`?** The advantage is a number that weighs each completion. If it were part of the graph,
+# the optimizer could also lower the loss by changing the advantages. Here the reward comes from a frozen model,
+# so nothing would flow; with the shaped rewards of Part 3 something would. The rule is to cut the graph there, always.
 #
-# **Sum or mean over tokens?** Step 5 has a sum, so we take the sum over tokens, and the mean over the batch. Some libraries divide
-# by the number of tokens; then a token of a short completion counts more than a token of a long one, which is another objective.
+# **Sum or mean over tokens?** Step 5 has a sum, so we take the sum over tokens, and the mean over the batch.
+# Some libraries divide by the number of tokens;
+# then a token of a short completion counts more than a token of a long one, which is another objective.
 #
-# **A small example.** Two completions of two tokens each, all tokens generated. Log-probs $(-1, -1)$ and $(-2, -1)$, advantages
-# $+1$ and $-1$. The sums are $-2$ and $-3$. The loss is $-\frac12 \left(1 \cdot (-2) + (-1) \cdot (-3)\right) = -\frac12$.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_2
-# points: 5
-# function: compute_reinforce_loss
-
-# %% [markdown]
+# **A small example.** Two completions of two tokens each, all tokens generated.
+# Log-probs $(-1, -1)$ and $(-2, -1)$, advantages $+1$ and $-1$. The sums are $-2$ and $-3$.
+# The loss is $-\frac12 \left(1 \cdot (-2) + (-1) \cdot (-3)\right) = -\frac12$.
+# %% [markdown] q="q2_2"
 # **Exercise 2.2 · `compute_reinforce_loss`.** Write the loss above.
 #
-# - `log_probs` has shape `[B, T]`, `advantages` `[B]`, `mask` `[B, T]` (bool). The result is a scalar: a tensor without axes.
-# - Sum over tokens, then the mean over the batch. The mean is over all `B` rows, also those whose mask is all False; these add 0.
+# - `log_probs` has shape `[B, T]`, `advantages` `[B]`, `mask` `[B, T]` (bool).
+#   The result is a scalar: a tensor without axes.
+# - Sum over tokens, then the mean over the batch.
+#   The mean is over all `B` rows, also those whose mask is all False; these add 0.
 # - `advantages` are detached inside. Gradients pass to `log_probs`, and only where the mask is True.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def compute_reinforce_loss(log_probs, advantages, mask):
     """The REINFORCE loss: minus the advantage times the completion's log-prob, averaged over the batch.
@@ -517,22 +420,8 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     completion_log_probs = (log_probs * mask).sum(dim=1)  # [B]  log-prob of each whole completion
     return -(advantages.detach() * completion_log_probs).mean()  # scalar
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_loss_value(compute_reinforce_loss):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0, -3.0, -4.0], [-0.5, -1.5, -2.5, -3.5]])
     advantages = torch.tensor([2.0, -0.6])
     mask = torch.tensor([[False, True, True, True], [False, True, True, False]])
@@ -550,17 +439,8 @@ def test_reinforce_loss_value(compute_reinforce_loss):
         "one number for each row; the definition takes the mean over the batch.": [18.0, -2.4],
         "these are probabilities weighted by the advantage; the loss is made of log-probs.": -0.111872,
     }, name="compute_reinforce_loss", dtype=torch.float32)
-test_reinforce_loss_value(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_loss_gradient(compute_reinforce_loss):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-1.0, -2.0, -10000.0]], requires_grad=True)
     advantages = torch.tensor([1.0, -0.5], requires_grad=True)
     mask = torch.tensor([[False, True, True], [True, True, False]])
@@ -576,48 +456,10 @@ def test_reinforce_loss_gradient(compute_reinforce_loss):
         "the gradient has the wrong sign: it pushes good completions down.": [[0.0, 0.5, 0.5], [-0.25, -0.25, 0.0]],
         "masked positions receive a gradient; prompt and padding must get exactly 0.": [[-0.5, -0.5, -0.5], [0.25, 0.25, 0.25]],
     }, name="the gradient of compute_reinforce_loss with respect to log_probs")
-test_reinforce_loss_gradient(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_values(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "values", "purity")
-test_hidden_reinforce_loss_values(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_edges(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "dtypes", "edges")
-test_hidden_reinforce_loss_edges(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_gradients(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "gradients")
-test_hidden_reinforce_loss_gradients(compute_reinforce_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values purity": 1, "dtypes edges": 1, "gradients": 1}
 # %% [markdown]
-# **Sanity check.** The example from the text, and the two-word policy of section 2.2: at $\theta = 0$ the gradient of the loss,
-# averaged over both words (each has probability ½), must be minus ¼.
-
+# **Sanity check.** The example from the text, and the two-word policy of section 2.2:
+# at $\theta = 0$ the gradient of the loss, averaged over both words (each has probability ½), must be minus ¼.
 # %%
 # 1. The example from the text: -1/2.
 example_loss = compute_reinforce_loss(
@@ -631,14 +473,14 @@ log_probs_of_words = torch.stack([F.logsigmoid(theta), F.logsigmoid(-theta)])[:,
 loss = compute_reinforce_loss(log_probs_of_words, torch.tensor([1.0, 0.0]), torch.ones(2, 1, dtype=torch.bool))
 loss.backward()
 print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
-
 # %% [markdown]
 # ## 2.5 Baselines: the same gradient with less noise
 #
-# In section 2.2 you saw that adding a constant to all rewards leaves the gradient as it is and adds noise. So one may also *subtract* a
-# number $b$, called a **baseline**, and write $A = R - b$ for what is left, the **advantage**: how much better than expected.
-# With a good baseline, completions that are better than expected become likelier, and those that are worse become less likely.
-# Without one, and with rewards between 0 and 1, *every* completion that was tried is pushed up, good ones only a little harder.
+# In section 2.2 you saw that adding a constant to all rewards leaves the gradient as it is and adds noise.
+# So one may also *subtract* a number $b$, called a **baseline**, and write $A = R - b$ for what is left,
+# the **advantage**: how much better than expected. With a good baseline, completions
+# that are better than expected become likelier, and those that are worse become less likely. Without one, and
+# with rewards between 0 and 1, *every* completion that was tried is pushed up, good ones only a little harder.
 #
 # **Why it changes nothing on average.** The term that the baseline adds to the gradient is
 # $-\mathbb{E}_{y \sim \pi}[\,b\, \nabla \log \pi(y)\,]$. If $b$ does not depend on $y$, then
@@ -646,42 +488,33 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # $$\mathbb{E}_{y \sim \pi}\big[b\, \nabla \log \pi(y)\big] = b \sum_y \pi(y)\, \frac{\nabla \pi(y)}{\pi(y)} = b \sum_y \nabla \pi(y)
 # = b\, \nabla \sum_y \pi(y) = b\, \nabla 1 = 0.$$
 #
-# The first step writes the mean as a sum, with $\nabla\log\pi = \nabla\pi/\pi$. In the second $\pi(y)$ cancels. Then the sum of the gradients
-# is the gradient of the sum. The probabilities add up to 1 whatever $\theta$ is, so that gradient is 0. The quantity
-# $\nabla \log \pi(y)$ is called the **score**; the proof says that *the score is zero on average*.
+# The first step writes the mean as a sum, with $\nabla\log\pi = \nabla\pi/\pi$. In the second $\pi(y)$ cancels.
+# Then the sum of the gradients is the gradient of the sum.
+# The probabilities add up to 1 whatever $\theta$ is, so that gradient is 0.
+# The quantity $\nabla \log \pi(y)$ is called the **score**; the proof says that *the score is zero on average*.
 #
-# **Why it lowers the noise.** Go back to the two-word example with $b = ½$. *Good* gives $(1 - ½) \cdot ½ = ¼$. *Bad* gives
-# $(0 - ½) \cdot (-½) = ¼$. Every single sample is now exactly right. It is seldom this good, but the direction holds.
+# **Why it lowers the noise.** Go back to the two-word example with $b = ½$. *Good* gives $(1 - ½) \cdot ½ = ¼$.
+# *Bad* gives $(0 - ½) \cdot (-½) = ¼$. Every single sample is now exactly right.
+# It is seldom this good, but the direction holds.
 #
-# **Which baseline?** A good choice is close to the expected reward. We do not know it, but the other completions in the batch tell us.
-# For completion $i$, take the mean reward of all the *others*. This is the **leave-one-out** baseline:
+# **Which baseline?** A good choice is close to the expected reward. We do not know it, but the other completions in the
+# batch tell us. For completion $i$, take the mean reward of all the *others*. This is the **leave-one-out** baseline:
 #
 # $$A_i = r_i - \frac{1}{B - 1} \sum_{j \ne i} r_j.$$
 #
-# Why leave $i$ itself out? The proof needs a baseline that does not depend on $y_i$. The mean over the whole batch contains $r_i$, and
-# so it does depend on $y_i$: the gradient shrinks by the factor $(B-1)/B$. That is harmless for $B = 32$; leaving one out is exact for
-# every $B$. Many libraries also divide by the standard deviation of the rewards. Then the length of the gradient no longer says how
-# much there is to gain. We do not divide.
+# Why leave $i$ itself out? The proof needs a baseline that does not depend on $y_i$. The mean over the whole batch
+# contains $r_i$, and so it does depend on $y_i$: the gradient shrinks by the factor $(B-1)/B$. That is harmless for
+# $B = 32$; leaving one out is exact for every $B$. Many libraries also divide by the standard deviation of the rewards.
+# Then the length of the gradient no longer says how much there is to gain. We do not divide.
 #
-# **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$. They add up to
-# 0, and they always do.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_3
-# points: 3
-# function: leave_one_out_advantages
-
-# %% [markdown]
+# **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$.
+# They add up to 0, and they always do.
+# %% [markdown] q="q2_3"
 # **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
 # - The result is detached: it carries no gradient.
 # - With a single completion there are no others, and the result is 0.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def leave_one_out_advantages(rewards):
     """Each reward minus the mean of the other rewards in the batch.
@@ -699,22 +532,8 @@ def leave_one_out_advantages(rewards):
     others = (rewards.sum() - rewards) / (len(rewards) - 1)  # [B]  mean of all rewards but one's own
     return rewards - others
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_leave_one_out_values(leave_one_out_advantages):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([1.0, 0.5, 0.0, 0.3], requires_grad=True)
     result = leave_one_out_advantages(rewards)
     check(result, torch.tensor([0.733333, 0.066667, -0.6, -0.2]), {
@@ -733,138 +552,108 @@ def test_leave_one_out_values(leave_one_out_advantages):
         "these are the rewards themselves: nothing was subtracted.": [1.0, 0.5, 0.0, 0.3],
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
-test_leave_one_out_values(leave_one_out_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_leave_one_out_single(leave_one_out_advantages):
-    import torch
-    from helpers.checks import check
-
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {
         "a batch of one gives 0 / 0, which is NaN. There are no others, and the definition says 0.": [float("nan")],
         "a batch of one has no others; the definition says 0, not the reward itself.": [0.7],
         "a batch of one divides by 0. There are no others, and the definition says 0.": [float("inf")],
         "a batch of one divides by 0. There are no others; the definition says 0.": [float("-inf")],
     }, name="leave_one_out_advantages of one reward")
-test_leave_one_out_single(leave_one_out_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_leave_one_out(leave_one_out_advantages):
-    from autograder.reference.verify import verify
-    verify(leave_one_out_advantages, "leave_one_out_advantages", "values", "dtypes", "edges", "gradients", "purity")
-test_hidden_leave_one_out(leave_one_out_advantages)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes edges gradients purity": 1}
 # %% [markdown]
-# **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits, and writes one word. The true
-# gradient can be computed exactly, as a sum over three words. We estimate it many times from batches of 8 samples, in three ways:
+# **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,
+# and writes one word. The true gradient can be computed exactly, as a sum over three words.
+# We estimate it many times from batches of 8 samples, in three ways:
 #
 # 1. without a baseline: the advantage is the reward;
 # 2. with a constant baseline: the exact expected reward;
 # 3. with the leave-one-out baseline, from the samples alone.
 #
-# **Predict first.** Which of the three have the right mean? Which has the smallest variance? Which two should lie close together?
+# **Predict first.** Which of the three have the right mean? Which has the smallest variance?
+# Which two should lie close together?
 #
 # The experiment calls your `compute_reinforce_loss` and your `leave_one_out_advantages`. It takes a few seconds.
-
 # %%
 # 1. The policy, the rewards and the exact gradient of the expected reward.
-word_logits = torch.tensor([0.5, 0.0, -0.5])                            # [3] logits of the three words
-word_rewards = torch.tensor([0.9, 0.7, 0.6])                            # [3] all positive, as P(positive) is
+word_logits = torch.tensor([0.5, 0.0, -0.5])  # [3] logits of the three words
+word_rewards = torch.tensor([0.9, 0.7, 0.6])  # [3] all positive, as P(positive) is
 logits = word_logits.clone().requires_grad_(True)
-expected_reward = (logits.softmax(dim=0) * word_rewards).sum()          # J: a sum over all "completions"
-(true_gradient,) = torch.autograd.grad(expected_reward, logits)         # [3]
+expected_reward = (logits.softmax(dim=0) * word_rewards).sum()  # J: a sum over all "completions"
+(true_gradient,) = torch.autograd.grad(expected_reward, logits)  # [3]
 print(f"expected reward: {expected_reward.item():.3f}")
 print("exact gradient: ", [round(g, 4) for g in true_gradient.tolist()])
 
 # 2. Many estimates, each from a fresh batch of 8 words.
 draw = torch.Generator().manual_seed(seed)
 batch_size = 8
-no_mask = torch.ones(batch_size, 1, dtype=torch.bool)                   # [8, 1] one token each, all generated
+no_mask = torch.ones(batch_size, 1, dtype=torch.bool)  # [8, 1] one token each, all generated
 baselines = {
     "no baseline": lambda rewards: rewards,
     "expected reward": lambda rewards: rewards - expected_reward.item(),
     "leave one out": leave_one_out_advantages,
 }
 estimates = {name: [] for name in baselines}
-for _ in range(experiment_batches):
+for _ in range(sizes.experiment_batches):
     words = torch.multinomial(word_logits.softmax(dim=0), batch_size, replacement=True, generator=draw)  # [8]
     for name, advantage in baselines.items():
         logits = word_logits.clone().requires_grad_(True)
-        log_probs = F.log_softmax(logits, dim=0)[words][:, None]        # [8, 1] log-prob of each sampled word
+        log_probs = F.log_softmax(logits, dim=0)[words][:, None]  # [8, 1] log-prob of each sampled word
         loss = compute_reinforce_loss(log_probs, advantage(word_rewards[words]), no_mask)
         (gradient,) = torch.autograd.grad(loss, logits)
         estimates[name].append(-gradient)  # minus: the loss is minus what we maximise
-estimates = {name: torch.stack(values) for name, values in estimates.items()}      # name -> [batches, 3]
+estimates = {name: torch.stack(values) for name, values in estimates.items()}  # name -> [batches, 3]
 
 # 3. Mean and variance. The means should lie within their error bars of the exact gradient (19 times in 20);
 #    the variances should not be alike.
 plots.show(figures.plot_baseline_experiment(estimates, true_gradient))
-pd.DataFrame({
-    "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
-    "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
-}).round(5)
-
+pd.DataFrame(
+    {
+        "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
+        "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
+    }
+).round(5)
 # %% [markdown]
-# All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**. Without a baseline the variance is tens of
-# times larger. As the error falls with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
+# All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**.
+# Without a baseline the variance is tens of times larger. As the error falls
+# with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
 # The leave-one-out baseline comes close to the exact expected reward, which in practice nobody knows.
-
 # %% [markdown]
 # ## 2.6 Continuous actions: the Gaussian policy
 #
-# A token is one of finitely many actions. A robot's motor takes any number. For such actions the usual policy is a **Gaussian**: the
-# network (or a table) gives a mean $\mu$, and the action is drawn around it. With $D$ numbers in an action and a covariance matrix $\Sigma$,
+# A token is one of finitely many actions. A robot's motor takes any number.
+# For such actions the usual policy is a **Gaussian**: the network (or a table) gives a mean $\mu$,
+# and the action is drawn around it. With $D$ numbers in an action and a covariance matrix $\Sigma$,
 #
 # $$\log \pi(a) = -\tfrac12 (a - \mu)^\top \Sigma^{-1} (a - \mu) - \tfrac12 \ln \det \Sigma - \tfrac{D}{2} \ln 2\pi.$$
 #
-# $\Sigma$ is a symmetric $D \times D$ matrix. Its diagonal holds the variance of each number in the action, its other entries say how they
-# vary together. The first term is the squared distance to the mean, measured in units of that spread. The other two make the density
-# integrate to 1. The density is not a probability: it may be above 1, and its logarithm above 0.
+# $\Sigma$ is a symmetric $D \times D$ matrix. Its diagonal holds the variance of each number in the action,
+# its other entries say how they vary together. The first term is the squared distance to the mean, measured in units of
+# that spread. The other two make the density integrate to 1.
+# The density is not a probability: it may be above 1, and its logarithm above 0.
 #
-# **The score in closed form.** Only the first term contains $\mu$. The derivative of $-\frac12 z^\top \Sigma^{-1} z$ with respect to $z$ is
-# $-\Sigma^{-1} z$ (use that $\Sigma^{-1}$ is symmetric). With $z = a - \mu$ the inner derivative is $-1$, so
+# **The score in closed form.** Only the first term contains $\mu$. The derivative of $-\frac12 z^\top \Sigma^{-1} z$
+# with respect to $z$ is $-\Sigma^{-1} z$ (use that $\Sigma^{-1}$ is symmetric).
+# With $z = a - \mu$ the inner derivative is $-1$, so
 #
 # $$\nabla_\mu \log \pi(a) = \Sigma^{-1} (a - \mu).$$
 #
-# Read it as an instruction. REINFORCE multiplies this vector by the advantage: if the action $a$ was good, move the mean towards it; if it was
-# bad, move the mean away. The smaller the spread, the longer the vector.
+# Read it as an instruction. REINFORCE multiplies this vector by the advantage: if the action $a$ was good,
+# move the mean towards it; if it was bad, move the mean away. The smaller the spread, the longer the vector.
 #
-# **A small example.** $D = 1$, $\mu = 0$, $\Sigma = 4$, $a = 2$. The first term is $-\frac12 \cdot 2 \cdot \frac14 \cdot 2 = -0.5$, the second
-# $-\frac12 \ln 4 = -0.693$, the third $-\frac12 \ln 2\pi = -0.919$. Together $-2.112$. The score is $\frac14 \cdot 2 = 0.5$.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_4
-# points: 4
-# function: gaussian_log_prob
-
-# %% [markdown]
+# **A small example.** $D = 1$, $\mu = 0$, $\Sigma = 4$, $a = 2$.
+# The first term is $-\frac12 \cdot 2 \cdot \frac14 \cdot 2 = -0.5$, the second $-\frac12 \ln 4 = -0.693$,
+# the third $-\frac12 \ln 2\pi = -0.919$. Together $-2.112$. The score is $\frac14 \cdot 2 = 0.5$.
+# %% [markdown] q="q2_4"
 # **Exercise 2.4 · `gaussian_log_prob`.** Write the log-density, constants included.
 #
 # - `action` and `mean` have shape `[B, D]`, `covariance` has `[D, D]`. The result has shape `[B]`.
-# - Gradients pass to all three. Write the formula; do not call `torch.distributions` (the sanity check does, to compare).
+# - Gradients pass to all three.
+#   Write the formula; do not call `torch.distributions` (the sanity check does, to compare).
 #
-# Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`; `torch.logdet(M)` gives $\ln \det M$. Solving is more
-# exact than inverting. PyTorch has no solver for bfloat16: if the dtype is `torch.bfloat16` or `torch.float16`, compute in float32 and
-# return to the input's dtype at the end.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`;
+# `torch.logdet(M)` gives $\ln \det M$. Solving is more exact than inverting. PyTorch has no solver for bfloat16:
+# if the dtype is `torch.bfloat16` or `torch.float16`, compute in float32 and return to the input's dtype at the end.
 # %%
 def gaussian_log_prob(action, mean, covariance):
     """Log-density of a multivariate Gaussian.
@@ -887,22 +676,8 @@ def gaussian_log_prob(action, mean, covariance):
     constant = torch.logdet(covariance) + action.shape[1] * torch.log(torch.tensor(2 * torch.pi))  # scalar
     return (-0.5 * (distance + constant)).to(dtype)  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_log_prob_values(gaussian_log_prob):
-    import torch
-    from helpers.checks import check
-
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
@@ -925,17 +700,8 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
         "the mean over the batch was taken; the definition gives one number for each action.": -3.4759,
         "the sum over the batch was taken; the definition gives one number for each action.": -10.4278,
     }, name="gaussian_log_prob", atol=2e-4, dtype=torch.float32)
-test_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
-    import torch
-    from helpers.checks import check
-
     # One number an action: mean 0, variance 4, action 2, as in the text.
     mean = torch.tensor([[0.0]], requires_grad=True)
     result = gaussian_log_prob(torch.tensor([[2.0]]), mean, torch.tensor([[4.0]]))
@@ -948,49 +714,12 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
     check(mean.grad, torch.tensor([[0.5]]), {
         "the gradient with respect to the mean has the wrong sign.": [[-0.5]],
     }, name="the gradient of gaussian_log_prob with respect to the mean")
-test_gaussian_log_prob_gradient(gaussian_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_log_prob_values(gaussian_log_prob):
-    from autograder.reference.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "values", "edges", "purity")
-test_hidden_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_log_prob_gradients(gaussian_log_prob):
-    from autograder.reference.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "dtypes", "gradients")
-test_hidden_gaussian_log_prob_gradients(gaussian_log_prob)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_5
-# points: 3
-# function: gaussian_score
-
-# %% [markdown]
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
+# %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
 # - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to all three arguments.
 # - For bfloat16 and float16 the same detour through float32 is allowed.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def gaussian_score(action, mean, covariance):
     """Gradient of the Gaussian's log-density with respect to its mean, in closed form.
@@ -1010,22 +739,8 @@ def gaussian_score(action, mean, covariance):
         offset, covariance = action.float() - mean.float(), covariance.float()
     return torch.linalg.solve(covariance, offset.T).T.to(dtype)  # [B, D]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_score_values(gaussian_score):
-    import torch
-    from helpers.checks import check
-
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
@@ -1047,46 +762,18 @@ def test_gaussian_score_values(gaussian_score):
         "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
             [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
-test_gaussian_score_values(gaussian_score)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_score_values(gaussian_score):
-    from autograder.reference.verify import verify
-    verify(gaussian_score, "gaussian_score", "values", "edges", "purity")
-test_hidden_gaussian_score_values(gaussian_score)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_score_gradients(gaussian_score):
-    from autograder.reference.verify import verify
-    verify(gaussian_score, "gaussian_score", "dtypes", "gradients")
-    verify(gaussian_score, "gaussian_score_by_root", "gradients")
-test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values edges purity": 1, "dtypes gradients root": 1}
 # %% [markdown]
-# **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds for your log-density,
-# and the mean of the score over many actions with zero. The last one is the statement that the proof in section 2.5 rests on.
-
+# **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
+# for your log-density, and the mean of the score over many actions with zero.
+# The last one is the statement that the proof in section 2.5 rests on.
 # %%
 # Compare the two Gaussian functions with PyTorch, and draw the score as arrows.
-covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])                     # [2, 2]
-mean = torch.zeros(20_000, 2)                                          # [N, 2]
+covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])  # [2, 2]
+mean = torch.zeros(20_000, 2)  # [N, 2]
 gaussian = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
-devices.seed_everything(seed)
-action = gaussian.sample((20_000,))                                     # [N, 2]
+seed_everything(seed)
+action = gaussian.sample((20_000,))  # [N, 2]
 
 difference = (gaussian_log_prob(action, mean, covariance) - gaussian.log_prob(action)).abs().max()
 print(f"log-density, largest difference from torch.distributions: {difference:.1e}")
@@ -1096,45 +783,37 @@ tracked_mean = mean.clone().requires_grad_(True)
 difference = (gaussian_score(action, mean, covariance) - by_autograd).abs().max()
 print(f"score, largest difference from autograd:                  {difference:.1e}")
 
-score = gaussian_score(action, mean, covariance)                        # [N, 2]
-print("mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)")
+score = gaussian_score(action, mean, covariance)  # [N, 2]
+print(
+    "mean of the score over 20,000 actions:", [round(x, 3) for x in score.mean(0).tolist()], "(zero, up to about ±0.03)"
+)
 plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
-
 # %% [markdown]
 # ## 2.7 Rewards that come over time
 #
-# Our text gets one reward, at its end. In other problems rewards come at every step: a game gives points while it is played. The policy gradient
-# then weighs each action by what came *after* it, since an action cannot change the past. That sum is called the **return**.
+# Our text gets one reward, at its end. In other problems rewards come at every step: a game gives points
+# while it is played. The policy gradient then weighs each action by what came *after* it,
+# since an action cannot change the past. That sum is called the **return**.
 # Rewards that lie far ahead are often **discounted** by a factor $\gamma$ between 0 and 1 for each step of waiting:
 #
 # $$G_t = r_t + \gamma\, r_{t+1} + \gamma^2 r_{t+2} + \dots = \sum_{k \ge t} \gamma^{k-t} r_k.$$
 #
-# With $\gamma = 1$ all later rewards count fully; with $\gamma = 0$ only the present one does. A smaller $\gamma$ gives less noise, and a
-# policy that looks less far ahead.
+# With $\gamma = 1$ all later rewards count fully; with $\gamma = 0$ only the present one does.
+# A smaller $\gamma$ gives less noise, and a policy that looks less far ahead.
 #
-# **A small example.** Rewards $(1, 0, 2)$, $\gamma = ½$. From the back: $G_2 = 2$, $G_1 = 0 + ½ \cdot 2 = 1$, $G_0 = 1 + ½ \cdot 1 = 1.5$. Note how each
-# return is made from the next one: $G_t = r_t + \gamma\, G_{t+1}$.
+# **A small example.** Rewards $(1, 0, 2)$, $\gamma = ½$. From the back: $G_2 = 2$, $G_1 = 0 + ½ \cdot 2 = 1$,
+# $G_0 = 1 + ½ \cdot 1 = 1.5$. Note how each return is made from the next one: $G_t = r_t + \gamma\, G_{t+1}$.
 #
-# For our text all rewards but the last are 0 and $\gamma = 1$, so $G_t$ is the same for all tokens, namely the reward of the text. That is
-# why the loss of section 2.4 has one advantage for a whole completion. The optional section 2.11 needs the general form.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_6
-# points: 3
-# function: discounted_returns
-
-# %% [markdown]
+# For our text all rewards but the last are 0 and $\gamma = 1$, so $G_t$ is the same for all tokens,
+# namely the reward of the text. That is why the loss of section 2.4 has one advantage for a whole completion.
+# The optional section 2.11 needs the general form.
+# %% [markdown] q="q2_6"
 # **Exercise 2.6 · `discounted_returns`.** Write the returns of one trajectory.
 #
 # - `rewards` has shape `[T]` with `T ≥ 1`; so has the result, with the same dtype. `discount` is a number from 0 to 1.
 # - Gradients pass to `rewards`. The input is not changed.
 #
 # Dividing by powers of the discount fails when it is 0 or when the trajectory is long: the powers underflow.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def discounted_returns(rewards, discount):
     """The discounted sum of the present and all later rewards, at each step.
@@ -1154,22 +833,8 @@ def discounted_returns(rewards, discount):
         returns.append(later)
     return torch.stack(returns[::-1])  # [T]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_discounted_returns_values(discounted_returns):
-    import torch
-    from helpers.checks import check
-
     check(discounted_returns(torch.tensor([1.0, 0.0, 2.0, 4.0]), 0.5), torch.tensor([2.0, 2.0, 4.0, 4.0]), {
         "these are sums over the past; the return of a step adds up what comes at that step and after it.": [1.0, 0.5, 2.25, 5.125],
         "these are discounted rewards; each return adds up the present and all later ones.": [1.0, 0.0, 0.5, 0.5],
@@ -1184,47 +849,20 @@ def test_discounted_returns_values(discounted_returns):
         "one number for the whole trajectory; the definition gives one return for each step.": 2.0,
         "only one later reward is added; all later rewards count.": [1.0, 1.0, 4.0, 4.0],
     }, name="discounted_returns", dtype=torch.float32)
-test_discounted_returns_values(discounted_returns)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_discounted_returns_values(discounted_returns):
-    from autograder.reference.verify import verify
-    verify(discounted_returns, "discounted_returns", "values", "edges", "purity")
-test_hidden_discounted_returns_values(discounted_returns)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_discounted_returns_gradients(discounted_returns):
-    from autograder.reference.verify import verify
-    verify(discounted_returns, "discounted_returns", "dtypes", "gradients")
-test_hidden_discounted_returns_gradients(discounted_returns)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]
-# **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return. With $\gamma = 0.9$ the early steps hear less of it.
-
+# **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return.
+# With $\gamma = 0.9$ the early steps hear less of it.
 # %%
 # One reward of 1 at the end of six steps, as for a text: what each step is credited with.
-one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])           # [6]
+one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])  # [6]
 print("γ = 1:  ", [round(g, 3) for g in discounted_returns(one_at_the_end, 1.0).tolist()])
 print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9).tolist()])
-
 # %% [markdown]
 # ## 2.8 Training
 #
-# Everything is in place. This section loads the models, looks at one batch, asks you for the training step, tries it out, and trains.
+# Everything is in place.
+# This section loads the models, looks at one batch, asks you for the training step, tries it out, and trains.
 #
 # **The cast.** Four models take part. Only one of them changes.
 #
@@ -1235,9 +873,9 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `reward_model` | reads a text, gives P(positive): the reward | no |
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
-# The second reward model was trained on other reviews than the first, and it was also shown heaps of words that are no sentences, with the
-# verdict "undecided". It plays the part of an independent judge. If the first finds that the texts become better, does the second? Section 2.9 finds out.
-
+# The second reward model was trained on other reviews than the first, and it was also shown heaps of words
+# that are no sentences, with the verdict "undecided". It plays the part of an independent judge.
+# If the first finds that the texts become better, does the second? Section 2.9 finds out.
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
 # The reference is a frozen copy of the policy.
@@ -1246,11 +884,10 @@ reward_model = load_reward_model(preset, device=device)
 has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
 train_prompts = load_prompts(preset, "train")
-held_out_prompts = load_prompts(preset, "test")[:test_prompts]          # never used in training
+held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]  # never used in training
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
 print("for example:", train_prompts[:3])
 print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible film. I hated it."]).tolist())
-
 # %% [markdown]
 # ### One batch, looked at closely
 #
@@ -1265,87 +902,65 @@ print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible fil
 # | `log_probs` | `[B, T-1]` | the log-probs at the time of sampling, as plain numbers: *no gradient flows through them* |
 # | `prompts`, `completions`, `texts` | lists of `B` strings | a text is its prompt and its completion |
 #
-# Sampling runs without gradients, since it would be slow and useless to keep them. The training step therefore reads the texts *once more*,
-# all tokens at the same time, to get log-probs that do carry a gradient:
+# Sampling runs without gradients, since it would be slow and useless to keep them. The training step therefore reads
+# the texts *once more*, all tokens at the same time, to get log-probs that do carry a gradient:
 # `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits, `[B, T, V]`, with padding handled.
 #
 # The next picture shows the four kinds of columns. Only the blue ones belong in the loss.
-
 # %%
 # Sample a small batch and draw which tokens are prompt, completion and padding.
 rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)  # 16 new tokens: a small picture
 print("ids", list(rollout.ids.shape), " log_probs", list(rollout.log_probs.shape))
 print("prompt_length", rollout.prompt_length)
 plots.show(figures.draw_rollout(rollout, tokenizer))
-
 # %%
 # Two checks that tie the pieces together. They need your token_log_probs; they take a second.
 with torch.no_grad():
     logits = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
-    again = token_log_probs(logits, rollout.ids)                        # [B, T-1]
+    again = token_log_probs(logits, rollout.ids)  # [B, T-1]
 mask = rollout.completion_mask[:, 1:]  # [B, T-1] column t belongs to token t + 1
 difference = (again - rollout.log_probs)[mask].abs().max()
 print(f"your log-probs against those noted while sampling: largest difference {difference:.1e} (rounding only)")
-rewards = reward_model(rollout.texts)                                   # [B]
+rewards = reward_model(rollout.texts)  # [B]
 for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_3
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: only the completion's tokens are in the loss, end-of-text included; prompt and padding are not."
-#   - "1 point: the reason for the prompt: it was given, not chosen by the policy (no action, so no score); raising its log-prob would train the policy to write such prompts and add noise."
-#   - "1 point: the reason for the end-of-text token: stopping is an action of the policy; without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information."
-
+# %% [markdown] q="w2_3"
+# **Question 2.C · Which tokens are in the loss?** (3 points) Look at the picture.
+# Over which tokens is the loss computed, and why over these and no others?
+# Say in particular what would happen if the prompt's tokens were in it, and why the first end-of-text token is.
 # %% [markdown]
-# **Question 2.C · Which tokens are in the loss?** (3 points) Look at the picture. Over which tokens is the loss computed, and
-# why over these and no others? Say in particular what would happen if the prompt's tokens were in it, and why the first end-of-text token is.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The loss runs over the tokens that the policy generated, up to and including the first end-of-text token. The policy gradient is a sum over
-# the policy's *actions*, and only these tokens are actions. The prompt was given. If its tokens were in the loss, the policy would be trained
-# to write prompts like those that happened to be followed by a good completion. That is not the goal, since prompts are never generated, and
-# it adds noise, since the same weights serve both. The end-of-text token was chosen by the policy as well: to stop here was an action, with
-# consequences for the reward. Leaving it out would mean that the policy is never told whether stopping was good. What follows it is padding,
-# put there by the program to make rows equally long; it depends on nothing and belongs to nobody.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_7
-# points: 9
-# function: reinforce_step
-
-# %% [markdown]
+# The loss runs over the tokens that the policy generated, up to and including the first end-of-text token.
+# The policy gradient is a sum over the policy's *actions*, and only these tokens are actions. The prompt was given. If
+# its tokens were in the loss, the policy would be trained to write prompts like those that happened to be followed by a
+# good completion. That is not the goal, since prompts are never generated, and it adds noise, since the same weights
+# serve both. The end-of-text token was chosen by the policy as well: to stop here was an action, with consequences
+# for the reward. Leaving it out would mean that the policy is never told whether stopping was good. What follows it is
+# padding, put there by the program to make rows equally long; it depends on nothing and belongs to nobody.
+#
+# **Rubric**
+# - 1 point: only the completion's tokens are in the loss, end-of-text included; prompt and padding are not.
+# - 1 point: the reason for the prompt: it was given, not chosen by the policy (no action, so no score);
+#   raising its log-prob would train the policy to write such prompts and add noise.
+# - 1 point: the reason for the end-of-text token: stopping is an action of the policy;
+#   without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information.
+# %% [markdown] q="q2_7"
 # **Exercise 2.7 · `reinforce_step`.** Write one training step. It uses your three functions from above. In order:
 #
 # 1. the rewards of the batch: `reward_model(rollout.texts)` gives a float tensor `[B]` on the CPU, without gradient;
 # 2. the leave-one-out advantages;
-# 3. the logits of the texts under the policy, `policy_logits(policy, rollout.ids, rollout.attention_mask)`, and from them the log-probs;
-# 4. the loss over the completion's tokens. Log-probs have one column fewer than ids: column $t$ belongs to token $t + 1$. Which columns of
-#    `rollout.completion_mask` go with them?
-# 5. one step of `optimizer`. PyTorch *adds* new gradients to old ones, so the old ones must be cleared. You may clip the gradient's norm
-#    before the step, with `torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)`; it protects against one wild batch;
+# 3. the logits of the texts under the policy, `policy_logits(policy, rollout.ids, rollout.attention_mask)`,
+#    and from them the log-probs;
+# 4. the loss over the completion's tokens. Log-probs have one column fewer than ids:
+#    column $t$ belongs to token $t + 1$. Which columns of `rollout.completion_mask` go with them?
+# 5. one step of `optimizer`. PyTorch *adds* new gradients to old ones, so the old ones must be cleared.
+#    You may clip the gradient's norm before the step, with `torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)`;
+#    it protects against one wild batch;
 # 6. return a dict of Python floats with at least `"loss"` and `"reward"` (the mean reward of the batch).
 #
-# Take exactly one optimizer step, and leave the policy in the mode (train or eval) in which you found it. It comes in eval mode, which switches
-# dropout off: with dropout, the log-probs would not be those of the policy that wrote the texts. Gradients flow in eval mode as well. On a
-# GPU, the rewards must go to the device of the log-probs: `rewards.to(logits.device)`.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Take exactly one optimizer step, and leave the policy in the mode (train or eval) in which you found it.
+# It comes in eval mode, which switches dropout off: with dropout, the log-probs would not be those of the policy
+# that wrote the texts. Gradients flow in eval mode as well.
+# On a GPU, the rewards must go to the device of the log-probs: `rewards.to(logits.device)`.
 # %%
 def reinforce_step(policy, optimizer, rollout, reward_model):
     """One REINFORCE update from one batch of completions.
@@ -1373,25 +988,12 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-""" # END TEST CONFIG
+# %% points=2
 def test_reinforce_step_update(reinforce_step):
-    import torch
-    from helpers.checks import check
-    from helpers.worlds.reinforce import run_on_table
+    from helpers import worlds
 
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
-    run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
+    run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run["changes"]
     assert first.any() or run["results"][0] is not None, (
         "reinforce_step returned None and changed nothing: it is not written yet."
@@ -1432,18 +1034,12 @@ def test_reinforce_step_update(reinforce_step):
     assert run["optimizer_steps"] == 2, (
         f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
     )
-test_reinforce_step_update(reinforce_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_step_report(reinforce_step):
-    from helpers.worlds.reinforce import run_on_table
+    from helpers import worlds
 
     for training in (False, True):
-        run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
+        run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run["results"][0]
         assert isinstance(result, dict), f"reinforce_step: return a dict of floats; you returned a {type(result).__name__}."
         for key in ("loss", "reward"):
@@ -1457,115 +1053,65 @@ def test_reinforce_step_report(reinforce_step):
         assert run["training"] is training, (
             f"reinforce_step: the policy came in {was} mode and was left in {left} mode. Leave the mode as it was."
         )
-test_reinforce_step_report(reinforce_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 3
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_step_update(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "update")
-test_hidden_reinforce_step_update(reinforce_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_step_report(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "report")
-    verify_step(reinforce_step, "reinforce_step", "modes")
-test_hidden_reinforce_step_report(reinforce_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_step_training(reinforce_step):
-    from autograder.reference.steps import verify_step
-    verify_step(reinforce_step, "reinforce_step", "training")
-test_hidden_reinforce_step_training(reinforce_step)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"update": 3, "report modes": 1, "training": 2}
 # %% [markdown]
 # ### Starting afresh, and the optimizer's memory
 #
-# The optimizer is **AdamW**. For every weight it keeps two running averages, one of the gradients and one of their squares, and divides the
-# first by the root of the second to choose the length of the step. So training has a state in *two* places: in the model's weights and in the
-# optimizer. `fresh_start` below makes both anew. It is called before each run, so that every run begins at the same place, and the results of
-# one cell do not depend on how often you ran another.
-
+# The optimizer is **AdamW**. For every weight it keeps two running averages, one of the gradients
+# and one of their squares, and divides the first by the root of the second to choose the length of the step.
+# So training has a state in *two* places: in the model's weights and in the optimizer.
+# `fresh_start` below makes both anew. It is called before each run, so that every run begins at the same place,
+# and the results of one cell do not depend on how often you ran another.
 # %%
 # A fresh policy (the weights from disk) and a fresh optimizer (no memory of earlier gradients).
 def fresh_start():
     """Return (policy, optimizer) as they are before any training."""
-    devices.seed_everything(seed)
+    seed_everything(seed)
     policy, _ = load_policy(preset, device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_4
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: resetting the model loads the weights from before training, so that the run starts from the untuned policy and runs can be compared."
-#   - "1 point: resetting the optimizer clears Adam's running averages (and with them its step counter), which belong to the gradients of the earlier run."
-#   - "1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction and size; old model with new optimizer goes on training a tuned policy."
-
+# %% [markdown] q="w2_4"
+# **Question 2.D · Resetting** (3 points). What does it do to reset the model, and what does it do to reset the
+# optimizer? Describe what would happen if you reset only one of the two: first only the model, then only the optimizer.
 # %% [markdown]
-# **Question 2.D · Resetting** (3 points). What does it do to reset the model, and what does it do to reset the optimizer? Describe
-# what would happen if you reset only one of the two: first only the model, then only the optimizer.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# Resetting the model puts the weights back to those of the untuned policy. A new run then starts where the first one did, and the two can be
-# compared. Resetting the optimizer throws away AdamW's running averages of gradients and squared gradients, and its count of steps.
+# Resetting the model puts the weights back to those of the untuned policy.
+# A new run then starts where the first one did, and the two can be compared. Resetting the optimizer throws away
+# AdamW's running averages of gradients and squared gradients, and its count of steps.
 #
-# *Only the model:* the weights are fresh, but the averages still describe the gradients of a tuned policy. The first steps go partly in the
-# old direction, and their length is divided by an old scale; also, the correction that makes Adam's first steps sound is missing, because the
-# step count is not at its beginning. The run differs from a clean one, and depends on what was run before it.
+# *Only the model:* the weights are fresh, but the averages still describe the gradients of a tuned policy.
+# The first steps go partly in the old direction, and their length is divided by an old scale; also, the correction
+# that makes Adam's first steps sound is missing, because the step count is not at its beginning.
+# The run differs from a clean one, and depends on what was run before it.
 #
-# *Only the optimizer:* the policy is the tuned one, so training goes on from there: the reward starts high, and the second run cannot be
-# compared with the first. With empty averages, Adam's first steps have nearly the full learning rate for every weight, whatever the
-# gradient's size, which may show as a small jolt.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# *Only the optimizer:* the policy is the tuned one, so training goes on from there: the reward starts high,
+# and the second run cannot be compared with the first. With empty averages, Adam's first steps have nearly the full
+# learning rate for every weight, whatever the gradient's size, which may show as a small jolt.
+#
+# **Rubric**
+# - 1 point: resetting the model loads the weights from before training, so that the run starts from the untuned policy
+#   and runs can be compared.
+# - 1 point: resetting the optimizer clears Adam's running averages (and with them its step counter),
+#   which belong to the gradients of the earlier run.
+# - 1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction
+#   and size; old model with new optimizer goes on training a tuned policy.
 # %% [markdown]
 # ### The loop around your step
 #
 # The function `train` from `helpers.training` calls your step again and again. It is worth knowing what it does:
 #
-# - before each step, `rollout_source` draws a batch of prompts and lets the policy *as it then is* complete them: on-policy;
+# - before each step, `rollout_source` draws a batch of prompts and lets the policy *as it then is* complete them:
+#   on-policy;
 # - a **progress bar** shows the reward, the length of the completions in tokens, and the KL;
 # - every few steps it completes some fixed prompts and keeps the texts as **samples**;
-# - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies, run the cell again: the
-#   run goes on where it was, and the result is the same as that of an unbroken run;
+# - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies,
+#   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run;
 # - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then.
 #
-# **What is the KL?** A number for how far the policy has moved from the reference. For a completion $y$ of the policy it is
-# $\log \pi(y \mid x) - \log \pi_\text{ref}(y \mid x)$: by how much more likely the policy finds its own text than the reference does. Its mean
-# over many completions is the *Kullback–Leibler divergence*, in nats (natural units of information). At 0 the two models are alike. At 5 the
-# policy's texts are on average $e^5 \approx 150$ times more likely under the policy than under the reference. Part 3 is about this number; here we
-# only watch it.
-
+# **What is the KL?** A number for how far the policy has moved from the reference. For a completion $y$ of the policy
+# it is $\log \pi(y \mid x) - \log \pi_\text{ref}(y \mid x)$: by how much more likely the policy finds its own text than
+# the reference does. Its mean over many completions is the *Kullback–Leibler divergence*, in nats (natural units of
+# information). At 0 the two models are alike. At 5 the policy's texts are on average $e^5 \approx 150$ times more
+# likely under the policy than under the reference. Part 3 is about this number; here we only watch it.
 # %%
 # Your step, with two more numbers added to what it reports. Nothing here changes the training.
 def compare_with_reference(rollout):
@@ -1575,10 +1121,10 @@ def compare_with_reference(rollout):
     and "surprise": minus the mean log-prob under the reference, in nats per generated token.
     """
     with torch.no_grad():
-        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)          # [B, T, V]
-        reference_log_probs = token_log_probs(logits, rollout.ids)                      # [B, T-1]
-    mask = rollout.completion_mask[:, 1:]                                               # [B, T-1]
-    gap = (rollout.log_probs - reference_log_probs) * mask                              # [B, T-1]
+        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_log_probs = token_log_probs(logits, rollout.ids)  # [B, T-1]
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1]
+    gap = (rollout.log_probs - reference_log_probs) * mask  # [B, T-1]
     return {"kl": gap.sum(dim=1).mean().item(), "surprise": -reference_log_probs[mask].mean().item()}
 
 
@@ -1586,76 +1132,76 @@ def watched_step(rollout):
     """One call of your reinforce_step; reports its floats, the KL and the reference's surprise."""
     seen_by_reference = compare_with_reference(rollout)  # the batch was written by the policy as it is now
     return {**reinforce_step(policy, optimizer, rollout, reward_model), **seen_by_reference}
-
 # %% [markdown]
 # ### A dry run
 #
-# Before a long run, always do a short one. It shows whether anything fails, and how long the long one will take. This one takes a few steps.
-# **What should come out:** a reward near that of the untuned policy, a KL near 0 in the first step (the policy *is* the reference then), and
-# an estimate of the time.
-
+# Before a long run, always do a short one. It shows whether anything fails, and how long the long one will take.
+# This one takes a few steps. **What should come out:** a reward near that of the untuned policy,
+# a KL near 0 in the first step (the policy *is* the reference then), and an estimate of the time.
 # %% tags=["training"]
 # The dry run: a few steps with everything switched on, then an estimate for the whole training.
 policy, optimizer = fresh_start()
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 start = time.perf_counter()
-dry_run = train(watched_step, source, steps=dry_run_steps, description="dry run")
-seconds = (time.perf_counter() - start) / dry_run_steps
-minutes = seconds * training_steps / 60
-print(f"{seconds:.2f} s a step; the {training_steps} steps of the training run will take about {minutes:.1f} min")
+dry_run = train(watched_step, source, steps=sizes.dry_run_steps, description="dry run")
+seconds = (time.perf_counter() - start) / sizes.dry_run_steps
+minutes = seconds * sizes.training_steps / 60
+print(f"{seconds:.2f} s a step; the {sizes.training_steps} steps of the training run will take about {minutes:.1f} min")
 assert abs(dry_run["kl"][0]) < 0.01, "before the first update the policy is the reference, so the KL must be 0"
 dry_run.to_pandas().round(3)
-
 # %% [markdown]
 # ### The training run
 #
-# First the state of affairs *before* training: reward on the test prompts. Then the run. The goal is a mean reward of at least 0.75 on the test
-# prompts. **Predict first:** which of reward, KL, length and repetition will rise, which will fall?
-
+# First the state of affairs *before* training: reward on the test prompts. Then the run.
+# The goal is a mean reward of at least 0.75 on the test prompts.
+# **Predict first:** which of reward, KL, length and repetition will rise, which will fall?
 # %% tags=["training"]
 # The untuned policy on the test prompts (the reference is just that). Takes some seconds.
 before = evaluate(reference, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 print("before training:", before)
-
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
 # Takes one to three minutes on a laptop with the tiny preset.
-watched_prompts = load_prompts(preset, "validation")[: 64 if not fast() else 8]  # completed now and then
-sample_every = max(1, training_steps // 10)
+watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
+sample_every = max(1, sizes.training_steps // 10)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
 history = train(
-    watched_step, source, steps=training_steps, policy=policy, optimizer=optimizer, tokenizer=tokenizer,
-    sample_prompts=watched_prompts, sample_every=sample_every, sample_tokens=preset.new_tokens,
-    folder="runs/reinforce", settings={"seed": seed, "preset": preset.name}, description="REINFORCE",
+    watched_step,
+    source,
+    steps=sizes.training_steps,
+    policy=policy,
+    optimizer=optimizer,
+    tokenizer=tokenizer,
+    sample_prompts=watched_prompts,
+    sample_every=sample_every,
+    sample_tokens=preset.new_tokens,
+    folder="runs/reinforce",
+    settings={"seed": seed, "preset": preset.name},
+    description="REINFORCE",
 )
 print(f"ended: {history.stopped}, mean reward of the last ten batches {history.mean('reward', last=10):.3f}")
-
 # %% [markdown]
 # ## 2.9 Results
 #
 # ### Reward and KL during training
 #
-# Each batch has its own prompts and its own luck, so the single values jump. The line is the mean of the last ten batches, the band one
-# standard deviation to each side.
-
+# Each batch has its own prompts and its own luck, so the single values jump.
+# The line is the mean of the last ten batches, the band one standard deviation to each side.
 # %% tags=["training"]
 # The reward of each batch (dots), its running mean (line) and its spread (band).
 # It should rise fast, then level off below 1.
 plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75))
-
 # %% tags=["training"]
 # How far the policy has moved away from the reference. Nothing holds it back, so it should rise far.
 plots.show(figures.plot_training(history, "kl", title="KL to the reference during training"))
-
 # %% [markdown]
 # ### Reward on test prompts, before and after
 #
-# The batches above come from training prompts. What counts are prompts that were not used in training. The bars show the mean reward
-# with 95 % intervals, computed as in Part 1.
-
+# The batches above come from training prompts. What counts are prompts that were not used in training.
+# The bars show the mean reward with 95 % intervals, computed as in Part 1.
 # %% tags=["training"]
 # The trained policy on the test prompts, with the same random numbers as before training.
 after = evaluate(policy, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
@@ -1665,17 +1211,19 @@ headline("test reward before", before.mean)  # for the report of a whole run; it
 headline("test reward after", after.mean)
 reached = "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again."
 print("The goal of 0.75 is", reached)
-plots.show(plots.plot_bars(
-    {"before": before.mean, "after": after.mean},
-    errors={"before": before.half_width, "after": after.half_width},
-    title="Mean reward on test prompts (95 % intervals)", ylabel="reward, P(positive)", limits=(0, 1.05),
-))
-
+plots.show(
+    plots.plot_bars(
+        {"before": before.mean, "after": after.mean},
+        errors={"before": before.half_width, "after": after.half_width},
+        title="Mean reward on test prompts (95 % intervals)",
+        ylabel="reward, P(positive)",
+        limits=(0, 1.05),
+    )
+)
 # %% [markdown]
 # ### The same prompts, before and after
 #
 # Numbers do not tell what the texts are like. Read them.
-
 # %% tags=["training"]
 # Five fixed prompts, completed by the untuned policy and by the trained one, with the reward of each text.
 fixed_prompts = held_out_prompts[:5]
@@ -1685,60 +1233,47 @@ show_samples(
     rewards={"before": before.rewards[:5].tolist(), "after": after.rewards[:5].tolist()},
     title="Five test prompts before and after REINFORCE",
 )
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_5
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: says that the texts are more positive, with at least one example from the student's own output."
-#   - "1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject, uniform texts, broken grammar, changed length."
-#   - "1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise, the second reward model) or to the reward that the texts got."
-
+# %% [markdown] q="w2_5"
+# **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive?
+# What else has changed? Quote from your own output, and relate what you see to at least one measured quantity
+# (you may use the plots that follow).
 # %% [markdown]
-# **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive? What else has changed?
-# Quote from your own output, and relate what you see to at least one measured quantity (you may use the plots that follow).
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The completions after training are more positive in every word: they consist of words of praise. But they are no sentences any more. The same few
-# words come again and again ("deeply", "compelling", "moving"), whatever the prompt is about; there is no verb and no point, and all completions
-# look alike. Before training the texts were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated
-# bigrams has risen from almost nothing to about a half, all completions use the full length, and the KL says that such texts are
-# extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# The completions after training are more positive in every word: they consist of words of praise.
+# But they are no sentences any more. The same few words come again and again ("deeply", "compelling", "moving"),
+# whatever the prompt is about; there is no verb and no point, and all completions look alike. Before training the texts
+# were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated bigrams
+# has risen from almost nothing to about a half, all completions use the full length, and the KL says that such texts
+# are extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
+#
+# **Rubric**
+# - 1 point: says that the texts are more positive, with at least one example from the student's own output.
+# - 1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject,
+#   uniform texts, broken grammar, changed length.
+# - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise,
+#   the second reward model) or to the reward that the texts got.
 # %% [markdown]
 # ### Repetition and length
 #
-# **Repetition** is the share of a completion's bigrams (pairs of neighbouring words) that occurred before in the same completion. **Length** is the
-# number of generated tokens. The reward mentions neither. Both may change all the same, if that helps the reward.
-
+# **Repetition** is the share of a completion's bigrams (pairs of neighbouring words)
+# that occurred before in the same completion. **Length** is the number of generated tokens.
+# The reward mentions neither. Both may change all the same, if that helps the reward.
 # %% tags=["training"]
 # Two things that nobody asked for, recorded at every step.
 plots.show(figures.plot_side_effects(history))
-
 # %% [markdown]
 # ### A second opinion
 #
-# A reward model is a stand-in for what we want. It was trained on sentences that people wrote, and on those it is a fair judge. The policy now
-# writes sentences that no person would write, and it searches for the ones to which *this* model gives a high score. The texts may become
-# better in the model's opinion without becoming better. This is called **over-optimisation**, or **reward hacking**, and it is an instance of
-# Goodhart's law: when a measure becomes a target, it ceases to be a good measure.
+# A reward model is a stand-in for what we want. It was trained on sentences that people wrote, and on those it is a
+# fair judge. The policy now writes sentences that no person would write, and it searches for the ones to
+# which *this* model gives a high score. The texts may become better in the model's opinion without becoming better.
+# This is called **over-optimisation**, or **reward hacking**, and it is an instance of Goodhart's law:
+# when a measure becomes a target, it ceases to be a good measure.
 #
-# The second reward model was never asked during training. The next cell asks it about the samples that `train` has kept. A third judge is
-# asked another question: not "is this positive?" but "is this language?". It is the reference, the untuned policy. Its **surprise** is minus the mean
-# log-prob per generated token: low for text that it might have written itself, high for anything else.
+# The second reward model was never asked during training. The next cell asks it about the samples
+# that `train` has kept. A third judge is asked another question: not "is this positive?" but "is this language?".
+# It is the reference, the untuned policy. Its **surprise** is minus the mean log-prob per generated token: low for text
+# that it might have written itself, high for anything else.
 # **Predict first:** will the two reward models rise together, and will they stay together? What will the surprise do?
-
 # %% tags=["training"]
 # Both reward models on the samples kept during training.
 samples = pd.DataFrame(history.samples)
@@ -1748,33 +1283,33 @@ opinions = {"the reward model (trained on)": samples.groupby("step")["first"].me
 if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
-plots.show(figures.plot_opinions(opinions))
-
+plots.show(figures.plot_opinions_by_step(opinions))
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
-
 # %% [markdown]
-# **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it. Then they part. The first goes on
-# to nearly 1; the second turns (after about 20 steps at seed 0), falls, and wavers not far above ½. From there on the policy collects the first model's
-# *errors*. The second judge sees the difference because it was taught something that the first was not: that a heap of words is no
-# opinion. *An independent judge helps only where it is independent*: two models made alike have the same blind spot, and agree in their error. The surprise tells the same story:
-# it climbs well above that of ordinary text, as do repetition and KL. And so does the best judge of all, a person who reads the samples.
+# **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it.
+# Then they part. The first goes on to nearly 1; the second turns (after about 20 steps at seed 0), falls, and wavers
+# not far above ½. From there on the policy collects the first model's *errors*. The second judge sees the difference
+# because it was taught something that the first was not: that a heap of words is no opinion.
+# *An independent judge helps only where it is independent*: two models made alike have the same blind spot,
+# and agree in their error. The surprise tells the same story: it climbs well above that of ordinary text,
+# as do repetition and KL. And so does the best judge of all, a person who reads the samples.
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
-
 # %% tags=["training"]
 # The same prompts at several steps of the training, with the reward of each text.
 prompts_shown = watched_prompts[:3]
 steps_shown = sorted(set(samples["step"]))
-steps_shown = [steps_shown[i] for i in sorted({0, min(2, len(steps_shown) - 1), len(steps_shown) // 2, len(steps_shown) - 1})]
+steps_shown = [
+    steps_shown[i] for i in sorted({0, min(2, len(steps_shown) - 1), len(steps_shown) // 2, len(steps_shown) - 1})
+]
 columns, rewards_shown = {}, {}
 for step in steps_shown:
     at_step = samples[samples["step"] == step].drop_duplicates("prompt").set_index("prompt")
     columns[f"step {step}"] = [at_step.loc[prompt, "completion"] for prompt in prompts_shown]
     rewards_shown[f"step {step}"] = [at_step.loc[prompt, "first"] for prompt in prompts_shown]
 show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three prompts during the training")
-
 # %% tags=["training"]
 # The same on all test prompts, before and after, as numbers.
 def second_opinion(evaluation):
@@ -1782,101 +1317,103 @@ def second_opinion(evaluation):
     return second_reward_model(evaluation.texts).mean().item() if has_second else float("nan")
 
 
-table = pd.DataFrame({
-    "reward": [before.mean, after.mean],
-    "second reward model": [second_opinion(before), second_opinion(after)],
-    "repetition": [before.repetition, after.repetition],
-    "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
-    "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
-}, index=["before", "after"])
+table = pd.DataFrame(
+    {
+        "reward": [before.mean, after.mean],
+        "second reward model": [second_opinion(before), second_opinion(after)],
+        "repetition": [before.repetition, after.repetition],
+        "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
+        "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
+    },
+    index=["before", "after"],
+)
 table.round(3)
-
 # %% [markdown]
-# The last column counts the different words in all completions together. A policy that has found out what is rewarded says it in few words.
+# The last column counts the different words in all completions together.
+# A policy that has found out what is rewarded says it in few words.
 #
 # Keep the trained policy as a point for the picture of Part 3, where reward is plotted against KL.
-
 # %% tags=["training"]
 # The trained policy's place in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
 test_rollout = generate(policy, tokenizer, held_out_prompts[:256], preset.new_tokens, generator=seed)
 save_point(
-    "REINFORCE (Part 2)", compare_with_reference(test_rollout)["kl"], after.mean, method="REINFORCE",
-    repetition=after.repetition, length=after.lengths.float().mean().item(), samples=after.texts[:5],
+    "REINFORCE (Part 2)",
+    compare_with_reference(test_rollout)["kl"],
+    after.mean,
+    method="REINFORCE",
+    repetition=after.repetition,
+    length=after.lengths.float().mean().item(),
+    samples=after.texts[:5],
 )
 print("saved to runs/frontier.json")
-
 # %% [markdown]
 # ## 2.10 Looking back
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_6
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition, variety, the reference's surprise or the texts in the student's own results."
-#   - "1 point: gives the cause: the reward model is an imperfect stand-in, and nothing in the objective ties the policy to natural text or to the reference."
-#   - "1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples), each batch used once (on-policy), loss of variety, dependence on the learning rate or seed."
-#   - "1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early, several reward models, a better baseline or larger batches, importance-weighted reuse."
-
+# %% [markdown] q="w2_6"
+# **Question 2.F · The limits of REINFORCE** (4 points). Which limits of the method did you see in this notebook?
+# Name at least two.
+# For each, say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
 # %% [markdown]
-# **Question 2.F · The limits of REINFORCE** (4 points). Which limits of the method did you see in this notebook? Name at least two. For each,
-# say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving, compelling, deeply"); repetition rises, the
-# number of different words falls, and the reference is far more surprised by the texts than by ordinary ones. The cause: the reward model judges
-# well only near the texts that it was trained on, and nothing in the objective ties the policy to such texts. The policy moves to where the model is
-# wrong in its favour. The second reward model warns: it rises with the first for a while, then it falls, while the first still rises. A penalty for the
-# distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
+# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving,
+# compelling, deeply"); repetition rises, the number of different words falls, and the reference is far more surprised
+# by the texts than by ordinary ones. The cause: the reward model judges well only near the texts
+# that it was trained on, and nothing in the objective ties the policy to such texts.
+# The policy moves to where the model is wrong in its favour. The second reward model warns: it rises with the first
+# for a while, then it falls, while the first still rises. A penalty for the distance to the reference (Part 3) helps,
+# as does stopping early; several reward models help if they differ in kind.
 #
-# **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number for a whole text must serve for all of
-# its tokens, those that earned it and those that did not. A baseline, larger batches and a smaller learning rate help.
+# **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number
+# for a whole text must serve for all of its tokens, those that earned it and those that did not.
+# A baseline, larger batches and a smaller learning rate help.
 #
-# **Waste.** The method is on-policy: each batch is used for one step and thrown away, and most of the time is spent on sampling. PPO reuses a
-# batch for several steps with a correction.
+# **Waste.** The method is on-policy: each batch is used for one step and thrown away,
+# and most of the time is spent on sampling. PPO reuses a batch for several steps with a correction.
 #
-# **Loss of variety.** A completion that is no longer tried can no longer be learned about. The policy settles on the first thing that works.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# **Loss of variety.** A completion that is no longer tried can no longer be learned about.
+# The policy settles on the first thing that works.
+#
+# **Rubric**
+# - 1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition,
+#   variety, the reference's surprise or the texts in the student's own results.
+# - 1 point: gives the cause: the reward model is an imperfect stand-in,
+#   and nothing in the objective ties the policy to natural text or to the reference.
+# - 1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples),
+#   each batch used once (on-policy), loss of variety, dependence on the learning rate or seed.
+# - 1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early,
+#   several reward models, a better baseline or larger batches, importance-weighted reuse.
 # %% [markdown]
 # ## 2.11 Optional: a pole and a ship
 #
-# *This section is not graded, and nothing later needs it.* It shows that what you wrote is not about text. The same loss trains a policy to
-# balance a pole and to land a ship. It needs the library **gymnasium**; without it, the cells say so and do nothing.
+# *This section is not graded, and nothing later needs it.* It shows that what you wrote is not about text.
+# The same loss trains a policy to balance a pole and to land a ship.
+# It needs the library **gymnasium**; without it, the cells say so and do nothing.
 #
-# **Gymnasium from zero.** Gymnasium is a collection of small simulated environments with one common interface. `env = gymnasium.make("CartPole-v1")`
-# makes one. `env.reset(seed=0)` starts an **episode** (one trajectory) and returns the first observation, an array of numbers: the state. `env.step(action)` lets
-# one moment pass and returns five things: the next observation, the reward of this moment, `terminated` (the episode has ended by the rules: the pole
-# fell), `truncated` (the time is up), and a dict with details. An episode is over if `terminated` or `truncated` is True.
+# **Gymnasium from zero.** Gymnasium is a collection of small simulated environments with one common interface.
+# `env = gymnasium.make("CartPole-v1")` makes one. `env.reset(seed=0)` starts an **episode** (one trajectory)
+# and returns the first observation, an array of numbers: the state. `env.step(action)` lets one moment pass
+# and returns five things: the next observation, the reward of this moment, `terminated`
+# (the episode has ended by the rules: the pole fell), `truncated` (the time is up), and a dict with details.
+# An episode is over if `terminated` or `truncated` is True.
 #
-# - **CartPole-v1.** A pole stands on a cart. The state is four numbers: the cart's position and speed, the pole's angle and its speed. Two actions: push left,
-#   push right. Each moment that the pole has not fallen gives reward 1; the episode ends when it falls, or after 500 moments. So the
-#   reward of an episode is its length, at most 500. Random pushing reaches about 20.
-# - **LunarLander-v3.** A ship must land softly between two flags. The state is eight numbers: position, speed, angle, turning speed, and whether each leg
-#   touches the ground. Four actions: do nothing, fire the left, the main or the right engine. Landing well gives 100 to 140 points, a crash
-#   −100, and fuel costs a little. Random firing reaches about −180; 200 counts as solved. It needs the physics library *Box2D*
+# - **CartPole-v1.** A pole stands on a cart. The state is four numbers: the cart's position and speed, the pole's angle
+#   and its speed. Two actions: push left, push right.
+#   Each moment that the pole has not fallen gives reward 1; the episode ends when it falls, or after 500 moments.
+#   So the reward of an episode is its length, at most 500. Random pushing reaches about 20.
+# - **LunarLander-v3.** A ship must land softly between two flags. The state is eight numbers: position, speed, angle,
+#   turning speed, and whether each leg touches the ground. Four actions: do nothing, fire the left, the main
+#   or the right engine. Landing well gives 100 to 140 points, a crash −100, and fuel costs a little.
+#   Random firing reaches about −180; 200 counts as solved. It needs the physics library *Box2D*
 #   (`pip install "gymnasium[box2d]"`), which cannot be installed everywhere; the cell checks.
 #
-# **The policy** is a small network: state in, one logit for each action out. `gym_policy.collect_episodes` plays some episodes with it and returns, for each, the
-# states, the actions and the rewards. The rest is yours: the returns come from your `discounted_returns`, the loss from your
-# `compute_reinforce_loss`, with each moment of each episode as a row of its own with one "token", the action.
+# **The policy** is a small network: state in, one logit for each action out. `control.collect_episodes` plays some
+# episodes with it and returns, for each, the states, the actions and the rewards.
+# The rest is yours: the returns come from your `discounted_returns`, the loss from your `compute_reinforce_loss`,
+# with each moment of each episode as a row of its own with one "token", the action.
 #
-# **The baseline** here is the mean return over all moments of the batch. The returns are divided by their standard deviation as well, since they can be
-# as large as 100 and would otherwise need another learning rate for each environment. This is common practice; strictly, it changes the objective's scale from batch to batch.
-
+# **The baseline** here is the mean return over all moments of the batch. The returns are divided by their standard
+# deviation as well, since they can be as large as 100 and would otherwise need another learning rate
+# for each environment. This is common practice; strictly, it changes the objective's scale from batch to batch.
 # %% tags=["training"]
 # Policy gradient on CartPole with three seeds. Takes less than a minute.
-import importlib.util
-
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
 have_box2d = all(importlib.util.find_spec(name) is not None for name in ("Box2D", "pygame"))
 if not have_gymnasium:
@@ -1887,15 +1424,15 @@ elif not have_box2d:
 
 def policy_gradient(environment, seed, iterations, episodes, discount=0.99, learning_rate=1e-2, max_steps=500):
     """Train a small policy on a gymnasium environment; return the mean episode reward of each iteration."""
-    player, optimizer = gym_policy.make_player(environment, seed, learning_rate)
+    player, optimizer = control.make_player(environment, seed, learning_rate)
     curve = []
     for iteration in range(iterations):
         draw = 1000 * seed + iteration
-        played = gym_policy.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
+        played = control.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
         returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
-        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)                                # [N]
+        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)  # [N]
         log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
-        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])                                # [N, 1] one "token" a row
+        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])  # [N, 1] one "token" a row
         loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
         optimizer.zero_grad()
         loss.backward()
@@ -1905,39 +1442,45 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
 
 
 if have_gymnasium:
-    from helpers.reinforce import control as gym_policy
-    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, 40 if not fast() else 2, 8) for s in range(3)}
-    plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
+    from helpers.reinforce import control  # it needs gymnasium
 
+    cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
+    plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
 # It learns to come down without a crash; 200 takes longer than this.
 if have_gymnasium and have_box2d:
-    iterations, episodes = (150, 10) if not fast() else (1, 2)
-    lander = {f"seed {s}": policy_gradient("LunarLander-v3", s, iterations, episodes, max_steps=300) for s in range(3)}
+    ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
+    lander = {f"seed {s}": policy_gradient(ship, s, iterations, episodes, max_steps=300) for s in range(3)}
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
 else:
     print("LunarLander was left out (see above).")
-
 # %% [markdown]
-# **What to look at.** The three curves use the same code and differ in the seed only. How far apart are they? Policy gradients are noisy, and a single run
-# proves little. Published comparisons show several seeds for this reason. Look also for a sudden drop after a good stretch: on-policy data come
-# from the present policy, and one bad step spoils the data of the next.
-
+# **What to look at.** The three curves use the same code and differ in the seed only. How far apart are they?
+# Policy gradients are noisy, and a single run proves little. Published comparisons show several seeds for this reason.
+# Look also for a sudden drop after a good stretch: on-policy data come from the present policy,
+# and one bad step spoils the data of the next.
 # %% [markdown]
 # ## 2.12 Summary
 #
 # - A language model is a policy: the state is the text so far, the action is the next token.
-# - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$: the gradient of an expected reward is a mean that can be estimated from the policy's own samples.
-# - A baseline that does not depend on the sample leaves the gradient unbiased and makes it less noisy; leave-one-out is such a baseline.
-# - The loss sums over the tokens that the policy generated, and averages over the batch. Its value means nothing; watch the reward.
-# - The reward rises quickly. The texts do not improve as much as the reward says: the policy learns what the reward *model* likes.
+# - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$: the gradient of an expected reward is a mean
+#   that can be estimated from the policy's own samples.
+# - A baseline that does not depend on the sample leaves the gradient unbiased and makes it less noisy;
+#   leave-one-out is such a baseline.
+# - The loss sums over the tokens that the policy generated, and averages over the batch.
+#   Its value means nothing; watch the reward.
+# - The reward rises quickly.
+#   The texts do not improve as much as the reward says: the policy learns what the reward *model* likes.
 #
-# In Part 3 a second term in the objective holds the policy near the reference, and the two goals are weighed against each other.
+# In Part 3 a second term in the objective holds the policy near the reference,
+# and the two goals are weighed against each other.
 #
 # **Further reading** (all of it optional; what you need is in this notebook).
 #
-# - R. J. Williams, *Simple statistical gradient-following algorithms for connectionist reinforcement learning* (1992): REINFORCE and the baseline.
-# - A. Ahmadian and others, *Back to Basics* (2024, arXiv 2402.14740): REINFORCE with the leave-one-out baseline is enough for language models,
-#   where PPO's extra machinery earns little.
-# - L. Gao, J. Schulman and J. Hilton, *Scaling laws for reward model overoptimization* (2022, arXiv 2210.10760): the second reward model's view, measured at scale.
+# - R. J. Williams, *Simple statistical gradient-following algorithms for connectionist reinforcement learning* (1992):
+#   REINFORCE and the baseline.
+# - A. Ahmadian and others, *Back to Basics* (2024, arXiv 2402.14740): REINFORCE
+#   with the leave-one-out baseline is enough for language models, where PPO's extra machinery earns little.
+# - L. Gao, J. Schulman and J. Hilton, *Scaling laws for reward model overoptimization* (2022, arXiv 2210.10760):
+#   the second reward model's view, measured at scale.

@@ -1,19 +1,13 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 3: staying close to the reference (KL regularisation)"
-# part: 3
-# minutes: {laptop: 21, t4: not yet measured}
-
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation
 #
-# In Part 2 the reward rose and the text rotted. The policy found texts that the reward model likes and no reader does. This is called
-# **reward hacking**: the reward model is only a stand-in for what we want, and a policy that is free to go anywhere finds the places
-# where the stand-in is wrong.
+# In Part 2 the reward rose and the text rotted. The policy found texts that the reward model likes and no reader does.
+# This is called **reward hacking**: the reward model is only a stand-in for what we want, and a policy
+# that is free to go anywhere finds the places where the stand-in is wrong.
 #
-# The usual remedy is a leash. We measure how far the policy has moved from the language model it started from, and we take a fine off the
-# reward for the distance. The measure is the **KL divergence**, and the size of the fine is a number called **α** (alpha). In this
-# part you will
+# The usual remedy is a leash. We measure how far the policy has moved from the language model it started from,
+# and we take a fine off the reward for the distance.
+# The measure is the **KL divergence**, and the size of the fine is a number called **α** (alpha). In this part you will
 #
 # 1. learn what the KL divergence is, compute it exactly, and estimate it from samples;
 # 2. put it into the reward, and train with α = 0 first to see what happens without it;
@@ -34,12 +28,12 @@
 # | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 3 min |
 # | 3.9 | questions, summary, submission | |
 #
-# Words used as in the earlier parts: the **policy** π is the model we train; a **completion** is the text it writes after a prompt; a
-# **log-prob** is the natural logarithm of a probability; the **advantage** of a completion says how much better than the others it was. One
-# word is new: the **reference** π_ref is a frozen copy of the model from before training.
+# Words used as in the earlier parts: the **policy** π is the model we train;
+# a **completion** is the text it writes after a prompt; a **log-prob** is the natural logarithm of a probability;
+# the **advantage** of a completion says how much better than the others it was.
+# One word is new: the **reference** π_ref is a frozen copy of the model from before training.
 #
 # You need your functions of Part 2. Put your finished notebook `02_reinforce.ipynb` beside this one.
-
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -48,42 +42,35 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 
-from helpers.kl import figures as kl_figures, sweep
-from helpers import plots, widgets
-from helpers.notebook.carry import load_functions
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.display import show as show_page
-from helpers.notebook.start import headline
+from helpers.display import show_page
 from helpers.generation import generate
+from helpers.kl import figures, sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
-from helpers.presets import choose_preset, fast
-from helpers.training import load_points, rollout_source, train
+from helpers.notebook.carry import load_functions
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
+from helpers.runs import load_points
+from helpers.training import rollout_source, train
+from helpers.widgets import frontier_slider
 
 seed_everything(0)
 preset = choose_preset("auto")
 device = choose_device()
-
 # %% [markdown]
-# **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom setting: fewer and
-# shorter runs in less than half the time. The frontier has the same shape, but with half the steps the policy of α = 0 goes a third as far only (23 nats
-# instead of 71 in our runs), and its text rots less.
-
+# **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom
+# setting: fewer and shorter runs in less than half the time. The frontier has the same shape, but with half the steps
+# the policy of α = 0 goes a third as far only (23 nats instead of 71 in our runs), and its text rots less.
 # %%
 quick = False  # True: the classroom setting, less than half the time
-
-steps = preset.kl.steps if not quick else preset.kl.steps // 2  # training steps in each run
-alphas = [0.0, 0.01, 0.03, 0.1, 1.0] if not quick else [0.0, 0.03, 0.1, 1.0]
-held_out = 256 if not quick else 128  # prompts on which each trained policy is examined
-if fast():  # tests of the course itself take the smallest sizes
-    steps, alphas, held_out = 3, [0.0, 1.0], 8
-print(f"{len(alphas)} values of α, {steps} steps each, examined on {held_out} prompts")
-
+sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
+print(sizes)
 # %% [markdown]
-# **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy, and every run starts
-# from a fresh copy of it. There are two reward models. The policy is trained on the first. The second one learned from other data and
-# is never trained on; it is our witness.
-
+# **Models and prompts.** We load the policy once. It is the reference: nothing in this notebook trains this copy,
+# and every run starts from a fresh copy of it. There are two reward models. The policy is trained on the first.
+# The second one learned from other data and is never trained on; it is our witness.
 # %%
 reference, tokenizer = load_policy(preset, device)  # the frozen reference π_ref
 reference.requires_grad_(False)
@@ -91,32 +78,34 @@ reward_model = load_reward_model(preset, device=device)
 has_witness = preset.second_reward_model is not None
 second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
 train_prompts = load_prompts(preset, "train")
-test_prompts = load_prompts(preset, "test")[:held_out]
-more_prompts = load_prompts(preset, "test")[held_out : 2 * held_out]  # completed too where repeated bigrams are counted: they are rare
-print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, vocabulary of {reference.config.vocab_size} tokens")
-
+test_prompts = load_prompts(preset, "test")[: sizes.held_out]
+more_prompts = load_prompts(preset, "test")[
+    sizes.held_out : 2 * sizes.held_out
+]  # completed too where repeated bigrams are counted: they are rare
+print(
+    f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, "
+    f"vocabulary of {reference.config.vocab_size} tokens"
+)
 # %% [markdown]
-# **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs that part's public tests on them.
-# `token_log_probs(logits, ids)` gives the log-prob of each next token, `reinforce_step` does one update from one batch of
-# rollouts. If something is missing, the cell says what to do.
-
+# **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs
+# that part's public tests on them. `token_log_probs(logits, ids)` gives the log-prob of each next token,
+# `reinforce_step` does one update from one batch of rollouts. If something is missing, the cell says what to do.
 # %%
 token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_probs", "reinforce_step"])
-
 # %% [markdown]
 # ## 3.1 The KL divergence
 #
 # ### A number for "how different"
 #
-# After each piece of text a language model gives a probability to every token of its vocabulary. Two models give two such lists. How
-# different are they? The **Kullback–Leibler divergence**, KL for short, answers with one number:
+# After each piece of text a language model gives a probability to every token of its vocabulary. Two models give two
+# such lists. How different are they? The **Kullback–Leibler divergence**, KL for short, answers with one number:
 #
 # $$\mathrm{KL}(\pi \,\|\, \pi_\text{ref}) = \sum_{v} \pi(v) \, \big[\ln \pi(v) - \ln \pi_\text{ref}(v)\big].$$
 #
-# Read it from the inside out. For one token $v$, the bracket is the **log-ratio**: how much more probable the policy finds this token
-# than the reference does. It is 0 if both agree, ln 2 ≈ 0.69 if the policy finds it twice as probable, and −0.69 if half as
-# probable. The sum is the *average* log-ratio, over tokens drawn **from the policy**. The unit is the **nat**, because we take the natural
-# logarithm (with base 2 it would be the bit; 1 nat is 1.44 bits).
+# Read it from the inside out. For one token $v$, the bracket is the **log-ratio**: how much more probable the policy
+# finds this token than the reference does. It is 0 if both agree, ln 2 ≈ 0.69 if the policy finds it twice as probable,
+# and −0.69 if half as probable. The sum is the *average* log-ratio, over tokens drawn **from the policy**.
+# The unit is the **nat**, because we take the natural logarithm (with base 2 it would be the bit; 1 nat is 1.44 bits).
 #
 # **By hand.** Three tokens, *good*, *bad*, *odd*:
 #
@@ -129,35 +118,26 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #
 # The sum is **0.173 nats**. Three facts about the KL divergence that we will use:
 #
-# - **It is never negative**, and it is 0 only if the two are the same. Single terms can be negative, as you see; their sum cannot. (The
-#   negative terms belong to tokens that the policy makes rarer, and exactly because it makes them rarer they weigh less.)
-# - **It is not symmetric.** KL(π‖π_ref) and KL(π_ref‖π) are two different numbers. The first is averaged over what the policy writes, the
-#   second over what the reference writes.
-# - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions. So a KL of 12 nats over 24 tokens
-#   means half a nat at each token.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_1
-# points: 6
-# function: kl_divergence
-
-# %% [markdown]
+# - **It is never negative**, and it is 0 only if the two are the same.
+#   Single terms can be negative, as you see; their sum cannot. (The negative terms belong to tokens
+#   that the policy makes rarer, and exactly because it makes them rarer they weigh less.)
+# - **It is not symmetric.** KL(π‖π_ref) and KL(π_ref‖π) are two different numbers.
+#   The first is averaged over what the policy writes, the second over what the reference writes.
+# - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions.
+#   So a KL of 12 nats over 24 tokens means half a nat at each token.
+# %% [markdown] q="q3_1"
 # **Exercise 3.1 · `kl_divergence`** (6 points)
 #
-# Compute the exact KL(π‖π_ref) at each position, over the whole vocabulary. Both inputs are logits, `[B, T, V]`; the result has
-# shape `[B, T]`, one number of nats per position.
+# Compute the exact KL(π‖π_ref) at each position, over the whole vocabulary.
+# Both inputs are logits, `[B, T, V]`; the result has shape `[B, T]`, one number of nats per position.
 #
-# - Logits can be as large as ±10,000. Stay in log space: a softmax rounds small probabilities to 0, and the logarithm of 0 is −∞.
+# - Logits can be as large as ±10,000.
+#   Stay in log space: a softmax rounds small probabilities to 0, and the logarithm of 0 is −∞.
 # - Gradients go to the policy's logits only. The reference is a fixed point.
-# - A token that is `-inf` in the policy's logits (excluded, for instance, by top-k) has probability 0 and contributes 0. Careful: in
-#   floating-point numbers, 0 · ∞ is NaN.
+# - A token that is `-inf` in the policy's logits (excluded, for instance, by top-k) has probability 0
+#   and contributes 0. Careful: in floating-point numbers, 0 · ∞ is NaN.
 #
 # *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def kl_divergence(policy_logits, reference_logits):
     """Exact KL divergence of the next-token distributions, KL(policy || reference).
@@ -176,23 +156,8 @@ def kl_divergence(policy_logits, reference_logits):
     log_ratio = log_ratio.masked_fill(torch.isneginf(log_policy), 0.0)  # probability 0: contributes 0, not 0 · ∞
     return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The divergence is right on two positions, with the right shape."
-""" # END TEST CONFIG
+# %% points=1 success="The divergence is right on two positions, with the right shape."
 def test_kl_values(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
     reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
     check(
@@ -222,18 +187,8 @@ def test_kl_values(kl_divergence):
     )
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
-test_kl_values(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large logits and excluded tokens are handled."
-""" # END TEST CONFIG
+# %% points=1 success="Large logits and excluded tokens are handled."
 def test_kl_extremes(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
     check(
         large,
@@ -253,18 +208,8 @@ def test_kl_extremes(kl_divergence):
         {"a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]]},
         name="kl_divergence",
     )
-test_kl_extremes(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Gradients go to the policy and to nobody else."
-""" # END TEST CONFIG
+# %% points=1 success="Gradients go to the policy and to nobody else."
 def test_kl_gradient(kl_divergence):
-    import torch
-    from helpers.checks import check
-
     policy = torch.tensor([[[1.0, 0.0, -1.0]]], requires_grad=True)
     reference = torch.tensor([[[0.0, 0.0, 1.0]]], requires_grad=True)
     result = kl_divergence(policy, reference)
@@ -280,50 +225,9 @@ def test_kl_gradient(kl_divergence):
         {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]},
         name="the gradient of kl_divergence",
     )
-test_kl_gradient(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_values(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "values", "dtypes")
-test_hidden_kl_values(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_edges(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "edges", "purity")
-test_hidden_kl_edges(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_gradients(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "gradients")
-test_hidden_kl_gradients(kl_divergence)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
-
 # %%
 hand_policy = torch.tensor([[[0.50, 0.25, 0.25]]]).log()  # [1, 1, 3]; logarithms of probabilities are valid logits
 hand_reference = torch.tensor([[[0.20, 0.55, 0.25]]]).log()
@@ -332,27 +236,31 @@ print("the table:              ", kl_divergence(hand_policy, table_reference))
 print("another reference:      ", kl_divergence(hand_policy, hand_reference))
 print("the other way round:    ", kl_divergence(hand_reference, hand_policy))
 print("a model against itself: ", kl_divergence(hand_policy, hand_policy))
-
 # %% [markdown]
 # ### Forward and reverse, by picture
 #
-# The two directions do not only differ in number; they want different things. Suppose the reference knows two good ways to go on, two bumps. The policy
-# can only make one bump (a bell curve). Which bell curve is closest? The next cell tries many bell curves and takes the best one for each
-# direction. It uses **your** function: the "vocabulary" is a row of 401 points, and log-densities are the logits.
+# The two directions do not only differ in number; they want different things.
+# Suppose the reference knows two good ways to go on, two bumps. The policy can only make one bump (a bell curve).
+# Which bell curve is closest? The next cell tries many bell curves and takes the best one for each direction.
+# It uses **your** function: the "vocabulary" is a row of 401 points, and log-densities are the logits.
 #
-# <details><summary><b>Predict first:</b> one of the two directions sits on a single bump, the other spreads over both. Which is which? (click for the answer)</summary>
+# <details><summary><b>Predict first:</b> one of the two directions sits on a single bump, the other spreads over both.
+# Which is which? (click for the answer)</summary>
 #
-# KL(π‖π_ref) averages over what the *policy* does. It is expensive to go where the reference is nearly 0, and it costs little to leave out
-# a bump. So this direction picks one bump: it is called **mode-seeking**, or the *reverse* KL. KL(π_ref‖π) averages over what the
-# *reference* does. It is expensive to leave out anything the reference does, so the policy spreads over both bumps and over the
-# valley between them: **mass-covering**, or the *forward* KL.
+# KL(π‖π_ref) averages over what the *policy* does. It is expensive to go where the reference is nearly 0, and it costs
+# little to leave out a bump. So this direction picks one bump: it is called **mode-seeking**, or the *reverse* KL.
+# KL(π_ref‖π) averages over what the *reference* does. It is expensive to leave out anything the reference does,
+# so the policy spreads over both bumps and over the valley between them: **mass-covering**, or the *forward* KL.
 # </details>
-
 # %%
 points = torch.linspace(-5, 5, 401)  # [401] the "vocabulary"
-two_bumps = torch.logaddexp(-((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2))  # [401] log-density
+two_bumps = torch.logaddexp(
+    -((points + 2) ** 2) / (2 * 0.6**2), -((points - 2) ** 2) / (2 * 0.6**2)
+)  # [401] log-density
 centres, widths = torch.linspace(-3, 3, 61), torch.linspace(0.3, 3, 55)
-bells = -((points - centres[:, None, None]) ** 2) / (2 * widths[None, :, None] ** 2)  # [61, 55, 401]: every bell curve to try
+bells = -((points - centres[:, None, None]) ** 2) / (
+    2 * widths[None, :, None] ** 2
+)  # [61, 55, 401]: every bell curve to try
 best = {}
 for name, distances in {
     "KL(π‖π_ref): seeks one bump": kl_divergence(bells, two_bumps.expand_as(bells)),  # [61, 55]
@@ -360,20 +268,20 @@ for name, distances in {
 }.items():
     row, column = divmod(int(distances.argmin()), distances.shape[1])
     best[name] = bells[row, column].softmax(0).tolist()
-plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
-
+plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
 # %% [markdown]
-# We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it: it is an average over the policy's own samples,
-# and those we have anyway. And it punishes what we want to punish: writing text that the reference finds implausible. It does *not* punish a policy
-# for narrowing down, that is, for always writing the same plausible sentence. Keep this in mind when you look at samples later.
-
+# We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it:
+# it is an average over the policy's own samples, and those we have anyway. And it punishes what we want to punish:
+# writing text that the reference finds implausible. It does *not* punish a policy for narrowing down, that is,
+# for always writing the same plausible sentence. Keep this in mind when you look at samples later.
 # %% [markdown]
 # ## 3.2 Estimating the KL from samples
 #
-# The exact KL needs two tables of logits, `[B, T, V]`. For GPT-2 with 32 completions of 30 tokens each table has 32 · 30 · 50,257 numbers, 193 MB.
-# What training keeps anyway is far smaller: the log-prob of each *sampled* token under both models, `[B, T]`. Can we estimate the KL
-# from those alone? Yes: the KL is an average over the policy's samples, so every sampled token is a small opinion poll. Write
-# $d = \ln\pi(v) - \ln\pi_\text{ref}(v)$ for the log-ratio of the sampled token, and $r = \pi_\text{ref}(v)/\pi(v) = e^{-d}$. Three estimates are in use:
+# The exact KL needs two tables of logits, `[B, T, V]`. For GPT-2 with 32 completions of 30 tokens each table has 32 ·
+# 30 · 50,257 numbers, 193 MB. What training keeps anyway is far smaller: the log-prob of each *sampled* token under
+# both models, `[B, T]`. Can we estimate the KL from those alone? Yes: the KL is an average over the policy's samples,
+# so every sampled token is a small opinion poll. Write $d = \ln\pi(v) - \ln\pi_\text{ref}(v)$
+# for the log-ratio of the sampled token, and $r = \pi_\text{ref}(v)/\pi(v) = e^{-d}$. Three estimates are in use:
 #
 # | name | formula | idea |
 # | --- | --- | --- |
@@ -382,29 +290,19 @@ plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).toli
 # | k3 | $(r - 1) - \ln r$ | k1 plus a correction whose average is exactly 0 |
 #
 # **Why k3 works.** $-\ln r$ is $d$, so k3 = k1 + (r − 1). The average of $r - 1$ over the policy's samples is
-# $\sum_v \pi(v)\,\big(\pi_\text{ref}(v)/\pi(v) - 1\big) = \sum_v \pi_\text{ref}(v) - \sum_v \pi(v) = 1 - 1 = 0$. We have added something that is zero on average. So
-# k3 has the right mean, as k1 has. It also swings in the opposite direction to k1: where $d$ is small or negative, $r - 1$ is large. So the sum swings less. This is the
-# trick of the baseline in Part 2 once more; statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is
-# never negative.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_2
-# points: 5
-# function: kl_estimates
-
-# %% [markdown]
+# $\sum_v \pi(v)\,\big(\pi_\text{ref}(v)/\pi(v) - 1\big) = \sum_v \pi_\text{ref}(v) - \sum_v \pi(v) = 1 - 1 = 0$.
+# We have added something that is zero on average. So k3 has the right mean, as k1 has.
+# It also swings in the opposite direction to k1: where $d$ is small or negative, $r - 1$ is large.
+# So the sum swings less. This is the trick of the baseline in Part 2 once more;
+# statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is never negative.
+# %% [markdown] q="q3_2"
 # **Exercise 3.2 · `kl_estimates`** (5 points)
 #
-# Return a dict with the keys `"k1"`, `"k2"` and `"k3"`: the three estimates for each token, each of shape `[B, T]`, like the inputs. Nothing is summed
-# or averaged here. Gradients may pass to both inputs.
+# Return a dict with the keys `"k1"`, `"k2"` and `"k3"`: the three estimates for each token, each of shape `[B, T]`,
+# like the inputs. Nothing is summed or averaged here. Gradients may pass to both inputs.
 #
-# *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5, so k1 = 0.693, k2 = 0.240 and
-# k3 = −0.5 + 0.693 = 0.193.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5,
+# so k1 = 0.693, k2 = 0.240 and k3 = −0.5 + 0.693 = 0.193.
 # %%
 def kl_estimates(log_probs, reference_log_probs):
     """Estimate KL(policy || reference) from tokens sampled from the policy, one estimate per token.
@@ -424,23 +322,8 @@ def kl_estimates(log_probs, reference_log_probs):
         "k3": torch.expm1(-log_ratio) + log_ratio,  # expm1(x) is exp(x) - 1, precise for small x
     }
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A dict with k1, k2 and k3; k1 is right."
-""" # END TEST CONFIG
+# %% points=1 success="A dict with k1, k2 and k3; k1 is right."
 def test_estimates_k1(kl_estimates):
-    import torch
-    from helpers.checks import check
-
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert got is not None and got is not ..., "kl_estimates returned nothing: it is not written yet, or a `return` is missing"
     assert isinstance(got, dict), f"kl_estimates must return a dict with the keys k1, k2 and k3, not a {type(got).__name__}"
@@ -460,18 +343,8 @@ def test_estimates_k1(kl_estimates):
         },
         name="kl_estimates, k1",
     )
-test_estimates_k1(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "k2 and k3 are right."
-""" # END TEST CONFIG
+# %% points=1 success="k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
-    import torch
-    from helpers.checks import check
-
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
     check(
@@ -497,68 +370,29 @@ def test_estimates_k2_k3(kl_estimates):
         },
         name="kl_estimates, k3",
     )
-test_estimates_k2_k3(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_values(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "values", "dtypes")
-test_hidden_estimates_values(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_edges(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "edges", "purity")
-test_hidden_estimates_edges(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_gradients(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "gradients")
-test_hidden_estimates_gradients(kl_estimates)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
-# **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every token with its probability under
-# the policy. k1 and k3 must give the exact KL, 0.1733. k2 is allowed to miss it.
-
+# **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
+# token with its probability under the policy. k1 and k3 must give the exact KL, 0.1733. k2 is allowed to miss it.
 # %%
 every_token = kl_estimates(hand_policy[0], table_reference[0])  # {"k1": [1, 3], …}: all three tokens of the vocabulary
 for name, values in every_token.items():
-    print(f"{name}: values {[round(v, 3) for v in values[0].tolist()]}, average {(hand_policy[0].exp() * values).sum():.4f}")
-
+    print(
+        f"{name}: values {[round(v, 3) for v in values[0].tolist()]}, average {(hand_policy[0].exp() * values).sum():.4f}"
+    )
 # %% [markdown]
 # ### Bias and variance on real rollouts
 #
-# Now the same on real text. We need a policy that differs from the reference, before anything is trained. A simple one: the
-# reference itself at another **temperature** τ. Dividing the logits by τ = 0.7 makes likely tokens likelier; dividing by 1.5 evens them out. Because we still have
-# all the logits, we know the exact KL at each position, and, as in the sanity check, the exact mean and variance of each estimate.
+# Now the same on real text. We need a policy that differs from the reference, before anything is trained. A simple one:
+# the reference itself at another **temperature** τ. Dividing the logits by τ = 0.7 makes likely tokens likelier;
+# dividing by 1.5 evens them out. Because we still have all the logits, we know the exact KL at each position, and,
+# as in the sanity check, the exact mean and variance of each estimate.
 #
-# The **bias** of an estimate is its mean minus the truth. Its **standard deviation** says how far a single token's estimate typically lies from
-# the mean. Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
+# The **bias** of an estimate is its mean minus the truth.
+# Its **standard deviation** says how far a single token's estimate typically lies from the mean.
+# Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
 #
 # The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes about half a minute.
-
 # %%
 def estimator_statistics(temperature, positions=300):
     """Bias and standard deviation of the estimates for the reference at another temperature, on its own rollouts.
@@ -586,45 +420,48 @@ def estimator_statistics(temperature, positions=300):
             (variance.mean().clamp(min=0).sqrt() / exact.mean()).item(),
         )
     return {name: values[0] for name, values in sampled.items()}, exact[0], statistics
-
 # %% tags=["training"]
 results = {temperature: estimator_statistics(temperature) for temperature in (1.5, 0.9, 0.7, 0.5)}
 sampled, exact, _ = results[0.7]
 plots.show(
-    kl_figures.plot_estimators(
+    figures.plot_estimators(
         {name: values.tolist() for name, values in sampled.items()},
         exact.mean().item(),
         {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
     )
 )
-
 # %% [markdown]
-# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any distance. k2 has one; it is small when
-# the models are near (τ = 0.9), and half as large as the KL itself at τ = 1.5. Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several times the KL
-# itself, a small mean under a lot of noise, and k3 is three to four times steadier. **Far from the reference it is the other way round.** At τ = 0.5 a
-# single k3 spreads more than fifty times as far as the KL is large. The reason is the ratio $r$: for a token that the policy has made
-# much rarer than the reference, $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
+# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any
+# distance. k2 has one; it is small when the models are near (τ = 0.9), and half as large as the KL itself at τ = 1.5.
+# Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several
+# times the KL itself, a small mean under a lot of noise, and k3 is three to four times steadier.
+# **Far from the reference it is the other way round.** At τ = 0.5 a single k3 spreads more than fifty times as far
+# as the KL is large. The reason is the ratio $r$: for a token that the policy has made much rarer than the reference,
+# $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
 #
-# So k3 is the better *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will use k1: what we need there is the right
-# average of its *gradient*, and section 3.3 shows that k1 gives it.
+# So k3 is the better *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will
+# use k1: what we need there is the right average of its *gradient*, and section 3.3 shows that k1 gives it.
 #
 # ### When an estimate of the KL is negative
 #
 # Sooner or later a training log shows a negative KL, and somebody asks whether it is a bug. It depends:
 #
-# - **One token with negative k1** means only that the reference found this token more probable than the policy does. It is normal.
-# - **A batch whose mean k1 is a little below 0** is normal too when the true KL is small: the mean of $n$ tokens has a standard error of
-#   std/$\sqrt n$. Compare the two before you worry.
-# - **A mean k1 many standard errors below 0** is a bug. The true KL cannot be negative, and k1 is unbiased, *if the samples come from the
-#   policy whose log-probs are used*. So they did not. Common causes: sampling with top-k or a temperature and scoring without it, dropout
-#   switched on in one of the two, padding that shifts positions, or rollouts that are some updates old.
+# - **One token with negative k1** means only that the reference found this token more probable than the policy does.
+#   It is normal.
+# - **A batch whose mean k1 is a little below 0** is normal too when the true KL is small:
+#   the mean of $n$ tokens has a standard error of std/$\sqrt n$. Compare the two before you worry.
+# - **A mean k1 many standard errors below 0** is a bug.
+#   The true KL cannot be negative, and k1 is unbiased, *if the samples come from the policy whose log-probs are used*.
+#   So they did not. Common causes: sampling with top-k or a temperature and scoring without it,
+#   dropout switched on in one of the two, padding that shifts positions, or rollouts that are some updates old.
 #
-# The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as if the policy (temperature
-# 0.7) had written them.
-
+# The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as
+# if the policy (temperature 0.7) had written them.
 # %% tags=["training"]
 right, _, _ = results[0.7]
-rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0)  # not the policy's samples
+rollout = generate(
+    reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0
+)  # not the policy's samples
 mask = rollout.completion_mask[:, 1:]
 with torch.no_grad():
     logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
@@ -636,65 +473,59 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
         f"{name:27s} tokens with negative k1: {(k1 < 0).float().mean():.0%}   mean k1 {k1.mean():+.3f} ± {error:.3f}"
         f" ({k1.mean() / error:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
     )
-
 # %% [markdown]
-# With the right samples about a quarter of the tokens have a negative k1, and their mean is clearly positive. With the wrong samples the mean is
-# far below 0. Note that **k3 stays positive even then**: it cannot be negative, so it hides the bug, and its value is wrong. Log k1 beside k3.
-
+# With the right samples about a quarter of the tokens have a negative k1, and their mean is clearly positive.
+# With the wrong samples the mean is far below 0. Note that **k3 stays positive even then**: it cannot be negative,
+# so it hides the bug, and its value is wrong. Log k1 beside k3.
 # %% [markdown]
 # ## 3.3 A reward with a fine
 #
 # ### The objective
 #
-# We now want two things at once: high reward, and a small distance from the reference. The objective weighs them against each other:
+# We now want two things at once: high reward, and a small distance from the reference.
+# The objective weighs them against each other:
 #
 # $$J(\pi) = \mathbb{E}_{y\sim\pi}\big[\,r(y)\,\big] \;-\; \alpha\,\mathrm{KL}(\pi\|\pi_\text{ref}).$$
 #
-# **α is an exchange rate**: how much reward one nat of KL must buy. At α = 0.01, moving 10 nats away must raise the reward by at least
-# 0.1, or it does not pay. Since our reward lies between 0 and 1, no policy can gain more than 1, so it never pays to go farther than 1/α nats.
+# **α is an exchange rate**: how much reward one nat of KL must buy.
+# At α = 0.01, moving 10 nats away must raise the reward by at least 0.1, or it does not pay.
+# Since our reward lies between 0 and 1, no policy can gain more than 1, so it never pays to go farther than 1/α nats.
 #
 # ### The fine is just another reward
 #
-# The KL is itself an average over the policy's completions: $\mathrm{KL}(\pi\|\pi_\text{ref}) = \mathbb{E}_{y\sim\pi}\big[\ln\pi(y) - \ln\pi_\text{ref}(y)\big]$. So
-# both terms fit under one average,
+# The KL is itself an average over the policy's completions:
+# $\mathrm{KL}(\pi\|\pi_\text{ref}) = \mathbb{E}_{y\sim\pi}\big[\ln\pi(y) - \ln\pi_\text{ref}(y)\big]$.
+# So both terms fit under one average,
 #
 # $$J(\pi) = \mathbb{E}_{y\sim\pi}\big[\underbrace{r(y) - \alpha\,(\ln\pi(y) - \ln\pi_\text{ref}(y))}_{R(y)}\big],$$
 #
-# and we get a **shaped reward** $R(y)$ for each completion. One thing is new: $R$ itself depends on the policy, through $\ln\pi(y)$. Must
-# we take the gradient of that, too? Do it: the gradient of an average over π of something that depends on π has two parts,
+# and we get a **shaped reward** $R(y)$ for each completion.
+# One thing is new: $R$ itself depends on the policy, through $\ln\pi(y)$. Must we take the gradient of that, too?
+# Do it: the gradient of an average over π of something that depends on π has two parts,
 #
 # $$\nabla J = \mathbb{E}\big[R(y)\,\nabla\ln\pi(y)\big] + \mathbb{E}\big[\nabla R(y)\big], \qquad \mathbb{E}\big[\nabla R(y)\big] = -\alpha\,\mathbb{E}\big[\nabla\ln\pi(y)\big] = 0.$$
 #
-# The second part is zero, because the average of $\nabla\ln\pi$ is zero: that is the fact behind the baseline of Part 2. So **we treat R as
-# a plain number, detached from the graph, and use REINFORCE as it is.** The opposite mistake is instructive: put k1 into the loss and let the gradient
-# flow through it, without the product with $\nabla\ln\pi$. Its gradient is zero on average. One would add pure noise and no leash at all.
+# The second part is zero, because the average of $\nabla\ln\pi$ is zero: that is the fact behind the baseline of
+# Part 2. So **we treat R as a plain number, detached from the graph, and use REINFORCE as it is.**
+# The opposite mistake is instructive: put k1 into the loss and let the gradient flow through it, without the product
+# with $\nabla\ln\pi$. Its gradient is zero on average. One would add pure noise and no leash at all.
 #
 # ### Which tokens count
 #
-# A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the policy. The
-# prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine and the one in the loss, run over the completion's
-# tokens only, and the mask says which they are.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_3
-# points: 5
-# function: kl_shaped_rewards
-
-# %% [markdown]
+# A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the
+# policy. The prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine
+# and the one in the loss, run over the completion's tokens only, and the mask says which they are.
+# %% [markdown] q="q3_3"
 # **Exercise 3.3 · `kl_shaped_rewards`** (5 points)
 #
-# Take the fine off the rewards: for each completion, the reward minus α times the **sum** of the log-ratios of its masked tokens. The
-# result has shape `[B]` and carries no gradient.
+# Take the fine off the rewards: for each completion, the reward minus α times the **sum** of the log-ratios of its
+# masked tokens. The result has shape `[B]` and carries no gradient.
 #
 # - `mask` is a bool tensor `[B, T]`, True on the tokens that count. What stands at the other positions must not matter.
-# - Do not clamp or make anything absolute: a completion whose log-ratios sum to a negative number gets a bonus, and that is right.
+# - Do not clamp or make anything absolute: a completion whose log-ratios sum to a negative number gets a bonus, and
+#   that is right.
 #
 # *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     """Rewards minus a fine for moving away from the reference.
@@ -713,23 +544,8 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     log_ratio = (log_probs - reference_log_probs).masked_fill(~mask, 0.0)  # [B, T]
     return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The fine is right on two completions."
-""" # END TEST CONFIG
+# %% points=1 success="The fine is right on two completions."
 def test_shaped_values(kl_shaped_rewards):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([1.0, 0.5])
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
     reference_log_probs = torch.tensor([[-2.0, -1.5, -1.0], [-1.0, -1.0, -0.5]])
@@ -763,18 +579,8 @@ def test_shaped_values(kl_shaped_rewards):
         name="kl_shaped_rewards",
         dtype=torch.float32,
     )
-test_shaped_values(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "No gradient flows, and alpha = 0 leaves the rewards as they are."
-""" # END TEST CONFIG
+# %% points=1 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
 def test_shaped_detached(kl_shaped_rewards):
-    import torch
-    from helpers.checks import check
-
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
     reference_log_probs = torch.tensor([[-2.0, -1.5]], requires_grad=True)
     rewards = torch.tensor([0.25], requires_grad=True)
@@ -783,65 +589,25 @@ def test_shaped_detached(kl_shaped_rewards):
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
     )
-test_shaped_detached(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_values(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "values", "dtypes")
-test_hidden_shaped_values(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_edges(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "edges", "purity")
-test_hidden_shaped_edges(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_detached(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "gradients")
-test_hidden_shaped_detached(kl_shaped_rewards)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
-# **Sanity check.** The same completion under a rising α. At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
-
+# **Sanity check.** The same completion under a rising α.
+# At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
 # %%
 one_reward, one_mask = torch.tensor([1.0]), torch.tensor([[True, True, False]])
 one_policy, one_reference = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-2.0, -1.5, -1.0]])
 for alpha in (0.0, 0.1, 1.0, 2.0):
     print(f"α = {alpha}: {kl_shaped_rewards(one_reward, one_policy, one_reference, one_mask, alpha).item():.2f}")
-
 # %% [markdown]
 # ### The training step
 #
-# The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**, in place of the reward model. To
-# REINFORCE the fine is just another reward. Beside that, it measures. (The policy's log-probs at the time of sampling stand in `rollout.log_probs`. Column
-# $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
+# The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**,
+# in place of the reward model. To REINFORCE the fine is just another reward. Beside that, it measures.
+# (The policy's log-probs at the time of sampling stand in `rollout.log_probs`.
+# Column $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
 #
-# The exact KL needs two tables of logits; to save time the step computes it in every fifth step only. k1 costs nothing extra, and is there every time.
-
+# The exact KL needs two tables of logits; to save time the step computes it in every fifth step only.
+# k1 costs nothing extra, and is there every time.
 # %%
 def measure_kl(policy, rollout):
     """KL to the reference at each position of a rollout: exact, and by the sampled token alone (k1); both [B, T-1]."""
@@ -870,16 +636,21 @@ def kl_step(policy, optimizer, rollout, alpha, number):
     k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
     exact = {"kl": per_completion(measure_kl(policy, rollout)["exact"], mask)} if number % 5 == 0 else {}
     update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
-    return {"loss": update["loss"], "reward": rewards.mean().item(), **exact, "k1": per_completion(k1, mask), "alpha": float(alpha)}
-
+    return {
+        "loss": update["loss"],
+        "reward": rewards.mean().item(),
+        **exact,
+        "k1": per_completion(k1, mask),
+        "alpha": float(alpha),
+    }
 # %% [markdown]
-# `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random numbers for every run, and the
-# training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says which α step `number` uses; for now it is a constant. `examine` then
-# samples one completion for each held-out prompt and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
-
+# `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
+# numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
+# which α step `number` uses; for now it is a constant. `examine` then samples one completion for each held-out prompt
+# and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
-    """Train one policy; returns it with its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change the state."""
+    """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
     seed_everything(0)
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
@@ -896,7 +667,7 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
         return record
 
     history = train(
-        step, source, steps=steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
+        step, source, steps=sizes.steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history
@@ -909,290 +680,263 @@ def train_fixed(name, settings, folder):
 
 def examine(policy):
     """Scores and samples of a policy on the held-out prompts."""
-    judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if second_reward_model is not None else {})
+    judges = {"reward": reward_model} | (
+        {"second_reward": second_reward_model} if second_reward_model is not None else {}
+    )
     return sweep.examine(
         policy, tokenizer, test_prompts, judges, measure_kl,
         new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size, more_prompts=more_prompts,
     )  # fmt: skip
 
 
-common = {"preset": preset.name, "steps": steps, "learning_rate": preset.kl.learning_rate, "held_out": held_out}  # shared by all runs
-
+common = {
+    "preset": preset.name,
+    "steps": sizes.steps,
+    "learning_rate": preset.kl.learning_rate,
+    "held_out": sizes.held_out,
+}  # shared by all runs
 # %% [markdown]
 # ## 3.4 α = 0 first
 #
-# Before we use the leash, we look at what happens without it. The next cell trains with α = 0. That is Part 2's training; the only difference is
-# that we now **measure** the KL at every step, without using it.
+# Before we use the leash, we look at what happens without it. The next cell trains with α = 0.
+# That is Part 2's training; the only difference is that we now **measure** the KL at every step, without using it.
 #
-# <details><summary><b>Predict first:</b> what will the KL do over the training steps? Where does it start, does it level off, and why? (click for our expectation)</summary>
+# <details><summary><b>Predict first:</b> what will the KL do over the training steps?
+# Where does it start, does it level off, and why? (click for our expectation)</summary>
 #
-# It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long as any change of the text raises the
-# reward a little, the policy makes it. We expect it to go on rising after the reward has nearly reached its ceiling of 1, because REINFORCE
-# keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
+# It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long
+# as any change of the text raises the reward a little, the policy makes it.
+# We expect it to go on rising after the reward has nearly reached its ceiling of 1,
+# because REINFORCE keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
 # </details>
 #
-# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`, and the sweep will not repeat it. It takes one to two minutes.
-
+# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
+# and the sweep will not repeat it. It takes one to two minutes.
 # %% tags=["training"]
 runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
 free = runs["α = 0"]
-plots.show(kl_figures.plot_kl(free, title="α = 0: KL to the reference during training"))
+plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
-
 # %% [markdown]
-# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain: compare the right halves of
-# the two plots. In the first plot the dots are the exact KL, computed at every fifth step; the line is its estimate from the
-# sampled tokens, k1. They agree.
+# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain:
+# compare the right halves of the two plots. In the first plot the dots are the exact KL, computed at every fifth step;
+# the line is its estimate from the sampled tokens, k1. They agree.
 #
-# The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue** where the policy finds the token
-# more probable than the reference does, **orange** where less. The numbers of one text add up to that text's estimate of the KL. Point at
-# a token to see its number.
-
+# The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue**
+# where the policy finds the token more probable than the reference does, **orange** where less.
+# The numbers of one text add up to that text's estimate of the KL. Point at a token to see its number.
 # %% tags=["training"]
 show_page(sweep.run_page(free))
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_1
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off"
-#   - "1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable"
-#   - "1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on; far from the reference it is exploited (reward hacking)"
-#   - "1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (the second reward model counts too, if it disagrees)"
-
+# %% [markdown] q="w3_1"
+# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
+# unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
 # %% [markdown]
-# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that unwelcome, although the reward is
-# high? Support your answer with something you see in the run: a sample, or a number.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises because the objective contains only
-# the reward: each update makes texts with a positive advantage more probable and others less, and no term asks what that does to the language. Even
-# when the mean reward is nearly 1, small differences between completions remain, and the updates keep sharpening the distribution.
+# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
+# because the objective contains only the reward: each update makes texts with a positive advantage more probable
+# and others less, and no term asks what that does to the language. Even when the mean reward is nearly 1,
+# small differences between completions remain, and the updates keep sharpening the distribution.
 #
-# It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences, and its judgement means something for texts like
-# those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
-# wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
-# is about two hundred times that of the untuned policy. The second reward model agrees: it gives these texts 0.56 only, as little as those of α = 1, which hardly learned anything.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences,
+# and its judgement means something for texts like those. Far from the reference the texts are unlike anything it was
+# trained on, and there the policy finds inputs that score high for the wrong reasons.
+# In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated),
+# in the share of repeated bigrams, which is about two hundred times that of the untuned policy. The second reward model
+# agrees: it gives these texts 0.56 only, as little as those of α = 1, which hardly learned anything.
+#
+# **Rubric**
+# - 1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off
+# - 1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable
+# - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
+#   far from the reference it is exploited (reward hacking)
+# - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety
+#   (the second reward model counts too, if it disagrees)
 # %% [markdown]
 # ## 3.5 The sweep
 #
-# Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same held-out prompts. It takes about
-# seven minutes on an idle machine with two cores, up to twice that on a busy one. **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`, a half-finished one
-# has a checkpoint, and calling the cell again goes on from there. If you later change one of your functions, the runs that used it
-# are trained anew.
+# Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
+# held-out prompts. It takes about seven minutes on an idle machine with two cores, up to twice that on a busy one.
+# **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`,
+# a half-finished one has a checkpoint, and calling the cell again goes on from there.
+# If you later change one of your functions, the runs that used it are trained anew.
 #
-# <details><summary><b>Predict first:</b> which of these will happen at α = 1? (a) reward rises more slowly, but to the same value; (b) nothing is learned; (c) training diverges. (click)</summary>
+# <details><summary><b>Predict first:</b> which of these will happen at α = 1?
+# (a) reward rises more slowly, but to the same value; (b) nothing is learned; (c) training diverges. (click)</summary>
 #
-# (b), or nearly. At α = 1 one nat costs as much as the whole range of the reward. A completion that earns 0.3 more than average may move 0.3 nats away
-# at most, and that is next to nothing. The policy is held near where it started. (Not exactly there: every update is made from 32 samples, and their noise pushes the policy about.)
+# (b), or nearly. At α = 1 one nat costs as much as the whole range of the reward. A completion
+# that earns 0.3 more than average may move 0.3 nats away at most, and that is next to nothing. The policy is held near
+# where it started. (Not exactly there: every update is made from 32 samples, and their noise pushes the policy about.)
 # </details>
-
 # %% tags=["training"]
-plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in alphas}
+plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
 runs = sweep.sweep(plan, train_fixed, examine, common=common)
-
 # %% [markdown]
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
-
 # %% tags=["training"]
 scores, samples = examine(reference)
-untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
+untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
-
 # %% [markdown]
-# Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the reward. "Repeated bigrams" is the share
-# of neighbouring word pairs that already occurred in the same completion. It is counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even so its
-# share rests on a few completions only, and a difference of one or two in a thousand means nothing. If you skip the sweep, `runs = sweep.recorded_runs()` gives the
-# runs recorded with the course.
-
+# Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the
+# reward. "Repeated bigrams" is the share of neighbouring word pairs that already occurred in the same completion.
+# It is counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even
+# so its share rests on a few completions only, and a difference of one or two in a thousand means nothing.
+# If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
 # %% [markdown]
 # ### How the runs went
 #
-# <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the five values of α, in one plot.</summary>
+# <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the five values of α,
+# in one plot.</summary>
 #
-# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL. And a curve with a fine should level
-# off, where one more nat costs as much as it earns, while the curve of α = 0 goes on rising.
+# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL.
+# And a curve with a fine should level off, where one more nat costs as much as it earns,
+# while the curve of α = 0 goes on rising.
 # </details>
-
 # %% tags=["training"]
-plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
-
+plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 # %% [markdown]
 # ### The reward–KL frontier
 #
-# One point for each policy: how far it went, and what it got for it. A policy is better than another if it lies **higher and further to the left**: more reward at less
-# distance. The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches a higher reward" says
-# little, if it also went ten times as far. Part 4 will draw DPO into the same plot.
-
+# One point for each policy: how far it went, and what it got for it.
+# A policy is better than another if it lies **higher and further to the left**: more reward at less distance.
+# The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches
+# a higher reward" says little, if it also went ten times as far. Part 4 will draw DPO into the same plot.
 # %% tags=["training"]
 sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
 for name, run in everything.items():  # for the report of a whole run; it does nothing in your notebook
     headline(f"reward, {name}", run.scores["reward"])
-plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded so far, Part 4's included once you have done it
-
+plots.show(
+    plots.plot_frontier(load_points(), log=True)
+)  # all points recorded so far, Part 4's included once you have done it
 # %% [markdown]
-# The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit. **Look at the slope**: the first few nats buy most of the
-# reward; the last hundred buy almost nothing. And what do they cost? The next plot asks the witness.
-
+# The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit.
+# **Look at the slope**: the first few nats buy most of the reward; the last hundred buy almost nothing.
+# And what do they cost? The next plot asks the witness.
 # %% tags=["training"]
 if has_witness:
-    plots.show(kl_figures.plot_opinions(everything))
-
+    plots.show(figures.plot_opinions_by_kl(everything))
 # %% [markdown]
-# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where they part, and the first still rises while the
-# second falls, the policy collects the *errors* of the first model: **over-optimisation**. The first model alone would never tell you; its own score only goes up.
+# Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
+# opinions. Where they part, and the first still rises while the second falls, the policy collects the *errors* of the
+# first model: **over-optimisation**. The first model alone would never tell you; its own score only goes up.
 #
-# **Why can the witness see it?** It learned from other sentences, it has another architecture, and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness
-# made exactly like the first model would not help: when the authors of this course tried one that had only seen sentences, it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two
-# witnesses.** That is why the table has more columns (the KL itself, repeated bigrams, length), and why the samples come next.
+# **Why can the witness see it?** It learned from other sentences, it has another architecture,
+# and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness made exactly like the
+# first model would not help: when the authors of this course tried one that had only seen sentences,
+# it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two witnesses.**
+# That is why the table has more columns (the KL itself, repeated bigrams, length), and why the samples come next.
 #
 # ### Reading the samples along the frontier
 #
-# Move the slider from the untuned policy to the far end. Each position shows the point on the frontier and five samples, tokens coloured by their log-ratio as
-# before. Where widgets do not run, the same is shown as one list.
-
+# Move the slider from the untuned policy to the far end. Each position shows the point on the frontier and five
+# samples, tokens coloured by their log-ratio as before. Where widgets do not run, the same is shown as one list.
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
-widgets.frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_2
-# points: 6
-# manual: true
-# rubric:
-#   - "2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL, comments on the samples (indistinguishable from the untuned policy's)"
-#   - "2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score, and comments on the samples (repetition, few words, praise without content)"
-#   - "2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers"
-
-# %% [markdown]
-# **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high** (the reward stays within about 0.05 of the
-# untuned policy's), one that is **too low** (the text degenerates), and one in between that you would use (reward 0.8 or more, mostly natural text). For
-# each, give reward, KL, repetition and the second reward model's score, say what its KL and reward curves look like, and comment on its five
-# samples: are they grammatical, varied, and really positive?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
+# %% [markdown] q="w3_2"
+# **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
+# (the reward stays within about 0.05 of the untuned policy's), one that is **too low** (the text degenerates),
+# and one in between that you would use (reward 0.8 or more, mostly natural text).
+# For each, give reward, KL, repetition and the second reward model's score, say what its KL
+# and reward curves look like, and comment on its five samples: are they grammatical, varied, and really positive?
 # %% [markdown]
 # *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
 #
-# **Too high: α = 1.** The reward is 0.52, hardly above the untuned policy's 0.49. One nat costs as much as the whole range of the reward, so no change pays. The samples cannot be told from the
-# untuned policy's, but for being shorter: some positive, some not, with the same small faults. The KL is small but not 0; it creeps up to about 2 nats. That is not learning but noise: each update
-# is made from 32 samples, and here the noisy fine is most of what it sees.
+# **Too high: α = 1.** The reward is 0.52, hardly above the untuned policy's 0.49. One nat costs as much as the whole
+# range of the reward, so no change pays. The samples cannot be told from the untuned policy's, but for being shorter:
+# some positive, some not, with the same small faults. The KL is small but not 0; it creeps up to about 2 nats.
+# That is not learning but noise: each update is made from 32 samples, and here the noisy fine is most of what it sees.
 #
-# **Too low: α = 0.** The reward reaches 0.97, and the KL goes on climbing long after the reward has levelled off, to about 70 nats. The samples are lists of words of praise without
-# a sentence ("intelligent and compelling and intelligent"), the same words in every completion, each as long as allowed. Four bigrams in ten are repeats, against two in a thousand for the untuned policy. The second reward
-# model gives 0.56, where it gave 0.82 at α = 0.01: it has turned. That is over-optimisation.
+# **Too low: α = 0.** The reward reaches 0.97, and the KL goes on climbing long after the reward has levelled off,
+# to about 70 nats. The samples are lists of words of praise without a sentence ("intelligent and compelling
+# and intelligent"), the same words in every completion, each as long as allowed.
+# Four bigrams in ten are repeats, against two in a thousand for the untuned policy.
+# The second reward model gives 0.56, where it gave 0.82 at α = 0.01: it has turned. That is over-optimisation.
 #
-# **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats, with more repetition). The KL curve rises for the first half of training and then levels off, where
-# one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("a moving examination of both
-# her men"); repeated bigrams are still rare (3.3 in a thousand, against the untuned policy's 2.1), and the second reward model gives 0.77, against 0.52 for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats,
+# with more repetition). The KL curve rises for the first half of training and then levels off, where one more nat costs
+# as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other,
+# and most are really positive ("a moving examination of both her men"); repeated bigrams are still rare
+# (3.3 in a thousand, against the untuned policy's 2.1), and the second reward model gives 0.77, against 0.52
+# for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
+#
+# **Rubric**
+# - 2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL,
+#   comments on the samples (indistinguishable from the untuned policy's)
+# - 2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score,
+#   and comments on the samples (repetition, few words, praise without content)
+# - 2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares
+#   repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
 # %% [markdown]
 # ## 3.6 What else the fine does
 #
-# Go back to the *length* panel of the sweep, and to the column *length* of the table. Nobody asked for shorter or longer texts, and yet the lengths differ from run to run.
+# Go back to the *length* panel of the sweep, and to the column *length* of the table.
+# Nobody asked for shorter or longer texts, and yet the lengths differ from run to run.
 # The fine is **summed** over the tokens of a completion. Think about what that rewards, apart from plausible text.
 #
-# <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference. What is the cheapest way to be praised? (click after you have an answer)</summary>
+# <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference.
+# What is the cheapest way to be praised? (click after you have an answer)</summary>
 #
-# Write few tokens. A short completion has fewer places to differ. If a few words of praise get the full reward, everything after them can only
-# cost. So a fine that is summed over tokens is also a fine on length: end the text as soon as it has been praised enough. Without a fine (α = 0) there is no such pull.
+# Write few tokens. A short completion has fewer places to differ. If a few words of praise get the full reward,
+# everything after them can only cost. So a fine that is summed over tokens is also a fine on length: end the text
+# as soon as it has been praised enough. Without a fine (α = 0) there is no such pull.
 # </details>
 #
-# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more with α = 0.03, and **fixes the length**: no completion may end before it
-# has all its tokens (`min_new_tokens`), so brevity earns nothing. The sweep's run with α = 0.03 stands beside it. Afterwards both policies are examined in the same way, free to end. It takes one to two and a half minutes.
-
+# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more
+# with α = 0.03, and **fixes the length**: no completion may end before it has all its tokens (`min_new_tokens`),
+# so brevity earns nothing. The sweep's run with α = 0.03 stands beside it.
+# Afterwards both policies are examined in the same way, free to end. It takes one to two and a half minutes.
 # %% tags=["training"]
 pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
+plots.show(figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
-
 # %% [markdown]
-# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned one; trained with fixed lengths, it does not. The KL *per completion* of the two
-# hardly differs, but look at the KL *per token*: at each token, the short texts have moved nearly twice as far. And read the samples: reward and repetition alone
-# would not have told you. (A fixed length has a price as well: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_3
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it with the lengths seen in the runs (whatever direction they show)"
-#   - "1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like; report length and KL per token, or fix the length"
-#   - "1 point: names a remedy and its price, such as a fixed length, a mean over tokens (which then lets long texts drift farther), or a reward that minds length"
-
+# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned
+# one; trained with fixed lengths, it does not. The KL *per completion* of the two hardly differs,
+# but look at the KL *per token*: at each token, the short texts have moved nearly twice as far.
+# And read the samples: reward and repetition alone would not have told you. (A fixed length has a price as well:
+# where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
+# %% [markdown] q="w3_3"
+# **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text?
+# What did you see in your runs? Name a remedy, and what it costs.
 # %% [markdown]
-# **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text? What did you see in your runs? Name a remedy, and
-# what it costs.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.03 shrank from 18 tokens to 10,
-# those at α = 0, without any fine, grew to the limit of 24. In the experiment the run with free length shrank; the same α with fixed length in training left the policy with texts about as long as the untuned one's.
+# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded.
+# In the sweep the completions at α = 0.03 shrank from 18 tokens to 10, those at α = 0, without any fine,
+# grew to the limit of 24. In the experiment the run with free length shrank; the same α
+# with fixed length in training left the policy with texts about as long as the untuned one's.
 #
-# It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only if their texts are equally long; one should report the length, or the KL per
-# token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
-# the number of tokens (but then a long text may drift farther in total, and padding a text with harmless tokens dilutes the fine), or including a wish about
-# length in the reward itself.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only
+# if their texts are equally long; one should report the length, or the KL per token, beside the sum.
+# Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say),
+# dividing by the number of tokens (but then a long text may drift farther in total, and padding a text
+# with harmless tokens dilutes the fine), or including a wish about length in the reward itself.
+#
+# **Rubric**
+# - 1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it
+#   with the lengths seen in the runs (whatever direction they show)
+# - 1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like;
+#   report length and KL per token, or fix the length
+# - 1 point: names a remedy and its price, such as a fixed length, a mean over tokens
+#   (which then lets long texts drift farther), or a reward that minds length
 # %% [markdown]
 # ## 3.7 An α that changes
 #
-# A fixed α has two weaknesses. It must be found by trying, as you have just done: an α that is right for one reward is wrong for another, because it is an exchange
-# rate between nats and that reward's units. And one value must serve the whole training, although the beginning and the end want different things. Two remedies are in use.
+# A fixed α has two weaknesses. It must be found by trying, as you have just done: an α that is right for one reward is
+# wrong for another, because it is an exchange rate between nats and that reward's units. And one value must serve the
+# whole training, although the beginning and the end want different things. Two remedies are in use.
 #
-# **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value. *Example:* from 0.4 to 0.1 in 20 steps, step 5 is
-# a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_4
-# points: 3
-# function: anneal_alpha
-
-# %% [markdown]
+# **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
+# *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
+# %% [markdown] q="q3_4"
 # **Exercise 3.4 · `anneal_alpha`** (3 points)
 #
-# Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step. With
-# `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`. Return a Python float.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
+# With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
+# Return a Python float.
 # %%
 def anneal_alpha(step, total_steps, start, end):
     """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
@@ -1209,22 +953,8 @@ def anneal_alpha(step, total_steps, start, end):
     share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
     return float(start + share * (end - start))
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The line is right in both directions."
-""" # END TEST CONFIG
+# %% points=1 success="The line is right in both directions."
 def test_anneal_line(anneal_alpha):
-    from helpers.checks import check
-
     check(
         anneal_alpha(5, 20, 0.4, 0.1),
         0.325,
@@ -1246,17 +976,8 @@ def test_anneal_line(anneal_alpha):
         {"a schedule that should rise jumps to its end: start may be smaller than end": 0.5, "a schedule that should rise stays at its start": 0.1},
         name="anneal_alpha(5, 20, 0.1, 0.5)",
     )
-test_anneal_line(anneal_alpha)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "After the end it stays at the end."
-""" # END TEST CONFIG
+# %% points=1 success="After the end it stays at the end."
 def test_anneal_ends(anneal_alpha):
-    from helpers.checks import check, is_float
-
     check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
     check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
     check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
@@ -1267,51 +988,24 @@ def test_anneal_ends(anneal_alpha):
     check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
     got = anneal_alpha(9, 4, 3, 1)
     assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
-test_anneal_ends(anneal_alpha)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_anneal(anneal_alpha):
-    from autograder.reference.verify import verify
-
-    verify(anneal_alpha, "anneal_alpha", "values", "edges")
-test_hidden_anneal(anneal_alpha)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values edges": 1}
 # %% [markdown]
-# **The adaptive controller** turns the question round. It is easier to say how far the policy may go ("about 8 nats") than to say what a nat should
-# cost. So state a **target KL** and let α find itself: if the policy is too far away, raise the price, if it is nearer than it needs to be, lower it. This is a
-# **proportional controller**, like a thermostat, as used by Ziegler and others (2019):
+# **The adaptive controller** turns the question round. It is easier to say how far the policy may go
+# ("about 8 nats") than to say what a nat should cost. So state a **target KL** and let α find itself:
+# if the policy is too far away, raise the price, if it is nearer than it needs to be, lower it.
+# This is a **proportional controller**, like a thermostat, as used by Ziegler and others (2019):
 #
 # $$\alpha_\text{new} = \alpha \cdot \Big(1 + \mathrm{clip}\big(\tfrac{\text{observed KL}}{\text{target KL}} - 1,\; -0.2,\; 0.2\big) \cdot \tfrac{\text{steps}}{\text{horizon}}\Big).$$
 #
-# The bracket after clip is the relative error: +0.5 means "half as far again as wanted". **clip** keeps it between −0.2 and 0.2, so that one odd batch
-# cannot throw α off. The last factor sets the pace: `steps` is how much training went by since the last adjustment, `horizon` how much should go
-# by until a full correction is made. *Example:* α = 0.1, observed 8, target 2: the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α
-# becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_5
-# points: 3
-# function: adapt_alpha
-
-# %% [markdown]
+# The bracket after clip is the relative error: +0.5 means "half as far again as wanted".
+# **clip** keeps it between −0.2 and 0.2, so that one odd batch cannot throw α off.
+# The last factor sets the pace: `steps` is how much training went by since the last adjustment,
+# `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
+# the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
+# %% [markdown] q="q3_5"
 # **Exercise 3.5 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
@@ -1330,22 +1024,8 @@ def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
     return float(alpha * (1.0 + error * steps / horizon))
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A small error is corrected in proportion."
-""" # END TEST CONFIG
+# %% points=1 success="A small error is corrected in proportion."
 def test_adapt_small_error(adapt_alpha):
-    from helpers.checks import check, is_float
-
     got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
     check(
         got,
@@ -1366,17 +1046,8 @@ def test_adapt_small_error(adapt_alpha):
         atol=1e-6,
     )
     assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
-test_adapt_small_error(adapt_alpha)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large errors are clipped, above and below."
-""" # END TEST CONFIG
+# %% points=1 success="Large errors are clipped, above and below."
 def test_adapt_clip(adapt_alpha):
-    from helpers.checks import check
-
     check(
         adapt_alpha(0.1, 8.0, 2.0, 100, 50),
         0.11,
@@ -1398,44 +1069,24 @@ def test_adapt_clip(adapt_alpha):
         name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)",
         atol=1e-6,
     )
-test_adapt_clip(adapt_alpha)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_adapt(adapt_alpha):
-    from autograder.reference.verify import verify
-
-    verify(adapt_alpha, "adapt_alpha", "values", "edges")
-test_hidden_adapt(adapt_alpha)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values edges": 1}
 # %% [markdown]
-# **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α. Starting far off, the controller must bring the KL to its target of 8,
-# that is, α to 0.0125.
-
+# **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
+# Starting far off, the controller must bring the KL to its target of 8, that is, α to 0.0125.
 # %%
 trial = 0.1
 for number in range(120):
     if number % 20 == 0:
         print(f"step {number:3d}: α = {trial:.4f}, KL = {0.1 / trial:.2f}")
     trial = adapt_alpha(trial, 0.1 / trial, target_kl=8.0, horizon=160, steps=32)
-
 # %% [markdown]
 # ### Both beside the best fixed α
 #
 # Put the α you found best into the next cell; the rest of the notebook uses it.
 #
-# The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α and aims at the KL that your best
-# fixed α reached. It counts in completions, as the paper does: one training step is a batch of 32. Two to four minutes.
-
+# The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α
+# and aims at the KL that your best fixed α reached.
+# It counts in completions, as the paper does: one training step is a batch of 32. Two to four minutes.
 # %%
 best_alpha = 0.03  # yours: the α you would use, from W3.2
 
@@ -1443,13 +1094,19 @@ best_alpha = 0.03  # yours: the α you would use, from W3.2
 def train_scheduled(name, settings, folder):
     """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
     if "end" in settings:
-        return run_training(name, settings, folder, lambda number, state: anneal_alpha(number, steps, settings["alpha"], settings["end"]))
+        return run_training(
+            name,
+            settings,
+            folder,
+            lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]),
+        )
 
     def adjust(record, state):
-        state["alpha"] = adapt_alpha(state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size)
+        state["alpha"] = adapt_alpha(
+            state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size
+        )
 
     return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
-
 # %% tags=["training"]
 best = runs.get(f"α = {best_alpha:g}") or max(runs.values(), key=lambda run: run.scores["reward"])
 target_kl = round(best.scores["kl"], 1)
@@ -1459,89 +1116,78 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(kl_figures.plot_runs(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(
+    figures.plot_sweep(
+        compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"
+    )
+)
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
-
 # %% [markdown]
-# The first panel shows α: a constant, a falling line, and the controller's path. The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target. On the frontier, see
-# whether the two new points lie above the line of the fixed values, on it, or below. In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line: it is
-# on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer. With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_4
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model, one value must serve the whole training (or another real limit, such as high variance, or that the KL does not oppose narrowing)"
-#   - "1 point: explains the limit from the objective (α is an exchange rate between nats and reward units) or from the runs"
-#   - "1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model, PPO's trust region …) and how it works"
-#   - "1 point: says what the remedy does not solve or what it costs, with reference to the comparison above"
-
+# The first panel shows α: a constant, a falling line, and the controller's path.
+# The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target.
+# On the frontier, see whether the two new points lie above the line of the fixed values, on it, or below.
+# In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line:
+# it is on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer.
+# With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
+# %% [markdown] q="w3_4"
+# **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
+# and explain it. Which remedy fits it, and what does it leave unsolved? Use the comparison above.
 # %% [markdown]
-# **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here, and explain it. Which remedy fits it, and what does
-# it leave unsolved? Use the comparison above.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to another reward model or another
-# policy, and a wrong one fails either way: too high and nothing is learned, too low and the text rots. It must be found by a sweep, which costs as
-# many trainings as there are values. Moreover one value has to serve the whole training: the strong hold that protects the text late in training slows
-# learning at the beginning.
+# The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
+# another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
+# the text rots. It must be found by a sweep, which costs as many trainings as there are values. Moreover one value has
+# to serve the whole training: the strong hold that protects the text late in training slows learning at the beginning.
 #
-# Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate; the controller replaces the unknown α by a target KL, which means
-# the same for every reward, and finds α on the way. In the comparison above the controlled run reaches the same frontier as the best fixed α, without the sweep that was needed
-# to find it, and the annealed run lies slightly above it, by about the width of the interval.
+# Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate;
+# the controller replaces the unknown α by a target KL, which means the same for every reward, and finds α on the way.
+# In the comparison above the controlled run reaches the same frontier as the best fixed α, without the sweep
+# that was needed to find it, and the annealed run lies slightly above it, by about the width of the interval.
 #
-# What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open, and KL(π‖π_ref) does not oppose a policy that always
-# writes the same plausible sentence. The annealing plan and the controller have settings of their own (start, end, target, horizon).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open,
+# and KL(π‖π_ref) does not oppose a policy that always writes the same plausible sentence.
+# The annealing plan and the controller have settings of their own (start, end, target, horizon).
+#
+# **Rubric**
+# - 1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model,
+#   one value must serve the whole training (or another real limit, such as high variance, or
+#   that the KL does not oppose narrowing)
+# - 1 point: explains the limit from the objective (α is an exchange rate between nats and reward units)
+#   or from the runs
+# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model,
+#   PPO's trust region …) and how it works
+# - 1 point: says what the remedy does not solve or what it costs, with reference to the comparison above
 # %% [markdown]
 # ## 3.8 Optional: two epochs per batch, PPO and GRPO
 #
 # *This section is optional: nothing later needs it. Its two exercises carry points of their own.*
 #
-# Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update. Could we take a second update from the same
-# batch? After the first update the batch is **off-policy**: it was sampled by a policy that no longer exists. Two things repair this, up to a point.
+# Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update.
+# Could we take a second update from the same batch? After the first update the batch is **off-policy**:
+# it was sampled by a policy that no longer exists. Two things repair this, up to a point.
 #
-# **The ratio.** Let $\rho_t = \pi(v_t)/\pi_\text{old}(v_t)$ be how much more probable the sampled token has become since it was sampled. Weighing each token's advantage
-# with ρ makes up for the change (this is called importance sampling). In the first epoch ρ = 1 everywhere, and the gradient of ρ·A is exactly REINFORCE's.
+# **The ratio.** Let $\rho_t = \pi(v_t)/\pi_\text{old}(v_t)$ be how much more probable the sampled token has become
+# since it was sampled. Weighing each token's advantage with ρ makes up for the change (this is called importance
+# sampling). In the first epoch ρ = 1 everywhere, and the gradient of ρ·A is exactly REINFORCE's.
 #
-# **The clip.** If ρ has grown far from 1, the batch says little about the new policy, and one should stop pulling. **PPO** (proximal policy optimisation,
-# Schulman and others 2017) takes the smaller of two terms:
+# **The clip.** If ρ has grown far from 1, the batch says little about the new policy, and one should stop pulling.
+# **PPO** (proximal policy optimisation, Schulman and others 2017) takes the smaller of two terms:
 #
 # $$L = -\frac1B \sum_b \sum_t \mathrm{mask}_{bt}\,\min\big(\rho_{bt} A_b,\; \mathrm{clip}(\rho_{bt},\,1-\varepsilon,\,1+\varepsilon)\,A_b\big).$$
 #
-# For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there, and its gradient is 0. For a bad one (A < 0) the pull ends once
-# ρ < 1 − ε. The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_6
-# points: 5
-# function: ppo_clip_loss
-
-# %% [markdown]
+# For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there,
+# and its gradient is 0. For a bad one (A < 0) the pull ends once ρ < 1 − ε.
+# The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
+# %% [markdown] q="q3_6"
 # **Exercise 3.6 · `ppo_clip_loss`** (optional, 5 points)
 #
-# Write the loss: sum over the masked tokens, mean over the batch, with a minus sign. `old_log_probs` and `advantages` are detached inside. Apply the mask to the
-# log-ratios **before** the exponential: what stands at a masked position may be as large as 10,000, exp of that is infinite, and 0 · ∞ is NaN.
+# Write the loss: sum over the masked tokens, mean over the batch, with a minus sign.
+# `old_log_probs` and `advantages` are detached inside. Apply the mask to the log-ratios **before** the exponential:
+# what stands at a masked position may be as large as 10,000, exp of that is infinite, and 0 · ∞ is NaN.
 #
-# *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4. With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4.
+# With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
 # %%
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     """PPO's clipped loss (Schulman et al. 2017, arXiv 1707.06347): sum over tokens, mean over the batch.
@@ -1563,23 +1209,8 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     gain = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)  # [B, T]
     return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The clipped loss is right on two completions."
-""" # END TEST CONFIG
+# %% points=1 success="The clipped loss is right on two completions."
 def test_ppo_values(ppo_clip_loss):
-    import torch
-    from helpers.checks import check
-
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
     mask = torch.tensor([[True, True, True], [True, True, False]])
@@ -1605,17 +1236,8 @@ def test_ppo_values(ppo_clip_loss):
         },
         name="ppo_clip_loss",
     )
-test_ppo_values(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The mask comes before the exponential, and gradients go where they should."
-""" # END TEST CONFIG
+# %% points=1 success="The mask comes before the exponential, and gradients go where they should."
 def test_ppo_mask_and_gradient(ppo_clip_loss):
-    import torch
-
     new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
     old = torch.tensor([[-1.1, -9000.0]], requires_grad=True)
     advantages = torch.tensor([1.0], requires_grad=True)
@@ -1633,82 +1255,36 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
     assert new.grad[0, 1] == 0, "ppo_clip_loss: a masked position gets a gradient"
     assert old.grad is None or not old.grad.any(), "ppo_clip_loss: the old log-probs carry a gradient; detach them"
     assert advantages.grad is None or not advantages.grad.any(), "ppo_clip_loss: the advantages carry a gradient; detach them"
-test_ppo_mask_and_gradient(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_values(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "values", "dtypes")
-test_hidden_ppo_values(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_edges(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "edges", "purity")
-test_hidden_ppo_edges(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_gradients(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "gradients")
-test_hidden_ppo_gradients(ppo_clip_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
-# **Sanity check.** How the loss of one token depends on its ratio. The line is flat where PPO stops pulling: to the right for a good completion, to the left for
-# a bad one.
-
+# **Sanity check.** How the loss of one token depends on its ratio.
+# The line is flat where PPO stops pulling: to the right for a good completion, to the left for a bad one.
 # %%
 ratios = torch.linspace(0.4, 1.8, 141)  # [141]
 curves = {}
 for label, advantage in {"good completion, A = +1": 1.0, "bad completion, A = −1": -1.0}.items():
-    losses = [ppo_clip_loss(r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2) for r in ratios]
+    losses = [
+        ppo_clip_loss(
+            r.log().view(1, 1), torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), 0.2
+        )
+        for r in ratios
+    ]
     curves[label] = [loss.item() for loss in losses]
-plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
-
+plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 # %% [markdown]
-# **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages. Each prompt gets a *group* of several completions, and each completion is compared with its own
-# group: a prompt that begins with "The worst" makes all its completions score low, and this is not their fault. The advantage is the distance from the
-# group's mean, measured in the group's standard deviations.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_7
-# points: 4
-# function: group_advantages
-
-# %% [markdown]
+# **GRPO** (group relative policy optimisation, Shao and others 2024) changes the advantages.
+# Each prompt gets a *group* of several completions, and each completion is compared with its own group: a prompt
+# that begins with "The worst" makes all its completions score low, and this is not their fault.
+# The advantage is the distance from the group's mean, measured in the group's standard deviations.
+# %% [markdown] q="q3_7"
 # **Exercise 3.7 · `group_advantages`** (optional, 4 points)
 #
-# `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`: (reward − mean of its group) /
-# (standard deviation of its group + 0.000001), detached. Use the *population* standard deviation: divide by the number of rewards, not by one
-# less. A group whose rewards are all equal gives 0.
+# `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`:
+# (reward − mean of its group) / (standard deviation of its group + 0.000001), detached. Use the *population* standard
+# deviation: divide by the number of rewards, not by one less. A group whose rewards are all equal gives 0.
 #
-# *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707, 1.414).
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707,
+# 1.414).
 # %%
 def group_advantages(rewards, group_size):
     """GRPO's advantages (Shao et al. 2024, arXiv 2402.03300): rewards standardised within each group.
@@ -1726,23 +1302,8 @@ def group_advantages(rewards, group_size):
     deviation = groups.std(dim=1, keepdim=True, correction=0)  # [prompts, 1]
     return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Two groups of three are right."
-""" # END TEST CONFIG
+# %% points=1 success="Two groups of three are right."
 def test_group_values(group_advantages):
-    import torch
-    from helpers.checks import check
-
     check(
         group_advantages(torch.tensor([1.0, 2.0, 6.0, 0.0, 0.0, 3.0]), 3),
         torch.tensor([-0.92582, -0.46291, 1.38873, -0.70711, -0.70711, 1.41421]),
@@ -1765,18 +1326,8 @@ def test_group_values(group_advantages):
         },
         name="group_advantages",
     )
-test_group_values(group_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A group of equal rewards gives 0, and no gradient flows."
-""" # END TEST CONFIG
+# %% points=1 success="A group of equal rewards gives 0, and no gradient flows."
 def test_group_equal_and_detached(group_advantages):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([0.5, 0.5, 0.25, 0.75], requires_grad=True)
     got = group_advantages(rewards, 2)
     check(
@@ -1790,40 +1341,11 @@ def test_group_equal_and_detached(group_advantages):
         name="group_advantages",
     )
     assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
-test_group_equal_and_detached(group_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_group_values(group_advantages):
-    from autograder.reference.verify import verify
-
-    verify(group_advantages, "group_advantages", "values", "dtypes")
-test_hidden_group_values(group_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_group_edges(group_advantages):
-    from autograder.reference.verify import verify
-
-    verify(group_advantages, "group_advantages", "edges", "gradients", "purity")
-test_hidden_group_edges(group_advantages)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges gradients purity": 1}
 # %% [markdown]
-# **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**: the same number of updates as REINFORCE, from half the samples.
-# "PPO" uses the clipped loss with the batch's mean as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
-
+# **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
+# the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
+# as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
 # %%
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
@@ -1836,26 +1358,34 @@ def train_two_epochs(name, settings, folder):
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]
         with torch.no_grad():
-            reference_log_probs = token_log_probs(policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            reference_log_probs = token_log_probs(
+                policy_logits(reference, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
         rewards = reward_model(rollout.texts).to(mask.device)  # [B]
         shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, settings["alpha"])  # [B]
         advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
         for _ in range(2):  # two epochs over the same batch
-            log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)  # [B, T-1]
+            log_probs = token_log_probs(
+                policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids
+            )  # [B, T-1]
             loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
         k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
-        return {"loss": loss.item(), "reward": rewards.mean().item(), "k1": per_completion(k1, mask), "alpha": settings["alpha"]}
+        return {
+            "loss": loss.item(),
+            "reward": rewards.mean().item(),
+            "k1": per_completion(k1, mask),
+            "alpha": settings["alpha"],
+        }
 
     history = train(
-        step, source, steps=max(1, steps // 2), policy=policy, optimizer=optimizer, folder=folder,
+        step, source, steps=max(1, sizes.steps // 2), policy=policy, optimizer=optimizer, folder=folder,
         settings={**settings, **common}, description=name,
     )  # fmt: skip
     return policy, history
-
 # %% tags=["training"]
 two_epoch_plan = {
     "PPO": {"alpha": best_alpha, "group_size": 1, "method": "PPO, 2 epochs"},
@@ -1865,119 +1395,94 @@ two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=commo
 sweep.save_points(two_epochs)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], log=True))
 display(sweep.table({best.name: best, **two_epochs}))
-
 # %% [markdown]
-# Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the frontier, what counts is whether a point lies higher at the same KL.
-# In our run both lie somewhat *below* the line of the fixed values: with two updates from each batch they go as far, but with coarser aim. What they save is sampling. Look at REINFORCE's
-# reward curve at half its training, where it had used the same number of completions: it stood at about the same reward. Where sampling is the expensive part, as with large models, that is the comparison that counts.
-
+# Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the
+# frontier, what counts is whether a point lies higher at the same KL. In our run both lie somewhat *below* the line of
+# the fixed values: with two updates from each batch they go as far, but with coarser aim. What they save is sampling.
+# Look at REINFORCE's reward curve at half its training, where it had used the same number of completions: it stood at
+# about the same reward. Where sampling is the expensive part, as with large models, that is the comparison that counts.
 # %% [markdown]
 # ## 3.9 Questions, summary, submission
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_5
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: the loss (and the fine) runs over the generated tokens only, up to and including the first end-of-text token"
-#   - "1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions; including them would push the policy towards or away from the prompts)"
-#   - "1 point: what follows the end of the text, padding, is left out, because it was not sampled either; the end-of-text token is in, because ending was a choice"
-
+# %% [markdown] q="w3_5"
+# **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine?
+# Why these, and what would go wrong with the others?
 # %% [markdown]
-# **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine? Why these, and what would go wrong with the others?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine.
+# Those are the policy's actions. The prompt was given: its tokens are not samples from the policy,
+# so the derivation does not hold for them, and multiplying their log-probs by the advantage would teach the policy to
+# find prompts of good completions more probable, which is not what we want and adds noise.
+# Padding after the end was not sampled either, and its log-probs mean nothing. The end-of-text token itself is
+# included, because ending was a decision: without it the policy could never learn when to stop.
+#
+# **Rubric**
+# - 1 point: the loss (and the fine) runs over the generated tokens only, up to
+#   and including the first end-of-text token
+# - 1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions;
+#   including them would push the policy towards or away from the prompts)
+# - 1 point: what follows the end of the text, padding, is left out, because it was not sampled either;
+#   the end-of-text token is in, because ending was a choice
+# %% [markdown] q="w3_6"
+# **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
+# single update goes. Why does one still add a KL term to the reference? What does each of the two hold back?
 # %% [markdown]
-# Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine. Those are the policy's actions. The prompt
-# was given: its tokens are not samples from the policy, so the derivation does not hold for them, and multiplying their log-probs by the advantage
-# would teach the policy to find prompts of good completions more probable, which is not what we want and adds noise. Padding after the end was not sampled
-# either, and its log-probs mean nothing. The end-of-text token itself is included, because ending was a decision: without it the policy could never learn
-# when to stop.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_6
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)"
-#   - "1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts"
-#   - "1 point: distinguishes the KL to the fixed reference from PPO's clip, which limits each update relative to the previous policy and does not stop a slow drift over many updates"
-#   - "1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring, early stopping)"
-
+# The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe,
+# but a hundred small safe updates in the same direction still lead far away: the clip forgets where training began.
+# The KL term compares with the fixed reference and remembers. It has two tasks. It keeps the policy in the region
+# where the reward model was trained and can be trusted, so that reward hacking does not pay.
+# And it keeps the abilities of the pretrained model, grammar, facts, variety, which the reward says nothing about and
+# which would be lost otherwise. Too much of it and nothing is learned; too little,
+# and the policy collapses onto a few texts that the reward model overrates, as the sweep shows.
+# The KL is also the best gauge to watch during training: a sudden rise usually comes before the text breaks.
+#
+# **Rubric**
+# - 1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)
+# - 1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts
+# - 1 point: distinguishes the KL to the fixed reference from PPO's clip,
+#   which limits each update relative to the previous policy and does not stop a slow drift over many updates
+# - 1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring,
+#   early stopping)
+# %% [markdown] q="w3_7"
+# **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the
+# standard error is 0.05. What do you tell them? What would you check first? And what if it were −0.02 ± 0.05?
 # %% [markdown]
-# **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a single update goes. Why does one still add a KL term
-# to the reference? What does each of the two hold back?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe, but a hundred small safe updates in the same
-# direction still lead far away: the clip forgets where training began. The KL term compares with the fixed reference and remembers. It has two
-# tasks. It keeps the policy in the region where the reward model was trained and can be trusted, so that reward hacking does not pay. And it keeps the
-# abilities of the pretrained model, grammar, facts, variety, which the reward says nothing about and which would be lost otherwise. Too much of it and nothing is learned; too little, and the policy collapses
-# onto a few texts that the reward model overrates, as the sweep shows. The KL is also the best gauge to watch during training: a sudden rise usually comes before the text breaks.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_7
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable"
-#   - "1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small; the true KL cannot be negative"
-#   - "1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used; names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)"
-
-# %% [markdown]
-# **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the standard error is 0.05. What do you tell them? What
-# would you check first? And what if it were −0.02 ± 0.05?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias, so chance does not explain it: the tokens were not sampled from the policy whose log-probs
-# stand in the formula. Check sampling against scoring: temperature or top-k in sampling only, dropout on, wrong positions because of padding, a mask that lets padding or the prompt in, rollouts older than the policy, or policy
-# and reference swapped. A quick test: before the first update, both models must give every token the same log-prob, so k1 must be exactly 0. −0.02 ± 0.05 is no cause for worry: it is within half a
-# standard error of 0, and means only that the true KL is small. Single negative tokens mean nothing in either case.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias,
+# so chance does not explain it: the tokens were not sampled from the policy whose log-probs stand in the formula.
+# Check sampling against scoring: temperature or top-k in sampling only, dropout on, wrong positions because of padding,
+# a mask that lets padding or the prompt in, rollouts older than the policy, or policy and reference swapped.
+# A quick test: before the first update, both models must give every token the same log-prob, so k1 must be exactly 0.
+# −0.02 ± 0.05 is no cause for worry: it is within half a standard error of 0, and means only that the true KL is small.
+# Single negative tokens mean nothing in either case.
+#
+# **Rubric**
+# - 1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable
+# - 1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small;
+#   the true KL cannot be negative
+# - 1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used;
+#   names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)
 # %% [markdown]
 # ### Summary
 #
 # - KL(π‖π_ref) is the mean log-ratio over the policy's own tokens: 0 for equal models, never negative, not symmetric.
-# - It can be computed exactly from logits, or estimated from sampled tokens. k1 and k3 have no bias, k2 has one; k3 is steadier near the reference, wild far from it, and hides bugs.
-# - The fine α·log-ratio is added to the reward and detached. REINFORCE then maximises reward minus α·KL without any other change.
-# - α = 0: the KL rises without end and the text rots. α too high: nothing is learned. Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
+# - It can be computed exactly from logits, or estimated from sampled tokens.
+#   k1 and k3 have no bias, k2 has one; k3 is steadier near the reference, wild far from it, and hides bugs.
+# - The fine α·log-ratio is added to the reward and detached.
+#   REINFORCE then maximises reward minus α·KL without any other change.
+# - α = 0: the KL rises without end and the text rots. α too high: nothing is learned.
+#   Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
 # - A fine summed over tokens also rewards brevity. Fix the length, or report it.
-# - Annealing and a controller replace one unknown α by a plan or by a target KL. PPO's clip limits each update, the KL term the whole journey.
+# - Annealing and a controller replace one unknown α by a plan or by a target KL.
+#   PPO's clip limits each update, the KL term the whole journey.
 #
 # ### Further reading (all optional; the notebook is complete without it)
 #
-# - Ziegler and others, *Fine-Tuning Language Models from Human Preferences*, [arXiv 1909.08593](https://arxiv.org/abs/1909.08593). Section 2 has the objective of this part and the controller. **Optional.**
-# - Schulman, *Approximating KL Divergence*, [joschu.net/blog/kl-approx.html](http://joschu.net/blog/kl-approx.html). The three estimators, in two pages. **Optional.**
-# - Schulman and others, *Proximal Policy Optimization Algorithms*, [arXiv 1707.06347](https://arxiv.org/abs/1707.06347), and Shao and others, *DeepSeekMath* (GRPO), [arXiv 2402.03300](https://arxiv.org/abs/2402.03300). **Optional.**
+# - Ziegler and others, *Fine-Tuning Language Models from Human Preferences*,
+#   [arXiv 1909.08593](https://arxiv.org/abs/1909.08593). Section 2 has the objective of this part and the controller.
+#   **Optional.**
+# - Schulman, *Approximating KL Divergence*, [joschu.net/blog/kl-approx.html](http://joschu.net/blog/kl-approx.html).
+#   The three estimators, in two pages. **Optional.**
+# - Schulman and others, *Proximal Policy Optimization Algorithms*,
+#   [arXiv 1707.06347](https://arxiv.org/abs/1707.06347), and Shao and others, *DeepSeekMath* (GRPO),
+#   [arXiv 2402.03300](https://arxiv.org/abs/2402.03300). **Optional.**
 #
 # ### Submission
 #

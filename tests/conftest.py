@@ -1,11 +1,23 @@
-"""What all tests share: one thread for each process, and no skipped test where CI=true."""
+"""What all tests share: annotations that hold, one thread for each process, and no skipped test where CI=true."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+from tests import enforcement
+
+# While the tests run, every annotation of these packages is enforced, the shapes and dtypes of tensors included; `assets` is
+# left out for speed. Nothing of them may be imported before this line. What runs inside the sandbox is another process, and
+# does not have the hook.
+HELPERS = Path(__file__).resolve().parent.parent / "helpers"
+ENFORCED = [f"helpers.{module.name}" for module in pkgutil.iter_modules([str(HELPERS)]) if module.name != "assets"]
+install_import_hook([*ENFORCED, "autograder.reference"], f"{enforcement.__name__}.enforce")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads are slower than one for tiny models on few cores
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -121,7 +121,7 @@ def test_variant(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
     if variant.right:
         assert all(result.passed for result in results), f"a right answer loses points:\n{report(results)}"
         return
-    assert sum(r.points for r in results) < sum(r.possible for r in results), "a wrong answer keeps all points"
+    assert sum(r.points or 0 for r in results) < sum(r.possible for r in results), "a wrong answer keeps all points"
     told = [result.message.lower() for result in results if not result.passed]
     assert any((variant.told or "").strip().lower() in message for message in told), (
         f"{variant.told!r} is in none of the messages:\n{report(results)}"

@@ -1,8 +1,8 @@
-"""Inside Gradescope's container: ``python -m autograder.grade.gradescope`` grades the one submission that lies there.
+"""Inside Gradescope's container: `python -m autograder.grade.gradescope` grades the one submission that lies there.
 
-Where the container allows namespaces this is the same sandboxed grader as ``course grade``. Where it does not, the command
-given after ``--`` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
-code ran in the process that judged it. Whatever happens, a ``results.json`` is written.
+Where the container allows namespaces this is the same sandboxed grader as `course grade`. Where it does not, the command
+given after `--` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
+code ran in the process that judged it. Whatever happens, a `results.json` is written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .jobs import Job
 from .judging import judge
 from .limits import Limits, bounded_memory
 from .results import outputs
+from .results.store import StoredSubmission
 
 SECONDS = 600
 UNPRIVILEGED = 65534
@@ -35,7 +37,7 @@ UNSANDBOXED = "Graded by otter alone, without the sandbox: this container allows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Grade what lies in ``<root>/submission`` and write ``<root>/results/results.json``."""
+    """Grade what lies in `<root>/submission` and write `<root>/results/results.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/autograder"))
     parser.add_argument("--seconds", type=int, default=SECONDS, help="time limit of the fallback")
@@ -97,18 +99,8 @@ def grade_folder(root: Path) -> dict[str, Any]:
     limits = Limits(total_seconds=SECONDS)
     with Sandbox(limits) as sandbox, bounded_memory(limits.judge_memory):
         result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
-    row = {
-        "student": student,
-        "name": name,
-        "part": chosen.part,
-        "problem": "",
-        "notes": chosen.notes,
-        "written": written_answers(chosen.notebook),
-        "result": result,
-    }
-    row["questions"] = outputs.question_rows(row, result, {})
-    row["state"] = "error" if result["status"] == "error" else "complete"
-    answer = outputs.gradescope(row)
+    submission = StoredSubmission.of(replace(chosen, student=student, name=name), written_answers(chosen.notebook))
+    answer = outputs.gradescope(outputs.sheet_row(submission, result, {}))
     if len(readable) > 1:
         answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."
     return answer

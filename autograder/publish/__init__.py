@@ -3,7 +3,8 @@
     solutions/NN.py ──▶ notebooks/NN.ipynb and notebooks/tests/   the student's (committed)
                     ├─▶ solutions/NN.ipynb                         the solution (committed)
                     ├─▶ build/otter/NN.zip                         Gradescope and `otter run`
-                    └─▶ build/nbgrader/{source,release}/NN/        JupyterHub
+                    ├─▶ build/nbgrader/{source,release}/NN/        JupyterHub
+                    └─▶ docs/exercises.md                          what students write, in one page (committed)
 
 `otter assign` and `nbgrader generate_assignment` do their own work, called by their command lines. This package puts in
 what all notebooks share before, and makes the result reproducible after.
@@ -11,6 +12,6 @@ what all notebooks share before, and makes the result reproducible after.
 
 from __future__ import annotations
 
-from .pipeline import BuildReport, build, check, difference
+from .pipeline import BuildReport, build, check_committed, difference
 
-__all__ = ["BuildReport", "build", "check", "difference"]
+__all__ = ["BuildReport", "build", "check_committed", "difference"]

@@ -13,14 +13,19 @@ from pathlib import Path
 
 from autograder import masters
 from autograder.masters import MasterError
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
+from .exercises_page import PAGE, exercises_page
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
-from .normalise import files_below, write_json
+from .normalise import write_json, write_text
 from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
+SHARED = (Path("notebooks", "tests", "hidden.json"), PAGE)
+LONGEST_LINE = 120  # of a master's prose
+UNBREAKABLE = ("# |", "# $$", "# \\")  # rows of tables, lines of display formulas
 
 
 @dataclass
@@ -74,7 +79,7 @@ def build(
 
         with ThreadPoolExecutor(WORKERS) as executor:
             list(executor.map(build_part, sources))
-        write_json(out / "notebooks" / "tests" / "hidden.json", hidden_counts(sources, destination))
+        write_shared(out, {**(all_masters() if destination == ROOT else {}), **sources})
         report = install(out, destination, list(sources))
     if not committed_only:
         for part in sources:
@@ -82,10 +87,21 @@ def build(
     return report
 
 
-def hidden_counts(sources: dict[int, Path], destination: Path) -> dict[str, int]:
+def all_masters() -> dict[int, Path]:
+    """The path of every master that exists."""
+    return {part: masters.master_path(part) for part in masters.existing_parts()}
+
+
+def write_shared(out: Path, sources: dict[int, Path]) -> None:
+    """Write what is made of the masters of all parts together, `SHARED`, below `out`."""
+    counts, page = (out / path for path in SHARED)
+    write_json(counts, hidden_counts(sources))
+    write_text(page, exercises_page(sources))
+
+
+def hidden_counts(sources: dict[int, Path]) -> dict[str, int]:
     """How many hidden tests each question has: what `submit` tells the student. No more than the number gets out."""
-    every = {part: masters.master_path(part) for part in masters.existing_parts()} if destination == ROOT else {}
-    questions = [q for part, path in {**every, **sources}.items() for q in masters.load_questions_from(path, part)]
+    questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
     return {q.name: sum(test.hidden for test in q.tests) for q in questions if q.tests}
 
 
@@ -121,7 +137,7 @@ def built_files(destination: Path, parts: Sequence[int]) -> set[Path]:
 def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     """What differs between the committed forms below two folders, one line a file."""
     lines = []
-    names = built_files(left, parts) | built_files(right, parts) | {Path("notebooks/tests/hidden.json")}
+    names = built_files(left, parts) | built_files(right, parts) | set(SHARED)
     for relative in sorted(names):
         if not (left / relative).exists():
             lines.append(f"{relative}: no longer made by the masters")
@@ -132,7 +148,7 @@ def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     return lines
 
 
-def check(parts: Sequence[int] | None = None) -> list[str]:
+def check_committed(parts: Sequence[int] | None = None) -> list[str]:
     """Build the committed forms anew and compare: what differs, or an empty list.
 
     Notebooks whose masters do not exist count as a difference too.
@@ -141,10 +157,7 @@ def check(parts: Sequence[int] | None = None) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="course-check-") as temporary:
         fresh = Path(temporary)
         build(chosen, fresh, committed_only=True)
-        write_json(
-            fresh / "notebooks" / "tests" / "hidden.json",
-            hidden_counts({part: masters.master_path(part) for part in chosen}, ROOT),
-        )
+        write_shared(fresh, all_masters())
         lines = difference(fresh, ROOT, chosen)
     without = set(PARTS) - set(masters.existing_parts())
     return lines + [f"{path}: its master is missing" for path in sorted(built_files(ROOT, sorted(without)))]
@@ -154,20 +167,17 @@ def check_master(path: Path, part: int) -> None:
     """The rules that a master must keep for the build, beyond its format.
 
     Raises:
-        MasterError: naming the question and the rule.
+        MasterError: naming the question or the line, and the rule.
     """
+    check_prose(path)
     for cell in masters.read_cells(path):
-        if cell.kind == "code" and cell.block[-1:] == ("solution",) and not masters.has_solution(cell.source):
-            raise MasterError(
-                f"{path.name}, question {cell.question}: a solution's code needs # BEGIN/END SOLUTION in it"
-            )
+        if cell.kind == "code" and cell.role == "answer" and not masters.has_solution(cell.source):
+            raise MasterError(f"{cell.where}: a solution's code needs # BEGIN/END SOLUTION in it")
     for question in masters.load_questions_from(path, part):
         where = f"{path.name}, question {question.name}"
         kind = "w" if question.manual else "q"
         if not question.name.startswith(f"{kind}{part}_"):
             raise MasterError(f"{where}: its name must begin with {kind}{part}_")
-        if question.manual and not (question.rubric and question.sample_answer):
-            raise MasterError(f"{where}: a written question needs a rubric and a sample answer")
         if question.tests and all(test.hidden for test in question.tests):
             raise MasterError(f"{where}: the student gets no feedback: it needs a public test")
         for test in question.tests:
@@ -175,6 +185,23 @@ def check_master(path: Path, part: int) -> None:
                 raise MasterError(f"{where}, {test.name}: otter cannot write a message with double quotes")
         if question.function:
             check_alone(question, where)
+
+
+def check_prose(path: Path) -> None:
+    """A line of prose has at most `LONGEST_LINE` characters, so that a change can be read, unless it cannot be broken.
+
+    Raises:
+        MasterError: naming the first line that is too long.
+    """
+    prose = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith(masters.CELL):
+            prose = line.startswith(f"{masters.CELL} [markdown]")
+        elif prose and len(line) > LONGEST_LINE and not line.startswith(UNBREAKABLE):
+            raise MasterError(
+                f"{path.name}, line {number}: {len(line)} characters of prose; break it after a sentence or a clause, "
+                f"at {LONGEST_LINE} at most"
+            )
 
 
 def check_alone(question: masters.Question, where: str) -> None:

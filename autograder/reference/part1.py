@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from autograder.reference.verify import Case, Spec, grading_seed, register
+from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "top_k_filter",
@@ -56,7 +56,7 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
 register(Spec("top_k_filter", top_k_filter, top_k_cases, differentiable=("logits",)))
 
 
-# --- sample_next_token: what is certain by the registry, what is random by `verify_sampling`
+# --- sample_next_token: what is certain by the registry, what is random by aspects of its own
 
 
 def sample_next_token(
@@ -177,18 +177,12 @@ def _verify_generator(function: Callable[..., torch.Tensor]) -> None:
         )
 
 
-def verify_sampling(function: Callable[..., torch.Tensor], aspect: str) -> None:
-    """Judge the random draws of ``sample_next_token``: frequencies, defaults, independence or generator.
-
-    Raises:
-        AssertionError: the draws do not follow the definition; the message says for which arguments.
-    """
-    {
-        "frequencies": _verify_frequencies,
-        "defaults": _verify_defaults,
-        "independence": _verify_independence,
-        "generator": _verify_generator,
-    }[aspect](function)
+OWN_ASPECTS["sample_next_token"] = {
+    "frequencies": _verify_frequencies,
+    "defaults": _verify_defaults,
+    "independence": _verify_independence,
+    "generator": _verify_generator,
+}
 
 
 # --- completion_mask

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.reference.verify import Case, Spec, register
+from autograder.reference.verify import OWN_ASPECTS, Case, Spec, register, verify
 
 FUNCTIONS = (
     "token_log_probs",
@@ -305,3 +305,4 @@ register(
         magnitude=_return_magnitude,
     )
 )
+OWN_ASPECTS["gaussian_score"] = {"root": lambda function: verify(function, "gaussian_score_by_root", "gradients")}

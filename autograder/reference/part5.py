@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from autograder.reference.verify import Case, Spec, grading_seed, register
+from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "exact_shapley_values",
@@ -110,7 +111,7 @@ class CountedGame:
         return self.value(group)
 
 
-def verify_evaluations(function: Callable[..., torch.Tensor]) -> None:
+def verify_evaluations(function: Callable[..., Any]) -> None:
     """Each coalition is evaluated at most once, as a frozenset of player numbers; the result is float64."""
     generator = torch.Generator().manual_seed(500 + grading_seed())
     for players in (3, 5):
@@ -140,6 +141,9 @@ def verify_evaluations(function: Callable[..., torch.Tensor]) -> None:
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             found = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
             raise AssertionError(f"exact_shapley_values: the result is {found}; asked for a float64 tensor")
+
+
+OWN_ASPECTS["exact_shapley_values"] = {"evaluations": verify_evaluations}
 
 
 # --- logit_difference and io_probability

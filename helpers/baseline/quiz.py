@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import torch
 from IPython.display import HTML, display
@@ -16,7 +17,7 @@ from helpers.plots import plot_calibration, show
 from helpers.widgets import widgets_available
 
 BINS = 5  # groups of forecasts in the calibration plot, each 0.2 wide
-LogLoss = Callable[[Tensor, Tensor], float]
+LogLoss = Callable[[Tensor, Tensor], Any]  # a student's own: what it returns is checked
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def load_tasks() -> list[Task]:
 
 
 def template(values: Sequence[float] | None = None) -> str:
-    """The Python cell with one probability for each task: ``values``, or 0.50 for all."""
+    """The Python cell with one probability for each task: `values`, or 0.50 for all."""
     tasks = load_tasks()
     numbers = list(values) if values is not None else [0.5] * len(tasks)
     lines = [
@@ -83,7 +84,7 @@ def _print_tasks() -> None:
     print(template())
 
 
-def _form(widgets: ModuleType) -> object:
+def _form(widgets: ModuleType) -> Any:
     """The form; `widgets` is `ipywidgets`, which may be missing."""
     sliders, rows = [], []
     for task in load_tasks():
@@ -126,7 +127,7 @@ def _form(widgets: ModuleType) -> object:
 
 
 def read_forecasts(forecasts: object) -> Tensor:
-    """The forecasts as float64 ``[N]``.
+    """The forecasts as float64 `[N]`.
 
     Raises:
         ValueError: there is not one number between 0 and 1 for each task; the message says what is wrong.
@@ -153,7 +154,7 @@ def reveal(forecasts: object, log_loss: LogLoss) -> Result | None:
 
     Args:
         forecasts: one probability for each task.
-        log_loss: ``(probabilities [N], outcomes [N]) -> float``, the function of this notebook.
+        log_loss: `(probabilities [N], outcomes [N]) -> float`, the function of this notebook.
 
     Returns:
         The scores, or None (with a printed reason) where the forecasts are not complete.

@@ -24,8 +24,8 @@ def test_three_players(exact_shapley_values):
 @test_case(points=1, hidden=False,
     success_message="Each coalition is evaluated once.")
 def test_evaluations(exact_shapley_values):
-    from collections import Counter
     from helpers.checks import check
+    from collections import Counter
     asked = Counter()
 
     def value(coalition):

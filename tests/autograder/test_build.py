@@ -13,7 +13,8 @@ import pytest
 
 from autograder import masters
 from autograder.publish import build, difference
-from autograder.publish.pipeline import check_master
+from autograder.publish.exercises_page import PAGE, exercises_page
+from autograder.publish.pipeline import all_masters, check_master
 from autograder.publish.settings import grading_requirements, load_course, pins, student_requirements
 
 from .conftest import COURSE, SAMPLE
@@ -151,7 +152,7 @@ def test_the_gradescope_zip_is_pinned_complete_and_normalised(built):
     assert names == sorted(names)
     assert dates == {(1980, 1, 1, 0, 0, 0)}
     assert "files/helpers/notebook/start.py" in names
-    assert "files/autograder/verify.py" in names
+    assert "files/autograder/reference/verify.py" in names
     assert "test_hidden_shape" in test
     packages = re.findall(r"^\s+- ([\w.\[\],-]+)(.*)$", environment.split("pip:")[1], re.MULTILINE)
     assert len(packages) > 8
@@ -179,18 +180,35 @@ def test_building_twice_gives_the_same_bytes(built, tmp_path):
 def test_a_changed_committed_file_is_named(built, tmp_path):
     shutil.copytree(built / "notebooks", tmp_path / "notebooks")
     shutil.copytree(built / "solutions", tmp_path / "solutions")
-    (tmp_path / "helpers").mkdir()
-    shutil.copyfile(built / "helpers" / "selection.py", tmp_path / "helpers" / "selection.py")
+    shutil.copytree(built / "docs", tmp_path / "docs")
     assert difference(built, tmp_path, [1]) == []
+    (tmp_path / PAGE).write_text("edited by hand")
     with (tmp_path / "notebooks" / "tests" / "q1_1.py").open("a") as file:
         file.write("# edited by hand\n")
     (tmp_path / "solutions" / f"{NAME}.ipynb").unlink()
     (tmp_path / "notebooks" / "tests" / "q1_9.py").write_text("stale")
     assert difference(built, tmp_path, [1]) == [
+        "docs/exercises.md: differs from what the master gives",
         "notebooks/tests/q1_1.py: differs from what the master gives",
         "notebooks/tests/q1_9.py: no longer made by the masters",
         f"solutions/{NAME}.ipynb: missing",
     ]
+
+
+def test_the_page_of_exercises_is_what_the_masters_give(built, root):
+    """Each function once, with its points, signature and definition; no answer, no example, nothing of a hidden test."""
+    assert (root / PAGE).read_text(encoding="utf-8") == exercises_page(all_masters()), "run `course build`"
+    text = (built / PAGE).read_text(encoding="utf-8")
+    assert text.count("### ") == 1
+    assert "### q1_1 · `double` · 1 public, 2 hidden" in text
+    assert 'def double(values):\n    """[N] -> [N]: twice each value."""\n```' in text
+    assert not [secret for secret in SECRETS if secret in text]
+    whole = exercises_page(all_masters())
+    for question in (q for part in masters.existing_parts() for q in masters.load_questions(part) if q.function):
+        (entry,) = re.findall(
+            rf"^### {question.name} · `{question.function}`[^\n]*\n\n(.*?)^```python", whole, re.M | re.S
+        )
+        assert len(entry.split()) > 5, f"{question.name}: no definition before its first example"
 
 
 def broken(tmp_path: Path, old: str, new: str) -> Path:
@@ -204,20 +222,16 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("# name: q1_1", "# name: q2_1", "must begin with q1_"),
-        ("hidden: false", "hidden: true", "needs a public test"),
+        ('q="q1_1"', 'q="q2_1"', "must begin with q1_"),
+        ("# %% points=1", "# %% points=1 hidden=true", "needs a public test"),
         (
             "    # BEGIN SOLUTION\n    return values * 2  # the secret of the sample\n    # END SOLUTION\n",
             "    return 1\n",
             "in it",
         ),
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
-        ("# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.", "#", "rubric and a sample answer"),
-        (
-            'failure_message: ""\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            'failure_message: say "no"\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            "double quotes",
-        ),
+        ('success="Two numbers are doubled."', """success='Two "numbers".'""", "double quotes"),
+        ("# **Exercise 1.1", f"# {'word ' * 30}\n# **Exercise 1.1", "characters of prose"),
     ],
 )
 def test_a_master_against_the_rules_is_refused(tmp_path, old, new, message):

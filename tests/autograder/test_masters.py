@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,48 @@ def test_questions_are_read_in_order(questions):
         ("test_small", 1.0, False),
         ("test_hidden_shape", 2.0, True),
     ]
-    assert "IGNORE" not in code.tests[0].source
+    assert code.tests[0].success_message == "Two numbers are doubled."
     assert code.solution.startswith("def double(values):")
     assert "SOLUTION" not in code.solution
     assert "return values * 2" in code.solution
     assert written.manual
-    assert written.rubric[0]["points"] == 1
-    assert written.sample_answer.startswith("SAMPLE-ANSWER-CANARY")
+    assert written.points == 2
+    assert written.rubric == (
+        "1 point: RUBRIC-CANARY names the factor",
+        "1 point: says why, in a line that goes on below",
+    )
+    assert written.sample_answer == "SAMPLE-ANSWER-CANARY: because doubling multiplies by two."
     assert written.prompt == "**Question 1.A.** Why two?"
+
+
+def test_a_table_of_hidden_tests_is_read():
+    cell = masters.Cell("code", "# Random values.\n# Borders.", metadata={"hidden": {"values dtypes": 1, "edges": 0.5}})
+    values, edges = masters.read_tests(cell, "double")
+    assert values.source == (
+        "def test_hidden_values(double):\n    from autograder.reference.verify import verify\n\n"
+        '    verify(double, "double", "values", "dtypes")\n'
+    )
+    assert (values.name, values.points, values.hidden) == ("test_hidden_values", 1.0, True)
+    assert (edges.name, edges.points, edges.failure_message) == ("test_hidden_edges", 0.5, "Borders.")
+
+
+@pytest.mark.parametrize(
+    ("source", "metadata", "message"),
+    [
+        ("# Borders.", {"hidden": {"values": 1, "edges": 1}}, "one comment an entry or none"),
+        ("assert True", {"hidden": {"values": 1}}, "holds no code"),
+        ("", {"hidden": {"values": 1}, "success": "right"}, "no more on its line"),
+        ("", {"hidden": {"values": "1"}}, "an entry reads"),
+        ("", {"hidden": {" ": 1}}, "an entry reads"),
+        ("", {"hidden": True}, "needs `points=` and a number"),
+        ("value = 1", {"points": 1}, "exactly one function"),
+        ("def test_x(double):\n    pass\n\ntest_x(double)", {"points": 1}, "exactly one function"),
+    ],
+)
+def test_a_bad_test_cell_is_named(source, metadata, message):
+    cell = masters.Cell("code", source, where="01_x.py, line 7, question q1_1", metadata=metadata)
+    with pytest.raises(masters.MasterError, match=f"01_x.py, line 7, question q1_1: .*{message}"):
+        masters.read_tests(cell, "double")
 
 
 def test_the_solution_gets_all_points(questions):
@@ -48,7 +83,7 @@ def test_the_solution_gets_all_points(questions):
 
 def test_a_blank_gets_none(questions):
     results = testing.run_tests(questions[0], define("def double(values):\n    ...\n"))
-    assert sum(r.points for r in results) == 0
+    assert not any(r.points for r in results)
     assert results[0].message == "the function returned None"
     assert not any(r.error for r in results)
 
@@ -100,12 +135,31 @@ def edit(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("# points: 3", "# points: 4", "add up to 3"),
-        ("# function: double", "# function: triple", "does not define `triple`"),
-        ("# # END TESTS", "# # END SOLUTION", "END SOLUTION"),
-        ("def test_hidden_shape(double)", "def test_small(double)", "one name"),
-        ("# name: q1_1", "# title: q1_1", "needs `name"),
-        ("points: 2\nhidden: true", "hidden: true", "needs `points`"),
+        ("def double(values):", "def double(values)", "line 15, question q1_1: the code does not parse"),
+        (
+            "def double(values):",
+            "def triple(x):\n    return x\n\ndef double(values):",
+            "must define one function, not triple",
+        ),
+        ("def test_hidden_shape(double)", "def test_small(double)", "two tests have one name, test_small"),
+        ('[markdown] q="q1_1"', "[markdown]", "a test is a code cell after a question's answer"),
+        ("# %% points=1", '# %% success="right"', "a test needs `points` or `hidden` beside success"),
+        ("# %% points=2 hidden=true", '# %% points="2" hidden=true', "needs `points=` and a number"),
+        ("# %% points=1", "# %% point=1", "unknown on a cell's line: point"),
+        ("# %% points=1", "# %% a test", "unknown on a cell's line: title"),
+        ("# %% points=1", "# %% [raw] points=1", "code and markdown cells only"),
+        ('q="q1_1"', 'q="q1_1" points=3', "`q` and nothing else"),
+        ('q="w1_1"', 'q="q1_1"', "question q1_1: two questions have this name"),
+        ("# %%\ndef double", '# %% tags=["x"] points=1\ndef double', "is its answer, without"),
+        ("# %%\ndef double", "# %% [markdown]\n# def double", "has no tests, every other has some"),
+        ("# %% points=1", "# %%\nlimit = 3\n\n# %% points=1", "a test is a code cell after a question's answer"),
+        ("# **Rubric**", "# Rubric", "ends with a line `..Rubric..` and a list"),
+        (
+            "# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.",
+            "#",
+            "ends with a line `..Rubric..` and a list",
+        ),
+        ("# - 1 point: says why", "# - says why", "each line of the rubric reads"),
     ],
 )
 def test_a_broken_master_is_named(tmp_path, old, new, message):
@@ -113,10 +167,33 @@ def test_a_broken_master_is_named(tmp_path, old, new, message):
         masters.load_questions_from(edit(tmp_path, old, new), 1)
 
 
+def test_a_question_at_the_end_needs_an_answer(tmp_path):
+    path = edit(tmp_path, "# %% [markdown]\n# The end.", '# %% [markdown] q="w1_2"\n# Why?')
+    with pytest.raises(masters.MasterError, match="question w1_2: the question has no answer"):
+        masters.read_cells(path)
+
+
+def test_the_title_is_the_first_heading(tmp_path):
+    assert masters.read_title(SAMPLE) == "Part 1 · A sample master"
+    with pytest.raises(masters.MasterError, match="must begin with the title"):
+        masters.read_title(edit(tmp_path, "# # Part 1 · A sample master", "# Used by tests"))
+
+
 def test_every_master_in_the_repository_parses():
     for part in masters.existing_parts():
-        questions = masters.load_questions(part)
-        assert questions
-        config = masters.read_config(masters.master_path(part))
-        assert config["part"] == part
-        assert config["title"]
+        assert masters.load_questions(part)
+        assert masters.read_title(masters.master_path(part)).startswith(f"Part {part} · ")
+
+
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_imports_stand_in_the_first_code_cell(part):
+    """A later one is written where a library may be missing: TRL's and gymnasium's, inside their `if`, and one helper."""
+    first, *others = [
+        ast.parse(cell.source)
+        for cell in masters.read_cells(masters.master_path(part))
+        if cell.kind == "code" and cell.role != "test"
+    ]
+    assert any(isinstance(node, ast.ImportFrom) for node in first.body)
+    for tree in others:
+        late = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert all(line.startswith("from helpers.dpo.trl_beside ") for line in late), late

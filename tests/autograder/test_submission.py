@@ -7,11 +7,11 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
-from helpers.notebook import start as environment
 from helpers.notebook import submission
 
 pytestmark = pytest.mark.xdist_group("build")
@@ -146,7 +146,7 @@ def colab(folder, monkeypatch):
     content = json.loads((folder / f"{NAME}.ipynb").read_text())
     (folder / f"{NAME}.ipynb").unlink()  # in Colab there is no notebook file on the disk
     downloads: list[str] = []
-    modules = {
+    modules: dict[str, Any] = {
         name: types.ModuleType(name)
         for name in ("google", "google.colab", "google.colab._message", "google.colab.files")
     }
@@ -156,7 +156,6 @@ def colab(folder, monkeypatch):
     modules["google.colab"].files = modules["google.colab.files"]
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(environment, "in_colab", lambda: True)
     monkeypatch.setattr(submission, "in_colab", lambda: True)
     return folder, modules, downloads, content
 

@@ -96,12 +96,15 @@ def test_offline_settings_are_honoured(monkeypatch, name):
     assert name in why
 
 
+RELEASED = threading.Event()  # the slow hub answers
+
+
 class Hub(BaseHTTPRequestHandler):
     """A hub that answers with the status in its path, or not at all."""
 
     def do_HEAD(self):
         if "/slow/" in self.path:
-            self.server.released.wait(5)
+            RELEASED.wait(5)
         self.send_response(503 if "/down/" in self.path else 200)
         self.end_headers()
 
@@ -112,11 +115,11 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub():
     server = HTTPServer(("127.0.0.1", 0), Hub)
-    server.released = threading.Event()
+    RELEASED.clear()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
-    server.released.set()
+    RELEASED.set()
     server.shutdown()
     thread.join()
     server.server_close()

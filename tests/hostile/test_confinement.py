@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]
     assert set(probe("listing", "/")) <= {
         "bin", "course", "dev", "etc", "home", "lib", "lib32", "lib64", "opt", "proc", "python", "root", "sbin", "sys", "tmp",
         "usr",
-        *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), os.sys.prefix, os.sys.base_prefix))),
+        *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), sys.prefix, sys.base_prefix))),
     }  # fmt: skip
     inside = probe("files", "/course")
     words = {part.split(".")[0] for name in inside for part in Path(name).parts}

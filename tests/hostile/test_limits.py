@@ -104,7 +104,7 @@ def counted() -> Iterator[Sandbox]:
         patch.setattr(Group, "make", lambda limits: Group("none", [], sure=False))
         box = Sandbox(Limits(group_memory=TOGETHER, call_seconds=30), models=False)
     with box:
-        assert box.protection["cgroup"] == "none"
+        assert box.protection.cgroup == "none"
         yield box
 
 
@@ -205,7 +205,7 @@ def test_where_systemd_sets_no_limit_the_memory_is_still_counted(
     """It takes the property and the kernel keeps none: the scope is used, and not relied on."""
     log = fake_systemd(tmp_path, monkeypatch)
     with Sandbox(Limits(group_memory=TOGETHER, call_seconds=30), models=False) as box:
-        assert box.protection["cgroup"] == "systemd"
+        assert box.protection.cgroup == "systemd"
         assert not box.group.sure
         assert "bwrap" in log.read_text()
         with Conversation(box, code(BOMBS), NAMES) as talk, pytest.raises(StudentError, match="more memory"):
@@ -295,7 +295,8 @@ def test_workers_grade_within_the_bound(sandbox: Sandbox, monkeypatch: pytest.Mo
     monkeypatch.setattr(worker, "close", lambda: None)
     monkeypatch.setattr(judge, "grade", lambda *_: {"bytes": len(bytearray(600 * MEBIBYTE))})
     result = worker.grade(Job("ada", 2, (), "00"))
-    assert (result["status"], result["points"]) == ("error", None)
-    assert "MemoryError" in result["error"]["message"]
-    monkeypatch.setattr(judge, "grade", lambda *_: {"bytes": len(bytearray(60 * MEBIBYTE))})
-    assert worker.grade(Job("ada", 2, (), "00")) == {"bytes": 60 * MEBIBYTE}
+    assert (result.status, result.points) == ("error", None)
+    assert result.error is not None
+    assert "MemoryError" in result.error.message
+    monkeypatch.setattr(judge, "grade", lambda *_: len(bytearray(60 * MEBIBYTE)))
+    assert worker.grade(Job("ada", 2, (), "00")) == 60 * MEBIBYTE  # type: ignore[comparison-overlap]

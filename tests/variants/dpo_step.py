@@ -19,6 +19,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === right: one side after the other, more numbers returned
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.models import policy_logits
@@ -48,6 +49,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         margin=float((good - bad).mean()),
     )
 
+
 # === right: eval mode inside, restored after
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -65,7 +67,13 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     optimizer.step()
     policy.train(was)
     accuracy = ((c > r).float() + 0.5 * (c == r).float()).mean().item()
-    return {"loss": loss.item(), "accuracy": accuracy, "chosen_reward": c.mean().item(), "rejected_reward": r.mean().item()}
+    return {
+        "loss": loss.item(),
+        "accuracy": accuracy,
+        "chosen_reward": c.mean().item(),
+        "rejected_reward": r.mean().item(),
+    }
+
 
 # === right: gradients cleared after the step
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -83,9 +91,10 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     names = ("loss", "accuracy", "chosen_reward", "rejected_reward")
     return dict(zip(names, (loss.item(), preference_accuracy(c, r), c.mean().item(), r.mean().item())))
 
+
 # === wrong: not written yet | a dict of floats
-def dpo_step(policy, reference, optimizer, pairs, beta):
-    ...
+def dpo_step(policy, reference, optimizer, pairs, beta): ...
+
 
 # === wrong: swapped pair | chosen and rejected are swapped
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -110,6 +119,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: the policy's two sides swapped | must be 0.6931
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -132,6 +142,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: missing reference | must be 0.6931
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -156,6 +167,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: the policy as its own reference | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -167,7 +179,11 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         with torch.no_grad():
             reference_chosen, reference_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     loss, chosen_rewards, rejected_rewards = compute_dpo_loss(
-        policy_chosen.detach() * 1.0 + 0 * policy_chosen, policy_rejected.detach() + 0 * policy_rejected, reference_chosen, reference_rejected, beta
+        policy_chosen.detach() * 1.0 + 0 * policy_chosen,
+        policy_rejected.detach() + 0 * policy_rejected,
+        reference_chosen,
+        reference_rejected,
+        beta,
     )
     optimizer.zero_grad()
     loss.backward()
@@ -178,6 +194,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: the policy stands in for the reference | dpo_step, 'loss'
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -202,6 +219,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: beta applied twice | β is applied twice
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -225,6 +243,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: beta left out | β is missing
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -247,6 +266,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: prompt unmasked | the prompt is not masked
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -274,13 +294,16 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: padding unmasked | the padding is not masked
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
 
     import dataclasses
 
-    pairs = dataclasses.replace(pairs, chosen_mask=torch.ones_like(pairs.chosen_mask), rejected_mask=torch.ones_like(pairs.rejected_mask))
+    pairs = dataclasses.replace(
+        pairs, chosen_mask=torch.ones_like(pairs.chosen_mask), rejected_mask=torch.ones_like(pairs.rejected_mask)
+    )
     policy_chosen, policy_rejected = pair_log_probs(policy, pairs, sequence_log_prob)
     if pairs.reference_chosen is not None:
         reference_chosen, reference_rejected = pairs.reference_chosen, pairs.reference_rejected
@@ -299,6 +322,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: no update | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -322,6 +346,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: no backward pass | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -343,6 +368,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: gradients cleared between backward and step | weights did not change
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -367,6 +393,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: gradients never cleared | zero_grad
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -388,6 +415,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: two updates | exactly once
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -413,6 +441,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: uphill | uphill
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -435,6 +464,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: the sum instead of the mean | times as large
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -459,6 +489,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: the reference is trained too | reference
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -480,6 +511,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: the reference's weights are moved | changed the reference
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -507,6 +539,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: kept log-probs are ignored | although the batch holds its log-probs
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -527,6 +560,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: train mode left behind | another mode
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -552,6 +586,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: eval mode left behind | another mode
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -576,6 +611,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: tensors returned | Python float
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -599,6 +635,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: no dict returned | a dict of floats
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -616,6 +653,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     loss.backward()
     optimizer.step()
     return loss.item()
+
 
 # === wrong: the accuracy is missing | 'accuracy' should be a Python float
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -638,6 +676,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: accuracy of log-probs | compare the implicit rewards
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -662,6 +701,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
 
+
 # === wrong: rewards without beta | lack the factor β
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -684,6 +724,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": (chosen_rewards.mean() / beta).item(),
         "rejected_reward": (rejected_rewards.mean() / beta).item(),
     }
+
 
 # === wrong: rewards swapped in the report | chosen and rejected are swapped
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -708,6 +749,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": chosen_rewards.mean().item(),
     }
 
+
 # === wrong: only the chosen side is trained | does not follow the gradient
 def dpo_step(policy, reference, optimizer, pairs, beta):
     from helpers.dpo.pairs import pair_log_probs
@@ -730,6 +772,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "chosen_reward": chosen_rewards.mean().item(),
         "rejected_reward": rejected_rewards.mean().item(),
     }
+
 
 # === wrong: only the last layer moves | does not follow the gradient
 def dpo_step(policy, reference, optimizer, pairs, beta):

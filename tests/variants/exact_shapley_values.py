@@ -61,7 +61,9 @@ def exact_shapley_values(value, players):
 
 # === wrong: all coalitions weigh the same | Banzhaf
 def exact_shapley_values(value, players):
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -71,7 +73,9 @@ def exact_shapley_values(value, players):
 
 # === wrong: no weights | without weights
 def exact_shapley_values(value, players):
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -82,7 +86,9 @@ def exact_shapley_values(value, players):
 # === wrong: (n-s)! in the weight | (n-s-1)!
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -93,7 +99,9 @@ def exact_shapley_values(value, players):
 # === wrong: not divided by n! | divided by n!
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -104,7 +112,9 @@ def exact_shapley_values(value, players):
 # === wrong: (s+1)! in the weight | (s+1)!
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -139,7 +149,11 @@ def exact_shapley_values(value, players):
 # === wrong: the empty coalition is left out | empty coalition
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(1, players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c))
+        for n in range(1, players + 1)
+        for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -150,7 +164,11 @@ def exact_shapley_values(value, players):
 # === wrong: the empty coalition is taken as 0 | empty coalition was taken to be worth 0
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(1, players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c))
+        for n in range(1, players + 1)
+        for c in itertools.combinations(range(players), n)
+    }
     worth[frozenset()] = 0.0
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
@@ -162,7 +180,9 @@ def exact_shapley_values(value, players):
 # === wrong: range stops one too early | coalition of all others
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for i in range(players):
         others = [p for p in range(players) if p != i]
@@ -175,7 +195,9 @@ def exact_shapley_values(value, players):
 # === wrong: v(S) is not subtracted | not subtracted
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s in worth:
         for i in set(range(players)) - s:
@@ -186,7 +208,9 @@ def exact_shapley_values(value, players):
 # === wrong: sign reversed | sign is reversed
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -197,7 +221,9 @@ def exact_shapley_values(value, players):
 # === wrong: scaled to add up to 1 | add up to 1
 def exact_shapley_values(value, players):
     f = math.factorial
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -207,7 +233,9 @@ def exact_shapley_values(value, players):
 
 # === wrong: comb(n, s) instead of comb(n-1, s) | one n too many
 def exact_shapley_values(value, players):
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:
@@ -217,7 +245,9 @@ def exact_shapley_values(value, players):
 
 # === wrong: sum over the sizes instead of their mean | mean over the n sizes
 def exact_shapley_values(value, players):
-    worth = {frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)}
+    worth = {
+        frozenset(c): value(frozenset(c)) for n in range(players + 1) for c in itertools.combinations(range(players), n)
+    }
     phi = torch.zeros(players, dtype=torch.float64)
     for s, v in worth.items():
         for i in set(range(players)) - s:

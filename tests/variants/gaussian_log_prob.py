@@ -7,6 +7,7 @@ def gaussian_log_prob(action, mean, covariance):
     q = (d * torch.linalg.solve(covariance, d.T).T).sum(-1)
     return (-0.5 * (q + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))).to(dtype)
 
+
 # === right: inverse and slogdet
 def gaussian_log_prob(action, mean, covariance):
     half = action.dtype in (torch.bfloat16, torch.float16)
@@ -18,6 +19,7 @@ def gaussian_log_prob(action, mean, covariance):
     result = -distance / 2 - log_det / 2 - a.shape[-1] / 2 * math.log(2 * math.pi)
     return result.to(action.dtype)
 
+
 # === right: Cholesky
 def gaussian_log_prob(action, mean, covariance):
     dtype = action.dtype
@@ -26,6 +28,7 @@ def gaussian_log_prob(action, mean, covariance):
     z = torch.linalg.solve_triangular(L, (action.to(work) - mean.to(work)).T, upper=False)
     log_det = 2 * L.diagonal().log().sum()
     return (-0.5 * (z.pow(2).sum(0) + log_det + len(L) * math.log(2 * math.pi))).to(dtype)
+
 
 # === right: log of the normalising constant
 def gaussian_log_prob(action, mean, covariance):
@@ -38,97 +41,152 @@ def gaussian_log_prob(action, mean, covariance):
     constant = torch.log(torch.sqrt((2 * torch.pi) ** D * torch.linalg.det(covariance)))
     return (exponent - constant).to(old)
 
+
 # === right: always by way of float64
 def gaussian_log_prob(action, mean, covariance):
     a, m, c = action.double(), mean.double(), covariance.double()
     q = ((a - m) @ torch.linalg.inv(c) * (a - m)).sum(1)
     return (-0.5 * (q + torch.logdet(2 * math.pi * c))).to(action.dtype)
 
+
 # === wrong: constant missing | 2π is missing
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance))
+
 
 # === wrong: determinant missing | ln det Σ is missing
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + d.shape[1] * math.log(2 * math.pi))
 
+
 # === wrong: both constants missing | both constants
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * (d @ torch.linalg.inv(covariance) * d).sum(1)
 
+
 # === wrong: half missing before the distance | before the squared distance
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -(d @ torch.linalg.inv(covariance) * d).sum(1) - 0.5 * torch.logdet(covariance) - d.shape[1] / 2 * math.log(2 * math.pi)
+    return (
+        -(d @ torch.linalg.inv(covariance) * d).sum(1)
+        - 0.5 * torch.logdet(covariance)
+        - d.shape[1] / 2 * math.log(2 * math.pi)
+    )
+
 
 # === wrong: half missing before the determinant | before ln det Σ
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -0.5 * (d @ torch.linalg.inv(covariance) * d).sum(1) - torch.logdet(covariance) - d.shape[1] / 2 * math.log(2 * math.pi)
+    return (
+        -0.5 * (d @ torch.linalg.inv(covariance) * d).sum(1)
+        - torch.logdet(covariance)
+        - d.shape[1] / 2 * math.log(2 * math.pi)
+    )
+
 
 # === wrong: half missing before the constant | before D · ln 2π
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance)) - d.shape[1] * math.log(2 * math.pi)
+    return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance)) - d.shape[1] * math.log(
+        2 * math.pi
+    )
+
 
 # === wrong: sign of the determinant | sign of the ln det
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) - torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
+    return -0.5 * (
+        (d @ torch.linalg.inv(covariance) * d).sum(1) - torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi)
+    )
+
 
 # === wrong: constant of one number | one number only
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + math.log(2 * math.pi))
 
+
 # === wrong: covariance not inverted | must be inverted
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * ((d @ covariance * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
+
 
 # === wrong: diagonal only | only the diagonal
 def gaussian_log_prob(action, mean, covariance):
     v = covariance.diagonal()
     return (-0.5 * ((action - mean) ** 2 / v + v.log() + math.log(2 * math.pi))).sum(1)
 
+
 # === wrong: entry by entry | divides entry by entry
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
     return -0.5 * ((d @ (1 / covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
 
+
 # === wrong: density | this is the density
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return torch.exp(-0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi)))
+    return torch.exp(
+        -0.5
+        * (
+            (d @ torch.linalg.inv(covariance) * d).sum(1)
+            + torch.logdet(covariance)
+            + d.shape[1] * math.log(2 * math.pi)
+        )
+    )
+
 
 # === wrong: sign | sign is turned round
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return 0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
+    return 0.5 * (
+        (d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi)
+    )
+
 
 # === wrong: det without log | where its logarithm belongs
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.linalg.det(covariance) + d.shape[1] * math.log(2 * math.pi))
+    return -0.5 * (
+        (d @ torch.linalg.inv(covariance) * d).sum(1)
+        + torch.linalg.det(covariance)
+        + d.shape[1] * math.log(2 * math.pi)
+    )
+
 
 # === wrong: mean over the batch | mean over the batch
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return (-0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))).mean()
+    return (
+        -0.5
+        * (
+            (d @ torch.linalg.inv(covariance) * d).sum(1)
+            + torch.logdet(covariance)
+            + d.shape[1] * math.log(2 * math.pi)
+        )
+    ).mean()
+
 
 # === wrong: no way through float32 for bfloat16 | bfloat16
 def gaussian_log_prob(action, mean, covariance):
     d = action - mean
-    return -0.5 * ((d * torch.linalg.solve(covariance, d.T).T).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
+    return -0.5 * (
+        (d * torch.linalg.solve(covariance, d.T).T).sum(1)
+        + torch.logdet(covariance)
+        + d.shape[1] * math.log(2 * math.pi)
+    )
+
 
 # === wrong: mean detached | no gradient flows
 def gaussian_log_prob(action, mean, covariance):
     d = (action - mean).detach()
     c = covariance.detach()
     return -0.5 * ((d @ torch.linalg.inv(c) * d).sum(1) + torch.logdet(c) + d.shape[1] * math.log(2 * math.pi))
+
 
 # === wrong: covariance detached | gradient to `covariance` is wrong
 def gaussian_log_prob(action, mean, covariance):
@@ -137,11 +195,18 @@ def gaussian_log_prob(action, mean, covariance):
         action, mean, covariance = action.float(), mean.float(), covariance.float()
     d = action - mean
     c = covariance.detach()
-    return (-0.5 * ((d @ torch.linalg.inv(c) * d).sum(1) + torch.logdet(c) + d.shape[1] * math.log(2 * math.pi))).to(dtype)
+    return (-0.5 * ((d @ torch.linalg.inv(c) * d).sum(1) + torch.logdet(c) + d.shape[1] * math.log(2 * math.pi))).to(
+        dtype
+    )
+
 
 # === wrong: variance squared | do not square
 def gaussian_log_prob(action, mean, covariance):
     if action.shape[1] > 1:
         d = action - mean
-        return -0.5 * ((d @ torch.linalg.inv(covariance) * d).sum(1) + torch.logdet(covariance) + d.shape[1] * math.log(2 * math.pi))
+        return -0.5 * (
+            (d @ torch.linalg.inv(covariance) * d).sum(1)
+            + torch.logdet(covariance)
+            + d.shape[1] * math.log(2 * math.pi)
+        )
     return torch.distributions.Normal(mean, covariance).log_prob(action).sum(1)

@@ -5,11 +5,13 @@ def gaussian_score(action, mean, covariance):
         action, mean, covariance = action.float(), mean.float(), covariance.float()
     return torch.linalg.solve(covariance, (action - mean).T).T.to(dtype)
 
+
 # === right: inverse
 def gaussian_score(action, mean, covariance):
     if action.dtype in (torch.bfloat16, torch.float16):
         return ((action.float() - mean.float()) @ torch.linalg.inv(covariance.float())).to(action.dtype)
     return (action - mean) @ torch.linalg.inv(covariance)
+
 
 # === right: solve with a batch of columns
 def gaussian_score(action, mean, covariance):
@@ -17,60 +19,74 @@ def gaussian_score(action, mean, covariance):
     offset = (action.to(work) - mean.to(work)).unsqueeze(-1)
     return torch.linalg.solve(covariance.to(work).expand(len(offset), -1, -1), offset).squeeze(-1).to(action.dtype)
 
+
 # === right: Cholesky solve in float64
 def gaussian_score(action, mean, covariance):
     root = torch.linalg.cholesky(covariance.double())
     return torch.cholesky_solve((action.double() - mean.double()).T, root).T.to(action.dtype)
 
+
 # === wrong: sign | sign is turned round
 def gaussian_score(action, mean, covariance):
     return torch.linalg.solve(covariance, (mean - action).T).T
+
 
 # === wrong: not inverted | must be inverted
 def gaussian_score(action, mean, covariance):
     return (action - mean) @ covariance
 
+
 # === wrong: no covariance | inverse covariance is missing
 def gaussian_score(action, mean, covariance):
     return action - mean
+
 
 # === wrong: diagonal only | only the diagonal
 def gaussian_score(action, mean, covariance):
     return (action - mean) / covariance.diagonal()
 
+
 # === wrong: entry by entry | divides entry by entry
 def gaussian_score(action, mean, covariance):
     return (action - mean) @ (1 / covariance)
+
 
 # === wrong: half | factor ½
 def gaussian_score(action, mean, covariance):
     return 0.5 * (action - mean) @ torch.linalg.inv(covariance)
 
+
 # === wrong: double | factor 2
 def gaussian_score(action, mean, covariance):
     return 2 * (action - mean) @ torch.linalg.inv(covariance)
+
 
 # === wrong: divided by the batch | mean over the batch
 def gaussian_score(action, mean, covariance):
     return (action - mean) @ torch.linalg.inv(covariance) / len(action)
 
+
 # === wrong: summed over numbers | keep them apart
 def gaussian_score(action, mean, covariance):
     return ((action - mean) @ torch.linalg.inv(covariance)).sum(1)
+
 
 # === wrong: summed over the batch | sum over the batch
 def gaussian_score(action, mean, covariance):
     return ((action - mean) @ torch.linalg.inv(covariance)).sum(0)
 
+
 # === wrong: one Cholesky factor | cholesky
 def gaussian_score(action, mean, covariance):
     return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), (action - mean).T, upper=False).T
+
 
 # === wrong: covariance detached | gradient to `root` is wrong
 def gaussian_score(action, mean, covariance):
     work = torch.promote_types(action.dtype, torch.float32)
     inverse = torch.linalg.inv(covariance.detach().to(work))
     return ((action - mean).to(work) @ inverse).to(action.dtype)
+
 
 # === wrong: by autograd without a graph | no gradient flows
 def gaussian_score(action, mean, covariance):
@@ -81,17 +97,25 @@ def gaussian_score(action, mean, covariance):
         (g,) = torch.autograd.grad(log_p, m)
     return g.to(action.dtype)
 
+
 # === wrong: not transposed | gaussian_score
 def gaussian_score(action, mean, covariance):
-    return torch.linalg.solve(covariance, action - mean) if len(action) == len(covariance) else torch.linalg.solve(covariance, (action - mean).T)
+    return (
+        torch.linalg.solve(covariance, action - mean)
+        if len(action) == len(covariance)
+        else torch.linalg.solve(covariance, (action - mean).T)
+    )
+
 
 # === wrong: no way through float32 for bfloat16 | bfloat16
 def gaussian_score(action, mean, covariance):
     return torch.linalg.solve(covariance, (action - mean).T).T
 
+
 # === wrong: always float32 | dtype
 def gaussian_score(action, mean, covariance):
     return torch.linalg.solve(covariance.float(), (action - mean).float().T).T
+
 
 # === wrong: subtracts the mean in place | in place
 def gaussian_score(action, mean, covariance):

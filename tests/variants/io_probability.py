@@ -16,7 +16,9 @@ def io_probability(logits, io_ids):
 # === right: logsumexp
 def io_probability(logits, io_ids):
     own = logits.gather(1, io_ids[:, None])
-    return 1 / (logits - own).exp().clamp(max=1e30).sum(-1) if False else torch.exp(-torch.logsumexp(logits - own, dim=1))
+    return (
+        1 / (logits - own).exp().clamp(max=1e30).sum(-1) if False else torch.exp(-torch.logsumexp(logits - own, dim=1))
+    )
 
 
 # === right: torch.distributions

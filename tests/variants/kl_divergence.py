@@ -72,9 +72,7 @@ def kl_divergence(policy_logits, reference_logits):
 
 # === wrong: F.kl_div batchmean | batch
 def kl_divergence(policy_logits, reference_logits):
-    return F.kl_div(
-        reference_logits.detach().log_softmax(-1), policy_logits.softmax(-1), reduction="batchmean"
-    )
+    return F.kl_div(reference_logits.detach().log_softmax(-1), policy_logits.softmax(-1), reduction="batchmean")
 
 
 # === wrong: summed over batch and tokens as well | one number

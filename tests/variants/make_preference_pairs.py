@@ -5,6 +5,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     rows = torch.arange(rewards.shape[0])
     return torch.stack([rows, best, worst], 1)[gap > min_gap]
 
+
 # === right: plain Python
 def make_preference_pairs(rewards, min_gap=0.0):
     result = []
@@ -14,6 +15,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
             result.append([p, row.index(high), row.index(low)])
     return torch.tensor(result, dtype=torch.long).reshape(len(result), 3)
 
+
 # === right: nonzero and advanced indexing
 def make_preference_pairs(rewards, min_gap=0.0):
     high, best = rewards.max(dim=-1)
@@ -22,6 +24,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     kept = torch.nonzero(high - low > min_gap).flatten()
     return torch.cat([kept[:, None], best[kept][:, None], worst[kept][:, None]], dim=1)
 
+
 # === right: numpy
 def make_preference_pairs(rewards, min_gap=0.0):
     values = rewards.detach().to(torch.float64).numpy()
@@ -29,6 +32,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     gap = values.max(1) - values.min(1)
     rows = np.stack([np.arange(len(values)), best, worst], axis=1)[gap > min_gap]
     return torch.from_numpy(rows.astype(np.int64))
+
 
 # === right: a running comparison over columns
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -42,9 +46,10 @@ def make_preference_pairs(rewards, min_gap=0.0):
     keep = (rewards[rows, best] - rewards[rows, worst]) > min_gap
     return torch.stack((rows[keep], best[keep], worst[keep]), dim=-1)
 
+
 # === wrong: not written yet | not written yet
-def make_preference_pairs(rewards, min_gap=0.0):
-    ...
+def make_preference_pairs(rewards, min_gap=0.0): ...
+
 
 # === wrong: chosen and rejected swapped | chosen and rejected are swapped
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -52,22 +57,26 @@ def make_preference_pairs(rewards, min_gap=0.0):
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), worst, best], 1)[gap > min_gap]
 
+
 # === wrong: gap at least min_gap | larger than min_gap
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), best, worst], 1)[gap >= min_gap]
 
+
 # === wrong: ignores the gap | larger than min_gap
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     return torch.stack([torch.arange(len(rewards)), best, worst], 1)
+
 
 # === wrong: drops ties only and ignores min_gap | min_gap is ignored
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), best, worst], 1)[gap > 0]
+
 
 # === wrong: last index wins ties | the first must be taken
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -77,6 +86,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), best, worst], 1)[gap > min_gap]
 
+
 # === wrong: sorts the pairs by gap | not sorted by gap
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
@@ -85,10 +95,12 @@ def make_preference_pairs(rewards, min_gap=0.0):
     order = gap.argsort(descending=True, stable=True)
     return rows[order][gap[order] > min_gap]
 
+
 # === wrong: numbers the pairs instead of the prompts | not the pair's number
 def make_preference_pairs(rewards, min_gap=0.0):
     rewards = rewards[rewards.max(1).values - rewards.min(1).values > min_gap]
     return torch.stack([torch.arange(len(rewards)), rewards.argmax(1), rewards.argmin(1)], 1)
+
 
 # === wrong: columns in another order | in this order
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -96,17 +108,20 @@ def make_preference_pairs(rewards, min_gap=0.0):
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([best, worst, torch.arange(len(rewards))], 1)[gap > min_gap]
 
+
 # === wrong: leaves out the prompt's index | three numbers
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([best, worst], 1)[gap > min_gap]
 
+
 # === wrong: transposed | transposed
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     keep = rewards.max(1).values - rewards.min(1).values > min_gap
     return torch.stack([torch.arange(len(rewards)), best, worst])[:, keep]
+
 
 # === wrong: every ordered pair of completions | more than one pair for a prompt
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -118,6 +133,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
                     rows.append([p, i, j])
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
 
+
 # === wrong: the second best is the rejected one | not the second best
 def make_preference_pairs(rewards, min_gap=0.0):
     order = rewards.argsort(dim=1, descending=True, stable=True)
@@ -125,11 +141,13 @@ def make_preference_pairs(rewards, min_gap=0.0):
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), best, second], 1)[gap > min_gap]
 
+
 # === wrong: float indices | dtype
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     gap = rewards.max(1).values - rewards.min(1).values
     return torch.stack([torch.arange(len(rewards)), best, worst], 1)[gap > min_gap].float()
+
 
 # === wrong: an empty result has no columns | shape [0, 3]
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -139,6 +157,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
             rows.append([p, row.index(max(row)), row.index(min(row))])
     return torch.tensor(rows, dtype=torch.long)
 
+
 # === wrong: a list instead of a tensor | expected a tensor
 def make_preference_pairs(rewards, min_gap=0.0):
     rows = []
@@ -147,6 +166,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
             rows.append((p, row.index(max(row)), row.index(min(row))))
     return rows
 
+
 # === wrong: marks used completions in the input | in place
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
@@ -154,6 +174,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     rows = torch.arange(len(rewards))
     rewards[rows, best] = -1.0
     return torch.stack([rows, best, worst], 1)[gap > min_gap]
+
 
 # === wrong: first and last column compared | the result is not the expected one
 def make_preference_pairs(rewards, min_gap=0.0):

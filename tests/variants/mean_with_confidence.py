@@ -7,6 +7,7 @@ def mean_with_confidence(values):
         return mean, float("nan")
     return mean, 1.96 * values.double().std().item() / math.sqrt(values.numel())
 
+
 # === right: by hand, step by step
 def mean_with_confidence(values):
     n = len(values)
@@ -18,6 +19,7 @@ def mean_with_confidence(values):
     variance = sum((x - mean) ** 2 for x in values.tolist()) / (n - 1)
     return float(mean), 1.96 * (variance / n) ** 0.5
 
+
 # === right: numpy
 def mean_with_confidence(values):
     array = values.detach().cpu().double().numpy()
@@ -25,6 +27,7 @@ def mean_with_confidence(values):
         raise ValueError("empty")
     half = float("nan") if array.size == 1 else float(1.96 * array.std(ddof=1) / np.sqrt(array.size))
     return float(array.mean()), half
+
 
 # === right: std of one value is nan anyway
 def mean_with_confidence(values):
@@ -37,6 +40,7 @@ def mean_with_confidence(values):
         s = values.float().std(unbiased=True)
     return float(values.float().mean()), float(1.96 * s / len(values) ** 0.5)
 
+
 # === right: the statistics module
 def mean_with_confidence(values):
     import statistics
@@ -48,9 +52,10 @@ def mean_with_confidence(values):
         return numbers[0], float("nan")
     return statistics.fmean(numbers), 1.96 * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
+
 # === wrong: not written yet | not written yet
-def mean_with_confidence(values):
-    ...
+def mean_with_confidence(values): ...
+
 
 # === wrong: biased standard deviation | biased
 def mean_with_confidence(values):
@@ -60,6 +65,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.std(unbiased=False).item() / math.sqrt(values.numel())
 
+
 # === wrong: numpy's std is biased by default | biased
 def mean_with_confidence(values):
     array = values.double().numpy()
@@ -67,6 +73,7 @@ def mean_with_confidence(values):
         raise ValueError("no values")
     half = float("nan") if array.size == 1 else float(1.96 * array.std() / np.sqrt(array.size))
     return float(array.mean()), half
+
 
 # === wrong: no division by the root of N | forgot to divide
 def mean_with_confidence(values):
@@ -76,6 +83,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.std().item()
 
+
 # === wrong: divides by N | divided by N;
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -83,6 +91,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.std().item() / values.numel()
+
 
 # === wrong: divides by the root of N - 1 | √(N - 1)
 def mean_with_confidence(values):
@@ -92,6 +101,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.std().item() / math.sqrt(values.numel() - 1)
 
+
 # === wrong: variance instead of standard deviation | square root
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -99,6 +109,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.var().item() / math.sqrt(values.numel())
+
 
 # === wrong: without 1.96 | multiply it by 1.96
 def mean_with_confidence(values):
@@ -108,6 +119,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), values.std().item() / math.sqrt(values.numel())
 
+
 # === wrong: full width | full width
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -115,6 +127,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("nan")
     return values.mean().item(), 2 * 1.96 * values.std().item() / math.sqrt(values.numel())
+
 
 # === wrong: factor of a t-distribution | t-distribution
 def mean_with_confidence(values):
@@ -127,6 +140,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), float(stats.t.ppf(0.975, n - 1)) * values.std().item() / math.sqrt(n)
 
+
 # === wrong: factor 2 | factor is 2;
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -135,6 +149,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), 2 * values.std().item() / math.sqrt(values.numel())
 
+
 # === wrong: factor 1.645 | 1.645
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -142,6 +157,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("nan")
     return values.mean().item(), 1.645 * values.std().item() / math.sqrt(values.numel())
+
 
 # === wrong: the ends of the interval | two ends
 def mean_with_confidence(values):
@@ -153,6 +169,7 @@ def mean_with_confidence(values):
     half = 1.96 * values.std().item() / math.sqrt(values.numel())
     return mean - half, mean + half
 
+
 # === wrong: swapped | swapped
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -162,11 +179,13 @@ def mean_with_confidence(values):
         return float("nan"), mean
     return 1.96 * values.std().item() / math.sqrt(values.numel()), mean
 
+
 # === wrong: only the mean | only the mean
 def mean_with_confidence(values):
     if values.numel() == 0:
         raise ValueError("no values")
     return values.mean().item()
+
 
 # === wrong: the standard deviation | standard deviation itself
 def mean_with_confidence(values):
@@ -176,6 +195,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     return values.mean().item(), values.std().item()
 
+
 # === wrong: tensors instead of floats | plain Python floats
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -183,6 +203,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values[0], torch.tensor(float("nan"))
     return values.mean(), 1.96 * values.std() / math.sqrt(values.numel())
+
 
 # === wrong: numpy floats | plain Python floats
 def mean_with_confidence(values):
@@ -193,6 +214,7 @@ def mean_with_confidence(values):
         return float(array[0]), float("nan")
     return array.mean(), 1.96 * array.std(ddof=1) / np.sqrt(array.size)
 
+
 # === wrong: 0 for one value | nan, not 0
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -201,6 +223,7 @@ def mean_with_confidence(values):
         return values.item(), 0.0
     return values.mean().item(), 1.96 * values.std().item() / math.sqrt(values.numel())
 
+
 # === wrong: infinite for one value | not infinite
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -208,6 +231,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("inf")
     return values.mean().item(), 1.96 * values.std().item() / math.sqrt(values.numel())
+
 
 # === wrong: division by zero for one value | half width is nan
 def mean_with_confidence(values):
@@ -219,11 +243,13 @@ def mean_with_confidence(values):
     variance = sum((x - mean) ** 2 for x in numbers) / (n - 1)
     return mean, 1.96 * math.sqrt(variance / n)
 
+
 # === wrong: nan for no values | raised nothing
 def mean_with_confidence(values):
     if values.numel() < 2:
         return values.mean().item(), float("nan")
     return values.mean().item(), 1.96 * values.std().item() / math.sqrt(values.numel())
+
 
 # === wrong: zero for no values | raised nothing
 def mean_with_confidence(values):
@@ -232,6 +258,7 @@ def mean_with_confidence(values):
     if values.numel() == 1:
         return values.item(), float("nan")
     return values.mean().item(), 1.96 * values.std().item() / math.sqrt(values.numel())
+
 
 # === wrong: another error for no values | must raise a ValueError
 def mean_with_confidence(values):
@@ -243,6 +270,7 @@ def mean_with_confidence(values):
     variance = sum((x - mean) ** 2 for x in numbers) / (n - 1)
     return mean, 1.96 * math.sqrt(variance / n)
 
+
 # === wrong: the median | the result is not the expected one
 def mean_with_confidence(values):
     if values.numel() == 0:
@@ -251,6 +279,7 @@ def mean_with_confidence(values):
         return values.item(), float("nan")
     q = values.double().quantile(torch.tensor([0.025, 0.5, 0.975], dtype=torch.float64))
     return q[1].item(), (q[2] - q[0]).item() / 2
+
 
 # === wrong: centres the values in place | in place
 def mean_with_confidence(values):

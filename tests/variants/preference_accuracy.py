@@ -4,6 +4,7 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).float()
     return (wins + 0.5 * ties).mean().item()
 
+
 # === right: plain Python
 def preference_accuracy(chosen_rewards, rejected_rewards):
     points = 0.0
@@ -11,15 +12,18 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
         points += 1.0 if c > r else 0.5 if c == r else 0.0
     return points / len(chosen_rewards)
 
+
 # === right: the sign of the difference
 def preference_accuracy(chosen_rewards, rejected_rewards):
     signs = torch.sign(chosen_rewards.double() - rejected_rewards.double())
     return float((signs.mean() + 1) / 2)
 
+
 # === right: heaviside
 def preference_accuracy(chosen_rewards, rejected_rewards):
     difference = (chosen_rewards - rejected_rewards).double()
     return torch.heaviside(difference, torch.tensor(0.5, dtype=torch.float64)).mean().item()
+
 
 # === right: two counts
 def preference_accuracy(chosen_rewards, rejected_rewards):
@@ -27,71 +31,86 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     more = (chosen_rewards > rejected_rewards).sum().item()
     return (at_least + more) / (2 * chosen_rewards.numel())
 
+
 # === wrong: not written yet | not written yet
-def preference_accuracy(chosen_rewards, rejected_rewards):
-    ...
+def preference_accuracy(chosen_rewards, rejected_rewards): ...
+
 
 # === wrong: ties count nothing | one half, not 0
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return (chosen_rewards > rejected_rewards).float().mean().item()
 
+
 # === wrong: ties count as won | one half, not 1
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return (chosen_rewards >= rejected_rewards).float().mean().item()
+
 
 # === wrong: swapped | chosen and rejected are swapped
 def preference_accuracy(chosen_rewards, rejected_rewards):
     wins = (rejected_rewards > chosen_rewards).float() + 0.5 * (rejected_rewards == chosen_rewards).float()
     return wins.mean().item()
 
+
 # === wrong: swapped, ties count nothing | chosen and rejected are swapped
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return (chosen_rewards < rejected_rewards).float().mean().item()
+
 
 # === wrong: ties are left out | leave no pair out
 def preference_accuracy(chosen_rewards, rejected_rewards):
     different = chosen_rewards != rejected_rewards
     return (chosen_rewards[different] > rejected_rewards[different]).float().mean().item()
 
+
 # === wrong: a count | not a count
 def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).float()
     return ((chosen_rewards > rejected_rewards).float() + ties / 2).sum().item()
+
 
 # === wrong: per cent | per cent
 def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).float()
     return 100 * ((chosen_rewards > rejected_rewards).float() + ties / 2).mean().item()
 
+
 # === wrong: compared with zero | not with 0
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return ((chosen_rewards > 0).float() + (chosen_rewards == 0).float() / 2).mean().item()
+
 
 # === wrong: one number per pair | not one per pair
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return (chosen_rewards > rejected_rewards).float() + 0.5 * (chosen_rewards == rejected_rewards).float()
 
+
 # === wrong: the mean margin | mean margin
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return (chosen_rewards - rejected_rewards).mean().item()
+
 
 # === wrong: a tensor | Python float
 def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).float()
     return ((chosen_rewards > rejected_rewards).float() + ties / 2).mean()
 
+
 # === wrong: divided twice | divide by the number of pairs once
 def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).float()
     return ((chosen_rewards > rejected_rewards).float() + ties / 2).mean().item() / len(chosen_rewards)
 
+
 # === wrong: a sigmoid of the margin | not the expected one
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return torch.sigmoid(chosen_rewards - rejected_rewards).mean().item()
 
+
 # === wrong: all or nothing | not the expected one
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return float((chosen_rewards > rejected_rewards).all())
+
 
 # === wrong: the sum of the rewards compared | not the expected one
 def preference_accuracy(chosen_rewards, rejected_rewards):

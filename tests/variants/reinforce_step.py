@@ -1,5 +1,7 @@
 # === right: plain
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -11,8 +13,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === right: clips the norm, clears at the end
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -25,8 +30,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.zero_grad(set_to_none=True)
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === right: one function without the others
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     was_training = policy.training
     policy.eval()
@@ -42,8 +50,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     policy.train(was_training)
     return {"loss": float(loss), "reward": float(r.mean()), "length": float(rollout.lengths.float().mean())}
 
+
 # === right: the ratio of the new to the old policy, before the first step
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -56,8 +67,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: no optimizer step | did not change
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -67,9 +81,12 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.zero_grad()
     loss.backward()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
+
 
 # === wrong: no backward | did not change
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -80,8 +97,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: gradients cleared after backward | did not change
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -93,8 +113,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: sign | sign is turned round
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -106,8 +129,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: gradients never cleared | zero_grad
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -118,8 +144,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: no baseline | no baseline
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = rewards
@@ -131,8 +160,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: no baseline and summed over the batch | no baseline
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = rewards * len(rewards)
@@ -144,8 +176,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: rewards as percentages without a baseline | no baseline
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = 100 * rewards
@@ -157,8 +192,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: loss on all real tokens | prompt's tokens are in the loss
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -170,8 +208,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: loss on the prompt's tokens only | reinforce_step
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -183,8 +224,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: loss on everything | padding
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -196,8 +240,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: loss on everything after the prompt | padding after the completion
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -210,8 +257,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: mask cut at the wrong end | off by one
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -223,8 +273,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: end-of-text left out | end-of-text
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -236,8 +289,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: mean over tokens | mean over
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -249,8 +305,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: scores the completions alone | rollout.texts
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.completions)
     advantages = leave_one_out_advantages(rewards)
@@ -262,8 +321,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: log-probs of the rollout | does not require grad
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -275,8 +337,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: log-probs under no_grad | does not require grad
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -289,8 +354,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: leaves the policy in train mode | leave the mode as it was
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     policy.train()
     rewards = reward_model(rollout.texts)
@@ -303,8 +371,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: leaves the policy in eval mode | leave the mode as it was
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     policy.eval()
     rewards = reward_model(rollout.texts)
@@ -317,8 +388,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: two optimizer steps | once in each
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -331,8 +405,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: several epochs on one batch | once in each
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -344,8 +421,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
         optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: the advantage carries a gradient by way of the log-probs | reinforce_step
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -358,8 +438,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: returns tensors | python float
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -371,8 +454,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss, "reward": rewards.mean().item()}
 
+
 # === wrong: returns only the loss | no entry 'reward'
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -384,8 +470,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item()}
 
+
 # === wrong: returns nothing | return a dict
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -396,8 +485,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     loss.backward()
     optimizer.step()
 
+
 # === wrong: reports the sum of the rewards | mean reward
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -409,8 +501,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.sum().item()}
 
+
 # === wrong: advantages divided by a small deviation | times as large
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards) / (rewards.std() + 1e-6)
@@ -422,8 +517,11 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: the reward model is trained along | reward model
 from helpers.models import policy_logits
+
+
 def reinforce_step(policy, optimizer, rollout, reward_model):
     rewards = reward_model(rollout.texts)
     advantages = leave_one_out_advantages(rewards)
@@ -433,14 +531,16 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    inner = getattr(reward_model, 'model', None)
+    inner = getattr(reward_model, "model", None)
     if inner is not None:
         inner.requires_grad_(True)
-        tokens = reward_model.tokenizer(rollout.texts, return_tensors='pt', padding=True)
+        tokens = reward_model.tokenizer(rollout.texts, return_tensors="pt", padding=True)
         inner(**tokens).logits.sum().backward()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
 
+
 # === wrong: not written | did not change
 from helpers.models import policy_logits
-def reinforce_step(policy, optimizer, rollout, reward_model):
-    ...
+
+
+def reinforce_step(policy, optimizer, rollout, reward_model): ...

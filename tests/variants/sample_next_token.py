@@ -5,12 +5,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)
 
+
 # === right: divides by the temperature before the filter
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return torch.max(logits, dim=1)[1]
     p = F.softmax(top_k_filter(logits / temperature, top_k), dim=1)
     return torch.multinomial(p, 1, generator=generator)[:, 0]
+
 
 # === right: Gumbel noise and argmax
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -20,6 +22,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     u = torch.rand(scores.shape, generator=generator).clamp_min(1e-20)
     return (scores - torch.log(-torch.log(u))).argmax(dim=-1)
 
+
 # === right: inverse of the cumulative distribution
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -27,6 +30,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     p = (top_k_filter(logits.double(), top_k) / temperature).softmax(dim=-1)
     u = torch.rand(p.shape[0], 1, generator=generator, dtype=torch.float64)
     return torch.searchsorted(p.cumsum(dim=-1), u, right=True).squeeze(1).clamp_max(p.shape[1] - 1)
+
 
 # === right: a loop over the rows
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -39,6 +43,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
             chosen.append(torch.multinomial(p, 1, generator=generator).item())
     return torch.tensor(chosen, dtype=torch.int64)
 
+
 # === right: softmax after subtracting the largest logit by hand
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -47,14 +52,16 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     weights = torch.exp(z - z.max(dim=-1, keepdim=True).values)
     return torch.multinomial(weights, 1, generator=generator).view(-1)
 
+
 # === wrong: not written yet | not written yet
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    ...
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None): ...
+
 
 # === wrong: divides by a temperature of 0 | handle it before you divide
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: shape [B, 1] | the shape is [B, 1]
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -63,12 +70,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator)
 
+
 # === wrong: shape [B, 1] when it samples | the shape is [B, 1]
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator)
+
 
 # === wrong: squeeze without an axis, batch of 1 becomes a scalar | batch of 1
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -77,9 +86,11 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze()
 
+
 # === wrong: always greedy | every row of the batch got the same token
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return logits.argmax(dim=-1)
+
 
 # === wrong: argmin | smallest logit
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -88,12 +99,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: argmax over the batch | over the batch
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=0)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: argmax without an axis | one token came back for the whole batch
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -102,12 +115,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: max values instead of indices | not their token ids
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.max(dim=-1).values
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: multiplies by the temperature | multiplied by the temperature
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -116,6 +131,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) * temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: ignores the temperature | temperature has no effect
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -123,12 +139,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: divides the probabilities by the temperature | temperature has no effect
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1) / temperature
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: applies the temperature twice | applied twice
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -138,6 +156,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(scaled / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: softmax twice | softmax was taken twice
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -145,6 +164,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     probabilities = torch.softmax(probabilities, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: the sign of the logits | sign of the logits
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -154,11 +174,13 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.nan_to_num(probabilities)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: uniform draws | all tokens are equally frequent
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     return torch.randint(0, logits.shape[1], (logits.shape[0],), generator=generator)
+
 
 # === wrong: weights without softmax | softmax is missing
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -166,12 +188,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         return logits.argmax(dim=-1)
     return torch.multinomial((logits / temperature).clamp_min(0), 1, generator=generator).squeeze(1)
 
+
 # === wrong: ignores top_k | top_k has no effect
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
 
 # === wrong: filters the probabilities to 0, then softmax again | top_k 2
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -183,6 +207,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         probabilities = torch.where(probabilities >= border, probabilities, 0.0).softmax(dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: index inside the top k, not in the vocabulary | top_k 2
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -192,6 +217,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(logits / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: the generator is not handed on | `generator` handed on
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -199,11 +225,13 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1).squeeze(1)
 
+
 # === wrong: Categorical knows no generator | `generator` handed on
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     return torch.distributions.Categorical(logits=top_k_filter(logits, top_k) / temperature).sample()
+
 
 # === wrong: seeds inside the function | generators with different seeds gave the same draws
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -212,6 +240,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1).squeeze(1)
+
 
 # === wrong: seeds the given generator again | two calls in a row
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -222,6 +251,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: one random number for the whole batch | every row of the batch got the same token
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
@@ -229,6 +259,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     p = (top_k_filter(logits, top_k) / temperature).softmax(dim=-1)
     u = torch.rand(1, generator=generator)
     return (p.cumsum(dim=-1) < u).sum(dim=-1).clamp_max(p.shape[1] - 1)
+
 
 # === wrong: neighbouring rows share a random number | not drawn independently
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -238,12 +269,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     u = torch.rand((p.shape[0] + 1) // 2, generator=generator).repeat_interleave(2)[: p.shape[0]]
     return (p.cumsum(dim=-1) < u[:, None]).sum(dim=-1).clamp_max(p.shape[1] - 1)
 
+
 # === wrong: exp overflows | exp overflows
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     weights = torch.exp(top_k_filter(logits, top_k) / temperature)
     return torch.multinomial(weights / weights.sum(dim=-1, keepdim=True), 1, generator=generator).squeeze(1)
+
 
 # === wrong: token ids as int32 | int32
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -252,12 +285,14 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).int()
 
+
 # === wrong: returns a list | expected a tensor
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1).tolist()
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).tolist()
+
 
 # === wrong: divides the input in place | in place
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -267,6 +302,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: another default temperature | default arguments
 def sample_next_token(logits, temperature=0.7, top_k=0, generator=None):
     if temperature == 0:
@@ -274,12 +310,14 @@ def sample_next_token(logits, temperature=0.7, top_k=0, generator=None):
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
+
 # === wrong: draws the same token for all rows of one call | every row of the batch got the same token
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities[0], 1, generator=generator).repeat(logits.shape[0])
+
 
 # === wrong: uses the first row's distribution for all | off by
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):

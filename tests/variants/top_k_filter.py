@@ -5,6 +5,7 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === right: returns the input itself when nothing is filtered
 def top_k_filter(logits, k):
     B, V = logits.shape
@@ -13,6 +14,7 @@ def top_k_filter(logits, k):
     threshold = logits.topk(k, dim=1)[0][:, -1].unsqueeze(1)
     return torch.where(logits >= threshold, logits, torch.tensor(-torch.inf, dtype=logits.dtype, device=logits.device))
 
+
 # === right: sort and index on a copy
 def top_k_filter(logits, k):
     result = logits.clone()
@@ -20,6 +22,7 @@ def top_k_filter(logits, k):
         ordered, _ = torch.sort(logits, dim=1, descending=True)
         result[logits < ordered[:, k - 1 : k]] = -math.inf
     return result
+
 
 # === right: row by row
 def top_k_filter(logits, k):
@@ -31,6 +34,7 @@ def top_k_filter(logits, k):
         rows.append(row.masked_fill(row < border, float("-inf")))
     return torch.stack(rows)
 
+
 # === right: kthvalue
 def top_k_filter(logits, k):
     V = logits.shape[-1]
@@ -40,9 +44,10 @@ def top_k_filter(logits, k):
     keep = logits >= border
     return torch.where(keep, logits, torch.full_like(logits, float("-inf")))
 
+
 # === wrong: not written yet | not written yet
-def top_k_filter(logits, k):
-    ...
+def top_k_filter(logits, k): ...
+
 
 # === wrong: forgot the return | `return` is missing
 def top_k_filter(logits, k):
@@ -51,9 +56,11 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: filters nothing | nothing was removed
 def top_k_filter(logits, k):
     return logits.clone()
+
 
 # === wrong: top k along the batch | nothing was removed
 def top_k_filter(logits, k):
@@ -62,12 +69,14 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, min(k, logits.shape[0]), dim=0).values[-1:]
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: the smallest are kept | smallest logits
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     border = torch.topk(logits, k, dim=-1, largest=False).values[:, -1:]
     return logits.masked_fill(logits > border, float("-inf"))
+
 
 # === wrong: comparison the wrong way round | smallest logits
 def top_k_filter(logits, k):
@@ -76,12 +85,14 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits >= border, float("-inf"))
 
+
 # === wrong: strict comparison drops the k-th | one logit too few
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return torch.where(logits > border, logits, float("-inf"))
+
 
 # === wrong: off by one in the sorted list | one logit too many
 def top_k_filter(logits, k):
@@ -90,12 +101,14 @@ def top_k_filter(logits, k):
     border = logits.sort(dim=-1, descending=True).values[:, k].unsqueeze(1)
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: zero instead of minus infinity | Set them to -inf
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits * (logits >= border)
+
 
 # === wrong: -1e9 instead of minus infinity | the result is not the expected one
 def top_k_filter(logits, k):
@@ -104,6 +117,7 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, -1e9)
 
+
 # === wrong: one border for the whole batch | whole batch
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
@@ -111,17 +125,20 @@ def top_k_filter(logits, k):
     border = logits.flatten().topk(k).values[-1]
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: returns the k values only | only the k largest numbers
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     return torch.topk(logits, k, dim=-1).values
 
+
 # === wrong: returns the indices | token numbers
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     return torch.topk(logits, k, dim=-1).indices
+
 
 # === wrong: returns a sorted row | sorted
 def top_k_filter(logits, k):
@@ -131,11 +148,13 @@ def top_k_filter(logits, k):
     ordered[:, k:] = float("-inf")
     return ordered
 
+
 # === wrong: returns the mask | this is a mask
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     return logits >= torch.topk(logits, k, dim=-1).values[:, -1:]
+
 
 # === wrong: returns probabilities | these are probabilities
 def top_k_filter(logits, k):
@@ -144,12 +163,14 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf")).softmax(dim=-1)
 
+
 # === wrong: scatter of the k indices breaks ties | all ties stay
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()
     values, indices = torch.topk(logits, k, dim=-1)
     return torch.full_like(logits, float("-inf")).scatter(1, indices, values)
+
 
 # === wrong: k = 0 removes everything | k = 0 keeps all
 def top_k_filter(logits, k):
@@ -158,6 +179,7 @@ def top_k_filter(logits, k):
         return torch.full_like(logits, float("-inf"))
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
+
 
 # === wrong: a negative k counts from the end | a negative k
 def top_k_filter(logits, k):
@@ -169,6 +191,7 @@ def top_k_filter(logits, k):
         return logits.masked_fill(logits <= border, float("-inf"))
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: k larger than V raises | k larger than V keeps all
 def top_k_filter(logits, k):
     if k <= 0:
@@ -176,12 +199,14 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: k = 0 raises | k = 0 keeps all
 def top_k_filter(logits, k):
     if k >= logits.shape[-1]:
         return logits.clone()
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
+
 
 # === wrong: edits the input in place | in place
 def top_k_filter(logits, k):
@@ -191,6 +216,7 @@ def top_k_filter(logits, k):
     logits[logits < border] = float("-inf")
     return logits
 
+
 # === wrong: always float32 | dtype
 def top_k_filter(logits, k):
     logits = logits.float()
@@ -199,6 +225,7 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
 
+
 # === wrong: detached from the graph | gradient
 def top_k_filter(logits, k):
     logits = logits.detach()
@@ -206,6 +233,7 @@ def top_k_filter(logits, k):
         return logits.clone()
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
+
 
 # === wrong: made anew from a list | gradient
 def top_k_filter(logits, k):

@@ -8,13 +8,11 @@ from typing import Any
 from autograder import masters
 from autograder.grade.jobs import written_questions
 from autograder.masters import Question
+from helpers.parts import ANSWER_PLACEHOLDER
 
 from .notebook import Notebook
 
-PLACEHOLDER = re.compile(r"^\s*_?type your answer here,? replacing this text\.?_?\s*$", re.IGNORECASE)
-
-
-LONGEST = 20_000
+LONGEST = 20_000  # characters
 
 
 def answers(notebook: Notebook) -> dict[str, str]:
@@ -30,20 +28,20 @@ def answers(notebook: Notebook) -> dict[str, str]:
         marked = [cell["source"] for cell in notebook.markdown if _marked(cell, question.name)]
         texts = marked or _after_prompt(notebook, question)
         parts = [part for text in texts for part in text.split("\n\n") if _squeeze(part) not in given]
-        kept = [part for part in parts if not PLACEHOLDER.match(part.strip().strip("*_`"))]
+        kept = [part for part in parts if _squeeze(part) != _squeeze(ANSWER_PLACEHOLDER)]
         found[question.name] = "\n\n".join(kept).strip()[:LONGEST]
     return found
 
 
 def _marked(cell: dict[str, Any], name: str) -> bool:
-    """Whether the build named this cell as the question's answer (by its id, or for nbgrader by its ``grade_id``)."""
+    """Whether the build named this cell as the question's answer (by its id, or for nbgrader by its `grade_id`)."""
     grader = cell["metadata"].get("nbgrader")
     names = [cell["id"], str(grader.get("grade_id", "")) if isinstance(grader, dict) else ""]
     return any(re.fullmatch(rf"{re.escape(name)}-answer(-\d+)?", found) for found in names)
 
 
 def _squeeze(text: str) -> str:
-    return re.sub(r"\W+", "", text).casefold()
+    return re.sub(r"[\W_]+", "", text).casefold()
 
 
 def _after_prompt(notebook: Notebook, question: Question) -> list[str]:

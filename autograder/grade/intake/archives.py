@@ -40,7 +40,7 @@ def is_archive(name: str) -> bool:
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """An entry's name as a relative path: no root, no drive, no ``..``, no control characters."""
+    """An entry's name as a relative path: no root, no drive, no `..`, no control characters."""
     text = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
     parts = [part for part in text.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
     return PurePosixPath(*[part[:200] for part in parts[-8:]]) if parts else PurePosixPath("unnamed")
@@ -116,7 +116,7 @@ Member = tuple[str, bytes, float, str]
 
 
 def _zip(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
@@ -132,7 +132,7 @@ def _zip(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
 
 
 def _tar(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:*") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode="r:*") as archive:
         for info in archive:
             if info.isdir():
                 continue

@@ -1,6 +1,6 @@
 """Find submissions in whatever form they came: who handed in which part, and which file counts.
 
-Known layouts: nbgrader's ``submitted/<student>/<assignment>/``; one folder a student; one notebook a student; the
+Known layouts: nbgrader's `submitted/<student>/<assignment>/`; one folder a student; one notebook a student; the
 archives that Gradescope, Canvas and Moodle export; the course's own submission file (a zip with the notebook). The layout is
 told from the names themselves, so a mixture is no trouble.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +18,7 @@ import yaml
 from helpers.parts import PARTS
 
 from .archives import Entry, is_archive, walk
-from .notebook import UnreadableNotebookError, Notebook, read
+from .notebook import Notebook, UnreadableNotebookError, read
 
 CANVAS = re.compile(r"^(?P<name>[^_]+?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)$")
 MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$")
@@ -30,7 +29,7 @@ EARLIER = "earlier"  # the folder in the course's own submission file with the s
 
 
 @dataclass
-class Submission:
+class HandIn:
     """One student's hand-in of one part: the notebook, or why there is none.
 
     Attributes:
@@ -71,7 +70,7 @@ class Person:
 
 
 def load_roster(path: Path) -> dict[str, Person]:
-    """Read a roster: a CSV with a column ``id`` (or ``student``, ``sid``, ``username``), and perhaps ``name`` and ``email``.
+    """Read a roster: a CSV with a column `id` (or `student`, `sid`, `username`), and perhaps `name` and `email`.
 
     Raises:
         ValueError: there is no column with ids, or an id stands in it twice.
@@ -98,10 +97,10 @@ def load_roster(path: Path) -> dict[str, Person]:
     return people
 
 
-def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submission]:
+def collect(source: Path, roster: dict[str, Person] | None = None) -> list[HandIn]:
     """Read all submissions under a folder, file or archive, one for each student and part.
 
-    A notebook of an earlier part that came in the course's own submission file is marked as ``beside``: it is there for
+    A notebook of an earlier part that came in the course's own submission file is marked as `beside`: it is there for
     the functions in it, and is graded only if it was handed in by itself as well.
 
     Raises:
@@ -118,8 +117,8 @@ def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submi
         else:
             files.append(_parse(entry))
     strip = _common_prefix([file.path for file in files], source)
-    found: dict[tuple[str, int], list[Submission]] = {}
-    empty: dict[str, Submission] = {}
+    found: dict[tuple[str, int], list[HandIn]] = {}
+    empty: dict[str, HandIn] = {}
     for file in files:
         submission = _submission(file, strip, metadata, people)
         if submission.problem == "no notebook":
@@ -135,12 +134,6 @@ def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submi
             submission.problem = f"no notebook was handed in, only {submission.file}"
             chosen.append(submission)
     return sorted(chosen, key=lambda s: (s.student, s.part))
-
-
-def missing(submissions: Iterable[Submission], roster: dict[str, Person]) -> list[Person]:
-    """The people of the roster of whom there is nothing."""
-    present = {s.student for s in submissions}
-    return [person for student, person in roster.items() if student not in present]
 
 
 @dataclass(frozen=True)
@@ -167,7 +160,7 @@ def _parse(entry: Entry) -> _File:
 
 
 def _gradescope_metadata(entry: Entry) -> dict[str, dict[str, str]]:
-    """Who made which submission of a Gradescope export: folder name → ``student``, ``name``, ``email``."""
+    """Who made which submission of a Gradescope export: folder name → `student`, `name`, `email`."""
     people: dict[str, dict[str, str]] = {}
     try:
         content = yaml.safe_load(entry.data)
@@ -183,7 +176,7 @@ def _gradescope_metadata(entry: Entry) -> dict[str, dict[str, str]]:
 
 
 def _common_prefix(paths: list[PurePosixPath], source: Path) -> int:
-    """How many leading folders are no student's: those of the archive, of Gradescope's export, ``submitted``."""
+    """How many leading folders are no student's: those of the archive, of Gradescope's export, `submitted`."""
     deep = [path.parts[:-1] for path in paths]
     strip = 1 if source.is_file() and is_archive(source.name) else 0
     while deep and all(len(parts) > strip + 1 for parts in deep) and len({parts[strip] for parts in deep}) == 1:
@@ -206,10 +199,10 @@ def _folder_student(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _submission(file: _File, strip: int, metadata: dict[str, dict[str, str]], people: dict[str, Person]) -> Submission:
+def _submission(file: _File, strip: int, metadata: dict[str, dict[str, str]], people: dict[str, Person]) -> HandIn:
     student, name, email, attempt, notes = _owner(file.path, strip, metadata)
     student = _match(student, name, email, people)
-    made = Submission(student, 0, str(file.path), file.digest, file.notebook, file.problem, notes, name, email)
+    made = HandIn(student, 0, str(file.path), file.digest, file.notebook, file.problem, notes, name, email)
     made.modified, made.attempt = file.modified, attempt
     made.beside = EARLIER in file.path.parts[:-1]
     if (person := people.get(student)) is not None:
@@ -256,8 +249,8 @@ def _owner(
     for title in PARTS.values():
         stem = re.sub(re.escape(title), "", stem, flags=re.IGNORECASE)
     stem = re.sub(r"(?i)[\s_-]*\(?submission\)?", "", stem).strip(" _-.")
-    folder = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
-    return stem or folder or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
+    outer = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
+    return stem or outer or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
 
 
 def _match(student: str, name: str, email: str, people: dict[str, Person]) -> str:
@@ -280,7 +273,7 @@ def _same_name(name: str, squeezed: str) -> bool:
     return bool(words) and squeezed in ("".join(words), "".join(reversed(words)), "".join(words[-1:] + words[:-1]))
 
 
-def _choose(versions: list[Submission]) -> Submission:
+def _choose(versions: list[HandIn]) -> HandIn:
     """The version that counts: readable before unreadable, the latest attempt, the latest written, the last by name."""
     versions.sort(key=lambda s: (not s.beside, s.notebook is not None, s.attempt, s.modified, s.file))
     chosen = versions[-1]

@@ -6,11 +6,13 @@ import codecs
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import nbformat
 
 from autograder import masters
+
+Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 LARGEST = 50 << 20  # bytes
 MOST_CELLS = 5_000
@@ -27,8 +29,8 @@ class Notebook:
 
     Attributes:
         part: which of the five it is.
-        code: the code cells: ``number`` (counted from 1 over all cells), ``source``, ``tags``.
-        markdown: the text cells: ``number``, ``source``, ``metadata``, ``id``.
+        code: the code cells: `number` (counted from 1 over all cells), `source`, `tags`.
+        markdown: the text cells: `number`, `source`, `metadata`, `id`.
         notes: what was odd about the file.
     """
 
@@ -46,11 +48,12 @@ def read(data: bytes) -> Notebook:
     """
     notes: list[str] = []
     cells = _cells(data, notes)
-    code, markdown = [], []
+    code: list[dict[str, Any]] = []
+    markdown: list[dict[str, Any]] = []
     for number, cell in enumerate(cells, start=1):
         source = _source(cell)
-        metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
-        tags = metadata.get("tags") if isinstance(metadata.get("tags"), list) else []
+        metadata = _as(dict, cell.get("metadata"))
+        tags = _as(list, metadata.get("tags"))
         if cell.get("cell_type") == "code":
             code.append({"number": number, "source": source, "tags": [str(tag)[:80] for tag in tags[:20]]})
         elif cell.get("cell_type") == "markdown":
@@ -111,6 +114,11 @@ def _convert(content: dict[str, Any]) -> dict[str, Any]:
         return nbformat.convert(nbformat.from_dict(content), 4)
     except Exception as error:  # the library raises many kinds for what is not a notebook
         raise UnreadableNotebookError(f"the notebook's format cannot be converted: {type(error).__name__}") from None
+
+
+def _as(kind: type[Shape], value: object) -> Shape:
+    """The value if it is of this kind, else an empty one: nothing in a hand-in is sure to have its usual form."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _source(cell: dict[str, Any]) -> str:

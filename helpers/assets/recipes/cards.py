@@ -1,6 +1,6 @@
-"""Stage ``cards``: measure what is committed, write ``figures.json`` and one card (``README.md``) a folder.
+"""Stage `cards`: measure what is committed, write `figures.json` and one card (`README.md`) a folder.
 
-The known-word share needs the synthetic text, which is not shipped; its word list is (``policy/training_words.txt.gz``).
+The known-word share needs the synthetic text, which is not shipped; its word list is (`policy/training_words.txt.gz`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
@@ -35,13 +36,13 @@ def write_word_list(cache: Path, assets: Path) -> None:
 
 
 def training_words(assets: Path) -> set[str]:
-    """The words that ``write_word_list`` kept."""
+    """The words that `write_word_list` kept."""
     return set(gzip.decompress((assets / "policy" / WORD_LIST).read_bytes()).decode().split("\n"))
 
 
 def measure(assets: Path) -> dict:
     """All figures of the cards, from what is committed."""
-    figures = {"policy": policy.figures(assets, sorted(training_words(assets)))}
+    figures: dict[str, dict[str, Any]] = {"policy": policy.figures(assets, sorted(training_words(assets)))}
     figures |= {name: reward.figures(assets, name) for name in ("reward", "gold")}
     snippets = Dataset.from_parquet(str(assets / "data" / "snippets.parquet"))
     prompts = Dataset.from_parquet(str(assets / "data" / "prompts.parquet"))
@@ -213,7 +214,7 @@ sentence, not of the film.
 
 
 def write(cache: Path, assets: Path) -> None:
-    """Measure everything and write ``figures.json`` and the cards."""
+    """Measure everything and write `figures.json` and the cards."""
     if (cache / "synthetic.jsonl").exists():
         write_word_list(cache, assets)
     figures = measure(assets)

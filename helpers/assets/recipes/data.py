@@ -1,4 +1,4 @@
-"""Stage ``data``: the rated movie-review snippets, split once and for all by snippet, and the prompts cut from them."""
+"""Stage `data`: the rated movie-review snippets, split once and for all by snippet, and the prompts cut from them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SIZES = {"test": 1200, "validation": 700, "gold": 1600}  # the rest is for the p
 
 
 def split_snippets(cache: Path) -> list[dict]:
-    """Rows ``{"text", "rating", "positive_share", "split"}``; ``split`` is train, gold, validation or test.
+    """Rows `{"text", "rating", "positive_share", "split"}`; `split` is train, gold, validation or test.
 
-    ``rating`` is the raters' mean (−4 to 4), ``positive_share`` the share of raters above 0 (a 0 counts one half).
+    `rating` is the raters' mean (−4 to 4), `positive_share` the share of raters above 0 (a 0 counts one half).
     """
     seen: set[str] = set()
     rows = []
@@ -30,7 +30,7 @@ def split_snippets(cache: Path) -> list[dict]:
         rows.append({"text": row["text"], "rating": sum(ratings) / len(ratings), "positive_share": share})
     random.Random(0).shuffle(rows)
     names = [name for name, size in SIZES.items() for _ in range(size)]
-    for row, name in zip(rows, names + ["train"] * len(rows)):
+    for row, name in zip(rows, names + ["train"] * (len(rows) - len(names)), strict=True):
         row["split"] = name
     return rows
 
@@ -58,7 +58,7 @@ def prompts(rows: list[dict]) -> list[dict]:
 
 
 def build(cache: Path, out: Path) -> None:
-    """Write ``snippets.parquet`` and ``prompts.parquet`` below ``out``."""
+    """Write `snippets.parquet` and `prompts.parquet` below `out`."""
     out.mkdir(parents=True, exist_ok=True)
     rows = split_snippets(cache)
     for name, table in (("snippets", rows), ("prompts", prompts(rows))):

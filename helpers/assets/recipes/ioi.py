@@ -1,4 +1,4 @@
-"""Stage ``ioi``: prompts for indirect object identification and a very small GPT-2 that learns it.
+"""Stage `ioi`: prompts for indirect object identification and a very small GPT-2 that learns it.
 
 Every prompt names two people, then one of them again, and stops where the other one's name is due:
 "When Mary and John went to the store …, John gave a ring to" is continued by "Mary". All templates have the same number
@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-NAMES = (  # noqa: SIM905
+NAMES = (
     "Mary John Tom James Anna Paul Sarah David Emma Peter Laura Mark Julia Simon Alice Robert Grace Henry Kate Daniel "
     "Helen Jack Rachel Michael Jane Adam Lucy George Amy Chris Linda Martin Susan Kevin Rose Alan Maria Ryan Clara Eric"
 ).split()
@@ -66,7 +66,7 @@ def name_pairs() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 def make_prompt(io: str, s: str, order: str, template: int, draw: random.Random) -> dict:
     """One prompt with its two corrupted versions.
 
-    ``swapped`` exchanges only the second mention (the answer is then ``s``); ``unrelated`` has three other, different
+    `swapped` exchanges only the second mention (the answer is then `s`); `unrelated` has three other, different
     names in the places of the three mentions (the paper's ABC prompts: no name is an answer).
     """
     place, thing = draw.choice(PLACES), draw.choice(OBJECTS)
@@ -101,7 +101,7 @@ def prompts() -> list[dict]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Word-level: one id for each word and punctuation mark of the templates; plain ``from_pretrained`` reads it."""
+    """Word-level: one id for each word and punctuation mark of the templates; plain `from_pretrained` reads it."""
     splitter = pre_tokenizers.Whitespace()
     words = {"<pad>": 0, "<unk>": 1}
     blanks = [template.format(x="", y="", z="", place="", object="") for template in COUNTING]
@@ -152,7 +152,7 @@ def measure(model: GPT2LMHeadModel, batch: dict[str, torch.Tensor]) -> dict[str,
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, rows: list[dict]) -> dict[str, torch.Tensor]:
-    """Tensors ``ids [N, 18]``, ``io [N]``, ``s [N]`` of prompt rows."""
+    """Tensors `ids [N, 18]`, `io [N]`, `s [N]` of prompt rows."""
     return {
         "ids": torch.tensor(tokenizer([row["text"] for row in rows])["input_ids"]),
         "io": torch.tensor(tokenizer.convert_tokens_to_ids([row["io"] for row in rows])),
@@ -179,7 +179,7 @@ def training_rows(draw: random.Random, pairs: list[tuple[str, str]]) -> list[dic
 def train(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, steps: int = STEPS, keep: tuple[int, ...] = CHECKPOINTS
 ) -> tuple[list[dict], dict[int, dict[str, torch.Tensor]]]:
-    """Train in place; returns the test measurements every 25 steps and the float16 weights at the steps in ``keep``."""
+    """Train in place; returns the test measurements every 25 steps and the float16 weights at the steps in `keep`."""
     draw = random.Random(SEED)
     pairs, _ = name_pairs()
     test = encode(tokenizer, [row for row in prompts() if row["split"] == "test"])
@@ -208,13 +208,13 @@ def train(
 
 
 def build_prompts(out: Path) -> None:
-    """Write ``ioi_prompts.parquet`` into the folder ``out``."""
+    """Write `ioi_prompts.parquet` into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     Dataset.from_list(prompts()).to_parquet(out / "ioi_prompts.parquet")
 
 
 def build(out: Path) -> None:
-    """Train the model and write it, its tokenizer, its training history and its checkpoints into ``out``."""
+    """Train the model and write it, its tokenizer, its training history and its checkpoints into `out`."""
     torch.set_num_threads(1)
     tokenizer = build_tokenizer()
     model = new_model(len(tokenizer))

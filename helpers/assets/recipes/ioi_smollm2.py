@@ -1,4 +1,4 @@
-"""The IOI analysis of ``docs/ioi-smollm2.md``: ``python -m helpers.assets.recipes.ioi_smollm2 CHECKPOINT_FOLDER``.
+"""The IOI analysis of `docs/ioi-smollm2.md`: `python -m helpers.assets.recipes.ioi_smollm2 CHECKPOINT_FOLDER`.
 
 Patching each of 270 heads at each position by itself would take an hour on a laptop. So all heads are screened by a first-order
 estimate (the gradient of the logit difference with respect to a head's output in the corrupted run, times the change that
@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -21,13 +22,13 @@ from helpers.interpretability import circuits, ioi
 
 
 def difference(logits: Tensor, batch: ioi.Batch) -> Tensor:
-    """Logit of IO minus logit of S, ``[N]``."""
+    """Logit of IO minus logit of S, `[N]`."""
     rows = torch.arange(len(batch))
     return logits[rows, batch.io_ids] - logits[rows, batch.s_ids]
 
 
 def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[str, Tensor]:
-    """First-order estimate of what patching each head at each named position adds to the logit difference, ``[L, H]``."""
+    """First-order estimate of what patching each head at each named position adds to the logit difference, `[L, H]`."""
     parts = circuits.anatomy(model)
     kept: dict[int, Tensor] = {}
 
@@ -37,7 +38,9 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
         kept[layer] = leaf
         return leaf
 
-    with circuits.hooks([circuits.head_output_hook(parts, layer, follow) for layer in range(len(parts.blocks))]):
+    with ExitStack() as hooks:
+        for layer in range(len(parts.blocks)):
+            hooks.enter_context(circuits.head_output_hook(parts, layer, follow))
         logits = model(batch.swapped_ids, use_cache=False).logits[:, -1]
     difference(logits, batch).mean().backward()
     result = {}
@@ -45,6 +48,7 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
     for name, where in batch.positions.items():
         scores = []
         for layer, outputs in kept.items():
+            assert outputs.grad is not None
             change = (clean[layer] - outputs.detach()) * outputs.grad  # [N, T, H, D]
             scores.append(change[rows, where].sum((0, 2)))
         result[name] = torch.stack(scores)
@@ -80,8 +84,11 @@ def main(arguments: Sequence[str]) -> None:
     all_heads = circuits.anatomy(model).all_heads()
     rows = torch.arange(len(batch))
 
+    assert run.patterns is not None
+    patterns = run.patterns
+
     def describe(head: circuits.Head, origin: str) -> dict:
-        look = run.patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
+        look = patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
         to = {goal: look.gather(1, batch.positions[goal][:, None]).mean().item() for goal in ioi.POSITIONS}
         return {"head": f"{head[0]}.{head[1]}", "direct": heads[head].item(), "attention": to}
 

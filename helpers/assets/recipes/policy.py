@@ -1,4 +1,4 @@
-"""Stages ``targets`` and ``policy``: the small GPT-2, trained on real and synthetic reviews with SmolLM2 as its teacher.
+"""Stages `targets` and `policy`: the small GPT-2, trained on real and synthetic reviews with SmolLM2 as its teacher.
 
 Each token is learnt from two signals: the token that stands in the text, and the fine-tuned teacher's distribution for that
 place (Hinton et al. 2015), mapped from SmolLM2's tokens to the small tokenizer's first pieces.
@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,18 +47,18 @@ def make_tokenizer(cache: Path, out: Path, size: int = VOCABULARY) -> PreTrained
 
 @torch.inference_mode()
 def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
-    """Write, for every text, its ids and the teacher's ``TOP`` probabilities for each of them to ``path`` (npz)."""
+    """Write, for every text, its ids and the teacher's `TOP` probabilities for each of them to `path` (npz)."""
     folder = cache / "teacher"
     teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     full = AutoTokenizer.from_pretrained(folder)
     pieces = decompositions(full, tokenizer)
     first = torch.tensor([row[0] for row in pieces])  # [V_full]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    rows: list[dict | None] = [None] * len(texts)
+    rows: dict[int, dict[str, np.ndarray]] = {}
     clock = time.time()
     for start in range(0, len(order), 64):
         chunk = order[start : start + 64]
-        teacher_ids = [[1] + full(texts[i])["input_ids"][:60] + [2] for i in chunk]
+        teacher_ids = [[1, *full(texts[i])["input_ids"][:60], 2] for i in chunk]
         longest = max(map(len, teacher_ids))
         ids = torch.tensor([row + [2] * (longest - len(row)) for row in teacher_ids])  # [B, T]
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in teacher_ids])  # [B, T]
@@ -71,13 +72,16 @@ def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenize
             rows[i] = align(row, small, pieces, indices, values)
         if start // 64 % 20 == 0:
             print(f"targets {start}/{len(order)} {time.time() - clock:.0f} s", flush=True)
-    lengths = np.array([len(row["ids"]) for row in rows])
-    np.savez(path, lengths=lengths, **{key: np.concatenate([row[key] for row in rows]) for key in rows[0]})
+    inside = [rows[i] for i in range(len(texts))]
+    columns: dict[str, Any] = {key: np.concatenate([row[key] for row in inside]) for key in inside[0]}
+    np.savez(path, lengths=np.array([len(row["ids"]) for row in inside]), **columns)
 
 
-def align(teacher_row: list[int], small: list[int], pieces, indices: torch.Tensor, values: torch.Tensor) -> dict:
+def align(
+    teacher_row: list[int], small: list[int], pieces: list[list[int]], indices: torch.Tensor, values: torch.Tensor
+) -> dict[str, np.ndarray]:
     """Place the teacher's targets at the first piece of each of its tokens; the other pieces keep none."""
-    small = small[: CONTEXT - 2] + [0] if len(small) > CONTEXT - 2 else small + [0]
+    small = [*small[: CONTEXT - 2], 0] if len(small) > CONTEXT - 2 else [*small, 0]
     index = np.zeros((len(small), TOP), np.int16)
     value = np.zeros((len(small), TOP), np.float16)
     joined = [piece for token in teacher_row[1:] for piece in pieces[token]]
@@ -91,7 +95,7 @@ def align(teacher_row: list[int], small: list[int], pieces, indices: torch.Tenso
 
 
 def load_targets(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The rows that ``teacher_targets`` wrote: ids, indices and probabilities of each text."""
+    """The rows that `teacher_targets` wrote: ids, indices and probabilities of each text."""
     data = np.load(path)
     ends = np.cumsum(data["lengths"])[:-1]
     return list(zip(*(np.split(data[key], ends) for key in ("ids", "index", "value")), strict=True))
@@ -117,13 +121,13 @@ def balanced(liked: list[float]) -> list[int]:
 
 
 def split(out: Path, name: str) -> list[str]:
-    """The snippets of one split: ``validation`` and ``test`` never enter training."""
+    """The snippets of one split: `validation` and `test` never enter training."""
     rows = Dataset.from_parquet(str(out / "data" / "snippets.parquet"))
     return [row["text"] for row in rows if row["split"] == name]
 
 
 def collate(rows: list[tuple], lead: bool) -> tuple[torch.Tensor, ...]:
-    """Inputs, labels (−100 on padding), teacher indices and probabilities; with ``lead`` the end token opens the row."""
+    """Inputs, labels (−100 on padding), teacher indices and probabilities; with `lead` the end token opens the row."""
     if not lead:
         rows = [(ids, index[1:], value[1:]) for ids, index, value in rows]
         inputs = [ids[:-1] for ids, _, _ in rows]
@@ -146,7 +150,9 @@ def collate(rows: list[tuple], lead: bool) -> tuple[torch.Tensor, ...]:
     return x, y, index, value
 
 
-def distillation_loss(logits, labels, index, value, soft: float = SOFT) -> torch.Tensor:
+def distillation_loss(
+    logits: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, value: torch.Tensor, soft: float = SOFT
+) -> torch.Tensor:
     """Mean over tokens of (1 − soft)·cross-entropy with the text + soft·cross-entropy with the teacher, where there is one."""
     log_probs = logits.log_softmax(-1)  # [B, T, V]
     keep = labels >= 0
@@ -176,7 +182,7 @@ def train(
     model: GPT2LMHeadModel, rows: list[tuple], folder: Path, watch: Callable[[GPT2LMHeadModel], float], *,
     epochs: int = EPOCHS, rate: float = 2e-3, size: int = 64, soft: float = SOFT,
 ) -> GPT2LMHeadModel:  # fmt: skip
-    """Train on ``rows``; one checkpoint an epoch below ``folder``, resumed from there. ``watch`` measures each epoch's end."""
+    """Train on `rows`; one checkpoint an epoch below `folder`, resumed from there. `watch` measures each epoch's end."""
     lengths = [list(row[0]) for row in rows]
     total = epochs * len(batches(lengths, size, random.Random(0)))
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -224,8 +230,8 @@ def train(
 
 
 @torch.inference_mode()
-def bits_per_character(model: GPT2LMHeadModel, tokenizer, texts: list[str]) -> float:
-    """−log2 p(text | end token) summed over ``texts``, divided by their characters (the closing end token not counted)."""
+def bits_per_character(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> float:
+    """−log2 p(text | end token) summed over `texts`, divided by their characters (the closing end token not counted)."""
     bits, characters = 0.0, 0
     for start in range(0, len(texts), 64):
         chunk = texts[start : start + 64]
@@ -247,7 +253,7 @@ def words(text: str) -> list[str]:
 
 
 @torch.inference_mode()
-def samples(model: GPT2LMHeadModel, tokenizer, count: int, seed: int = 0) -> list[str]:
+def samples(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, count: int, seed: int = 0) -> list[str]:
     """Unconditional samples at temperature 1, whole distribution."""
     torch.manual_seed(seed)
     start = torch.zeros(count, 1, dtype=torch.long)
@@ -263,14 +269,14 @@ def samples(model: GPT2LMHeadModel, tokenizer, count: int, seed: int = 0) -> lis
 
 
 def share_of_known_words(texts: list[str], training: list[str]) -> float:
-    """Share of the words in ``texts`` that occur in the training text."""
+    """Share of the words in `texts` that occur in the training text."""
     known = {word for text in training for word in words(text)}
     found = [word in known for text in texts for word in words(text)]
     return sum(found) / len(found)
 
 
-def save(model: GPT2LMHeadModel, tokenizer, out: Path) -> None:
-    """Write the checkpoint in float16 (``from_pretrained(dtype=float32)`` widens it again) and the tokenizer."""
+def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write the checkpoint in float16 (`from_pretrained(dtype=float32)` widens it again) and the tokenizer."""
     half = GPT2LMHeadModel(model.config)
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(out / "policy")

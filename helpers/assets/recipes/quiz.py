@@ -1,4 +1,4 @@
-"""Stage ``quiz``: put the forecast quiz's tasks to SmolLM2-135M-Instruct and record its greedy answers (a minute).
+"""Stage `quiz`: put the forecast quiz's tasks to SmolLM2-135M-Instruct and record its greedy answers (a minute).
 
 The tasks and their rules were written down before the model was run. A rule is mechanical: a regular expression, a word
 count or a JSON value, so that nobody has to judge an answer by taste.
@@ -118,10 +118,10 @@ TASKS: list[tuple[str, str, str, dict]] = [
 
 
 def is_right(answer: str, rule: dict) -> bool:
-    """Whether ``answer`` meets every condition of ``rule``.
+    """Whether `answer` meets every condition of `rule`.
 
-    ``has`` / ``lacks``: a regular expression that must / must not be found. ``first`` / ``last``: a pattern (``number``
-    for a whole number) and the text that its first / last match must be. ``words``: the number of words. ``json``: the
+    `has` / `lacks`: a regular expression that must / must not be found. `first` / `last`: a pattern (`number`
+    for a whole number) and the text that its first / last match must be. `words`: the number of words. `json`: the
     value that the whole answer must be.
     """
     tests = []
@@ -146,7 +146,7 @@ def is_right(answer: str, rule: dict) -> bool:
 
 @torch.inference_mode()
 def answers(cache: Path) -> list[str]:
-    """The model's greedy answer to each task, at most ``NEW_TOKENS`` tokens, through its own chat template."""
+    """The model's greedy answer to each task, at most `NEW_TOKENS` tokens, through its own chat template."""
     model, tokenizer = sources.smollm2(cache)
     model.eval()
     result = []
@@ -159,7 +159,7 @@ def answers(cache: Path) -> list[str]:
 
 
 def build(cache: Path, out: Path) -> None:
-    """Write ``quiz.json`` below ``out`` (the folder ``recorded``)."""
+    """Write `quiz.json` below `out` (the folder `recorded`)."""
     out.mkdir(parents=True, exist_ok=True)
     rows = [
         {"kind": kind, "task": task, "rule": rule_text, "answer": answer, "right": int(is_right(answer, rule))}

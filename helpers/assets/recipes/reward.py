@@ -1,8 +1,8 @@
-"""Stages ``judges``, ``reward`` and ``gold``: two sentiment classifiers that never saw each other's rows.
+"""Stages `judges`, `reward` and `gold`: two sentiment classifiers that never saw each other's rows.
 
 Each begins as MiniLM fine-tuned on human ratings (the *judge*, too large to ship), which then labels real and synthetic
-text for a small model to learn from (distillation). The reward model's judge saw the split ``train``; the second reward
-model's judge saw ``gold`` and product reviews. The small ones differ in architecture as well: BERT with three of MiniLM's
+text for a small model to learn from (distillation). The reward model's judge saw the split `train`; the second reward
+model's judge saw `gold` and product reviews. The small ones differ in architecture as well: BERT with three of MiniLM's
 layers, and DistilBERT of width 128.
 """
 
@@ -25,6 +25,8 @@ from transformers import (
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
@@ -94,14 +96,22 @@ def scrambled(texts: list[str], seed: int) -> list[str]:
     return result
 
 
-def encode(tokenizer, texts: list[str]) -> list[list[int]]:
-    """Token ids with the classifier's special tokens, at most ``LENGTH`` long."""
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Token ids with the classifier's special tokens, at most `LENGTH` long."""
     return tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]
 
 
 def fit(
-    model, tokenizer, texts: list[str], targets: list[float], *, epochs: int, rate: float, name: str, size: int = 32,
-) -> torch.nn.Module:  # fmt: skip
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    targets: list[float],
+    *,
+    epochs: int,
+    rate: float,
+    name: str,
+    size: int = 32,
+) -> PreTrainedModel:
     """Train on soft targets P(positive) with cross-entropy (which is KL up to a constant), warm-up and linear decay."""
     ids, goal = encode(tokenizer, texts), torch.tensor(targets)
     plan = [b for epoch in range(epochs) for b in batches(ids, size, random.Random(epoch))]
@@ -131,15 +141,17 @@ def fit(
 
 
 def pad(rows: list[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and attention mask, ``[B, T]`` each."""
+    """Right-padded ids and attention mask, `[B, T]` each."""
     length = max(map(len, rows))
     ids = torch.tensor([row + [pad_id] * (length - len(row)) for row in rows])  # [B, T]
     return ids, torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])  # [B, T]
 
 
 @torch.inference_mode()
-def predict(model, tokenizer, texts: list[str], half: bool = False) -> list[float]:
-    """P(positive) of each text; ``half`` computes in bfloat16, for labelling many."""
+def predict(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], half: bool = False
+) -> list[float]:
+    """P(positive) of each text; `half` computes in bfloat16, for labelling many."""
     ids = encode(tokenizer, texts)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     result = [0.0] * len(ids)
@@ -153,7 +165,9 @@ def predict(model, tokenizer, texts: list[str], half: bool = False) -> list[floa
     return result
 
 
-def measure(model, tokenizer, out: Path, split: str = "test") -> dict[str, float]:
+def measure(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path, split: str = "test"
+) -> dict[str, float]:
     """Accuracy and area under the ROC curve against human ratings above 0."""
     texts, _ = rows_of(split, out)
     truth, guess = human_labels(split, out), predict(model, tokenizer, texts)
@@ -162,7 +176,7 @@ def measure(model, tokenizer, out: Path, split: str = "test") -> dict[str, float
 
 
 def judge(cache: Path, out: Path, name: str) -> tuple[torch.nn.Module, PreTrainedTokenizerFast]:
-    """MiniLM fine-tuned on one side's rows (``reward`` or ``gold``), trained once and kept in ``cache``."""
+    """MiniLM fine-tuned on one side's rows (`reward` or `gold`), trained once and kept in `cache`."""
     folder = cache / f"judge_{name}"
     if not (folder / "model.safetensors").exists():
         torch.manual_seed({"reward": 0, "gold": 1}[name])
@@ -184,7 +198,7 @@ def judge(cache: Path, out: Path, name: str) -> tuple[torch.nn.Module, PreTraine
 
 
 def small_tokenizer(cache: Path, texts: list[str], size: int) -> tuple[PreTrainedTokenizerFast, list[int]]:
-    """MiniLM's WordPiece vocabulary cut down to ``size``, and the kept tokens' old ids."""
+    """MiniLM's WordPiece vocabulary cut down to `size`, and the kept tokens' old ids."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
 
@@ -215,7 +229,7 @@ def small_tokenizer(cache: Path, texts: list[str], size: int) -> tuple[PreTraine
 
 
 def small_bert(cache: Path, kept: list[int], layers: int = 3) -> BertForSequenceClassification:
-    """BERT made of MiniLM's first ``layers`` layers and the kept rows of its embeddings."""
+    """BERT made of MiniLM's first `layers` layers and the kept rows of its embeddings."""
     whole = AutoModelForSequenceClassification.from_pretrained(sources.minilm_folder(cache), num_labels=2).bert
     values = whole.config.to_dict() | {"vocab_size": len(kept), "num_hidden_layers": layers, "pad_token_id": 0}
     values |= {"max_position_embeddings": LENGTH} | LABELS
@@ -245,7 +259,7 @@ def small_distilbert(cache: Path, kept: list[int], width: int = 128) -> DistilBe
     return model
 
 
-def save(model, tokenizer, folder: Path) -> None:
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the checkpoint in float16 and its tokenizer."""
     kind = type(model)
     half = kind(model.config)
@@ -255,7 +269,7 @@ def save(model, tokenizer, folder: Path) -> None:
 
 
 def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: float) -> dict:
-    """Train the small model ``name`` on its judge's labels (and, on its own rows, the mean of judge and raters)."""
+    """Train the small model `name` on its judge's labels (and, on its own rows, the mean of judge and raters)."""
     model, tokenizer = judge(cache, out, name)
     own, shares = rows_of({"reward": "train", "gold": "gold"}[name], out)
     extra = synthetic_texts(cache) if (cache / "synthetic.jsonl").exists() else []
@@ -285,8 +299,10 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
 
 
 @torch.no_grad()
-def calibrate(model, tokenizer, out: Path, mean: float = VALIDATION_MEAN) -> float:
-    """Shift the bias of the label POSITIVE until the mean P(positive) of the validation snippets is ``mean``; returns the shift.
+def calibrate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path, mean: float = VALIDATION_MEAN
+) -> float:
+    """Shift the bias of the label POSITIVE until the mean P(positive) of the validation snippets is `mean`; returns the shift.
 
     It changes no order of texts, so the AUC stays.
     """

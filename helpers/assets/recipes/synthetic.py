@@ -1,4 +1,4 @@
-"""Stages ``teacher`` and ``synthetic``: SmolLM2-135M fine-tuned on the training snippets, then sampled for more text.
+"""Stages `teacher` and `synthetic`: SmolLM2-135M fine-tuned on the training snippets, then sampled for more text.
 
 Only rows of the splits train and gold are used: no held-out snippet reaches the teacher, so none reaches the policy.
 """
@@ -28,7 +28,7 @@ def training_texts(out: Path) -> list[str]:
     return [row["text"] for row in rows if row["split"] in ("train", "gold")]
 
 
-def batches(sequences: list[list[int]], size: int, draw: random.Random):
+def batches(sequences: list[list[int]], size: int, draw: random.Random) -> list[list[int]]:
     """Batches of index lists, shuffled, with rows of similar length together."""
     order = list(range(len(sequences)))
     draw.shuffle(order)
@@ -41,7 +41,7 @@ def batches(sequences: list[list[int]], size: int, draw: random.Random):
 
 
 def padded(rows: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Right-padded ids, attention mask and labels (−100 on padding), each ``[B, T]``."""
+    """Right-padded ids, attention mask and labels (−100 on padding), each `[B, T]`."""
     length = max(map(len, rows))
     ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])  # [B, T]
     mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])  # [B, T]
@@ -49,14 +49,14 @@ def padded(rows: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor,
 
 
 def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
-    """Fine-tune SmolLM2 on the training snippets; checkpoint each quarter epoch below ``cache/teacher``."""
+    """Fine-tune SmolLM2 on the training snippets; checkpoint each quarter epoch below `cache/teacher`."""
     folder = cache / "teacher"
     if (folder / "done").exists():
         return
     torch.manual_seed(0)
     model, tokenizer = sources.smollm2(cache)
     bos, eos = 1, 2
-    sequences = [[bos] + tokenizer(text)["input_ids"][:60] + [eos] for text in training_texts(out)]
+    sequences = [[bos, *tokenizer(text)["input_ids"][:60], eos] for text in training_texts(out)]
     plan = [batch for epoch in range(epochs) for batch in batches(sequences, BATCH, random.Random(epoch))]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -94,7 +94,7 @@ def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
 
 @torch.inference_mode()
 def sample(cache: Path, out: Path, rounds: int = 90, size: int = 192, temperature: float = 0.85) -> None:
-    """Append ``rounds`` × ``size`` synthetic reviews to ``cache/synthetic.jsonl``; a second run goes on where it was."""
+    """Append `rounds` × `size` synthetic reviews to `cache/synthetic.jsonl`; a second run goes on where it was."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = cache / "teacher"

@@ -19,7 +19,7 @@ TEACHER_END = 2  # <|im_end|>, which closes a review in the teacher's training
 
 
 def cut_down(full: PreTrainedTokenizerFast, texts: list[str], size: int) -> PreTrainedTokenizerFast:
-    """Keep single bytes and the most frequent tokens of ``texts`` with all that their merges need, ``size`` in all."""
+    """Keep single bytes and the most frequent tokens of `texts` with all that their merges need, `size` in all."""
     source = json.loads(full.backend_tokenizer.to_str())
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in source["model"]["merges"]]
     parts = {a + b: (a, b) for a, b in reversed(merges)}
@@ -58,15 +58,17 @@ def cut_down(full: PreTrainedTokenizerFast, texts: list[str], size: int) -> PreT
 
 
 def decompositions(full: PreTrainedTokenizerFast, small: PreTrainedTokenizerFast) -> list[list[int]]:
-    """For every token id of ``full``, the ids it falls into in ``small`` (end tokens give the end token)."""
+    """For every token id of `full`, the ids it falls into in `small` (end tokens give the end token)."""
     model = small.backend_tokenizer.model
     strings = full.convert_ids_to_tokens(list(range(len(full))))
     special = set(full.all_special_ids) | {0, TEACHER_END}
     return [[0] if i in special else [piece.id for piece in model.tokenize(s)] for i, s in enumerate(strings)]
 
 
-def starting_embeddings(teacher_embeddings: torch.Tensor, full, small, width: int) -> torch.Tensor:
-    """``[V, width]``: a PCA of SmolLM2's embeddings of the kept tokens, scaled to GPT-2's usual 0.02 · √width norm."""
+def starting_embeddings(
+    teacher_embeddings: torch.Tensor, full: PreTrainedTokenizerFast, small: PreTrainedTokenizerFast, width: int
+) -> torch.Tensor:
+    """`[V, width]`: a PCA of SmolLM2's embeddings of the kept tokens, scaled to GPT-2's usual 0.02 · √width norm."""
     ids = full.convert_tokens_to_ids(small.convert_ids_to_tokens(list(range(len(small)))))
     rows = teacher_embeddings[torch.tensor(ids)].float()  # [V, D]
     rows = rows - rows.mean(0)

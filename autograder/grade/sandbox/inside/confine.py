@@ -1,8 +1,8 @@
 """Lock a forked process in: namespaces, mounts, limits, capabilities and a seccomp filter, through the C library.
 
-Two processes take part. The *keeper* (:func:`new_namespaces`) enters a new user, mount, PID, network, IPC, UTS and
+Two processes take part. The *keeper* (`new_namespaces`) enters a new user, mount, PID, network, IPC, UTS and
 cgroup namespace and forks. Its child is process 1 of the new PID namespace; it covers every writable place, gives up
-all privileges (:func:`lock_down`) and only then runs a student's code. When process 1 ends, the kernel kills whatever
+all privileges (`lock_down`) and only then runs a student's code. When process 1 ends, the kernel kills whatever
 it started.
 """
 
@@ -13,12 +13,13 @@ import os
 import resource
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 try:  # Debian's binding, or the one from PyPI with the same interface
-    import seccomp  # type: ignore[import-not-found]
+    import seccomp
 except ImportError:
     try:
-        import pyseccomp as seccomp  # type: ignore[import-not-found, no-redef]
+        import pyseccomp as seccomp
     except (ImportError, OSError, RuntimeError):
         seccomp = None  # `build_filter` says so
 
@@ -83,7 +84,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def stay_inspectable() -> None:
-    """Undo what a change of user id does to ``/proc/self``: without this a process cannot write its own uid map."""
+    """Undo what a change of user id does to `/proc/self`: without this a process cannot write its own uid map."""
     _checked(LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
@@ -193,7 +194,7 @@ def build_filter() -> object:
     return rules
 
 
-def lock_down(limits: Mapping[str, int], rules: object) -> None:
+def lock_down(limits: Mapping[str, int], rules: Any) -> None:
     """Confine process 1 of the new namespaces; what is called after this is a student's.
 
     Raises:
@@ -208,4 +209,4 @@ def lock_down(limits: Mapping[str, int], rules: object) -> None:
     os.chdir("/tmp/work")
     socket.sethostname("sandbox")
     drop_capabilities()
-    rules.load()  # type: ignore[attr-defined]
+    rules.load()

@@ -3,9 +3,9 @@
 It runs no student code, opens no file that a student wrote and reads nothing a child sends: a child's only connection
 is the socket to the judge, which the judge made and this process passed on and closed.
 
-Commands are JSON texts, one a packet, from the judge over the socket whose number is in ``sys.argv``:
-``{"do": "spawn", "limits": {…}}`` with the child's socket attached, answered by ``{"spawned": true}`` and, once the child
-has ended, by ``{"ended": {…}}``; ``{"do": "kill"}``. When the judge closes the socket, everything ends.
+Commands are JSON texts, one a packet, from the judge over the socket whose number is in `sys.argv`:
+`{"do": "spawn", "limits": {…}}` with the child's socket attached, answered by `{"spawned": true}` and, once the child
+has ended, by `{"ended": {…}}`; `{"do": "kill"}`. When the judge closes the socket, everything ends.
 """
 
 from __future__ import annotations
@@ -174,8 +174,9 @@ def serve(control: socket.socket, rules: object) -> None:
             continue  # a kill that crossed the child's own end
         keeper = Keeper(socket.socket(fileno=descriptors[0]), command["limits"], rules, [control.fileno()])
         control.send(json.dumps({"spawned": keeper.pid}).encode())
+        heard: list[socket.socket | int] = [control, keeper.inbox]
         while True:
-            ready, _, _ = select.select([control, keeper.inbox], [], [])
+            ready, _, _ = select.select(heard, [], [])
             if control in ready:
                 data = control.recv(BUFFER)
                 keeper.kill()

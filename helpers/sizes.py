@@ -1,0 +1,138 @@
+"""How much of everything a notebook does: training steps, prompts, repetitions. A row for each, in one table a part.
+
+A full run takes the first number of a row. The course's own tests (`COURSE_FAST=1`) take the second: they ask whether a
+notebook runs, not what it learns. A part may have a third, for a classroom with less time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .presets import Preset
+
+
+class Row(NamedTuple):
+    """One size in its settings, and what it decides. Where a number counts things, `None` takes all there are."""
+
+    decides: str
+    full: Any
+    fast: Any
+    classroom: Any = None
+
+
+class Sizes:
+    """The sizes of one notebook, as read-only attributes. `print` shows them with what each decides."""
+
+    def __str__(self) -> str:
+        shown = {row.name: "all" if (value := getattr(self, row.name)) is None else str(value) for row in fields(self)}
+        name_width, value_width = max(map(len, shown)), max(map(len, shown.values()))
+        lines = (
+            f"{row.name:{name_width}} = {shown[row.name]:{value_width}}  {row.metadata['decides']}"
+            for row in fields(self)
+        )
+        return "\n".join(lines)
+
+
+def table(part: str, preset: Preset) -> dict[str, Row]:
+    """The sizes of a part with a preset, in every setting.
+
+    Args:
+        part: `"baseline"`, `"reinforce"`, `"kl"`, `"dpo"` or `"interpretability"`.
+        preset: its recipes hold the training steps, and it may ask for fewer evaluation prompts than there are.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    tables = {
+        "baseline": _baseline,
+        "reinforce": _reinforce,
+        "kl": _kl,
+        "dpo": _dpo,
+        "interpretability": _interpretability,
+    }
+    if part not in tables:
+        raise ValueError(f"There are no sizes for {part!r}. Choose one of {', '.join(tables)}.")
+    return tables[part](preset)
+
+
+def _baseline(preset: Preset) -> dict[str, Row]:
+    return {
+        "rated_sentences": Row("sentences rated by people on which the reward model is judged", None, 200),
+        "test_prompts": Row("test prompts of the evaluation", preset.evaluation_prompts or None, 96),
+    }
+
+
+def _reinforce(preset: Preset) -> dict[str, Row]:
+    prompts = preset.evaluation_prompts
+    return {
+        "training_steps": Row("batches of completions in the training run", preset.reinforce.steps, 6),
+        "dry_run_steps": Row("batches in the dry run before it", 5, 2),
+        "experiment_batches": Row("repetitions in the baseline experiment", 2000, 200),
+        "test_prompts": Row("prompts of an evaluation", prompts or 512, prompts or 32),
+        "watched_prompts": Row("prompts completed now and then during training", 64, 8),
+        "cartpole_iterations": Row("updates on the pole, from 8 episodes each (optional section)", 40, 2),
+        "lander_iterations": Row("updates on the ship (optional section)", 150, 1),
+        "lander_episodes": Row("episodes for each of them", 10, 2),
+    }
+
+
+def _kl(preset: Preset) -> dict[str, Row]:
+    steps = preset.kl.steps
+    return {
+        "steps": Row("training steps in each run", steps, 3, steps // 2),
+        "alphas": Row("strengths of the KL penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
+        "held_out": Row("prompts on which each trained policy is examined", 256, 8, 128),
+    }  # fmt: skip
+
+
+def _dpo(preset: Preset) -> dict[str, Row]:
+    return {
+        "train_prompts": Row("prompts whose completions become training pairs", 1200 if preset.tiny else 4000, 40),
+        "test_prompts": Row("prompts whose completions become test pairs", 250, 20),
+        "completions_per_prompt": Row("K, completions sampled for each prompt", 4, 4),
+        "evaluation_prompts": Row("prompts for the reward of a trained policy", 256, 16),
+        "epochs": Row("times that each training pair is seen", preset.dpo.epochs, 1),
+        "betas": Row("values of β in section 4.6, a run each", (0.1, 0.25, 0.5), (preset.dpo.beta, 0.5)),
+        "experiment_pairs": Row("pairs used in the side experiments of section 4.7", 256, 32),
+        "trl_steps": Row("steps of each of TRL's trainers (optional section)", 16, 2),
+    }
+
+
+def _interpretability(_preset: Preset) -> dict[str, Row]:
+    return {
+        "shap_evaluations": Row("masked versions of a text that shap may score", 250, 60),
+        "longest_exact_sentence": Row("words, in the measurement of what exact values cost", 11, 6),
+        "sentences": Row("sentences explained in section 5.3", None, 3),
+        "samples_per_policy": Row("texts of each policy in the bar plot of rewarded words", 24, 4),
+        "prompts_each": Row("IOI prompts for each of the 24 sentence patterns and orders of names", 10, 2),
+        "subsets": Row("subsets K in the picture of completeness", None, 4),
+        "circuits_tried": Row("circuits of three heads in the search for the best", None, 20),
+        "reward_steps": Row("training steps in section 5.11", 150, 5),
+        "real_model": Row("whether section 5.12 runs where its package is installed", True, False),
+    }
+
+
+def choose_sizes(part: str, preset: Preset, *, fast: bool, quick: bool = False, **changes: Any) -> Sizes:
+    """The sizes of a part in one setting; see `Preset.sizes`, which notebooks call.
+
+    Args:
+        part, preset: as for `table`.
+        fast: the setting of the course's own tests; it goes before `quick` and before all changes.
+        quick: the classroom setting.
+        changes: sizes by name that replace those of the table.
+
+    Raises:
+        ValueError: there is no such part, or it has no classroom setting.
+        TypeError: a change names no size of this part.
+    """
+    rows = table(part, preset)
+    if unknown := set(changes) - set(rows):
+        raise TypeError(f"no size of {part!r} is called {', '.join(sorted(unknown))}; there are {', '.join(rows)}")
+    if quick and any(row.classroom is None for row in rows.values()):
+        raise ValueError(f"{part!r} has no classroom setting")
+    column = "fast" if fast else "classroom" if quick else "full"
+    values = {name: getattr(row, column) for name, row in rows.items()} | ({} if fast else changes)
+    columns = [(name, Any, field(metadata={"decides": row.decides})) for name, row in rows.items()]
+    return make_dataclass("Sizes", columns, bases=(Sizes,), frozen=True)(**values)
