@@ -16,17 +16,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autograder.grade.intake.answers import answers as written_answers
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 
-from .intake import collect as intake
+from .intake.collect import collect, earlier_files
 from .jobs import Job
 from .judging import judge
 from .limits import Limits
 from .results import outputs
+from .text import encodable
 
 SECONDS = 600
 UNPRIVILEGED = 65534
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The grader failed: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         clear(results)
-        results.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        results.write_text(encodable(json.dumps(answer, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
     return 0
 
 
@@ -87,7 +88,8 @@ def grade_folder(root: Path) -> dict[str, Any]:
         NoSandboxError: this container allows none.
     """
     student, name = who(root)
-    found = [s for s in intake.collect(root / "submission") if not s.beside]
+    everything = collect(root / "submission")
+    found = [s for s in everything if not s.beside]
     readable = [s for s in found if s.notebook is not None]
     if not readable:
         problem = found[0].problem if found else "nothing was handed in"
@@ -95,15 +97,20 @@ def grade_folder(root: Path) -> dict[str, Any]:
     chosen = max(readable, key=lambda s: s.modified)
     assert chosen.notebook is not None
     limits = Limits(total_seconds=SECONDS)
+    own = [
+        replace(s, student=student) for s in everything if s.part != chosen.part
+    ]  # whatever their names: one person's
+    files = earlier_files(own).get(student, {})
     with Sandbox(limits) as sandbox:
-        result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
+        job = Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32), files)
+        result = judge.grade(sandbox, job, limits)
     row = {
         "student": student,
         "name": name,
         "part": chosen.part,
         "problem": "",
         "notes": chosen.notes,
-        "written": written_answers(chosen.notebook),
+        "written": chosen.notebook.written,
         "result": result,
     }
     row["questions"] = outputs.question_rows(row, result, {})

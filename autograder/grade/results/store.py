@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from autograder.grade.text import encodable
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS submission (
     student TEXT NOT NULL, part INTEGER NOT NULL,
     file TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL, notes TEXT NOT NULL,
-    problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL,
+    problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL, files TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (student, part)
 );
 CREATE TABLE IF NOT EXISTS result (
@@ -40,6 +42,11 @@ CREATE TABLE IF NOT EXISTS roster (student TEXT PRIMARY KEY, name TEXT NOT NULL,
 """
 
 
+def _json(value: Any) -> str:
+    """A value as it is kept. This is where all text comes in, so what no file could hold is replaced here."""
+    return encodable(json.dumps(value, ensure_ascii=False))
+
+
 class Store:
     """The results of a class. Only the process that runs ``course grade`` writes to it."""
 
@@ -51,6 +58,8 @@ class Store:
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
         self.connection.executescript(SCHEMA)
+        if "files" not in {row["name"] for row in self.connection.execute("PRAGMA table_info(submission)")}:
+            self.connection.execute("ALTER TABLE submission ADD COLUMN files TEXT NOT NULL DEFAULT '{}'")
         path.chmod(0o600)  # it holds the seeds and everybody's marks
 
     def close(self) -> None:
@@ -85,14 +94,22 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ submissions
 
-    def register(self, submission: Any, written: dict[str, str]) -> None:
-        """Note a submission, so that outputs can be made from this file alone."""
+    def register(self, submission: Any, written: dict[str, str], files: dict[str, str] | None = None) -> None:
+        """Note a submission, so that outputs can be made and questions graded again from this file alone.
+
+        Args:
+            submission: see `intake.collect.Submission`.
+            written: the answers to written questions, by question.
+            files: the student's notebooks of other parts, by file name.
+        """
         code = submission.notebook.code if submission.notebook else ()
         row = (
             submission.student, submission.part, submission.file, submission.digest, submission.name, submission.email,
-            json.dumps(submission.notes), submission.problem, json.dumps(list(code)), json.dumps(written),
+            _json(submission.notes), submission.problem, _json(list(code)),
+            _json(written), _json(files or {}),
         )  # fmt: skip
-        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
+        values = [encodable(value) if isinstance(value, str) else value for value in row]
+        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", values)
 
     def forget_unreadable(self, student: str) -> None:
         """Drop a file of a student's whose part could not be told, now that a readable one has come."""
@@ -101,14 +118,16 @@ class Store:
     def submissions(self) -> list[dict[str, Any]]:
         """All submissions, ordered by student and part."""
         rows = self.connection.execute("SELECT * FROM submission ORDER BY student, part").fetchall()
-        return [dict(row) | {key: json.loads(row[key]) for key in ("notes", "code", "written")} for row in rows]
+        return [
+            dict(row) | {key: json.loads(row[key]) for key in ("notes", "code", "written", "files")} for row in rows
+        ]
 
     def set_roster(self, people: list[Any]) -> None:
         """Keep the roster."""
         self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM roster")
         for person in people:
-            row = (person.student, person.name, person.email, json.dumps(person.other))
+            row = (person.student, person.name, person.email, _json(person.other))
             self.connection.execute("INSERT INTO roster VALUES (?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 
@@ -131,9 +150,9 @@ class Store:
         self.connection.execute("BEGIN IMMEDIATE")
         if why and (old := self.result(student, part)) is not None:
             self.connection.execute(
-                "INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", (student, part, time.time(), why, json.dumps(old))
+                "INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", (student, part, time.time(), why, _json(old))
             )
-        row = (student, part, digest, tests, time.time(), json.dumps(content))
+        row = (student, part, digest, tests, time.time(), _json(content))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 

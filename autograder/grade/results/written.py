@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from autograder import masters
+from autograder.grade.intake.apart import to_html as students_html
 from autograder.grade.jobs import written_questions
+from autograder.grade.tables import TableError, read_table
 from autograder.masters import Question
 
+from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
 from .store import Store
 
@@ -20,7 +24,7 @@ def page(question: Question, rows: Sequence[dict[str, Any]], seed: str) -> str:
     """One question with everybody's answers, anonymous and shuffled, rubric and sample answer at the side."""
     shuffled = sorted(rows, key=lambda row: row["code"])
     random.Random(f"{seed}/{question.name}").shuffle(shuffled)
-    answered = [row | {"html": to_html(row["answer"])} for row in shuffled]
+    answered = [row | {"html": Markup(students_html(row["answer"]))} for row in shuffled]
     rubric = [_rubric_line(entry) for entry in question.rubric]
     return render(
         "written.html.j2",
@@ -47,8 +51,8 @@ def code_name(seed: str, student: str, question: str) -> str:
     return f"A-{digest[:8]}"
 
 
-def write_pages(store: Store, folder: Path) -> list[Path]:
-    """Write a page and an empty CSV for marks a question; return the pages."""
+def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -> list[Path]:
+    """Write a page and an empty CSV for marks a question; return the pages. What fails is added to `problems`."""
     secret = store.secret()
     by_part: dict[int, list[dict[str, Any]]] = {}
     for row in store.submissions():
@@ -63,17 +67,21 @@ def write_pages(store: Store, folder: Path) -> list[Path]:
                 code = code_name(secret, submission["student"], question.name)
                 points, comment = marks.get((submission["student"], question.name), ("", ""))
                 rows.append({"code": code, "answer": answer, "points": points, "comment": comment})
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{question.name}.html"
-            path.write_text(page(question, rows, secret), encoding="utf-8")
-            made.append(path)
-            with (folder / f"{question.name}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["answer", "points", "possible", "comment"])
-                for row in sorted(rows, key=lambda r: r["code"]):
-                    points = row["points"] if row["answer"] or row["points"] != "" else 0
-                    writer.writerow([row["code"], points, f"{question.points:g}", row["comment"]])
+            with one_by_one(f"written/{question.name}", problems):
+                made.append(_write_page(question, rows, secret, folder))
     return made
+
+
+def _write_page(question: Question, rows: Sequence[dict[str, Any]], secret: str, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{question.name}.html"
+    write_text(path, page(question, rows, secret))
+    lines: list[list[Any]] = [["answer", "points", "possible", "comment"]]
+    for row in sorted(rows, key=lambda r: r["code"]):
+        points = row["points"] if row["answer"] or row["points"] != "" else 0
+        lines.append([row["code"], points, f"{question.points:g}", row["comment"]])
+    write_rows(folder / f"{question.name}.csv", lines)
+    return path
 
 
 class MarksFileError(ValueError):
@@ -92,8 +100,14 @@ def merge(store: Store, path: Path) -> int:
     questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
     students = sorted({row["student"] for row in store.submissions()})
     secret = store.secret()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = read_table(path)
+    except TableError as error:
+        raise MarksFileError(str(error)) from error
+    if rows and not ("points" in rows[0] and {"answer", "student"} & set(rows[0])):
+        raise MarksFileError(
+            f"{path}: it needs the columns `answer` (or `student`) and `points`; it has {', '.join(rows[0])}"
+        )
     taken, problems = [], []
     for line, row in enumerate(rows, start=2):
         text = (row.get("points") or "").strip()
