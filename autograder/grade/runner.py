@@ -94,7 +94,7 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
 
 def _notices(submissions: Sequence[Submission], warnings: Sequence[str], people: dict[str, Person]) -> list[str]:
     """What the instructor has to look at: disputed names, files this user may not open, people without a submission."""
-    closed = [f"{s.student}: {s.file}: {s.problem}" for s in submissions if "ermission" in s.problem]
+    closed = [f"{s.student}: {s.file}: {s.problem}" for s in submissions if "PermissionError" in s.problem]
     absent = missing((s.student for s in submissions), people)
     shown = ", ".join(absent[:20]) + (f" and {len(absent) - 20} more" if len(absent) > 20 else "")
     nobody = [f"Nothing was handed in by {len(absent)} of {len(people)} on the roster: {shown}"] if absent else []

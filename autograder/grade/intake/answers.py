@@ -18,6 +18,7 @@ from autograder.grade.text import printable
 PLACEHOLDER = re.compile(
     r"[\s_*`#\"']*(type your answer here,? replacing this text|your answer here)[\s._*`\"']*", re.IGNORECASE
 )
+HANDING_IN = re.compile(r"\s*(---\s*)?#+ Handing in\b")
 POINTS = re.compile(r"[\s_*]*points:?[\s_*]*\d+[\s_*]*", re.IGNORECASE)
 HEADING = re.compile(r"\s*(#{1,6}\s|\*\*(Exercise|Question|Written)\b)")
 ATTACHED = re.compile(r"!\[([^\]\n]{0,200})\]\(\s*attachment:([^)\s]{1,200})\s*\)")
@@ -36,10 +37,15 @@ def find_answers(cells: list[dict[str, Any]], course: dict[str, Any]) -> dict[st
     """The answers to a notebook's written questions, by question; an empty text where nothing was written.
 
     Args:
-        cells: all cells in order: `number`, `kind`, `source`, `names`, `attachments`.
-        course: the part's `written` (prompts by question) and `given`, every paragraph that is not a student's, squeezed.
+        cells: all cells in order: `number`, `kind`, `source`, `names`, `locked`, `attachments`.
+        course: the part's `written` (prompts by question), `given`, every paragraph that is not a student's, squeezed, and
+            `code`, every code cell that is not.
     """
     given = set(course["given"])
+    handed_out = set(course["code"])
+    for cell in cells:
+        cell["flat"] = squeeze(cell["source"]) if cell["kind"] != "code" else ""
+        cell["known"] = cell["kind"] == "code" and (cell["locked"] or cell["source"].strip() in handed_out)
     own = [_own_text(cell, given) for cell in cells]
     places = {name: _places(cells, own, name, prompt, given) for name, prompt in course["written"].items()}
     taken = {index for found in places.values() for _, indices in found for index in indices}
@@ -53,7 +59,7 @@ def find_answers(cells: list[dict[str, Any]], course: dict[str, Any]) -> dict[st
 
 def squeeze(text: str) -> str:
     """A text's letters and digits alone, for comparing what programs have reformatted."""
-    return re.sub(r"\W+", "", text).casefold()
+    return "".join(re.findall(r"\w+", text)).casefold()
 
 
 def paragraphs(text: str) -> list[str]:
@@ -63,6 +69,8 @@ def paragraphs(text: str) -> list[str]:
 
 def _own_text(cell: dict[str, Any], given: set[str]) -> str:
     """What of a cell's text neither the course nor a placeholder put there."""
+    if cell["known"] or HANDING_IN.match(cell["source"]):
+        return ""
     text = cell["source"].replace("\r\n", "\n").replace("\r", "\n")
     kept = [part for part in paragraphs(text) if squeeze(part) not in given and not _is_filler(part)]
     return "\n\n".join(kept).strip()
@@ -74,8 +82,8 @@ def _is_filler(paragraph: str) -> bool:
 
 def _is_code(cell: dict[str, Any]) -> bool:
     """Whether a cell is code in earnest: it parses, and is more than comments and texts."""
-    if cell["kind"] != "code":
-        return False
+    if cell["kind"] != "code" or cell["known"]:
+        return cell["known"]
     try:
         body = ast.parse(cell["source"]).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -85,7 +93,10 @@ def _is_code(cell: dict[str, Any]) -> bool:
 
 def _is_named(cell: dict[str, Any], name: str, what: str) -> bool:
     """Whether the build named this cell (by its id, or for nbgrader by its `grade_id`)."""
-    return any(re.fullmatch(rf"{re.escape(name)}-{what}(-\d+)?", found) for found in cell["names"])
+    start = f"{name}-{what}"
+    return any(
+        found == start or re.fullmatch(rf"{start}-\d+", found) for found in cell["names"] if found.startswith(start)
+    )
 
 
 Place = tuple[str, list[int]]  # what to tell the marker of it ("" for the right place), and the cells
@@ -114,7 +125,7 @@ def _prompt_cell(cells: list[dict[str, Any]], name: str, prompt: str) -> int | N
     """The cell that asks the question: by what it says, or by the name that the build gave it."""
     start = squeeze(prompt)[:60]
     for index, cell in enumerate(cells):
-        if cell["kind"] != "code" and (_is_named(cell, name, "text") or (start and start in squeeze(cell["source"]))):
+        if cell["kind"] != "code" and (_is_named(cell, name, "text") or (start and start in cell["flat"])):
             return index
     return None
 

@@ -157,7 +157,7 @@ def load(member: Member, budget: Budget) -> Entry:
         with member.open() as file:
             data = file.read(min(largest, budget.bytes) + 1)
     except Exception as error:
-        return Entry(member.path, problem=f"the archive is damaged here ({describe(error)})")
+        return Entry(member.path, problem=f"it cannot be read: damaged or closed ({describe(error)})")
     budget.bytes -= len(data)
     if budget.bytes < 0:
         raise OverBudgetError(f"what was handed in unpacks to more than {MOST_BYTES >> 20} MB")

@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.grade.text import label
 
 from .apart import Reader
-from .archives import USEFUL, USELESS, is_archive, is_hidden, is_told
+from .archives import USEFUL, USELESS, describe, is_archive, is_hidden, is_told
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _list_folder(source: Path) -> Listing:
             with os.scandir(place) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            listing.files.append(File((*path, ""), None, f"the folder cannot be read ({error.strerror})"))
+            listing.files.append(File((*path, ""), None, f"the folder cannot be read ({describe(error)})"))
             continue
         for name, entry in _labelled(entries):
             if is_hidden(name):

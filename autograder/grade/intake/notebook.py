@@ -61,6 +61,7 @@ def _cell(number: int, cell: dict[str, Any]) -> dict[str, Any]:
         "source": encodable(_source(cell)),
         "tags": [printable(str(tag)[:80]) for tag in tags[:20]],
         "names": [str(cell.get("id", ""))[:80], str(grader.get("grade_id", ""))[:80]],
+        "locked": grader.get("locked") is True,
         "attachments": cell.get("attachments") if isinstance(cell.get("attachments"), dict) else {},
     }
 

@@ -134,15 +134,18 @@ def owner(path: Path, folder: str, metadata: dict[str, dict[str, str]], director
 def _platform_owner(path: Path) -> Owner | None:
     """Who the platform says it is, by the outermost name."""
     first = path[0]
+    canvas = CANVAS.fullmatch(first)
     moodle = (MOODLE_FOLDER if len(path) > 1 else MOODLE_FILE).fullmatch(first)
-    if moodle:
+    if moodle and canvas and len(path) > 1:
+        return Owner(first)  # whose name in it is the platform's cannot be told
+    if moodle and not canvas:  # in a file's name the student's part stands last, so the first pattern is the platform's
         return Owner(moodle["id"], moodle["name"], platform=folded(moodle["name"]))
     if len(path) > 1 and GRADESCOPE.fullmatch(first):
         return Owner(first)
-    if match := CANVAS.fullmatch(first):
-        number = ATTEMPT.search(re.sub(r"\.\w+$", "", match["file"]))
+    if canvas:
+        number = ATTEMPT.search(re.sub(r"\.\w+$", "", canvas["file"]))
         attempt = int(number[1][:9]) if number else 0
-        return Owner(match["user"], match["name"], "", attempt, bool(match["late"]), folded(match["name"]))
+        return Owner(canvas["user"], canvas["name"], "", attempt, bool(canvas["late"]), folded(canvas["name"]))
     return None
 
 

@@ -27,6 +27,7 @@ from .notebook import read as read_notebook
 MEMORY = 1 << 30  # bytes on top of what the class's own archive takes
 CLASS_MEMORY = 3 << 30  # bytes for the table of the class's archive
 LARGEST_METADATA = 16 << 20  # bytes of a Gradescope export's list of people
+DEEPEST_METADATA = 20
 MOST_PEOPLE = 50_000
 
 Answer = dict[str, Any]
@@ -72,6 +73,10 @@ class Reader:
         """Read a student's file on disk."""
         file = Path(path)
         member = archives.Member(file.name, "", lambda: file.open("rb"))
+        large = file.stat().st_size
+        if large > archives.LARGEST and not archives.is_archive(path):
+            most = archives.LARGEST >> 20
+            raise ValueError(f"the file has {large >> 20} MB; {most} MB are allowed: clear the outputs")
         return self._read(member, archives.Budget(entries, size))
 
     def read_member(self, number: int, entries: int, size: int) -> Answer:
@@ -127,9 +132,12 @@ def people_of(data: bytes) -> dict[str, dict[str, str]]:
     import yaml
 
     loader_class = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    depth = 0
     for token in yaml.scan(data, Loader=loader_class):
-        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise ValueError("it has anchors, aliases or tags")
+        kind = type(token).__name__
+        depth += kind.endswith("StartToken") - kind.endswith("EndToken")
+        if depth > DEEPEST_METADATA or kind in ("AnchorToken", "AliasToken", "TagToken"):
+            raise ValueError("it has anchors, aliases or tags, or is nested deep")
     content = yaml.load(data, Loader=loader_class)
     if not isinstance(content, dict) or len(content) > MOST_PEOPLE:
         raise ValueError("it is no list of submissions")
