@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from autograder.grade import commands
+from helpers.parts import PARTS
 
 app = typer.Typer(
     name="course",
@@ -30,7 +31,8 @@ console = Console()
 errors = Console(stderr=True)
 
 Parts = Annotated[
-    list[int] | None, typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=1, max=5)
+    list[int] | None,
+    typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=min(PARTS), max=max(PARTS)),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]
@@ -132,12 +134,12 @@ def build(
     from autograder.publish.cache import out_of_date, remember
 
     from .publish import build as build_forms
-    from .publish import check as check_forms
+    from .publish import check_committed
 
     with clear_errors():
         parts = chosen(part)
         if check:
-            lines = check_forms(parts)
+            lines = check_committed(parts)
             if as_json:
                 show_json({"up_to_date": not lines, "differences": lines})
             for line in [] if as_json else lines:
@@ -276,13 +278,12 @@ def report(
     for row in rows:
         if row.run is None:
             continue
-        good = row.run.ok and all(found.ok for found in row.marks)
         table.add_row(
             str(row.part),
             str(row.questions),
             f"{row.automatic:g} + {row.manual:g} by hand",
             f"{row.run.seconds:.0f}",
-            "[green]✓[/]" if good else "[red]✗[/]",
+            "[green]✓[/]" if row.good else "[red]✗[/]",
             headline_text(row.run, 4),
         )
     console.print(table)

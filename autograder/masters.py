@@ -1,7 +1,21 @@
-"""Read the masters, `solutions/NN_name.py`: the questions in them, and a plain way to run a question's tests.
+"""Read the masters, `solutions/NN_name.py`: the questions in them, and their cells in order.
 
-A master is a notebook in jupytext's percent format with the block markers of `otter assign`. This module only reads it.
-Building the notebooks from it is `autograder.publish`'s work; grading untrusted code is the sandboxed grader's.
+A master is a notebook in jupytext's percent format. Its first cell begins with the title, `# Part 3 · …`. A question is
+three things in a row:
+
+1. its text, a markdown cell with the question's name: `# %% [markdown] q="q3_1"`;
+2. its answer, one cell. An exercise's is a code cell that defines one function, with `# BEGIN SOLUTION` and
+   `# END SOLUTION` around what the student writes. A written question's is a markdown cell: a sample answer, a line
+   `**Rubric**`, and a list of `- 1 point: …`;
+3. an exercise's tests, code cells of two kinds. `# %% points=1 success="…"` holds one test function, which may be
+   `hidden=true` and have a `failure="…"`. `# %% hidden={"values dtypes": 1, "edges": 0.5}` holds no code: each entry is a
+   hidden test, `verify` with these kinds of cases for so many points. Its name is `test_hidden_` and the first kind.
+   Comments in such a cell, a line an entry, say what went wrong when the test fails.
+
+The question ends where a cell is no test. Its points are the sum over its tests or its rubric.
+
+This module only reads. Building the notebooks is `autograder.publish`'s work; grading untrusted code is the sandboxed
+grader's.
 """
 
 from __future__ import annotations
@@ -9,25 +23,30 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jupytext
-import yaml
 
 from helpers.parts import PARTS, ROOT
 
 SOLUTIONS = ROOT / "solutions"
 
-_BOUNDARY = re.compile(r"#\s*(BEGIN|END)\s+(QUESTION|SOLUTION|TESTS|PROMPT)\s*$", re.IGNORECASE)
-_CONFIG_BEGIN = re.compile(r'(?:.\s*=\s*)?""?"?\s*#\s*BEGIN\s*TEST\s*CONFIG', re.IGNORECASE)
-_CONFIG_END = re.compile(r'""?"?\s*#\s*END\s*TEST\s*CONFIG', re.IGNORECASE)
-_MARKER_LINE = re.compile(r"#\s*(BEGIN|END)\s+(SOLUTION|PROMPT|IGNORE)( NO PROMPT)?\s*$")
+CELL = "# %%"
+_KEYS = {"q", "points", "hidden", "success", "failure", "tags"}
+_RUBRIC = re.compile(r"^\*\*Rubric\*\*$", re.MULTILINE)
+_RUBRIC_LINE = re.compile(r"(\d+(?:\.\d+)?) points?: .+", re.DOTALL)
+_HIDDEN = """\
+def {name}({function}):
+    from autograder.reference.verify import verify
+
+    verify({function}, "{function}", {kinds})
+"""
 
 
 class MasterError(ValueError):
-    """A master does not follow the format. The message names the file, the question and what to change."""
+    """A master does not follow the format. The message names the file, the line, the question and what to change."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +70,9 @@ class Question:
     name: str
     part: int
     points: float
-    function: str | None
+    function: str | None  # what an exercise asks for; None in a written question
     manual: bool
-    rubric: tuple
+    rubric: tuple[str, ...]  # each "1 point: …"
     prompt: str
     sample_answer: str
     tests: tuple[TestCase, ...]
@@ -62,14 +81,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a master, with the place it has in the block structure."""
+    """One cell of a master, with the place it has in a question."""
 
-    kind: str  # "code", "markdown" or "raw"
+    kind: str  # "code" or "markdown"
     source: str
-    tags: tuple[str, ...]
-    block: tuple[str, ...]  # e.g. ("question", "solution"); () outside any question
-    question: str | None  # the question's name inside a question block
-    boundary: str | None  # e.g. "begin question"; "config" for the assignment's config cell
+    question: str | None = None  # the question's name
+    role: str | None = None  # "text", "answer" or "test"; None outside any question
+    tags: tuple[str, ...] = ()
+    where: str = ""  # file, line and question, for messages
+    metadata: dict[str, Any] = field(default_factory=dict)  # what else stands on the cell's line
 
 
 def master_path(part: int) -> Path:
@@ -88,53 +108,65 @@ def read_cells(path: Path) -> list[Cell]:
     """Read a master's cells in order.
 
     Raises:
-        MasterError: if a block is not closed, is closed twice or stands where it may not.
+        MasterError: if a cell's line holds something unknown, or a question's cells are not in order.
     """
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    text = path.read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    lines = [number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(CELL)]
+    if len(lines) != len(notebook.cells):
+        raise MasterError(
+            f"{path.name}: the file must begin with a line `{CELL}`, and no other text may begin like one"
+        )
     cells: list[Cell] = []
-    blocks: list[str] = []
-    question: str | None = None
-    for number, raw in enumerate(notebook.cells, start=1):
-        tags = tuple(raw.metadata.get("tags", ()))
-        boundary = None
-        where = f"{path.name}, cell {number}"
-        if raw.cell_type == "raw":
-            first = raw.source.strip().splitlines()[0] if raw.source.strip() else ""
-            match = _BOUNDARY.match(first)
-            if re.match(r"#\s*ASSIGNMENT CONFIG", first, re.IGNORECASE):
-                boundary = "config"
-            elif match:
-                action, block = match.group(1).lower(), match.group(2).lower()
-                boundary = f"{action} {block}"
-                if action == "begin":
-                    if (block == "question") != (not blocks) or len(blocks) > 1:
-                        raise MasterError(
-                            f"{where}: BEGIN {block.upper()} inside {' > '.join(blocks) or 'no question'}"
-                        )
-                    blocks.append(block)
-                    if block == "question":
-                        question = (yaml.safe_load(raw.source) or {}).get("name")
-                        if not question:
-                            raise MasterError(f"{where}: a BEGIN QUESTION cell needs `name: …`")
-        cells.append(Cell(raw.cell_type, raw.source, tags, tuple(blocks), question, boundary))
-        if boundary and boundary.startswith("end "):
-            block = boundary.split()[1]
-            if not blocks or blocks[-1] != block:
-                raise MasterError(f"{where}: END {block.upper()}, but the open block is {' > '.join(blocks) or 'none'}")
-            blocks.pop()
-            if block == "question":
-                question = None
-    if blocks:
-        raise MasterError(f"{path.name}: the block {' > '.join(blocks)} ({question}) is never closed")
+    for line, raw in zip(lines, notebook.cells, strict=True):
+        metadata = {key: value for key, value in raw.metadata.items() if key != "lines_to_next_cell"}
+        place = f"{path.name}, line {line}"
+        if unknown := set(metadata) - _KEYS:
+            raise MasterError(
+                f"{place}: unknown on a cell's line: {', '.join(sorted(unknown))}; known: {sorted(_KEYS)}"
+            )
+        if raw.cell_type not in ("code", "markdown"):
+            raise MasterError(f"{place}: a master has code and markdown cells only, not `[{raw.cell_type}]`")
+        tags = tuple(metadata.pop("tags", ()))
+        question, role = _place(metadata, raw.cell_type, cells[-1] if cells else None, place)
+        where = f"{place}, question {question}" if question else place
+        cells.append(Cell(raw.cell_type, raw.source.strip("\n"), question, role, tags, where, metadata))
+    if cells and cells[-1].role == "text":
+        raise MasterError(f"{cells[-1].where}: the question has no answer cell after its text")
     return cells
 
 
-def read_config(path: Path) -> dict:
-    """The assignment's config (`title`, `part`, `minutes`, …) from a master's first cell."""
-    for cell in read_cells(path):
-        if cell.boundary == "config":
-            return yaml.safe_load(cell.source) or {}
-    raise MasterError(f"{path.name}: no cell begins with `# ASSIGNMENT CONFIG`")
+def _place(metadata: dict[str, Any], kind: str, before: Cell | None, where: str) -> tuple[str | None, str | None]:
+    """The question a cell belongs to, and its role there."""
+    is_test = "points" in metadata or "hidden" in metadata
+    if before and before.role == "text":
+        if metadata:
+            raise MasterError(
+                f"{where}: the cell after the text of {before.question} is its answer, without {metadata}"
+            )
+        return before.question, "answer"
+    if "q" in metadata:
+        if kind != "markdown" or len(metadata) > 1:
+            raise MasterError(f"{where}: a question begins with a markdown cell that has `q` and nothing else")
+        return str(metadata["q"]), "text"
+    if is_test:
+        if kind != "code" or not before or before.role not in ("answer", "test"):
+            raise MasterError(
+                f"{where}: a test is a code cell after a question's answer, or after another of its tests"
+            )
+        return before.question, "test"
+    if metadata:
+        raise MasterError(f"{where}: a test needs `points` or `hidden` beside {', '.join(metadata)}")
+    return None, None
+
+
+def read_title(path: Path) -> str:
+    """A part's title: the heading with which its master's first cell begins."""
+    cells = read_cells(path)
+    first = cells[0].source.splitlines() if cells else []
+    if not first or not first[0].startswith("# Part "):
+        raise MasterError(f"{path.name}: its first cell must begin with the title, `# Part … · …`")
+    return first[0].removeprefix("# ")
 
 
 def load_questions(part: int) -> list[Question]:
@@ -154,107 +186,109 @@ def load_questions_from(path: Path, part: int) -> list[Question]:
 
 @functools.lru_cache(maxsize=32)
 def _parse(path: Path, part: int, _modified: int) -> tuple[Question, ...]:
-    questions: list[Question] = []
-    for group in _question_groups(read_cells(path)):
-        question = _make_question(group, part, path)
-        if any(other.name == question.name for other in questions):
-            raise MasterError(f"{path.name}: two questions are called {question.name}")
-        questions.append(question)
-    return tuple(questions)
+    groups: dict[str, list[Cell]] = {}
+    for cell in read_cells(path):
+        if cell.role == "text" and cell.question in groups:
+            raise MasterError(f"{cell.where}: two questions have this name")
+        if cell.question:
+            groups.setdefault(cell.question, []).append(cell)
+    return tuple(_make_question(part, *group) for group in groups.values())
 
 
-def _question_groups(cells: list[Cell]) -> Iterator[list[Cell]]:
-    group: list[Cell] = []
-    for cell in cells:
-        if cell.question is not None:
-            group.append(cell)
-        if cell.boundary == "end question":
-            yield group
-            group = []
-
-
-def _make_question(group: list[Cell], part: int, path: Path) -> Question:
-    config = yaml.safe_load(group[0].source) or {}
-    name = config["name"]
-    where = f"{path.name}, question {name}"
-    content = [cell for cell in group if cell.boundary is None]
-    solution_cells = [cell for cell in content if cell.block[-1] == "solution"]
-    tests = tuple(parse_test(cell.source, where) for cell in content if cell.block[-1] == "tests")
-    manual = bool(config.get("manual", False))
-    if manual == bool(tests):
-        raise MasterError(f"{where}: a written question has no tests, every other has some")
+def _make_question(part: int, text: Cell, answer: Cell, *test_cells: Cell) -> Question:
+    name = text.question or ""
+    manual = answer.kind == "markdown"
+    if manual == bool(test_cells):
+        raise MasterError(
+            f"{answer.where}: a written question (its answer is markdown) has no tests, every other has some"
+        )
+    if manual:
+        sample_answer, rubric = _read_sample(answer)
+        points = sum(float(line.split()[0]) for line in rubric)
+        return Question(name, part, points, None, True, rubric, text.source, sample_answer, (), "")
+    solution = strip_markers(answer.source)
+    function = _function_of(solution, answer)
+    tests = tuple(test for cell in test_cells for test in read_tests(cell, function))
     names = [test.name for test in tests]
-    if len(set(names)) != len(names):
-        raise MasterError(f"{where}: two test functions have one name: otter would keep only the last")
-    total = sum(test.points for test in tests)
-    points = float(config.get("points", total))
-    if tests and abs(total - points) > 1e-9:
-        raise MasterError(f"{where}: `points: {points:g}`, but its tests add up to {total:g}")
-    solution = "\n\n".join(strip_markers(cell.source) for cell in solution_cells if cell.kind == "code")
-    function = config.get("function")
-    if function and function not in {n.name for n in ast.parse(solution).body if isinstance(n, ast.FunctionDef)}:
-        raise MasterError(f"{where}: its solution does not define `{function}`")
-    return Question(
-        name=name,
-        part=part,
-        points=points,
-        function=function,
-        manual=manual,
-        rubric=tuple(config.get("rubric") or ()),
-        prompt="\n\n".join(c.source for c in content if c.kind == "markdown" and c.block == ("question",)),
-        sample_answer="\n\n".join(c.source for c in solution_cells if c.kind == "markdown"),
-        tests=tests,
-        solution=solution,
-    )
+    if twice := {test for test in names if names.count(test) > 1}:
+        raise MasterError(f"{text.where}: two tests have one name, {twice.pop()}: otter would keep only the last")
+    points = sum(test.points for test in tests)
+    return Question(name, part, points, function, False, (), text.source, "", tests, solution)
 
 
-def parse_test(source: str, where: str) -> TestCase:
-    """Read one test cell: the config between its markers, then one function.
+def _read_sample(answer: Cell) -> tuple[str, tuple[str, ...]]:
+    """A written question's sample answer and its rubric; lines of the list may go on in indented lines."""
+    parts = _RUBRIC.split(answer.source)
+    if len(parts) != 2 or not parts[0].strip():
+        raise MasterError(f"{answer.where}: a sample answer ends with a line `**Rubric**` and a list of points")
+    items = [" ".join(item.split()) for item in re.split(r"^- ", parts[1].strip(), flags=re.MULTILINE)]
+    if items[0] or len(items) < 2 or not all(_RUBRIC_LINE.fullmatch(item) for item in items[1:]):
+        raise MasterError(f"{answer.where}: each line of the rubric reads `- 1 point: …`")
+    return parts[0].strip(), tuple(items[1:])
+
+
+def _function_of(solution: str, answer: Cell) -> str:
+    """The name of the one function that an exercise's solution defines."""
+    defined = [node.name for node in _tree(solution, answer).body if isinstance(node, ast.FunctionDef)]
+    if len(defined) != 1:
+        raise MasterError(f"{answer.where}: its solution must define one function, not {', '.join(defined) or 'none'}")
+    return defined[0]
+
+
+def _tree(source: str, cell: Cell) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise MasterError(f"{cell.where}: the code does not parse: {error}") from error
+
+
+def read_tests(cell: Cell, function: str) -> list[TestCase]:
+    """The test in a test cell, or the hidden tests of its table.
 
     Raises:
-        MasterError: if the config is missing or there is not exactly one function.
+        MasterError: if the cell's line or its content is not as the module's docstring says.
     """
-    lines = source.splitlines()
-    end = next((i for i, line in enumerate(lines) if _CONFIG_END.match(line)), None)
-    if end is None or not _CONFIG_BEGIN.match(lines[0]):
-        raise MasterError(f'{where}: a test cell begins with `""" # BEGIN TEST CONFIG` and closes it')
-    config = yaml.safe_load("\n".join(lines[1:end])) or {}
-    body = "\n".join(line for line in lines[end + 1 :] if not line.rstrip().endswith("# IGNORE")).strip() + "\n"
-    try:
-        tree = ast.parse(body)
-    except SyntaxError as error:
-        raise MasterError(f"{where}: a test does not parse: {error}") from error
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
-        raise MasterError(f"{where}: a test cell holds exactly one function (and its call marked `# IGNORE`)")
-    if "points" not in config:
-        raise MasterError(f"{where}, {tree.body[0].name}: the test's config needs `points`")
-    return TestCase(
-        name=tree.body[0].name,
-        points=float(config["points"]),
-        hidden=bool(config.get("hidden", False)),
-        source=body,
-        success_message=config.get("success_message") or "",
-        failure_message=config.get("failure_message") or "",
-    )
+    config = cell.metadata
+    if isinstance(config.get("hidden"), dict):
+        return _hidden_tests(cell, function)
+    if not isinstance(config.get("points"), int | float):
+        raise MasterError(f"{cell.where}: a test's line needs `points=` and a number")
+    body = _tree(cell.source, cell).body
+    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
+        raise MasterError(f"{cell.where}: a test cell holds exactly one function")
+    hidden = bool(config.get("hidden", False))
+    messages = (str(config.get("success", "")), str(config.get("failure", "")))
+    return [TestCase(body[0].name, float(config["points"]), hidden, cell.source.strip() + "\n", *messages)]
+
+
+def _hidden_tests(cell: Cell, function: str) -> list[TestCase]:
+    table = cell.metadata["hidden"]
+    lines = cell.source.splitlines()
+    if set(cell.metadata) != {"hidden"} or (lines and len(lines) != len(table)):
+        raise MasterError(
+            f"{cell.where}: a table of hidden tests has no more on its line, and one comment an entry or none"
+        )
+    if not all(line.startswith("# ") for line in lines):
+        raise MasterError(
+            f"{cell.where}: a table of hidden tests holds no code; write a test of its own with hidden=true"
+        )
+    tests = []
+    for n, (kinds, points) in enumerate(table.items()):
+        if not kinds.split() or not isinstance(points, int | float):
+            raise MasterError(f'{cell.where}: an entry reads "values dtypes": 1')
+        name = f"test_hidden_{kinds.split()[0]}"
+        quoted = ", ".join(f'"{kind}"' for kind in kinds.split())
+        source = _HIDDEN.format(name=name, function=function, kinds=quoted)
+        tests.append(TestCase(name, float(points), True, source, "", lines[n].removeprefix("# ") if lines else ""))
+    return tests
 
 
 def has_solution(source: str) -> bool:
-    """Whether a cell holds a region or a line marked as a solution."""
-    return bool(re.search(r"^\s*# BEGIN SOLUTION( NO PROMPT)?\s*$|# ?SOLUTION( NO PROMPT)?\s*$", source, re.MULTILINE))
+    """Whether a cell holds a region marked as a solution."""
+    return bool(re.search(r"^\s*# BEGIN SOLUTION( NO PROMPT)?\s*$", source, re.MULTILINE))
 
 
 def strip_markers(source: str) -> str:
-    """A solution cell's code without the marker lines and without lines marked `# IGNORE`."""
-    kept, ignoring = [], False
-    for line in source.splitlines():
-        text = line.strip()
-        if re.match(r"#\s*BEGIN\s*IGNORE", text):
-            ignoring = True
-        elif re.match(r"#\s*END\s*IGNORE", text):
-            ignoring = False
-        elif not (ignoring or _MARKER_LINE.match(text) or text.endswith("# IGNORE")):
-            kept.append(re.sub(r"\s*# SOLUTION( NO PROMPT)?$", "", line))
-    return "\n".join(kept).strip() + "\n"
-
-
-# --------------------------------------------------------------------------------------------- running tests
+    """A cell's code without the lines that mark a solution."""
+    marker = re.compile(r"\s*# (BEGIN|END) SOLUTION( NO PROMPT)?\s*")
+    return "\n".join(line for line in source.splitlines() if not marker.fullmatch(line)).strip() + "\n"

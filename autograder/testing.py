@@ -15,19 +15,35 @@ from helpers.parts import ROOT
 from .masters import Question, TestCase
 
 
-@dataclass
+@dataclass(frozen=True)
 class TestResult:
-    """What one test case gave. `error` is the judge's own fault: the instructor must look, nobody passes by it."""
+    """What one test case gave.
+
+    Attributes:
+        possible: the points for passing it.
+        message: for the student.
+        error: the judge's own fault: the instructor must look, nobody passes by it, and nobody loses points.
+        detail: what the student's own exception said, for the instructor only (in a hidden test it may quote the input).
+        seconds: how long it took, on the clock.
+    """
 
     name: str
-    points: float
-    possible: float
     hidden: bool
+    possible: float
     passed: bool
     message: str
-    error: bool
+    error: bool = False
+    detail: str = ""
+    seconds: float = 0.0
 
     __test__ = False
+
+    @property
+    def points(self) -> float | None:
+        """The points it gives; None after an error of the judge's."""
+        if self.error:
+            return None
+        return self.possible if self.passed else 0.0
 
 
 def run_tests(question: Question, env: dict[str, object]) -> list[TestResult]:
@@ -44,7 +60,7 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     filename = f"<{question_name}/{test.name}>"
 
     def result(passed: bool, message: str, error: bool = False) -> TestResult:
-        return TestResult(test.name, test.points if passed else 0.0, test.points, test.hidden, passed, message, error)
+        return TestResult(test.name, test.hidden, test.points, passed, message, error)
 
     try:
         function = compile_test(test, filename)
@@ -55,10 +71,36 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     try:
         function(**arguments)
     except AssertionError as failure:
-        return result(False, str(failure) or test.failure_message or f"an assertion in {test.name} failed")
+        return result(False, failure_text(failure, test))
     except (Exception, SystemExit) as fault:
-        return result(False, _describe(fault, env), error=_judges_fault(fault, filename, env))
+        frames = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
+        traced = True if set(frames) & _student_files(env) else None
+        error = is_judges_fault(fault, traced, functools.partial(_is_the_tests_own, fault, frames, filename))
+        return result(False, _what_was_raised(fault, env), error)
     return result(True, test.success_message)
+
+
+def failure_text(failure: AssertionError, test: TestCase) -> str:
+    """What a student is told when an assertion of a test fails."""
+    return str(failure) or test.failure_message or f"an assertion in {test.name} failed"
+
+
+def is_judges_fault(raised: BaseException, traced: bool | None, breaks_anyway: Callable[[], bool]) -> bool:
+    """Whether a test that ended in an exception tells of an error of the judge's; otherwise the student loses the point.
+
+    This is the one place that decides it; the two ways of running a test only gather the evidence.
+
+    Args:
+        raised: what ended the test. A `JudgeError` is the judge's own word.
+        traced: True if it was traced to the student's side; False if it came out of a call of the student's function, but
+            no line of theirs was on the way; None if the test failed by itself.
+        breaks_anyway: whether the test breaks whatever it is given. Asked only if nothing else decides.
+    """
+    if type(raised).__name__ == "JudgeError":  # by name: to import it costs the build seconds
+        return True
+    if traced or (traced is None and isinstance(raised, AssertionError)):
+        return False
+    return breaks_anyway()
 
 
 def compile_test(test: TestCase, filename: str = "<test>") -> Callable[..., None]:
@@ -80,24 +122,18 @@ def _student_files(env: dict[str, object]) -> set[str]:
     return {name for name in files if not name.startswith(own) and "site-packages" not in name}
 
 
-def _judges_fault(fault: BaseException, test_file: str, env: dict[str, object]) -> bool:
-    """Whether an exception that is no failed assertion comes from the judge's own code, as far as can be told.
+def _is_the_tests_own(fault: BaseException, frames: list[str], test_file: str) -> bool:
+    """Whether an exception comes from the judge's code, as far as the stack can tell.
 
-    It is the student's if any of the student's frames is on the stack, or if the test tripped over what it was given
-    (None has no shape, say). It is the judge's if it was raised in `autograder` (`verify` says so by its own
-    `JudgeError`), or if the test lacks a name or a module.
+    It does if it was raised in `autograder`, or if the test lacks a name or a module; not if the test tripped over what it
+    was given (None has no shape, say).
     """
-    if type(fault).__name__ == "JudgeError":
-        return True
-    frames = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
-    if set(frames) & _student_files(env):
-        return False
     if frames[-1].startswith(str(ROOT / "autograder")) and frames[-1] != __file__:
         return True
     return isinstance(fault, ImportError) or (isinstance(fault, NameError) and frames[-1] == test_file)
 
 
-def _describe(fault: BaseException, env: dict[str, object]) -> str:
+def _what_was_raised(fault: BaseException, env: dict[str, object]) -> str:
     """One line saying what was raised, and where in the student's code."""
     students = _student_files(env)
     places = [frame for frame in traceback.extract_tb(fault.__traceback__) if frame.filename in students]

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--part", type=int, default=2)
-    parser.add_argument("--only", nargs="*", default=[], help="questions; all but the functional tests when left out")
+    parser.add_argument("--only", nargs="*", default=[], help="questions; all but the training steps when left out")
     options = parser.parse_args()
     from benchmarks.grading import split
 
@@ -70,7 +70,7 @@ def main() -> None:
             rows = outputs.sheet(store)
             runner.write_outputs(store, Path(folder) / "out")
         lost = {job.student for job in jobs} - set(seen)
-        states = collections.Counter(row["state"] for row in rows)
+        states = collections.Counter(row.state for row in rows)
         print(
             f"{len(jobs)} in {seconds:.0f} s ({len(jobs) / seconds:.2f}/s), {killed} workers killed, states {dict(states)}"
         )

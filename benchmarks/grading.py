@@ -1,9 +1,9 @@
 """How fast the graders are, side by side on the same submissions: `course build && python benchmarks/grading.py`.
 
 Three graders take the same solution of one part: this course's (`course grade`), `otter run` with the zip of the build, and
-`nbgrader autograde` with the build's source. None of them runs the notebook's training cells. The functional tests, which
+`nbgrader autograde` with the build's source. None of them runs the notebook's training cells. The training steps, whose tests
 train, take seconds by themselves under any grader, so they are measured apart: each grader is measured on the loss tests
-alone (the functional questions taken out of its tests), and ours on the functional tests alone. Prints a table, and the
+alone (the training steps taken out of its tests), and ours on the training steps alone. Prints a table, and the
 throughput by number of workers.
 """
 
@@ -36,7 +36,7 @@ from autograder.grade.limits import Limits  # noqa: E402
 from autograder.grade.schedule import Plan  # noqa: E402
 from autograder.publish.otter_forms import run_tool  # noqa: E402
 
-FUNCTIONAL = ("reinforce_step", "dpo_step")
+STEPS = ("reinforce_step", "dpo_step")
 SECRET = "5e" * 32
 OURS = ("course grade, loss tests", "course grade, again")
 PEERS_TAKE = 3  # submissions that otter and nbgrader get: they take many times longer
@@ -45,7 +45,7 @@ PEERS_TAKE = 3  # submissions that otter and nbgrader get: they take many times 
 def split(part: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The questions judged by calls, and those judged by training."""
     questions = [q for q in masters.load_questions(part) if not q.manual]
-    slow = tuple(q.name for q in questions if q.function in FUNCTIONAL)
+    slow = tuple(q.name for q in questions if q.function in STEPS)
     return tuple(q.name for q in questions if q.name not in slow), slow
 
 
@@ -75,7 +75,7 @@ def ours(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
 
     def one() -> None:
         result = schedule.on_worker(job(part, only, "s"), Limits(), False)  # what Dask calls
-        assert result["points"] == result["possible"], result
+        assert result.points == result.possible, result
 
     first, *times = timed([one] * (size + 1))
     return {"median": statistics.median(times), "worst": max(times), "the first, with warm-up": first}
@@ -171,7 +171,7 @@ def main() -> None:
         )  # a shared machine's speed comes and goes
         table["nbgrader autograde, loss tests"] = nbgrader(options.part, PEERS_TAKE, quick)
     if slow:
-        table["course grade, functional tests alone"] = ours(options.part, 2, slow)
+        table["course grade, training steps alone"] = ours(options.part, 2, slow)
     for name, row in table.items():
         print(f"  {name:<40} " + ", ".join(f"{key} {value:.2f}" for key, value in row.items()), flush=True)
     mine = statistics.mean(row["median"] for name, row in table.items() if name in OURS)

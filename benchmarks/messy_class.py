@@ -15,7 +15,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from helpers.parts import PARTS
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -46,10 +46,10 @@ def person(number: int) -> tuple[str, str, str]:
 
 def answers_of(part: int, draw: random.Random) -> list[dict[str, object]]:
     """A cell for each written question, in this student's words."""
-    cells = []
+    cells: list[dict[str, object]] = []
     for question in masters.load_questions(part):
         if question.manual:
-            text = draw.choice(ANSWERS) or "_Type your answer here, replacing this text._"
+            text = draw.choice(ANSWERS) or ANSWER_PLACEHOLDER
             cells.append({"cell_type": "markdown", "id": f"{question.name}-answer", "metadata": {}, "source": text})
     return cells
 

@@ -45,7 +45,7 @@ def compare(part: int, number: int) -> dict[str, Any]:
         middle = time.perf_counter()
         cells = notebook.read((Path(folder) / f"{PARTS[part]}.ipynb").read_bytes()).code
     result = schedule.on_worker(Job(f"{part}/{number}", part, cells, SECRET), Limits(), False)
-    ours = {question["name"]: question["points"] for question in result["questions"]}
+    ours = {question.name: question.points for question in result.questions}
     names = {variant.function: variant.name for variant in mixed.chosen(part, number)}
     seconds = [round(middle - began, 1), round(time.perf_counter() - middle, 1)]
     return {"part": part, "number": number, "variants": names, "otter": theirs, "ours": ours, "seconds": seconds}

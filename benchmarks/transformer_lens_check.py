@@ -28,6 +28,7 @@ def main() -> None:
     close(run.logits, theirs, 1e-4)
     for layer in range(2):
         close(run.outputs[layer], cache["z", layer], 1e-4)
+        assert run.patterns is not None
         close(run.patterns[layer], cache["pattern", layer], 1e-4)
     heads = cache.stack_head_results(pos_slice=-1)  # [L·H, B, W]
     scale = cache["ln_final.hook_scale"][:, -1]
@@ -36,7 +37,7 @@ def main() -> None:
     own = circuits.direct_logit_attribution(model, run, torch.tensor([3, 3, 3]), torch.tensor([4, 4, 4]))
     close(own.heads.flatten(1), torch.einsum("nbw,w->bn", heads / scale, direction), 1e-4)
 
-    def silence(z, hook):
+    def silence(z: torch.Tensor, hook: object) -> torch.Tensor:
         z[:, :, 2] = 0
         return z
 

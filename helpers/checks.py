@@ -11,7 +11,7 @@ RTOL, ATOL = 1e-4, 1e-5
 
 
 def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bool:
-    """Whether two results agree: same structure and shape, numbers within ``atol + rtol·|expected|``, NaN equal to NaN."""
+    """Whether two results agree: same structure and shape, numbers within `atol + rtol·|expected|`, NaN equal to NaN."""
     if isinstance(expected, Mapping):
         return (
             isinstance(got, Mapping)
@@ -32,7 +32,7 @@ def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bo
     return left.shape == right.shape and bool(torch.isclose(left, right, rtol, atol, equal_nan=True).all())
 
 
-def describe(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A value for an error message: tensors with shape and dtype, cut to a readable length."""
     if isinstance(value, torch.Tensor):
         numbers = str([round(x, 4) for x in value.detach().double().flatten().tolist()[:12]])
@@ -51,12 +51,12 @@ def check(
     rtol: float = RTOL,
     atol: float = ATOL,
 ) -> None:
-    """Compare ``got`` with ``expected`` and say what is wrong.
+    """Compare `got` with `expected` and say what is wrong.
 
     Args:
         got: the student's result.
         expected: a number, nested list, tensor, tuple or dict of these.
-        mistakes: message → the value that this mistake produces; the first that ``got`` equals is told.
+        mistakes: message → the value that this mistake produces; the first that `got` equals is told.
         name: the function's name, for the message.
         dtype: the dtype a tensor result must have, if that is tested.
 
@@ -74,7 +74,7 @@ def check(
         _check_tensor(got, expected, name)
     if not close(got, expected, rtol, atol):
         raise AssertionError(
-            f"{name}: the result is not the expected one.\n  expected: {describe(expected)}\n  got:      {describe(got)}"
+            f"{name}: the result is not the expected one.\n  expected: {in_words(expected)}\n  got:      {in_words(got)}"
             f"{_largest_error(got, expected)}"
         )
     if dtype is not None and isinstance(got, torch.Tensor) and got.dtype != dtype:
@@ -83,12 +83,12 @@ def check(
 
 def _check_number(got: Any, name: str) -> None:
     if isinstance(got, torch.Tensor) and got.dim() > 0:
-        raise AssertionError(f"{name}: expected one number, got a {describe(got)}")
+        raise AssertionError(f"{name}: expected one number, got a {in_words(got)}")
 
 
 def _check_tensor(got: Any, expected: torch.Tensor, name: str) -> None:
     if not isinstance(got, torch.Tensor):
-        raise AssertionError(f"{name}: expected a tensor, got {describe(got)}")
+        raise AssertionError(f"{name}: expected a tensor, got {in_words(got)}")
     if got.shape != expected.shape:
         raise AssertionError(f"{name}: the shape is {list(got.shape)}; it should be {list(expected.shape)}.")
 
@@ -103,5 +103,5 @@ def _largest_error(got: Any, expected: Any) -> str:
 
 
 def is_float(value: Any) -> bool:
-    """Whether ``value`` is a plain Python float, as the course's definitions promise where they say float."""
+    """Whether `value` is a plain Python float, as the course's definitions promise where they say float."""
     return type(value) is float

@@ -25,7 +25,7 @@ def load_prompts(preset: Preset | str, split: str) -> list[str]:
 
     Args:
         preset: a preset or its name.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
+        split: `"train"`, `"validation"` or `"test"`.
     """
     preset = PRESETS[preset] if isinstance(preset, str) else preset
     if split not in PROMPT_SPLITS:
@@ -39,8 +39,8 @@ def load_prompts(preset: Preset | str, split: str) -> list[str]:
 def load_snippets(split: str) -> datasets.Dataset:
     """Return the embedded movie-review snippets of a split.
 
-    Columns: ``text``; ``rating``, the mean of the human ratings (−4 to 4); ``positive_share``, the share of raters
-    above 0; ``split``: ``"train"``, ``"gold"`` (for the second reward model only), ``"validation"`` or ``"test"``.
+    Columns: `text`; `rating`, the mean of the human ratings (−4 to 4); `positive_share`, the share of raters
+    above 0; `split`: `"train"`, `"gold"` (for the second reward model only), `"validation"` or `"test"`.
     """
     if split not in SNIPPET_SPLITS:
         raise ValueError(f"split must be one of {SNIPPET_SPLITS}, not {split!r}")
@@ -49,7 +49,7 @@ def load_snippets(split: str) -> datasets.Dataset:
 
 
 def load_recorded(name: str) -> Any:
-    """Return recorded model answers: the content of ``helpers/assets/recorded/<name>.json``."""
+    """Return recorded model answers: the content of `helpers/assets/recorded/<name>.json`."""
     path = ASSETS / "recorded" / f"{name}.json"
     if not path.is_file():
         present = sorted(file.stem for file in path.parent.glob("*.json"))
@@ -58,7 +58,7 @@ def load_recorded(name: str) -> Any:
 
 
 def batches(items: Sequence[Item], size: int, seed: int | None = None) -> Iterator[list[Item]]:
-    """Yield the items in batches of ``size``, each item once; the last batch may be smaller.
+    """Yield the items in batches of `size`, each item once; the last batch may be smaller.
 
     Args:
         seed: shuffles the items first, in the same way for the same seed. None keeps their order.
@@ -73,7 +73,7 @@ def batches(items: Sequence[Item], size: int, seed: int | None = None) -> Iterat
 
 
 def batch_at(items: Sequence[Item], size: int, step: int, seed: int = 0) -> list[Item]:
-    """Return training batch number ``step``: epochs in a fresh order each, full batches only.
+    """Return training batch number `step`: epochs in a fresh order each, full batches only.
 
     The batch depends on the arguments alone, so a resumed run sees what an uninterrupted one would have seen.
     """
@@ -93,7 +93,7 @@ def _parquet(path: str) -> datasets.Dataset:
 
 
 def _of_split(rows: datasets.Dataset, split: str) -> datasets.Dataset:
-    """Return the rows whose column ``split`` has that value."""
+    """Return the rows whose column `split` has that value."""
     return rows.select([number for number, name in enumerate(rows["split"]) if name == split])
 
 

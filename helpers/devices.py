@@ -19,10 +19,10 @@ def choose_device(prefer: str | torch.device | None = None) -> torch.device:
     """Return the device to compute on: CUDA if there is one, else Apple's MPS, else the CPU.
 
     Args:
-        prefer: a device to use instead, such as ``"cpu"``. The environment variable ``COURSE_DEVICE`` does the same.
+        prefer: a device to use instead, such as `"cpu"`. The environment variable `COURSE_DEVICE` does the same.
 
     Raises:
-        ValueError: ``prefer`` names a device that this machine does not have.
+        ValueError: `prefer` names a device that this machine does not have.
     """
     wanted = prefer or os.environ.get("COURSE_DEVICE")
     if wanted:
@@ -57,7 +57,7 @@ def seed_everything(seed: int) -> None:
 
 
 def device_memory(device: torch.device | None = None) -> tuple[float, float] | None:
-    """Return ``(free, total)`` memory of the device in GiB, or None where it cannot be asked."""
+    """Return `(free, total)` memory of the device in GiB, or None where it cannot be asked."""
     device = device or choose_device()
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
@@ -83,12 +83,8 @@ def memory_report() -> str:
 
 
 @contextmanager
-def out_of_memory_help(advice: str = "") -> Iterator[None]:
-    """Turn an out-of-memory error of any device inside the block into `MemoryFullError`, which says what to change.
-
-    Args:
-        advice: what helps at this very place, put first (for instance "lower batch_size in the cell above").
-    """
+def out_of_memory_help() -> Iterator[None]:
+    """Turn an out-of-memory error of any device inside the block into `MemoryFullError`, which says what to change."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -99,7 +95,7 @@ def out_of_memory_help(advice: str = "") -> Iterator[None]:
             "use the smaller preset: choose_preset('tiny')",
             "restart the kernel: models of earlier runs may still be in memory",
         ]
-        text = "\n".join(f"  - {step}" for step in ([advice] if advice else []) + steps)
+        text = "\n".join(f"  - {step}" for step in steps)
         report = memory_report()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -29,7 +29,7 @@ class Page:
         return self.text
 
 
-def show(page: Page) -> None:
+def show_page(page: Page) -> None:
     """Show a page: as HTML in a notebook, as plain text elsewhere."""
     from IPython import get_ipython
     from IPython.display import display
@@ -86,7 +86,7 @@ def token_page(
 
 def show_tokens(tokens: Sequence[str], values: Sequence[float], **options: Any) -> None:
     """Show a text whose tokens are coloured by a number each; the options are those of `token_page`."""
-    show(token_page(tokens, values, **options))
+    show_page(token_page(tokens, values, **options))
 
 
 def samples_page(
@@ -100,7 +100,7 @@ def samples_page(
     """Return a table with completions side by side: a row per prompt, a column per policy.
 
     Args:
-        columns: from a policy's name to its completions, all in the order of ``prompts``.
+        columns: from a policy's name to its completions, all in the order of `prompts`.
         prompts: the prompts, for a first column.
         rewards: from a policy's name to its completions' rewards, put beneath each text.
         limit: show that many rows only.
@@ -133,7 +133,7 @@ def samples_page(
 
 def show_samples(columns: Mapping[str, Sequence[str]], **options: Any) -> None:
     """Show completions side by side; the options are those of `samples_page`."""
-    show(samples_page(columns, **options))
+    show_page(samples_page(columns, **options))
 
 
 def _one_line(text: str) -> str:
@@ -158,7 +158,7 @@ def _span(token: str, value: float, low: float, centre: float, high: float) -> s
 
 
 def _colour(value: float, low: float, centre: float, high: float) -> str:
-    """Return the CSS colour of a value: orange at ``low``, white at ``centre``, blue at ``high``."""
+    """Return the CSS colour of a value: orange at `low`, white at `centre`, blue at `high`."""
     end, edge = (BLUE, high) if value >= centre else (ORANGE, low)
     share = 0.0 if edge == centre else min(1.0, abs(value - centre) / abs(edge - centre))
     strength = 0.75 * share  # never so dark that black letters become hard to read

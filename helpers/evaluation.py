@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import batches
-from .generation import Sampler, generate
+from .generation import generate
 from .presets import Preset
 
 NORMAL_975 = 1.959964  # 97.5 % quantile of the standard normal distribution
@@ -26,8 +26,8 @@ class Evaluation:
     """What an evaluation found. Rewards are probabilities that a text is positive, 0 to 1.
 
     Attributes:
-        rewards: float32 ``[N]``, one per prompt, in the order of ``prompts``.
-        lengths: int64 ``[N]``, generated tokens.
+        rewards: float32 `[N]`, one per prompt, in the order of `prompts`.
+        lengths: int64 `[N]`, generated tokens.
         repetition: share of repeated bigrams, the mean over completions (see `repetition`).
         mean: mean reward.
         half_width: half width of its 95 % confidence interval.
@@ -51,17 +51,6 @@ class Evaluation:
             f"length {self.lengths.float().mean().item():.1f} tokens, repetition {self.repetition:.3f}"
         )
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row per completion: prompt, completion, reward, length."""
-        return pd.DataFrame(
-            {
-                "prompt": self.prompts,
-                "completion": self.completions,
-                "reward": self.rewards.numpy(),
-                "length": self.lengths.numpy(),
-            }
-        )
-
 
 def evaluate(
     policy: PreTrainedModel,
@@ -72,14 +61,10 @@ def evaluate(
     *,
     seed: int = 0,
     progress: bool = True,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    min_new_tokens: int | None = None,
-    sample_next_token: Sampler | None = None,
 ) -> Evaluation:
     """Sample one completion for each prompt, score prompt and completion together, and average.
 
-    Each batch is sampled with a seed that depends on ``seed`` and the batch's number, so that two policies are compared
+    Each batch is sampled with a seed that depends on `seed` and the batch's number, so that two policies are compared
     on the same prompts with the same random numbers. The progress bar shows batches done, the speed, and the mean
     reward so far.
 
@@ -99,17 +84,7 @@ def evaluate(
     groups = list(batches(prompts, preset.evaluation_batch_size))
     bar = tqdm(groups, desc="evaluating", unit="batch", disable=not progress, file=sys.stdout, ncols=90)
     for number, group in enumerate(bar):
-        rollout = generate(
-            policy,
-            tokenizer,
-            group,
-            preset.new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            min_new_tokens=min_new_tokens,
-            generator=batch_seed(seed, number),
-            sample_next_token=sample_next_token,
-        )
+        rollout = generate(policy, tokenizer, group, preset.new_tokens, generator=batch_seed(seed, number))
         scores = torch.as_tensor(reward_model(rollout.texts)).float().cpu()
         rewards.append(scores)
         lengths.append(rollout.lengths.cpu())
@@ -132,7 +107,7 @@ def evaluate(
 
 
 def batch_seed(seed: int, number: int) -> int:
-    """Return a seed for batch ``number`` of a run with the given seed; different pairs give different seeds."""
+    """Return a seed for batch `number` of a run with the given seed; different pairs give different seeds."""
     return (seed * 1_000_003 + number) % 2**62
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,23 +14,23 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .models import positions_of
 
-# (logits [B, V], temperature, top_k, generator) -> token ids [B]
-Sampler = Callable[..., Tensor]
+# (logits [B, V], temperature, top_k, generator) -> token ids [B]; a student's own may return anything, and is checked
+Sampler = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Rollout:
     """A batch of prompts with sampled completions.
 
-    Each row is ``[padding, prompt, completion, padding]``. The prompts are padded on the left, so that every completion
-    begins at the same column, ``prompt_length``. What follows a completion's first end-of-text token is padding.
+    Each row is `[padding, prompt, completion, padding]`. The prompts are padded on the left, so that every completion
+    begins at the same column, `prompt_length`. What follows a completion's first end-of-text token is padding.
 
     Attributes:
-        ids: int64 ``[B, T]``, token ids; ``T = prompt_length + new_tokens``.
-        attention_mask: bool ``[B, T]``, True on real tokens (prompt and completion, its first end-of-text included).
+        ids: int64 `[B, T]`, token ids; `T = prompt_length + new_tokens`.
+        attention_mask: bool `[B, T]`, True on real tokens (prompt and completion, its first end-of-text included).
         prompt_length: number of columns that prompts take, padding included.
-        completion_mask: bool ``[B, T]``, True on the generated tokens, the first end-of-text included.
-        log_probs: float32 ``[B, T-1]``; entry ``[b, t]`` is the policy's log-probability of ``ids[b, t+1]`` when it was
+        completion_mask: bool `[B, T]`, True on the generated tokens, the first end-of-text included.
+        log_probs: float32 `[B, T-1]`; entry `[b, t]` is the policy's log-probability of `ids[b, t+1]` when it was
             sampled, and 0 outside the completion. It is that of the whole next-token distribution at temperature 1,
             whatever temperature and top-k were used for sampling. It carries no gradient.
         prompts, completions, texts: the same as text; a text is its prompt and its completion.
@@ -54,12 +55,13 @@ class Rollout:
 
     def to(self, device: torch.device | str) -> Rollout:
         """Return the rollout with its tensors on another device."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Rollout(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()})
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return Rollout(**values)
 
 
 @contextmanager
-def evaluation_mode(model: PreTrainedModel) -> Iterator[None]:
+def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
     """Switch dropout off inside the block, and restore the model's mode after it."""
     was_training = model.training
     model.eval()
@@ -90,21 +92,21 @@ def generate(
     Args:
         policy: the language model.
         tokenizer: its tokenizer; padding goes to the left here whatever its own setting is.
-        prompts: ``B`` prompts, none of them empty.
+        prompts: `B` prompts, none of them empty.
         new_tokens: number of tokens to generate; a row ends earlier with its first end-of-text token.
         temperature: divides the logits; 0 takes the most probable token.
-        top_k: sample among the ``k`` most probable tokens; 0 means all, which is right for on-policy training.
+        top_k: sample among the `k` most probable tokens; 0 means all, which is right for on-policy training.
         min_new_tokens: no end-of-text before that many tokens. The recorded log-probabilities stay those of the policy,
             so such samples are not quite on-policy where the policy would have ended.
-        generator: a seed or a ``torch.Generator`` on the policy's device; None uses PyTorch's global one.
-        sample_next_token: a function ``(logits, temperature=, top_k=, generator=) -> ids`` to sample with instead.
+        generator: a seed or a `torch.Generator` on the policy's device; None uses PyTorch's global one.
+        sample_next_token: a function `(logits, temperature=, top_k=, generator=) -> ids` to sample with instead.
 
     Returns:
         A `Rollout` on the policy's device.
 
     Raises:
-        ValueError: a prompt is empty, the sequence is too long for the model, or ``sample_next_token`` returns
-            something else than ``B`` token ids.
+        ValueError: a prompt is empty, the sequence is too long for the model, or `sample_next_token` returns
+            something else than `B` token ids.
     """
     prompts = list(prompts)
     ids, attention_mask = encode_prompts(tokenizer, prompts)
@@ -213,11 +215,11 @@ def _sample(
     return (winner if names is None else names.gather(1, winner))[:, 0]
 
 
-def _checked(token: Tensor, rows: int, vocabulary: int) -> Tensor:
+def _checked(token: object, rows: int, vocabulary: int) -> Tensor:
     """Check what a sampling function returned.
 
     Raises:
-        ValueError: not ``rows`` integer ids inside the vocabulary.
+        ValueError: not `rows` integer ids inside the vocabulary.
     """
     if not isinstance(token, Tensor) or token.shape != (rows,) or token.dtype != torch.long:
         what = f"{tuple(token.shape)} of {token.dtype}" if isinstance(token, Tensor) else type(token).__name__

@@ -14,19 +14,15 @@ from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
 ASSETS = Path(__file__).parent / "assets"
-
-
 HUB = "https://huggingface.co"
-
-
 TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model or data set: a folder of ``helpers/assets`` (``embedded``) or a repository of the Hugging Face hub.
+    """A model or data set: a folder of `helpers/assets` (`embedded`) or a repository of the Hugging Face hub.
 
-    ``revision`` is the commit of a hub repository that is used; ``"main"`` means that it is not pinned.
+    `revision` is the commit of a hub repository that is used; `"main"` means that it is not pinned.
     """
 
     name: str
@@ -36,7 +32,7 @@ class Source:
 
     @property
     def location(self) -> str:
-        """What ``from_pretrained`` takes: a folder or the repository's name."""
+        """What `from_pretrained` takes: a folder or the repository's name."""
         return str(ASSETS / self.name) if self.embedded else self.name
 
     @property
@@ -46,15 +42,15 @@ class Source:
 
 
 def offline() -> bool:
-    """True when ``COURSE_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids the network."""
+    """True when `COURSE_OFFLINE` or `HF_HUB_OFFLINE` forbids the network."""
     return any(os.environ.get(name, "").lower() in TRUE_WORDS for name in ("COURSE_OFFLINE", "HF_HUB_OFFLINE"))
 
 
 def hub_status(repository: str, timeout: float = 3.0) -> tuple[bool, str]:
-    """Ask the Hugging Face hub for a repository (``"owner/name"``); it must answer within ``timeout`` seconds.
+    """Ask the Hugging Face hub for a repository (`"owner/name"`); it must answer within `timeout` seconds.
 
     Returns:
-        ``(reachable, reason)``; the reason is part of a sentence, such as "the hub did not answer within 3 seconds".
+        `(reachable, reason)`; the reason is part of a sentence, such as "the hub did not answer within 3 seconds".
     """
     if offline():
         return False, "COURSE_OFFLINE or HF_HUB_OFFLINE is set, so the hub is not asked"
@@ -80,8 +76,8 @@ class ModelNotAvailableError(OSError):
     """A model or data set could not be loaded; the message says what to do."""
 
 
-def from_hub_or_assets(loader: type, source: Source, **options: Any) -> Any:
-    """Call ``loader.from_pretrained`` for a source: its embedded folder, the hub's local cache, or the hub.
+def from_hub_or_assets(loader: Any, source: Source, **options: Any) -> Any:
+    """Call `loader.from_pretrained` for a source: its embedded folder, the hub's local cache, or the hub.
 
     Raises:
         ModelNotAvailableError: none of them has it.
@@ -125,7 +121,7 @@ def not_available(source: Source, error: Exception) -> str:
 
 
 class Quiet:
-    """Silence the progress bars and notes that ``transformers`` prints while it loads."""
+    """Silence the progress bars and notes that `transformers` prints while it loads."""
 
     def __enter__(self) -> None:
         self.level = transformers_logging.get_verbosity()

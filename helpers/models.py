@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -25,13 +26,25 @@ NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
 
 
+@runtime_checkable
+class Policy(Protocol):
+    """A language model as `policy_logits` and the training steps use it: a `transformers` model, a table, a wrapper.
+
+    Called with the four arguments that `policy_logits` gives, it returns an object whose `logits` are `[B, T, V]`.
+    """
+
+    def __call__(self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, use_cache: bool) -> Any: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+
 def load_policy(
     preset: Preset | str, device: torch.device | str | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load the language model to be steered.
 
     Returns:
-        The model (float32, in evaluation mode, on ``device``) and its tokenizer, which pads on the left with the
+        The model (float32, in evaluation mode, on `device`) and its tokenizer, which pads on the left with the
         end-of-text token.
     """
     preset = _as_preset(preset)
@@ -48,12 +61,12 @@ def load_policy(
 
 
 def policy_logits(
-    policy: PreTrainedModel, ids: Int[Tensor, "B T"], attention_mask: Bool[Tensor, "B T"]
+    policy: Policy, ids: Int[Tensor, "B T"], attention_mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B T V"]:
     """Run the policy on padded sequences; padding changes nothing.
 
     GPT-2 learns one vector per position, so each row's positions must count from its first real token. The positions
-    are therefore given explicitly: row ``[pad, pad, a, b]`` has positions ``[0, 0, 0, 1]``.
+    are therefore given explicitly: row `[pad, pad, a, b]` has positions `[0, 0, 0, 1]`.
 
     Args:
         policy: a causal language model.
@@ -61,7 +74,7 @@ def policy_logits(
         attention_mask: True on real tokens, False on padding.
 
     Returns:
-        Logits: entry ``[b, t]`` scores the token that comes after ``ids[b, t]``. Padded positions hold no meaning.
+        Logits: entry `[b, t]` scores the token that comes after `ids[b, t]`. Padded positions hold no meaning.
     """
     positions = positions_of(attention_mask)  # [B, T]
     output = policy(input_ids=ids, attention_mask=attention_mask.long(), position_ids=positions, use_cache=False)
@@ -77,7 +90,7 @@ class RewardModel:
     """A sentiment classifier as a reward: call it with texts, get the probability that each is positive.
 
     Attributes:
-        model: the ``transformers`` classifier, in evaluation mode, its parameters frozen.
+        model: the `transformers` classifier, in evaluation mode, its parameters frozen.
         tokenizer: its tokenizer.
         positive_label: the number of the label that means "positive", read from the model's configuration.
         batch_size: how many texts go through the model at once; it changes speed and memory, never the result.
@@ -105,7 +118,7 @@ class RewardModel:
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, " N"]:
         """Return P(positive) of each text, float32 on the CPU, without gradient.
 
-        Texts of like length are scored together, which saves time; the result comes in the order of ``texts``.
+        Texts of like length are scored together, which saves time; the result comes in the order of `texts`.
         """
         texts = list(texts)
         if any(not isinstance(text, str) for text in texts):
@@ -141,7 +154,7 @@ class RewardModel:
 
 
 def find_positive_label(config: object) -> int:
-    """Return the number of the label that means "positive", from ``id2label`` or ``label2id``.
+    """Return the number of the label that means "positive", from `id2label` or `label2id`.
 
     Raises:
         ValueError: there are not exactly two labels, or their names do not say which is which.
@@ -165,7 +178,7 @@ def find_positive_label(config: object) -> int:
 def load_reward_model(
     preset: Preset | str, second: bool = False, device: torch.device | str | None = None
 ) -> RewardModel:
-    """Load the reward model, or with ``second=True`` the one that training never sees (it shows over-optimisation).
+    """Load the reward model, or with `second=True` the one that training never sees (it shows over-optimisation).
 
     Raises:
         ValueError: the preset has no second reward model, or the model's labels make no sense.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from .evaluation import NORMAL_975
 from .runs import History
 
 # Okabe & Ito's palette ("Color Universal Design", 2008), black first for the reference.
@@ -39,6 +41,7 @@ UNITS = {
     "repetition": "repeated bigrams (share)",
     "accuracy": "pair accuracy (share)",
 }
+BINS = 20  # of a histogram
 STYLE = {
     "figure.figsize": (7.0, 4.0),
     "figure.dpi": 110,
@@ -52,6 +55,33 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "course",
 }
+
+
+@contextmanager
+def figure(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float] | None = None, grid: bool = True, **options: Any
+) -> Iterator[tuple[Figure, Any]]:
+    """Draw in the course's style: `with figure(1, 2) as (fig, (left, right)):`.
+
+    Args:
+        rows, columns: of axes in the figure.
+        size: width and height in inches; that of `STYLE` without it.
+        grid: draw grid lines; diagrams have none.
+        options: more of what `plt.subplots` takes.
+    """
+    style = STYLE | {"axes.grid": grid} | ({"figure.figsize": size} if size else {})
+    with plt.rc_context(style):
+        yield plt.subplots(rows, columns, **options)
+
+
+def colour_of(number: int) -> str:
+    """Return the colour of the curve with this number, from 0; after the last colour comes the first again."""
+    return COLOURS[ORDER[number % len(ORDER)]]
+
+
+def curve(number: int) -> dict[str, Any]:
+    """Return colour and line style of the curve with this number, as keyword arguments for `plot`."""
+    return {"color": colour_of(number), "linestyle": LINES[number % len(LINES)]}
 
 
 def describe(fig: Figure, text: str) -> Figure:
@@ -98,7 +128,7 @@ def _fallback_alt(fig: Figure) -> str:
 
 
 def smooth(values: Sequence[float], window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the running mean and the running standard deviation of the last ``window`` values.
+    """Return the running mean and the running standard deviation of the last `window` values.
 
     At the beginning the window holds the values there are; a single value has standard deviation 0. NaNs are left out.
     """
@@ -116,91 +146,51 @@ def plot_history(
     *,
     title: str | None = None,
     ylabel: str | None = None,
-    xlabel: str = "training step",
     window: int = 10,
-    target: float | None = None,
-    target_label: str = "target",
-    log: bool = False,
-    alt: str | None = None,
 ) -> Figure:
     """Draw one recorded column of one or more runs: running mean as a line, one standard deviation as a band.
 
     Args:
         histories: a history, or a dict from a run's name to its history (or to its list of values).
-        column: what to draw, such as ``"reward"`` or ``"kl"``.
+        column: what to draw, such as `"reward"` or `"kl"`.
         window: number of steps in the running mean; 1 draws the values as they are.
-        target: a value to mark with a horizontal line.
-        log: logarithmic vertical axis.
-        alt: alternative text; without it, a sentence with each run's first and last running mean.
     """
     runs = {column: histories} if isinstance(histories, History) else dict(histories)
     label = ylabel or UNITS.get(column, column)
     told = []
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+    with figure() as (fig, axes):
         for number, (name, run) in enumerate(runs.items()):
             values = run[column] if isinstance(run, History) else list(run)
             steps = run["step"] if isinstance(run, History) else list(range(len(values)))
             mean, deviation = smooth(values, window)
-            colour = COLOURS[ORDER[number % len(ORDER)]]
-            axes.plot(steps, mean, color=colour, linestyle=LINES[number % len(LINES)], label=name)
+            axes.plot(steps, mean, label=name, **curve(number))
             if window > 1:
-                axes.fill_between(steps, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0)
+                band = {"color": colour_of(number), "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(steps, mean - deviation, mean + deviation, **band)
             if len(mean):
                 told.append(f"{name} goes from {mean[0]:.3g} to {mean[-1]:.3g}")
-        if target is not None:
-            axes.axhline(
-                target, color=COLOURS["black"], linestyle=":", linewidth=1, label=f"{target_label} ({target:g})"
-            )
-        if log:
-            axes.set_yscale("log")
         over = f", mean of {window} steps" if window > 1 else ""
-        axes.set(title=title or f"{column.capitalize()} during training{over}", xlabel=xlabel, ylabel=label)
-        if len(runs) > 1 or target is not None:
+        axes.set(title=title or f"{column.capitalize()} during training{over}", xlabel="training step", ylabel=label)
+        if len(runs) > 1:
             axes.legend()
-    return describe(fig, alt or f"Line plot of {label} by {xlabel}. " + "; ".join(told) + ".")
+    return describe(fig, f"Line plot of {label} by training step. {'; '.join(told)}.")
 
 
 def plot_histogram(
-    values: Sequence[float] | Mapping[str, Sequence[float]],
-    *,
-    title: str,
-    xlabel: str,
-    bins: int = 20,
-    limits: tuple[float, float] | None = None,
-    ylabel: str = "number of completions",
-    alt: str | None = None,
+    values: Sequence[float], *, title: str, xlabel: str, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw the distribution of one or more sets of values, with each mean as a dashed line."""
-    groups = dict(values) if isinstance(values, Mapping) else {"": values}
-    told = []
-    arrays = {name: np.asarray(group, dtype=float) for name, group in groups.items()}
-    low = limits[0] if limits else min(group.min() for group in arrays.values())
-    high = limits[1] if limits else max(group.max() for group in arrays.values())
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
-        for number, (name, group) in enumerate(arrays.items()):
-            colour = COLOURS[ORDER[number % len(ORDER)]]
-            one = len(arrays) == 1
-            axes.hist(
-                group,
-                bins=edges,
-                color=colour,
-                edgecolor="white" if one else colour,
-                linestyle="-" if one else LINES[number % len(LINES)],
-                histtype="bar" if one else "step",
-                linewidth=1 if one else 2,
-                label=name or None,
-            )
-            axes.axvline(
-                group.mean(), color=colour, linestyle="--", linewidth=1.5, label=f"{name} mean {group.mean():.3f}"
-            )
-            figures = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
-            told.append(f"{name}: {figures}" if name else figures)
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    """Draw the distribution of values, with their mean as a dashed line; `limits` are the ends of the bins."""
+    group = np.asarray(values, dtype=float)
+    low, high = limits or (group.min(), group.max())
+    with figure() as (fig, axes):
+        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        axes.hist(group, bins=edges, color=COLOURS["blue"], edgecolor="white")
+        label = f"mean {group.mean():.3f}"
+        axes.axvline(group.mean(), color=COLOURS["blue"], linestyle="--", linewidth=1.5, label=label)
+        axes.set(title=title, xlabel=xlabel, ylabel="number of completions")
         fig.legend(loc="outside lower center", ncols=2)
-    return describe(fig, alt or f"Histogram of {xlabel}. " + "; ".join(told) + ".")
+    told = f"{len(group)} values, mean {group.mean():.3g}, median {np.median(group):.3g}"
+    return describe(fig, f"Histogram of {xlabel}. {told}.")
 
 
 def plot_calibration(
@@ -209,7 +199,6 @@ def plot_calibration(
     *,
     bins: int = 5,
     title: str | None = None,
-    alt: str | None = None,
 ) -> Figure:
     """Draw stated probabilities against how often the thing came true, with the diagonal of perfect calibration.
 
@@ -222,8 +211,7 @@ def plot_calibration(
         raise ValueError("probabilities and outcomes must be two lists of the same length")
     which = np.minimum((stated * bins).astype(int), bins - 1)
     told = []
-    with plt.rc_context({**STYLE, "figure.figsize": (5.0, 5.0)}):
-        fig, axes = plt.subplots()
+    with figure(size=(5.0, 5.0)) as (fig, axes):
         axes.plot([0, 1], [0, 1], color=COLOURS["black"], linestyle=":", label="perfect calibration")
         for number in range(bins):
             chosen = which == number
@@ -243,12 +231,12 @@ def plot_calibration(
             ylim=(-0.08, 1.08),
         )
         fig.legend(loc="outside lower center", markerscale=0.6)
-    return describe(fig, alt or "Calibration plot. " + "; ".join(told) + ".")
+    return describe(fig, f"Calibration plot. {'; '.join(told)}.")
 
 
 def _share_interval(hits: float, count: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share."""
-    z, share = 1.96, hits / count
+    z, share = NORMAL_975, hits / count
     centre = share + z * z / (2 * count)
     spread = z * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
     return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
@@ -256,14 +244,8 @@ def _share_interval(hits: float, count: int) -> tuple[float, float]:
 
 def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
     """Write each point's name beside it, where neither another name nor another point stands if there is such a place."""
-    spots = [
-        ((5, -11), "left"),
-        ((5, 4), "left"),
-        ((-6, 4), "right"),
-        ((-6, -11), "right"),
-        ((5, -22), "left"),
-        ((5, 14), "left"),
-    ]
+    spots = [((5, -11), "left"), ((5, 4), "left"), ((-6, 4), "right"), ((-6, -11), "right")]
+    spots += [((5, -22), "left"), ((5, 14), "left")]
     axes.figure.canvas.draw()  # else the places are those of an empty plot
     seen = [axes.transData.transform((point["kl"], point["reward"])) for point in points]
     markers = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in seen]
@@ -286,37 +268,28 @@ def plot_frontier(
     points: Sequence[Mapping[str, Any]],
     *,
     title: str = "Reward against distance from the reference",
-    group: str = "method",
     highlight: str | None = None,
     log: bool = False,
-    alt: str | None = None,
 ) -> Figure:
     """Draw trained policies by their KL to the reference and their reward (points of `load_points`).
 
     Args:
-        points: dicts with ``name``, ``kl`` and ``reward``.
-        group: the key whose values get a colour and a marker each; points without it are one group.
+        points: dicts with `name`, `kl` and `reward`; each `method` gets a colour and a marker, as do points
+            without one.
         highlight: the name of a point to ring.
         log: logarithmic KL axis (points at 0 are then drawn at its left end).
     """
-    groups = list(dict.fromkeys(str(point.get(group, "")) for point in points))
-    with plt.rc_context({**STYLE, "figure.figsize": (7.5, 4.5)}):
-        fig, axes = plt.subplots()
+    groups = list(dict.fromkeys(str(point.get("method", "")) for point in points))
+    with figure(size=(7.5, 4.5)) as (fig, axes):
         for number, name in enumerate(groups):
-            chosen = sorted((p for p in points if str(p.get(group, "")) == name), key=lambda point: point["kl"])
-            axes.plot(
-                [point["kl"] for point in chosen],
-                [point["reward"] for point in chosen],
-                color=COLOURS[ORDER[number % len(ORDER)]],
-                marker=MARKERS[number % len(MARKERS)],
-                linestyle=":",
-                label=name or None,
-            )
+            chosen = sorted((p for p in points if str(p.get("method", "")) == name), key=lambda point: point["kl"])
+            x, y = [point["kl"] for point in chosen], [point["reward"] for point in chosen]
+            look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ":"}
+            axes.plot(x, y, label=name or None, **look)
         for point in points:
             if point["name"] == highlight:
-                axes.scatter(
-                    point["kl"], point["reward"], s=260, facecolor="none", edgecolor=COLOURS["black"], linewidth=2
-                )
+                ring = {"s": 260, "facecolor": "none", "edgecolor": COLOURS["black"], "linewidth": 2}
+                axes.scatter(point["kl"], point["reward"], **ring)
         if log:
             axes.set_xscale("symlog", linthresh=1)
         axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
@@ -324,7 +297,7 @@ def plot_frontier(
             axes.legend(loc="lower right")
         name_points(axes, points)
     told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in points)
-    return describe(fig, alt or f"Scatter plot of mean reward by KL to the reference. {told}.")
+    return describe(fig, f"Scatter plot of mean reward by KL to the reference. {told}.")
 
 
 def plot_bars(
@@ -334,14 +307,12 @@ def plot_bars(
     ylabel: str,
     errors: Mapping[str, float] | None = None,
     limits: tuple[float, float] | None = None,
-    alt: str | None = None,
 ) -> Figure:
     """Draw one bar per name with its value on top and, where given, an error bar."""
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+    with figure() as (fig, axes):
         heights = list(values.values())
         spread = [errors.get(name, 0.0) for name in values] if errors else None
-        colours = [COLOURS[ORDER[number % len(ORDER)]] for number in range(len(heights))]
+        colours = [colour_of(number) for number in range(len(heights))]
         bars = axes.bar(list(values), heights, yerr=spread, color=colours, capsize=4, width=0.6)
         axes.bar_label(bars, fmt="%.3g", padding=3)
         axes.set(title=title, ylabel=ylabel)
@@ -349,4 +320,4 @@ def plot_bars(
             axes.set_ylim(*limits)
         axes.margins(y=0.12)
     told = "; ".join(f"{name}: {value:.3g}" for name, value in values.items())
-    return describe(fig, alt or f"Bar chart of {ylabel}. {told}.")
+    return describe(fig, f"Bar chart of {ylabel}. {told}.")

@@ -88,7 +88,7 @@ RESERVED = {"smollm2": "SmolLM2-135M from its PyPI package; it is planned and no
 
 
 def fast() -> bool:
-    """True when ``COURSE_FAST=1`` is set: notebooks then take few steps, for tests of the course itself."""
+    """True when `COURSE_FAST=1` is set: notebooks then take few steps, for tests of the course itself."""
     return os.environ.get("COURSE_FAST", "") == "1"
 
 
@@ -96,9 +96,9 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
     """Return a preset and print which one it is and why.
 
     Args:
-        name: ``"tiny"``, ``"gpt2"`` or ``"auto"``. ``"auto"`` takes ``gpt2`` on a CUDA GPU that reaches the Hugging
-            Face hub (or has the files in its cache), and ``tiny`` everywhere else. The environment variable
-            ``COURSE_PRESET`` replaces ``"auto"``.
+        name: `"tiny"`, `"gpt2"` or `"auto"`. `"auto"` takes `gpt2` on a CUDA GPU that reaches the Hugging
+            Face hub (or has the files in its cache), and `tiny` everywhere else. The environment variable
+            `COURSE_PRESET` replaces `"auto"`.
         quiet: print nothing.
 
     Raises:
@@ -127,7 +127,7 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
 
 
 def _automatic() -> tuple[str, str]:
-    """Return the preset that ``auto`` stands for on this machine, and the reason."""
+    """Return the preset that `auto` stands for on this machine, and the reason."""
     if not torch.cuda.is_available():
         return "tiny", "this machine has no CUDA GPU, and the larger models would be too slow without one"
     if in_local_cache(sources(PRESETS["gpt2"])):
@@ -148,7 +148,7 @@ def sources(preset: Preset) -> list[Source]:
 
 
 def unpinned_revisions() -> list[Source]:
-    """Return the hub repositories that are used at ``main`` and not at a fixed commit, for ``course doctor`` to report.
+    """Return the hub repositories that are used at `main` and not at a fixed commit, for `course doctor` to report.
 
     Look up the commit under "Files and versions" on the repository's page, and write it into this file.
     """

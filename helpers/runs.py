@@ -1,4 +1,4 @@
-"""What training leaves on disk, in ``runs/`` beside the notebook: checkpoints, and points on the reward-KL frontier."""
+"""What training leaves: its history, and in `runs/` beside the notebook checkpoints, weights and the frontier's points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,59 @@ import torch
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from .runs import History
-
 RUNS = Path("runs")
+FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}  # where in `runs` a trained policy's weights are
+Record = dict[str, float]
+
+
+@dataclass
+class History:
+    """What happened in a run: one record (a dict of floats with its `step`) per recorded step.
+
+    `history["reward"]` is the list of a column's values, `history.to_pandas()` a table.
+
+    Attributes:
+        records: the records.
+        samples: completions of fixed prompts during training: dicts with `step`, `prompt` and `completion`.
+        state: numbers that the step carries from one step to the next (see `train`).
+        stopped: why the run ended: `"finished"` or `"interrupted"`.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    stopped: str = "finished"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, column: str) -> list[float]:
+        if not any(column in record for record in self.records):
+            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
+        return [record.get(column, float("nan")) for record in self.records]
+
+    def measured(self, column: str) -> tuple[list[float], list[float]]:
+        """Return the steps at which a column was recorded, and its values there; not every step records every column."""
+        rows = [(record["step"], record[column]) for record in self.records if column in record]
+        return [step for step, _ in rows], [value for _, value in rows]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what was recorded."""
+        return list(dict.fromkeys(name for record in self.records for name in record))
+
+    def mean(self, column: str, last: int | None = None) -> float:
+        """Return a column's mean over all records or the `last` ones."""
+        values = self[column][-last:] if last else self[column]
+        return sum(values) / len(values)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the records as a table."""
+        return pd.DataFrame(self.records)
 
 
 class Checkpoint:
-    """A run's saved state in ``<folder>/checkpoint``: safetensors, JSON, and tensors loaded with ``weights_only``.
+    """A run's saved state in `<folder>/checkpoint`: safetensors, JSON, and tensors loaded with `weights_only`.
 
     A new checkpoint is written beside the old one and then takes its place, so that a crash never leaves half of one.
     """
@@ -44,7 +89,7 @@ class Checkpoint:
         step: int,
         finished: bool = False,
     ) -> None:
-        """Write everything the run needs to go on from ``step`` as if it had never stopped."""
+        """Write everything the run needs to go on from `step` as if it had never stopped."""
         new = self.folder / "checkpoint.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -114,7 +159,7 @@ def _random_tensors() -> dict[str, Any]:
 
 
 def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
-    """Load into ``policy`` the weights that the latest checkpoint of the run in ``folder`` holds.
+    """Load into `policy` the weights that the latest checkpoint of the run in `folder` holds.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
@@ -126,7 +171,7 @@ def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
 
 
 def fingerprint(step: Callable[..., Any], settings: Mapping[str, Any]) -> str:
-    """Return a hash of the settings and of the compiled code of ``step`` and of the functions it calls by name."""
+    """Return a hash of the settings and of the compiled code of `step` and of the functions it calls by name."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     seen: set[int] = set()
 
@@ -168,26 +213,30 @@ def _code_bytes(code: CodeType, docstring: str | None = None) -> bytes:
     return b"|".join([code.co_code, repr(code.co_names).encode(), *constants])
 
 
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file that appears whole or not at all, even if the kernel dies meanwhile; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    return new.replace(path)
+
+
 def save_point(name: str, kl: float, reward: float, *, folder: str | Path | None = None, **more: Any) -> Path:
-    """Record a trained policy as a point of the reward-KL frontier, in ``runs/frontier.json`` beside the notebook.
+    """Record a trained policy as a point of the reward-KL frontier, in `runs/frontier.json` beside the notebook.
 
     A later point of the same name replaces the earlier one. Parts 2, 3 and 4 add to the same file.
 
     Args:
-        name: what the plot calls it, such as ``"REINFORCE α = 0.01"``.
+        name: what the plot calls it, such as `"REINFORCE α = 0.01"`.
         kl: nats per completion between the policy and the reference.
         reward: mean reward, 0 to 1.
-        folder: where the file is, instead of ``runs``.
-        more: anything else worth keeping that JSON can hold: ``method=``, ``samples=``, ``second_reward=`` …
+        folder: where the file is, instead of `runs`.
+        more: anything else worth keeping that JSON can hold: `method=`, `samples=`, `second_reward=` …
     """
     path = Path(folder or RUNS) / "frontier.json"
     points = [point for point in load_points(folder=folder) if point["name"] != name]
     points.append({"name": name, "kl": float(kl), "reward": float(reward), **more})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(points, indent=1, ensure_ascii=False), encoding="utf-8")
-    new.replace(path)
-    return path
+    return write_whole(path, json.dumps(points, indent=1, ensure_ascii=False))
 
 
 def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
@@ -196,60 +245,8 @@ def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
-Record = dict[str, float]
-
-
-@dataclass
-class History:
-    """What happened in a run: one record (a dict of floats with its ``step``) per recorded step.
-
-    ``history["reward"]`` is the list of a column's values, ``history.to_pandas()`` a table.
-
-    Attributes:
-        records: the records.
-        samples: completions of fixed prompts during training: dicts with ``step``, ``prompt`` and ``completion``.
-        state: numbers that the step carries from one step to the next (see `train`).
-        stopped: why the run ended: ``"finished"``, ``"stop_when"`` or ``"interrupted"``.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
-    stopped: str = "finished"
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, column: str) -> list[float]:
-        if not any(column in record for record in self.records):
-            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
-        return [record.get(column, float("nan")) for record in self.records]
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of what was recorded."""
-        return list(dict.fromkeys(name for record in self.records for name in record))
-
-    @property
-    def last(self) -> Record:
-        """The latest record."""
-        return self.records[-1]
-
-    def mean(self, column: str, last: int | None = None) -> float:
-        """Return a column's mean over all records or the ``last`` ones."""
-        values = self[column][-last:] if last else self[column]
-        return sum(values) / len(values)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the records as a table."""
-        return pd.DataFrame(self.records)
-
-
-FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}
-
-
 def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:
-    """Keep a trained policy's weights in ``runs/`` for Part 5."""
+    """Keep a trained policy's weights in `runs/` for Part 5."""
     target = folder / FOLDERS[name] / "checkpoint"
     target.mkdir(parents=True, exist_ok=True)
     save_model(policy, str(target / "policy.safetensors"))

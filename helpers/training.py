@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .data import batch_at
 from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
-from .generation import Rollout, Sampler, generate
-from .runs import Checkpoint, History, Record, fingerprint, load_points, save_point
-
-__all__ = ["History", "batch_source", "load_points", "rollout_source", "save_point", "train"]
+from .generation import Rollout, generate
+from .runs import Checkpoint, History, Record, fingerprint
 
 BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # shown in the progress bar where a step reports them
 
@@ -36,15 +35,14 @@ def rollout_source(
     seed: int = 0,
     repeats: int = 1,
     min_new_tokens: int | None = None,
-    sample_next_token: Sampler | None = None,
 ) -> Callable[[int], Rollout]:
-    """Return a function that gives training step ``i`` its batch of rollouts, sampled from the policy as it then is.
+    """Return a function that gives training step `i` its batch of rollouts, sampled from the policy as it then is.
 
-    The prompts and the random numbers of a step depend on ``seed`` and the step's number alone.
+    The prompts and the random numbers of a step depend on `seed` and the step's number alone.
 
     Args:
         batch_size: rollouts in a batch.
-        repeats: completions of each prompt, in consecutive rows; ``batch_size`` must be a multiple of it.
+        repeats: completions of each prompt, in consecutive rows; `batch_size` must be a multiple of it.
     """
     if batch_size % repeats:
         raise ValueError(f"batch_size {batch_size} is not a multiple of repeats {repeats}")
@@ -58,15 +56,9 @@ def rollout_source(
             new_tokens,
             min_new_tokens=min_new_tokens,
             generator=batch_seed(seed, step),
-            sample_next_token=sample_next_token,
         )
 
     return draw
-
-
-def batch_source(items: Sequence[Any], batch_size: int, *, seed: int = 0) -> Callable[[int], list[Any]]:
-    """Return a function that gives training step ``i`` its batch of items, every epoch in a fresh order."""
-    return lambda step: batch_at(items, batch_size, step, seed)
 
 
 def train(
@@ -77,12 +69,9 @@ def train(
     policy: PreTrainedModel | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    record_every: int = 1,
     sample_prompts: Sequence[str] = (),
     sample_every: int = 0,
     sample_tokens: int = 24,
-    on_sample: Callable[[int, list[str]], None] | None = None,
-    stop_when: Callable[[Record], bool] | None = None,
     state: dict[str, Any] | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 25,
@@ -91,39 +80,40 @@ def train(
     description: str = "training",
     progress: bool = True,
 ) -> History:
-    """Run ``step`` on one batch after the other and record what it returns.
+    """Run `step` on one batch after the other and record what it returns.
 
     Press the stop button of the notebook (or Ctrl-C) to end early: the step under way is finished, and what there is by
-    then is kept: the policy, the history and, with a ``folder``, a checkpoint.
+    then is kept: the policy, the history and, with a `folder`, a checkpoint.
 
-    With a ``folder`` (such as ``"runs/kl-0.01"``) the run saves a checkpoint every ``checkpoint_every`` steps: weights,
-    optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling ``train`` again goes on
+    With a `folder` (such as `"runs/kl-0.01"`) the run saves a checkpoint every `checkpoint_every` steps: weights,
+    optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling `train` again goes on
     from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when
-    the settings or the code of ``step`` have changed, or with ``resume=False``.
+    the settings or the code of `step` have changed, or with `resume=False`.
 
     Args:
-        step: ``step(batch) -> {"loss": …, "reward": …}`` does one update and reports it in floats. If it takes two
+        step: `step(batch) -> {"loss": …, "reward": …}` does one update and reports it in floats. If it takes two
             arguments, the second is the step's number, from 0.
-        source: what gives the batches: a function of the step's number (see `rollout_source`, `batch_source`), or a
-            list of batches, taken in turn again and again.
+        source: what gives the batches: a function of the step's number (see `rollout_source`), or a list of batches,
+            taken in turn again and again.
         steps: number of updates.
-        policy, optimizer: needed for checkpoints; ``policy`` and ``tokenizer`` for samples.
-        record_every: record each so many steps (the last one always).
+        policy, optimizer: needed for checkpoints; `policy` and `tokenizer` for samples.
         sample_prompts, sample_every, sample_tokens: complete these prompts, with one fixed seed, each so many
             steps, before the update, and after the last one.
-        on_sample: called with the step and the completions, for instance to print them.
-        stop_when: called with each record; return True to end the run.
-        state: a dict of plain numbers that ``step`` reads and changes (an adaptive α, say); it is part of a checkpoint.
+        state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
         description: what the progress bar is called.
         progress: show the progress bar.
 
     Returns:
-        The history. Rollouts add the columns ``length`` (mean generated tokens) and ``repetition`` where ``step`` does
-        not report them itself.
+        The history, a record for each step. Rollouts add the columns `length` (mean generated tokens) and
+        `repetition` where `step` does not report them itself.
+
+    Raises:
+        ValueError: a number makes no sense, or what checkpoints or samples need is missing.
+        TypeError: `step` did not return a dict of numbers.
     """
-    if steps < 0 or record_every < 1 or checkpoint_every < 1:
-        raise ValueError("steps must not be negative; record_every and checkpoint_every must be at least 1")
+    if steps < 0 or checkpoint_every < 1:
+        raise ValueError("steps must not be negative, and checkpoint_every must be at least 1")
     if folder is not None and (policy is None or optimizer is None):
         raise ValueError(
             "checkpoints need the policy and the optimizer: train(..., policy=policy, optimizer=optimizer)"
@@ -131,56 +121,92 @@ def train(
     if sample_every and (policy is None or tokenizer is None):
         raise ValueError("samples need the policy and the tokenizer: train(..., policy=policy, tokenizer=tokenizer)")
     history = History(state=state if state is not None else {})
-    start = 0
-    checkpoint = None
+    samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens)
+    saver = Saver(history, policy, optimizer, checkpoint_every, steps)
+    done = 0
     if folder is not None:
-        checkpoint = Checkpoint(Path(folder), fingerprint(step, {**(settings or {}), "steps": steps}))
-        start = checkpoint.load(policy, optimizer, history) if resume else checkpoint.clear()
-        if start and progress:
-            print(f"Going on with the run in {folder} from step {start}; resume=False begins anew.")
-
-    def sample(number: int) -> None:
-        rollout = generate(policy, tokenizer, sample_prompts, sample_tokens, generator=0)
-        for prompt, completion in zip(rollout.prompts, rollout.completions, strict=True):
-            history.samples.append({"step": number, "prompt": prompt, "completion": completion})
-        if on_sample is not None:
-            on_sample(number, rollout.completions)
-
-    takes_number = _takes_two(step)
+        done = saver.begin(Checkpoint(Path(folder), fingerprint(step, {**(settings or {}), "steps": steps})), resume)
+        if done and progress:
+            print(f"Going on with the run in {folder} from step {done}; resume=False begins anew.")
+    call = step if _takes_two(step) else lambda batch, number: step(batch)
     bar = tqdm(
-        total=steps, initial=start, desc=description, unit="step", disable=not progress, file=sys.stdout, ncols=100
+        total=steps, initial=done, desc=description, unit="step", disable=not progress, file=sys.stdout, ncols=100
     )
-    number = start
-    history.stopped = "finished"
+    whole = True
     with bar, _stop_button() as stop, out_of_memory_help():
         try:
-            while number < steps:
-                if sample_every and number % sample_every == 0:
-                    sample(number)
-                batch = source(number) if callable(source) else source[number % len(source)]
-                reported = step(batch, number) if takes_number else step(batch)
-                record = _record(number, reported, batch)
-                number += 1
+            while done < steps and not stop.pressed:
+                samples.before(done)
+                batch = source(done) if callable(source) else source[done % len(source)]
+                record = _record(done, call(batch, done), batch)
+                history.records.append(record)
+                done += 1
                 bar.update()
-                if (number - 1) % record_every == 0 or number == steps:
-                    history.records.append(record)
-                    bar.set_postfix({name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record})
-                done = stop_when is not None and stop_when(record)
-                if done or stop.pressed:
-                    history.stopped = "stop_when" if done else "interrupted"
-                    break
-                if checkpoint is not None and number % checkpoint_every == 0 and number < steps:
-                    checkpoint.save(policy, optimizer, history, number)
-        except KeyboardInterrupt:
-            history.stopped = "interrupted"
-            checkpoint = None  # a step was cut in two: the last whole checkpoint stays what it is
-    if sample_every and history.stopped != "interrupted":
-        sample(number)
-    if checkpoint is not None:
-        checkpoint.save(policy, optimizer, history, number, finished=history.stopped != "interrupted")
+                bar.set_postfix({name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record})
+                saver.after(done)
+        except KeyboardInterrupt:  # the second one, or one outside the main thread: a step is cut in two
+            whole = False
+    history.stopped = "finished" if whole and not stop.pressed else "interrupted"
+    samples.end(done)
+    saver.end(done, whole)
     if history.stopped == "interrupted" and progress:
-        print(f"Stopped after {number} of {steps} steps; the history and the policy are kept as they are.")
+        print(f"Stopped after {done} of {steps} steps; the history and the policy are kept as they are.")
     return history
+
+
+@dataclass
+class Samples:
+    """Completes a few prompts every so many steps, always with the same seed; with `every` 0, never."""
+
+    history: History
+    policy: PreTrainedModel | None
+    tokenizer: PreTrainedTokenizerBase | None
+    prompts: Sequence[str]
+    every: int
+    tokens: int
+
+    def before(self, step: int) -> None:
+        """Sample if it is time to; step number `step`, counted from 0, is about to begin."""
+        if self.every and step % self.every == 0:
+            self._sample(step)
+
+    def end(self, done: int) -> None:
+        """Sample from the policy as it is after a run that was not interrupted."""
+        if self.every and self.history.stopped == "finished":
+            self._sample(done)
+
+    def _sample(self, step: int) -> None:
+        rollout = generate(self.policy, self.tokenizer, self.prompts, self.tokens, generator=0)
+        for prompt, completion in zip(rollout.prompts, rollout.completions, strict=True):
+            self.history.samples.append({"step": step, "prompt": prompt, "completion": completion})
+
+
+@dataclass
+class Saver:
+    """Writes a checkpoint every so many steps and at the end of the run; before `begin`, it writes nothing."""
+
+    history: History
+    policy: PreTrainedModel | None
+    optimizer: torch.optim.Optimizer | None
+    every: int
+    steps: int
+    checkpoint: Checkpoint | None = None
+
+    def begin(self, checkpoint: Checkpoint, resume: bool) -> int:
+        """Restore an unfinished run if there is one and it is wanted; return the step to go on from."""
+        self.checkpoint = checkpoint
+        return checkpoint.load(self.policy, self.optimizer, self.history) if resume else checkpoint.clear()
+
+    def after(self, done: int) -> None:
+        """Save if it is time to; `done` steps are done."""
+        if self.checkpoint is not None and done % self.every == 0 and done < self.steps:
+            self.checkpoint.save(self.policy, self.optimizer, self.history, done)
+
+    def end(self, done: int, whole: bool) -> None:
+        """Save for the last time, unless a step was cut in two: then the last whole checkpoint stays what it is."""
+        if self.checkpoint is not None and whole:
+            finished = self.history.stopped == "finished"
+            self.checkpoint.save(self.policy, self.optimizer, self.history, done, finished)
 
 
 def _record(number: int, reported: Mapping[str, float], batch: Any) -> Record:

@@ -1,9 +1,3 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 1 · Baseline"
-# part: 1
-# minutes: {laptop: 1, t4: not yet measured}
-
 # %% [markdown]
 # # Part 1 · Baseline: what a language model writes, and how we judge it
 #
@@ -135,13 +129,7 @@ pd.DataFrame(
 # %%
 plots.show(transformer_picture.draw())
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_1
-# points: 2
-# function: picture_words
-
-# %% [markdown]
+# %% [markdown] q="q1_1"
 # **Exercise 1.1 · `picture_words`.** Complete the picture: return a dictionary with a word of the list for each letter.
 # Start from
 #
@@ -151,9 +139,6 @@ plots.show(transformer_picture.draw())
 # ```
 #
 # Try as often as you like. The cell after this one draws your picture. For each wrong word it says why it does not belong there.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def picture_words():
@@ -173,69 +158,30 @@ def picture_words():
     }
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_picture_lower_half(picture_words):
     """Blanks A to E."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "ABCDE")
-test_picture_lower_half(picture_words)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_picture_upper_half(picture_words):
     """Blanks F to J."""
     from helpers.baseline import transformer_picture
     transformer_picture.require(picture_words(), "FGHIJ")
-test_picture_upper_half(picture_words)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %%
-blanks_right = transformer_picture.check(picture_words())
+blanks_right = transformer_picture.check_words(picture_words())
 
 # %% [markdown]
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention and the feed-forward
 # network give. And its attention consists of several **heads** that work side by side, each with a view of its own. Part 5
 # looks at single heads.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_1
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names attention as the only step that moves information between positions (or says that all other steps work on each position alone)."}
-#   - {points: 1, text: "Says that a position sees itself and earlier positions only, because when text is generated the later tokens do not exist yet, or because a model that sees the answer in training learns only to copy it."}
-#   - {points: 1, text: "Says what would be lost without the position index: the order of the words; two orders of the same words would look alike (apart from what the causal mask gives away)."}
-
-# %% [markdown]
+# %% [markdown] q="w1_1"
 # **Question 1.A.** (a) Which boxes of the picture let one position of the text learn something from another one? (b) Why may
 # a position use earlier positions only? (c) What would the model lose if box B and its table were taken away? Two or three
 # sentences for each are enough.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) Only F, the attention. Embedding, addition, layer norm, feed-forward network and output layer treat each position by
@@ -249,12 +195,11 @@ blanks_right = transformer_picture.check(picture_words())
 # "dog bites man" and after "man bites dog", the next position would look back on the same set of vectors. (A causal mask gives
 # away a little: the first position sees one token, the second two. So a deep model without positions is not completely blind to
 # order.)
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Names attention as the only step that moves information between positions (or says that all other steps work on each position alone).
+# - 1 point: Says that a position sees itself and earlier positions only, because when text is generated the later tokens do not exist yet, or because a model that sees the answer in training learns only to copy it.
+# - 1 point: Says what would be lost without the position index: the order of the words; two orders of the same words would look alike (apart from what the causal mask gives away).
 
 # %% [markdown]
 # ## 1.2 From scores to the next token
@@ -272,13 +217,7 @@ blanks_right = transformer_picture.check(picture_words())
 # To "forget" a token means to set its logit to $-\infty$, because $e^{-\infty} = 0$: its probability becomes exactly 0, and the
 # softmax shares out the rest.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_2
-# points: 5
-# function: top_k_filter
-
-# %% [markdown]
+# %% [markdown] q="q1_2"
 # **Exercise 1.2 · `top_k_filter`.** Keep the `k` largest logits of each row and set the others to `-inf`.
 #
 # * `logits` has shape `[B, V]`. So has the result, with the same dtype. The input must not be changed.
@@ -289,9 +228,6 @@ blanks_right = transformer_picture.check(picture_words())
 #
 # Useful: `torch.topk(x, k, dim=-1).values` gives the `k` largest numbers of each row in falling order; `x.masked_fill(mask, value)`
 # gives a copy of `x` in which `value` stands wherever `mask` is True.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def top_k_filter(logits, k):
@@ -311,19 +247,7 @@ def top_k_filter(logits, k):
     return logits.masked_fill(logits < border, float("-inf"))
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_top_k_values(top_k_filter):
     """Two rows of four logits, k = 2."""
     import torch
@@ -350,15 +274,8 @@ def test_top_k_values(top_k_filter):
         name="top_k_filter",
         dtype=torch.float32,
     )
-test_top_k_values(top_k_filter)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_top_k_borders(top_k_filter):
     """k at or beyond its limits keeps everything; ties at the border stay; the input is left alone."""
     import torch
@@ -392,49 +309,8 @@ def test_top_k_borders(top_k_filter):
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
     assert got.dtype == torch.bfloat16, f"top_k_filter: the dtype is {got.dtype} for bfloat16 logits; the result has the input's dtype."
     assert got[0, 0] == n, "top_k_filter: a removed logit is exactly -inf (float('-inf')), not a large negative number."
-test_top_k_borders(top_k_filter)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_values(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "values", "dtypes")
-test_hidden_top_k_values(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_edges(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "edges", "purity")
-test_hidden_top_k_edges(top_k_filter)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_top_k_gradients(top_k_filter):
-    from autograder.reference.verify import verify
-    verify(top_k_filter, "top_k_filter", "gradients")
-test_hidden_top_k_gradients(top_k_filter)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** The cell filters the policy's own logits for the token after `The film is`. Five probabilities must be
@@ -447,13 +323,7 @@ print("tokens left:", int((after > 0).sum()))
 for number in after.topk(5).indices.tolist():
     print(f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}")
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_3
-# points: 8
-# function: sample_next_token
-
-# %% [markdown]
+# %% [markdown] q="q1_3"
 # **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`, from
 # $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
 #
@@ -468,9 +338,6 @@ for number in after.topk(5).indices.tolist():
 #
 # Useful: `torch.multinomial(p, num_samples=1, generator=generator)` draws one index for each row of probabilities, as a
 # tensor of shape `[B, 1]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
@@ -493,19 +360,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_sample_greedy(sample_next_token):
     """Temperature 0 takes the largest logit; the result is int64 of shape [B]."""
     import torch
@@ -536,15 +391,8 @@ def test_sample_greedy(sample_next_token):
     )
     sample_next_token(logits, temperature=0.5, top_k=1)
     assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
-test_sample_greedy(sample_next_token)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=2
 def test_sample_frequencies(sample_next_token):
     """20,000 draws from logits that stand for the weights 1, 2, 4."""
     import torch
@@ -614,15 +462,8 @@ def test_sample_frequencies(sample_next_token):
         name="sample_next_token (temperature 2, top_k 2)",
         atol=0.02,
     )
-test_sample_frequencies(sample_next_token)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_sample_generator(sample_next_token):
     """The generator decides the draws; rows are independent; large logits do no harm."""
     import torch
@@ -646,63 +487,20 @@ def test_sample_generator(sample_next_token):
     except Exception as error:
         raise AssertionError(f"sample_next_token: logits of size 1e4 made it fail ({type(error).__name__}). exp overflows there: use torch.softmax.") from None
     assert got.tolist() == [0, 2] * 20, "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
-test_sample_generator(sample_next_token)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_certain(sample_next_token):
-    from autograder.reference.verify import verify
-    verify(sample_next_token, "sample_next_token", "values", "dtypes", "purity")
-test_hidden_sample_certain(sample_next_token)  # IGNORE
+# %% hidden={"values dtypes purity": 1, "edges": 1}
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_sample_edges(sample_next_token):
-    from autograder.reference.verify import verify
-    verify(sample_next_token, "sample_next_token", "edges")
-test_hidden_sample_edges(sample_next_token)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_sample_frequencies(sample_next_token):
     from autograder.reference.part1 import verify_sampling
     verify_sampling(sample_next_token, "frequencies")
     verify_sampling(sample_next_token, "defaults")
-test_hidden_sample_frequencies(sample_next_token)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_sample_randomness(sample_next_token):
     from autograder.reference.part1 import verify_sampling
     verify_sampling(sample_next_token, "independence")
     verify_sampling(sample_next_token, "generator")
-test_hidden_sample_randomness(sample_next_token)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function, and compares how
@@ -755,13 +553,7 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # | what it is | filling | prompt | prompt | written | written | written: "the end" | filling |
 # | mask (`prompt_length` 3) | False | False | False | **True** | **True** | **True** | False |
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_4
-# points: 5
-# function: completion_mask
-
-# %% [markdown]
+# %% [markdown] q="q1_4"
 # **Exercise 1.4 · `completion_mask`.** Mark the generated tokens: those at positions `>= prompt_length`, up to and
 # including the first `eos_id` among them.
 #
@@ -772,9 +564,6 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # Useful: `torch.arange(T, device=ids.device)` gives the columns' numbers; `x.cumsum(dim=1)` adds up along each row, so the cumulative sum of
 # "is this an eos?" counts how many there have been so far. You can do without a loop.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def completion_mask(ids, prompt_length, eos_id):
@@ -795,19 +584,7 @@ def completion_mask(ids, prompt_length, eos_id):
     return generated & (ends_before == 0)
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=2
 def test_mask_rows(completion_mask):
     """Three rows with the prompt in columns 0 to 2; eos is 2."""
     import torch
@@ -841,15 +618,8 @@ def test_mask_rows(completion_mask):
         dtype=torch.bool,
     )
     assert torch.equal(ids, before), "completion_mask changed its argument `ids` in place; work on a copy."
-test_mask_rows(completion_mask)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mask_other_eos(completion_mask):
     """One row, eos_id 0 and other lengths of the prompt."""
     import torch
@@ -858,37 +628,8 @@ def test_mask_other_eos(completion_mask):
     check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {"the batch axis is missing: one row gives shape [1, T].": [0, 0, 1, 1, 0], "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 1, 0, 0]]}, name="completion_mask (eos_id 0)", dtype=torch.bool)
     check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {"eos_id was not used: here the eos is 6, and it does not occur.": [[0, 0, 1, 1, 0]], "a row without a generated eos is True to its end.": [[0, 0, 0, 0, 0]]}, name="completion_mask (no eos)")
     check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name="completion_mask (nothing generated)")
-test_mask_other_eos(completion_mask)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mask_values(completion_mask):
-    from autograder.reference.verify import verify
-    verify(completion_mask, "completion_mask", "values", "purity")
-test_hidden_mask_values(completion_mask)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mask_edges(completion_mask):
-    from autograder.reference.verify import verify
-    verify(completion_mask, "completion_mask", "edges")
-test_hidden_mask_edges(completion_mask)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values purity": 1, "edges": 1}
 
 # %% [markdown]
 # **Sanity check.** The cell lets the policy complete three prompts of different lengths, *with your* `sample_next_token`, and
@@ -981,13 +722,7 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # interval made in this way contains the true mean. (The 1.96 comes from the normal distribution. For few values, a t-distribution would be
 # more exact; with hundreds of them there is no visible difference.)
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_5
-# points: 4
-# function: mean_with_confidence
-
-# %% [markdown]
+# %% [markdown] q="q1_5"
 # **Exercise 1.5 · `mean_with_confidence`.** Return the mean of `values` and the half width of its 95 % interval:
 # $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
@@ -995,9 +730,6 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # * For `N == 1` nothing is known about the spread: the half width is `nan` (`float("nan")`). For `N == 0` raise a `ValueError`.
 #
 # By hand: for `[0, 1]` the mean is 0.5, $s^2 = 0.25 + 0.25 = 0.5$, and the half width is $1.96 \sqrt{0.5} / \sqrt 2 = 0.98$.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def mean_with_confidence(values):
@@ -1023,19 +755,7 @@ def mean_with_confidence(values):
     return mean, 1.96 * deviation / count**0.5
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mean_values(mean_with_confidence):
     """Five values from 0.1 to 0.9."""
     import torch
@@ -1065,15 +785,8 @@ def test_mean_values(mean_with_confidence):
         name="mean_with_confidence",
     )
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
-test_mean_values(mean_with_confidence)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_mean_few_values(mean_with_confidence):
     """One value and no value."""
     import torch
@@ -1091,37 +804,8 @@ def test_mean_few_values(mean_with_confidence):
     except Exception as error:
         raise AssertionError(f"mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.") from None
     raise AssertionError("mean_with_confidence: no values must raise a ValueError; yours raised nothing.")
-test_mean_few_values(mean_with_confidence)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mean_values(mean_with_confidence):
-    from autograder.reference.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "values", "dtypes")
-test_hidden_mean_values(mean_with_confidence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_mean_edges(mean_with_confidence):
-    from autograder.reference.verify import verify
-    verify(mean_with_confidence, "mean_with_confidence", "edges", "purity", "errors")
-test_hidden_mean_edges(mean_with_confidence)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity errors": 1}
 
 # %% [markdown]
 # **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5. The cell repeats an experiment
@@ -1190,23 +874,10 @@ plots.show(
     f"It ends at {mean:.3f} ± {half_width:.3f}.",
 )
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_2
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Explains the parts of the bar: share and number of batches done, time passed and estimated time left, speed."}
-#   - {points: 1, text: "Says that the reward shown is the running mean over all completions so far (not that of the last batch)."}
-#   - {points: 1, text: "Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong (a reward stuck at 0, a run that would take hours); the last value is the result."}
-
-# %% [markdown]
+# %% [markdown] q="w1_2"
 # **Question 1.B.** Explain each part of the progress bar printed above: `47%`, `7/15`, `00:05<00:06`, `1.33batch/s`
 # and `reward=0.432`. Over which completions is this reward taken, how does it behave from batch to batch, and why is it worth
 # showing at all?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # `47%` and `7/15`: 7 of the 15 batches are done. `00:05<00:06`: 5 seconds have passed, and about 6 more are expected. `1.33batch/s` is the speed
@@ -1217,12 +888,11 @@ plots.show(
 #
 # It is worth showing because one sees early whether the run makes sense: how long it will take, whether the reward is stuck at
 # 0 or 1 (a bug), and whether the mean has settled, so that more completions would add little.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Explains the parts of the bar: share and number of batches done, time passed and estimated time left, speed.
+# - 1 point: Says that the reward shown is the running mean over all completions so far (not that of the last batch).
+# - 1 point: Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong (a reward stuck at 0, a run that would take hours); the last value is the result.
 
 # %% [markdown]
 # ## 1.7 Read what it writes
@@ -1235,23 +905,9 @@ samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, se
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_3
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Judges the quality of the texts with examples: grammar, sense over a few words against sense over the whole sentence."}
-#   - {points: 1, text: "Judges the sentiment of each sample in own words and compares it with the reward; names an agreement or a disagreement."}
-#   - {points: 1, text: "Names something odd with a quotation: repetition, a break in topic, invented or half words, stray signs, a text that is cut off or ends early."}
-#   - {points: 1, text: "Gives a plausible cause for it: model size, training text, sampling from the whole distribution, the fixed number of new tokens, a prompt that allows any continuation."}
-
-# %% [markdown]
+# %% [markdown] q="w1_3"
 # **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews? (b) For each one, is it positive, negative or
 # neither *to you*, and does the reward agree? (c) What is odd in them? Quote it, and give a likely cause.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # *(The texts depend on the preset; this answer is for `tiny`. What counts is that statements are backed by quotations.)*
@@ -1267,12 +923,12 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # causes: the model is small and has seen little text, so it knows which pieces often follow each other, but not what a sentence is to say. It puts
 # rare words together from pieces, and some combinations do not exist. It is sampled from the full distribution, where one unlikely token
 # leads the rest astray. And `new_tokens` cuts a text off, finished or not ("is trying to enjoy his").
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Judges the quality of the texts with examples: grammar, sense over a few words against sense over the whole sentence.
+# - 1 point: Judges the sentiment of each sample in own words and compares it with the reward; names an agreement or a disagreement.
+# - 1 point: Names something odd with a quotation: repetition, a break in topic, invented or half words, stray signs, a text that is cut off or ends early.
+# - 1 point: Gives a plausible cause for it: model size, training text, sampling from the whole distribution, the fixed number of new tokens, a prompt that allows any continuation.
 
 # %% [markdown]
 # ## 1.8 The distribution of the rewards
@@ -1316,23 +972,9 @@ attempts = [
 ]
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_4
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Gives a sentence that a person would call negative or nonsense with its reward above 0.8 (or documents at least five serious attempts)."}
-#   - {points: 1, text: "Gives a sentence that a person would call positive with its reward below 0.3 (or documents at least five serious attempts)."}
-#   - {points: 1, text: "Explains the failure by how the model works or what it was trained on: it reacts to single words, has seen little irony, knows no nonsense and so extrapolates."}
-#   - {points: 1, text: "Draws the consequence for training: a policy that maximises this reward will find such texts, so a rising reward need not mean better texts."}
-
-# %% [markdown]
+# %% [markdown] q="w1_4"
 # **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model? What will happen when a policy
 # is trained to maximise this reward for a long time?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # *(Rewards are those of the preset `tiny`; other sentences are as good.)*
@@ -1347,12 +989,12 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #
 # Training a policy on this reward is a search for texts with a high reward. Sentences like mine are easy to find and get the full
 # reward, so the policy will move towards them: the reward goes up while the texts get worse. This is called **reward hacking**.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Gives a sentence that a person would call negative or nonsense with its reward above 0.8 (or documents at least five serious attempts).
+# - 1 point: Gives a sentence that a person would call positive with its reward below 0.3 (or documents at least five serious attempts).
+# - 1 point: Explains the failure by how the model works or what it was trained on: it reacts to single words, has seen little irony, knows no nonsense and so extrapolates.
+# - 1 point: Draws the consequence for training: a policy that maximises this reward will find such texts, so a rising reward need not mean better texts.
 
 # %% [markdown]
 # ## 1.10 How good is a forecast?
@@ -1372,13 +1014,7 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much, so $p$ is first **clipped** to
 # $[10^{-4}, 1 - 10^{-4}]$.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_6
-# points: 5
-# function: forecast_log_loss
-
-# %% [markdown]
+# %% [markdown] q="q1_6"
 # **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$, with $p$ clipped to
 # $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
@@ -1388,9 +1024,6 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # By hand: the forecasts `[0.9, 0.8]` with the outcomes `[1, 0]` give $(-\ln 0.9 - \ln 0.2) / 2 = (0.105 + 1.609) / 2 = 0.857$.
 #
 # Useful: `x.clamp(low, high)` clips; `x.log()` is the natural logarithm.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def forecast_log_loss(probabilities, outcomes):
@@ -1410,19 +1043,7 @@ def forecast_log_loss(probabilities, outcomes):
     return losses.mean().item()
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_log_loss_values(forecast_log_loss):
     """Three forecasts, outcomes as int, float and bool."""
     import torch
@@ -1450,15 +1071,8 @@ def test_log_loss_values(forecast_log_loss):
             raise AssertionError(f"forecast_log_loss raised {type(error).__name__} for outcomes of type {kind}: {error}. Convert them first, for instance by outcomes.double().") from None
         check(got, 0.690491, mistakes, name=f"forecast_log_loss (outcomes as {kind})")
         assert is_float(got), f"forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one)."
-test_log_loss_values(forecast_log_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
     import torch
@@ -1497,37 +1111,8 @@ def test_log_loss_clipping(forecast_log_loss):
         atol=1e-8,
     )
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
-test_log_loss_clipping(forecast_log_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_log_loss_values(forecast_log_loss):
-    from autograder.reference.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "values", "dtypes")
-test_hidden_log_loss_values(forecast_log_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
-def test_hidden_log_loss_edges(forecast_log_loss):
-    from autograder.reference.verify import verify
-    verify(forecast_log_loss, "forecast_log_loss", "edges", "purity")
-test_hidden_log_loss_edges(forecast_log_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 2, "edges purity": 1}
 
 # %% [markdown]
 # **Sanity check.** Suppose that something happens in 7 of 10 cases. Which constant forecast is best? The curve of your log loss must have its lowest
@@ -1562,18 +1147,9 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_7
-# points: 1
-# function: my_forecasts
-
-# %% [markdown]
+# %% [markdown] q="q1_7"
 # **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the finished cell from the end of
 # the form over the next cell. The point is for complete forecasts, not for good ones.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def my_forecasts():
@@ -1609,19 +1185,7 @@ def my_forecasts():
     ]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-""" # END TEST CONFIG
+# %% points=1
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
     from helpers.baseline import quiz
@@ -1630,13 +1194,6 @@ def test_forecasts_complete(my_forecasts):
     except ValueError as reason:
         raise AssertionError(f"my_forecasts: {reason}") from None
     assert p.unique().numel() > 2, "my_forecasts: nearly all forecasts are the same number. Say what you believe about each task."
-test_forecasts_complete(my_forecasts)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # **Now the answers.** Run the next cell only when your forecasts stand: a forecast made afterwards is worth nothing.
@@ -1651,22 +1208,9 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # that you thought too little. The vertical lines are 95 % intervals. With a handful of tasks in a group they are wide, so only large
 # deviations mean anything.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_5
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5."}
-#   - {points: 1, text: "Reads the calibration plot correctly (over- or underconfident, in which range) and mentions how few tasks stand behind a point."}
-#   - {points: 1, text: "Explains a difference between accuracy and log loss by concrete forecasts: one or two sure and wrong ones dominate the log loss."}
-
-# %% [markdown]
+# %% [markdown] q="w1_5"
 # **Question 1.E (your scores).** Report your accuracy, log loss and Brier score. Did you beat the forecaster who always says 0.5? Where were you
 # too sure, where too cautious? Which two tasks cost you most, and what would your log loss be without them?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19. The forecaster who always says 0.5 gets
@@ -1677,82 +1221,40 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #
 # The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85 and "How many legs does a spider have?" at 0.80. They cost $-\ln 0.15 = 1.9$ and
 # $-\ln 0.2 = 1.6$, together about a quarter of the whole sum. Without them, the log loss would be about 0.45. Accuracy counts these two like any other miss.
+#
+# **Rubric**
+# - 1 point: Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5.
+# - 1 point: Reads the calibration plot correctly (over- or underconfident, in which range) and mentions how few tasks stand behind a point.
+# - 1 point: Explains a difference between accuracy and log loss by concrete forecasts: one or two sure and wrong ones dominate the log loss.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_6
-# points: 2
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names at least one surprising success or failure, with the task and the model's answer."}
-#   - {points: 1, text: "Says which picture of the model led to the wrong expectation, and how the answer changes it."}
-
-# %% [markdown]
+# %% [markdown] q="w1_6"
 # **Question 1.F (surprises).** Which answers surprised you most, in either direction? What had you assumed about the model that turned out to be wrong?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl. But it said that a robin has no feathers, one sentence after it
 # was told that all birds have them. I had assumed an order of difficulty like that of a child: first simple logic, then geography. The model's order is another one: a
 # fact that stands in many texts is easy, and using a sentence that stands right in front of it may be hard.
+#
+# **Rubric**
+# - 1 point: Names at least one surprising success or failure, with the task and the model's answer.
+# - 1 point: Says which picture of the model led to the wrong expectation, and how the answer changes it.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_7
-# points: 2
-# manual: true
-# rubric:
-#   - {points: 1, text: "Names at least two patterns of failure with examples, such as letters inside words, exact formats and lengths, multi-step arithmetic, negative sentiment, repetition."}
-#   - {points: 1, text: "Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats, training text rewards fluent answers, little capacity."}
-
-# %% [markdown]
+# %% [markdown] q="w1_7"
 # **Question 1.G (patterns of failure).** In which kinds of task does the model fail, and how do the failures look? Offer a cause for at least one pattern.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P). It sees tokens, not letters: "garden" may be one number to it.
 # *Exact instructions:* it was asked for three words, for one word, for JSON and nothing else, and wrote whole sentences each time. Such constraints are rare in text.
 # *Several steps:* it found 3 + 4 = 7 and forgot that two apples were eaten; 17 · 23 came out as 381, nearly right, as one guesses from the look of it.
 # *Form:* wrong answers are as fluent as right ones, and some run into a loop ("of the balcony of the balcony"), which is typical of greedy decoding.
+#
+# **Rubric**
+# - 1 point: Names at least two patterns of failure with examples, such as letters inside words, exact formats and lengths, multi-step arithmetic, negative sentiment, repetition.
+# - 1 point: Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats, training text rewards fluent answers, little capacity.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_8
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Says for which uses the answers could be relied on, and for which not, with reasons from the quiz."}
-#   - {points: 1, text: "Says how trust should be earned: measuring on tasks of the same kind, checking mechanically, knowing the error rate; notes that fluent wording is no evidence."}
-#   - {points: 1, text: "Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour', which counts as right), and draws the parallel to the reward model."}
-
-# %% [markdown]
+# %% [markdown] q="w1_8"
 # **Question 1.H (trust).** For what would you rely on this model, and for what not? What would you have to know before you do? Look also at the *rules* by which the answers were
 # judged: does any answer count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # I would use it where each answer is checked anyway or where errors are cheap: a first guess at a well-known fact, ideas for words. I would not rely on it for arithmetic, for
@@ -1762,29 +1264,15 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # The rules are not perfect. "Je suis bonjour" contains "bonjour" and counts as right, although it means "I am good morning". The answer on Romeo and Juliet counts as right too, and then
 # runs into nonsense. Someone who *trains* a model on these rules would get a model that satisfies the rules. It is the same as with the reward
 # model: the measure is a stand-in for what we want, and it can be met without giving us that.
+#
+# **Rubric**
+# - 1 point: Says for which uses the answers could be relied on, and for which not, with reasons from the quiz.
+# - 1 point: Says how trust should be earned: measuring on tasks of the same kind, checking mechanically, knowing the error rate; notes that fluent wording is no evidence.
+# - 1 point: Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour', which counts as right), and draws the parallel to the reward model.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_9
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Describes a concrete capability that a future model should have, and why it would matter."}
-#   - {points: 1, text: "Says what it needs (data, feedback, size, tools, another training signal, safeguards), with a link to something seen in this part."}
-#   - {points: 1, text: "Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability and a year or a model size)."}
-
-# %% [markdown]
+# %% [markdown] q="w1_9"
 # **Question 1.I (a future model).** What should a future model be able to do that this one cannot? What does that need? Write down a test by which one would
 # recognise it, and a forecast: with which probability will a model that runs on your own computer pass it in three years?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right. Then one would know when to check. This needs training on feedback that
@@ -1793,12 +1281,11 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #
 # Test: 1,000 new questions with known answers; the model states an answer and a probability. It passes if its log loss is below 0.5 and each group of the calibration plot lies
 # within 5 points of the line. My forecast that a model on a laptop passes in three years: 0.6.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Describes a concrete capability that a future model should have, and why it would matter.
+# - 1 point: Says what it needs (data, feedback, size, tools, another training signal, safeguards), with a link to something seen in this part.
+# - 1 point: Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability and a year or a model size).
 
 # %% [markdown]
 # ## 1.12 What you take along

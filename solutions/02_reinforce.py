@@ -1,9 +1,3 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 2: learning from reward (REINFORCE)"
-# part: 2
-# minutes: {laptop: 3, t4: not yet measured}
-
 # %% [markdown]
 # # Part 2 · Learning from reward: REINFORCE
 #
@@ -62,7 +56,8 @@ from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
-from helpers.training import rollout_source, save_point, train
+from helpers.runs import save_point
+from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
 
@@ -201,24 +196,10 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 #
 # </details>
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_1
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: no labels are needed: the policy is trained on its own samples, weighted by how well they did, and the reward need not be differentiable."
-#   - "1 point: on-policy and off-policy are told apart: the data come from the present policy, or from elsewhere; with one consequence of each."
-#   - "1 point: REINFORCE is called on-policy, with the reason: the expectation in step 3 is over the present policy, so other data need a correction."
-#   - "1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy."
-
-# %% [markdown]
+# %% [markdown] q="w2_1"
 # **Question 2.A · The policy gradient in words** (4 points). Explain to somebody who knows supervised learning but no reinforcement learning:
 # (i) how can a model be trained without labels, by a reward that cannot be differentiated? (ii) What do on-policy and off-policy mean, which is
 # REINFORCE, and why? (iii) What happens to the gradient estimate in the limit of infinitely many samples, and what does that limit not promise?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (i) The model writes something, and a judge gives it a number. The gradient of the expected number is the mean of "reward times the gradient of the
@@ -232,12 +213,12 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 # (iii) The estimate is unbiased for any number of samples; its standard error falls as one over the square root of that number. With infinitely many it is the exact
 # gradient. That promises one right step uphill, not the best policy: gradient ascent may still end in a local optimum, with a bad learning rate it may overshoot, and
 # the reward itself may be the wrong one.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: no labels are needed: the policy is trained on its own samples, weighted by how well they did, and the reward need not be differentiable.
+# - 1 point: on-policy and off-policy are told apart: the data come from the present policy, or from elsewhere; with one consequence of each.
+# - 1 point: REINFORCE is called on-policy, with the reason: the expectation in step 3 is over the present policy, so other data need a correction.
+# - 1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy.
 
 # %% [markdown]
 # ## 2.3 From logits to log-probs
@@ -269,13 +250,7 @@ plots.show(figures.draw_shift(["The", "film", "is", "good"]))
 # softmax gives the probabilities (½, ¼, ¼). The next token has id 0, so its log-prob is ln ½ = −0.693. The logits at position 1 would
 # predict a third token; there is none, so they are not used. The result has one entry: $[-0.693]$.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_1
-# points: 4
-# function: token_log_probs
-
-# %% [markdown]
+# %% [markdown] q="q2_1"
 # **Exercise 2.1 · `token_log_probs`.** Write the function that turns logits into the log-probs of the tokens that came next.
 #
 # - `logits` is a float tensor of shape `[B, T, V]`, `ids` an int64 tensor of shape `[B, T]`.
@@ -285,9 +260,6 @@ plots.show(figures.draw_shift(["The", "film", "is", "good"]))
 #
 # Useful: `F.log_softmax(x, dim=-1)`, and `x.gather(dim, index)`, which picks one entry along `dim` for each index. `index` must
 # have as many axes as `x`; `unsqueeze` and `squeeze` add and remove an axis.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def token_log_probs(logits, ids):
@@ -306,17 +278,7 @@ def token_log_probs(logits, ids):
     return log_probs.gather(-1, following).squeeze(-1)  # [B, T-1]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_token_log_probs_values(token_log_probs):
     import torch
     from helpers.checks import check
@@ -359,13 +321,8 @@ def test_token_log_probs_values(token_log_probs):
     }
     check(token_log_probs(logits, ids), torch.tensor([[-1.3863, -2.0794], [-0.6931, -0.6931]]), mistakes,
           name="token_log_probs", atol=2e-4, dtype=torch.float32)
-test_token_log_probs_values(token_log_probs)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_token_log_probs_large_logits(token_log_probs):
     import torch
     from helpers.checks import check
@@ -379,33 +336,8 @@ def test_token_log_probs_large_logits(token_log_probs):
         "exp overflows for large logits (the result is NaN): use log_softmax.": [[float("nan")]],
     }, name="token_log_probs")
     assert result.requires_grad, "token_log_probs: no gradient flows to the logits. Do not use .detach(), .item() or no_grad()."
-test_token_log_probs_large_logits(token_log_probs)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_token_log_probs_values(token_log_probs):
-    from autograder.reference.verify import verify
-    verify(token_log_probs, "token_log_probs", "values", "purity")
-test_hidden_token_log_probs_values(token_log_probs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_token_log_probs_edges(token_log_probs):
-    from autograder.reference.verify import verify
-    verify(token_log_probs, "token_log_probs", "dtypes", "edges", "gradients")
-test_hidden_token_log_probs_edges(token_log_probs)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values purity": 1, "dtypes edges gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of all possible
@@ -427,35 +359,21 @@ print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
 assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree; look at the shift by one again"
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_2
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: the three axes of the logits (or full log-probs) named: text in the batch, position, vocabulary entry."
-#   - "1 point: token_log_probs gives [B, T-1] and why: the vocabulary axis is reduced to the token that came next; the first token has no prediction, the last logits no target."
-#   - "1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes (32 · 29 · 4 bytes) for the result."
-
-# %% [markdown]
+# %% [markdown] q="w2_2"
 # **Question 2.B · Shapes** (3 points). GPT-2 reads a batch of 32 texts of 30 tokens; its vocabulary has 50,257 entries. What is the shape of the log-probs over
 # the whole vocabulary, and what does each axis stand for? What is the shape of the result of `token_log_probs`, and why is it smaller on two axes? How much memory do
 # the two take in float32 (4 bytes a number)?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The log-probs over the vocabulary have shape [32, 30, 50257]. Axis 0 is the text in the batch, axis 1 the position in the text, axis 2 the
 # vocabulary entry: entry [b, t, v] is the log-probability that v comes after the tokens 0 … t of text b. `token_log_probs` gives [32, 29]. The vocabulary axis is gone since only
 # the token that really came next is picked. One position is gone since the first token is predicted by nothing, and the last position predicts a token
 # that is not there. Memory: 32 · 30 · 50257 · 4 bytes ≈ 193 MB, against 32 · 29 · 4 bytes ≈ 3.7 kB. The large tensor is why memory on a GPU runs out first here.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: the three axes of the logits (or full log-probs) named: text in the batch, position, vocabulary entry.
+# - 1 point: token_log_probs gives [B, T-1] and why: the vocabulary axis is reduced to the token that came next; the first token has no prediction, the last logits no target.
+# - 1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes (32 · 29 · 4 bytes) for the result.
 
 # %% [markdown]
 # ## 2.4 The loss
@@ -485,21 +403,12 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # **A small example.** Two completions of two tokens each, all tokens generated. Log-probs $(-1, -1)$ and $(-2, -1)$, advantages
 # $+1$ and $-1$. The sums are $-2$ and $-3$. The loss is $-\frac12 \left(1 \cdot (-2) + (-1) \cdot (-3)\right) = -\frac12$.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_2
-# points: 5
-# function: compute_reinforce_loss
-
-# %% [markdown]
+# %% [markdown] q="q2_2"
 # **Exercise 2.2 · `compute_reinforce_loss`.** Write the loss above.
 #
 # - `log_probs` has shape `[B, T]`, `advantages` `[B]`, `mask` `[B, T]` (bool). The result is a scalar: a tensor without axes.
 # - Sum over tokens, then the mean over the batch. The mean is over all `B` rows, also those whose mask is all False; these add 0.
 # - `advantages` are detached inside. Gradients pass to `log_probs`, and only where the mask is True.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def compute_reinforce_loss(log_probs, advantages, mask):
@@ -518,17 +427,7 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     return -(advantages.detach() * completion_log_probs).mean()  # scalar
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_loss_value(compute_reinforce_loss):
     import torch
     from helpers.checks import check
@@ -550,13 +449,8 @@ def test_reinforce_loss_value(compute_reinforce_loss):
         "one number for each row; the definition takes the mean over the batch.": [18.0, -2.4],
         "these are probabilities weighted by the advantage; the loss is made of log-probs.": -0.111872,
     }, name="compute_reinforce_loss", dtype=torch.float32)
-test_reinforce_loss_value(compute_reinforce_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_loss_gradient(compute_reinforce_loss):
     import torch
     from helpers.checks import check
@@ -576,43 +470,8 @@ def test_reinforce_loss_gradient(compute_reinforce_loss):
         "the gradient has the wrong sign: it pushes good completions down.": [[0.0, 0.5, 0.5], [-0.25, -0.25, 0.0]],
         "masked positions receive a gradient; prompt and padding must get exactly 0.": [[-0.5, -0.5, -0.5], [0.25, 0.25, 0.25]],
     }, name="the gradient of compute_reinforce_loss with respect to log_probs")
-test_reinforce_loss_gradient(compute_reinforce_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_values(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "values", "purity")
-test_hidden_reinforce_loss_values(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_edges(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "dtypes", "edges")
-test_hidden_reinforce_loss_edges(compute_reinforce_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_reinforce_loss_gradients(compute_reinforce_loss):
-    from autograder.reference.verify import verify
-    verify(compute_reinforce_loss, "compute_reinforce_loss", "gradients")
-test_hidden_reinforce_loss_gradients(compute_reinforce_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values purity": 1, "dtypes edges": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** The example from the text, and the two-word policy of section 2.2: at $\theta = 0$ the gradient of the loss,
@@ -666,21 +525,12 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$. They add up to
 # 0, and they always do.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_3
-# points: 3
-# function: leave_one_out_advantages
-
-# %% [markdown]
+# %% [markdown] q="q2_3"
 # **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
 # - The result is detached: it carries no gradient.
 # - With a single completion there are no others, and the result is 0.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def leave_one_out_advantages(rewards):
@@ -700,17 +550,7 @@ def leave_one_out_advantages(rewards):
     return rewards - others
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_leave_one_out_values(leave_one_out_advantages):
     import torch
     from helpers.checks import check
@@ -733,13 +573,8 @@ def test_leave_one_out_values(leave_one_out_advantages):
         "these are the rewards themselves: nothing was subtracted.": [1.0, 0.5, 0.0, 0.3],
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
-test_leave_one_out_values(leave_one_out_advantages)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_leave_one_out_single(leave_one_out_advantages):
     import torch
     from helpers.checks import check
@@ -750,23 +585,8 @@ def test_leave_one_out_single(leave_one_out_advantages):
         "a batch of one divides by 0. There are no others, and the definition says 0.": [float("inf")],
         "a batch of one divides by 0. There are no others; the definition says 0.": [float("-inf")],
     }, name="leave_one_out_advantages of one reward")
-test_leave_one_out_single(leave_one_out_advantages)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_leave_one_out(leave_one_out_advantages):
-    from autograder.reference.verify import verify
-    verify(leave_one_out_advantages, "leave_one_out_advantages", "values", "dtypes", "edges", "gradients", "purity")
-test_hidden_leave_one_out(leave_one_out_advantages)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes edges gradients purity": 1}
 
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits, and writes one word. The true
@@ -846,13 +666,7 @@ pd.DataFrame({
 # **A small example.** $D = 1$, $\mu = 0$, $\Sigma = 4$, $a = 2$. The first term is $-\frac12 \cdot 2 \cdot \frac14 \cdot 2 = -0.5$, the second
 # $-\frac12 \ln 4 = -0.693$, the third $-\frac12 \ln 2\pi = -0.919$. Together $-2.112$. The score is $\frac14 \cdot 2 = 0.5$.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_4
-# points: 4
-# function: gaussian_log_prob
-
-# %% [markdown]
+# %% [markdown] q="q2_4"
 # **Exercise 2.4 · `gaussian_log_prob`.** Write the log-density, constants included.
 #
 # - `action` and `mean` have shape `[B, D]`, `covariance` has `[D, D]`. The result has shape `[B]`.
@@ -861,9 +675,6 @@ pd.DataFrame({
 # Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`; `torch.logdet(M)` gives $\ln \det M$. Solving is more
 # exact than inverting. PyTorch has no solver for bfloat16: if the dtype is `torch.bfloat16` or `torch.float16`, compute in float32 and
 # return to the input's dtype at the end.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def gaussian_log_prob(action, mean, covariance):
@@ -888,17 +699,7 @@ def gaussian_log_prob(action, mean, covariance):
     return (-0.5 * (distance + constant)).to(dtype)  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_log_prob_values(gaussian_log_prob):
     import torch
     from helpers.checks import check
@@ -925,13 +726,8 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
         "the mean over the batch was taken; the definition gives one number for each action.": -3.4759,
         "the sum over the batch was taken; the definition gives one number for each action.": -10.4278,
     }, name="gaussian_log_prob", atol=2e-4, dtype=torch.float32)
-test_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
     import torch
     from helpers.checks import check
@@ -948,48 +744,14 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
     check(mean.grad, torch.tensor([[0.5]]), {
         "the gradient with respect to the mean has the wrong sign.": [[-0.5]],
     }, name="the gradient of gaussian_log_prob with respect to the mean")
-test_gaussian_log_prob_gradient(gaussian_log_prob)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_log_prob_values(gaussian_log_prob):
-    from autograder.reference.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "values", "edges", "purity")
-test_hidden_gaussian_log_prob_values(gaussian_log_prob)  # IGNORE
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_log_prob_gradients(gaussian_log_prob):
-    from autograder.reference.verify import verify
-    verify(gaussian_log_prob, "gaussian_log_prob", "dtypes", "gradients")
-test_hidden_gaussian_log_prob_gradients(gaussian_log_prob)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_5
-# points: 3
-# function: gaussian_score
-
-# %% [markdown]
+# %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
 # - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to all three arguments.
 # - For bfloat16 and float16 the same detour through float32 is allowed.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def gaussian_score(action, mean, covariance):
@@ -1011,17 +773,7 @@ def gaussian_score(action, mean, covariance):
     return torch.linalg.solve(covariance, offset.T).T.to(dtype)  # [B, D]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_gaussian_score_values(gaussian_score):
     import torch
     from helpers.checks import check
@@ -1047,34 +799,14 @@ def test_gaussian_score_values(gaussian_score):
         "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
             [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
-test_gaussian_score_values(gaussian_score)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gaussian_score_values(gaussian_score):
-    from autograder.reference.verify import verify
-    verify(gaussian_score, "gaussian_score", "values", "edges", "purity")
-test_hidden_gaussian_score_values(gaussian_score)  # IGNORE
+# %% hidden={"values edges purity": 1}
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_gaussian_score_gradients(gaussian_score):
     from autograder.reference.verify import verify
     verify(gaussian_score, "gaussian_score", "dtypes", "gradients")
     verify(gaussian_score, "gaussian_score_by_root", "gradients")
-test_hidden_gaussian_score_gradients(gaussian_score)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds for your log-density,
@@ -1118,22 +850,13 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 # For our text all rewards but the last are 0 and $\gamma = 1$, so $G_t$ is the same for all tokens, namely the reward of the text. That is
 # why the loss of section 2.4 has one advantage for a whole completion. The optional section 2.11 needs the general form.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_6
-# points: 3
-# function: discounted_returns
-
-# %% [markdown]
+# %% [markdown] q="q2_6"
 # **Exercise 2.6 · `discounted_returns`.** Write the returns of one trajectory.
 #
 # - `rewards` has shape `[T]` with `T ≥ 1`; so has the result, with the same dtype. `discount` is a number from 0 to 1.
 # - Gradients pass to `rewards`. The input is not changed.
 #
 # Dividing by powers of the discount fails when it is 0 or when the trajectory is long: the powers underflow.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def discounted_returns(rewards, discount):
@@ -1155,17 +878,7 @@ def discounted_returns(rewards, discount):
     return torch.stack(returns[::-1])  # [T]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_discounted_returns_values(discounted_returns):
     import torch
     from helpers.checks import check
@@ -1184,33 +897,8 @@ def test_discounted_returns_values(discounted_returns):
         "one number for the whole trajectory; the definition gives one return for each step.": 2.0,
         "only one later reward is added; all later rewards count.": [1.0, 1.0, 4.0, 4.0],
     }, name="discounted_returns", dtype=torch.float32)
-test_discounted_returns_values(discounted_returns)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_discounted_returns_values(discounted_returns):
-    from autograder.reference.verify import verify
-    verify(discounted_returns, "discounted_returns", "values", "edges", "purity")
-test_hidden_discounted_returns_values(discounted_returns)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_discounted_returns_gradients(discounted_returns):
-    from autograder.reference.verify import verify
-    verify(discounted_returns, "discounted_returns", "dtypes", "gradients")
-test_hidden_discounted_returns_gradients(discounted_returns)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return. With $\gamma = 0.9$ the early steps hear less of it.
@@ -1290,22 +978,9 @@ rewards = reward_model(rollout.texts)                                   # [B]
 for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_3
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: only the completion's tokens are in the loss, end-of-text included; prompt and padding are not."
-#   - "1 point: the reason for the prompt: it was given, not chosen by the policy (no action, so no score); raising its log-prob would train the policy to write such prompts and add noise."
-#   - "1 point: the reason for the end-of-text token: stopping is an action of the policy; without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information."
-
-# %% [markdown]
+# %% [markdown] q="w2_3"
 # **Question 2.C · Which tokens are in the loss?** (3 points) Look at the picture. Over which tokens is the loss computed, and
 # why over these and no others? Say in particular what would happen if the prompt's tokens were in it, and why the first end-of-text token is.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The loss runs over the tokens that the policy generated, up to and including the first end-of-text token. The policy gradient is a sum over
@@ -1314,20 +989,13 @@ for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(
 # it adds noise, since the same weights serve both. The end-of-text token was chosen by the policy as well: to stop here was an action, with
 # consequences for the reward. Leaving it out would mean that the policy is never told whether stopping was good. What follows it is padding,
 # put there by the program to make rows equally long; it depends on nothing and belongs to nobody.
+#
+# **Rubric**
+# - 1 point: only the completion's tokens are in the loss, end-of-text included; prompt and padding are not.
+# - 1 point: the reason for the prompt: it was given, not chosen by the policy (no action, so no score); raising its log-prob would train the policy to write such prompts and add noise.
+# - 1 point: the reason for the end-of-text token: stopping is an action of the policy; without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q2_7
-# points: 9
-# function: reinforce_step
-
-# %% [markdown]
+# %% [markdown] q="q2_7"
 # **Exercise 2.7 · `reinforce_step`.** Write one training step. It uses your three functions from above. In order:
 #
 # 1. the rewards of the batch: `reward_model(rollout.texts)` gives a float tensor `[B]` on the CPU, without gradient;
@@ -1342,9 +1010,6 @@ for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(
 # Take exactly one optimizer step, and leave the policy in the mode (train or eval) in which you found it. It comes in eval mode, which switches
 # dropout off: with dropout, the log-probs would not be those of the policy that wrote the texts. Gradients flow in eval mode as well. On a
 # GPU, the rewards must go to the device of the log-probs: `rewards.to(logits.device)`.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def reinforce_step(policy, optimizer, rollout, reward_model):
@@ -1374,24 +1039,14 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: false
-""" # END TEST CONFIG
+# %% points=2
 def test_reinforce_step_update(reinforce_step):
     import torch
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.reinforce import run_on_table
 
     # The "policy" is a table of logits, all 0, so that every change can be read. Rewards 1, 0 and 0.2; then 0, 1 and 0.2.
-    run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
+    run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run["changes"]
     assert first.any() or run["results"][0] is not None, (
         "reinforce_step returned None and changed nothing: it is not written yet."
@@ -1432,18 +1087,13 @@ def test_reinforce_step_update(reinforce_step):
     assert run["optimizer_steps"] == 2, (
         f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
     )
-test_reinforce_step_update(reinforce_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-""" # END TEST CONFIG
+# %% points=1
 def test_reinforce_step_report(reinforce_step):
-    from helpers.worlds.reinforce import run_on_table
+    from helpers import worlds
 
     for training in (False, True):
-        run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
+        run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run["results"][0]
         assert isinstance(result, dict), f"reinforce_step: return a dict of floats; you returned a {type(result).__name__}."
         for key in ("loss", "reward"):
@@ -1457,44 +1107,22 @@ def test_reinforce_step_report(reinforce_step):
         assert run["training"] is training, (
             f"reinforce_step: the policy came in {was} mode and was left in {left} mode. Leave the mode as it was."
         )
-test_reinforce_step_report(reinforce_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 3
-hidden: true
-""" # END TEST CONFIG
+# %% points=3 hidden=true
 def test_hidden_reinforce_step_update(reinforce_step):
     from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "update")
-test_hidden_reinforce_step_update(reinforce_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_reinforce_step_report(reinforce_step):
     from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "report")
     verify_step(reinforce_step, "reinforce_step", "modes")
-test_hidden_reinforce_step_report(reinforce_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-""" # END TEST CONFIG
+# %% points=2 hidden=true
 def test_hidden_reinforce_step_training(reinforce_step):
     from autograder.reference.steps import verify_step
     verify_step(reinforce_step, "reinforce_step", "training")
-test_hidden_reinforce_step_training(reinforce_step)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # ### Starting afresh, and the optimizer's memory
@@ -1513,22 +1141,9 @@ def fresh_start():
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_4
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: resetting the model loads the weights from before training, so that the run starts from the untuned policy and runs can be compared."
-#   - "1 point: resetting the optimizer clears Adam's running averages (and with them its step counter), which belong to the gradients of the earlier run."
-#   - "1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction and size; old model with new optimizer goes on training a tuned policy."
-
-# %% [markdown]
+# %% [markdown] q="w2_4"
 # **Question 2.D · Resetting** (3 points). What does it do to reset the model, and what does it do to reset the optimizer? Describe
 # what would happen if you reset only one of the two: first only the model, then only the optimizer.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # Resetting the model puts the weights back to those of the untuned policy. A new run then starts where the first one did, and the two can be
@@ -1541,12 +1156,11 @@ def fresh_start():
 # *Only the optimizer:* the policy is the tuned one, so training goes on from there: the reward starts high, and the second run cannot be
 # compared with the first. With empty averages, Adam's first steps have nearly the full learning rate for every weight, whatever the
 # gradient's size, which may show as a small jolt.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: resetting the model loads the weights from before training, so that the run starts from the untuned policy and runs can be compared.
+# - 1 point: resetting the optimizer clears Adam's running averages (and with them its step counter), which belong to the gradients of the earlier run.
+# - 1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction and size; old model with new optimizer goes on training a tuned policy.
 
 # %% [markdown]
 # ### The loop around your step
@@ -1686,22 +1300,9 @@ show_samples(
     title="Five test prompts before and after REINFORCE",
 )
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_5
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: says that the texts are more positive, with at least one example from the student's own output."
-#   - "1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject, uniform texts, broken grammar, changed length."
-#   - "1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise, the second reward model) or to the reward that the texts got."
-
-# %% [markdown]
+# %% [markdown] q="w2_5"
 # **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive? What else has changed?
 # Quote from your own output, and relate what you see to at least one measured quantity (you may use the plots that follow).
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The completions after training are more positive in every word: they consist of words of praise. But they are no sentences any more. The same few
@@ -1709,12 +1310,11 @@ show_samples(
 # look alike. Before training the texts were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated
 # bigrams has risen from almost nothing to about a half, all completions use the full length, and the KL says that such texts are
 # extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: says that the texts are more positive, with at least one example from the student's own output.
+# - 1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject, uniform texts, broken grammar, changed length.
+# - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise, the second reward model) or to the reward that the texts got.
 
 # %% [markdown]
 # ### Repetition and length
@@ -1748,7 +1348,7 @@ opinions = {"the reward model (trained on)": samples.groupby("step")["first"].me
 if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
-plots.show(figures.plot_opinions(opinions))
+plots.show(figures.plot_opinions_by_step(opinions))
 
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
@@ -1808,23 +1408,9 @@ print("saved to runs/frontier.json")
 # %% [markdown]
 # ## 2.10 Looking back
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w2_6
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition, variety, the reference's surprise or the texts in the student's own results."
-#   - "1 point: gives the cause: the reward model is an imperfect stand-in, and nothing in the objective ties the policy to natural text or to the reference."
-#   - "1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples), each batch used once (on-policy), loss of variety, dependence on the learning rate or seed."
-#   - "1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early, several reward models, a better baseline or larger batches, importance-weighted reuse."
-
-# %% [markdown]
+# %% [markdown] q="w2_6"
 # **Question 2.F · The limits of REINFORCE** (4 points). Which limits of the method did you see in this notebook? Name at least two. For each,
 # say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving, compelling, deeply"); repetition rises, the
@@ -1840,12 +1426,12 @@ print("saved to runs/frontier.json")
 # batch for several steps with a correction.
 #
 # **Loss of variety.** A completion that is no longer tried can no longer be learned about. The policy settles on the first thing that works.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition, variety, the reference's surprise or the texts in the student's own results.
+# - 1 point: gives the cause: the reward model is an imperfect stand-in, and nothing in the objective ties the policy to natural text or to the reference.
+# - 1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples), each batch used once (on-policy), loss of variety, dependence on the learning rate or seed.
+# - 1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early, several reward models, a better baseline or larger batches, importance-weighted reuse.
 
 # %% [markdown]
 # ## 2.11 Optional: a pole and a ship

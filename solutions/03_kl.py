@@ -1,9 +1,3 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 3: staying close to the reference (KL regularisation)"
-# part: 3
-# minutes: {laptop: 21, t4: not yet measured}
-
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation
 #
@@ -53,12 +47,13 @@ from helpers import plots, widgets
 from helpers.notebook.carry import load_functions
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
-from helpers.display import show as show_page
+from helpers.display import show_page
 from helpers.notebook.start import headline
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.presets import choose_preset, fast
-from helpers.training import load_points, rollout_source, train
+from helpers.runs import load_points
+from helpers.training import rollout_source, train
 
 seed_everything(0)
 preset = choose_preset("auto")
@@ -136,13 +131,7 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 # - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions. So a KL of 12 nats over 24 tokens
 #   means half a nat at each token.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_1
-# points: 6
-# function: kl_divergence
-
-# %% [markdown]
+# %% [markdown] q="q3_1"
 # **Exercise 3.1 · `kl_divergence`** (6 points)
 #
 # Compute the exact KL(π‖π_ref) at each position, over the whole vocabulary. Both inputs are logits, `[B, T, V]`; the result has
@@ -154,9 +143,6 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   floating-point numbers, 0 · ∞ is NaN.
 #
 # *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def kl_divergence(policy_logits, reference_logits):
@@ -177,18 +163,7 @@ def kl_divergence(policy_logits, reference_logits):
     return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The divergence is right on two positions, with the right shape."
-""" # END TEST CONFIG
+# %% points=1 success="The divergence is right on two positions, with the right shape."
 def test_kl_values(kl_divergence):
     import torch
     from helpers.checks import check
@@ -222,14 +197,8 @@ def test_kl_values(kl_divergence):
     )
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
-test_kl_values(kl_divergence)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large logits and excluded tokens are handled."
-""" # END TEST CONFIG
+# %% points=1 success="Large logits and excluded tokens are handled."
 def test_kl_extremes(kl_divergence):
     import torch
     from helpers.checks import check
@@ -253,14 +222,8 @@ def test_kl_extremes(kl_divergence):
         {"a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]]},
         name="kl_divergence",
     )
-test_kl_extremes(kl_divergence)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Gradients go to the policy and to nobody else."
-""" # END TEST CONFIG
+# %% points=1 success="Gradients go to the policy and to nobody else."
 def test_kl_gradient(kl_divergence):
     import torch
     from helpers.checks import check
@@ -280,46 +243,8 @@ def test_kl_gradient(kl_divergence):
         {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]},
         name="the gradient of kl_divergence",
     )
-test_kl_gradient(kl_divergence)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_values(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "values", "dtypes")
-test_hidden_kl_values(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_edges(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "edges", "purity")
-test_hidden_kl_edges(kl_divergence)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_kl_gradients(kl_divergence):
-    from autograder.reference.verify import verify
-
-    verify(kl_divergence, "kl_divergence", "gradients")
-test_hidden_kl_gradients(kl_divergence)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
@@ -387,13 +312,7 @@ plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).toli
 # trick of the baseline in Part 2 once more; statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is
 # never negative.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_2
-# points: 5
-# function: kl_estimates
-
-# %% [markdown]
+# %% [markdown] q="q3_2"
 # **Exercise 3.2 · `kl_estimates`** (5 points)
 #
 # Return a dict with the keys `"k1"`, `"k2"` and `"k3"`: the three estimates for each token, each of shape `[B, T]`, like the inputs. Nothing is summed
@@ -401,9 +320,6 @@ plots.show(kl_figures.plot_directions(points.tolist(), two_bumps.softmax(0).toli
 #
 # *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5, so k1 = 0.693, k2 = 0.240 and
 # k3 = −0.5 + 0.693 = 0.193.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def kl_estimates(log_probs, reference_log_probs):
@@ -425,18 +341,7 @@ def kl_estimates(log_probs, reference_log_probs):
     }
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A dict with k1, k2 and k3; k1 is right."
-""" # END TEST CONFIG
+# %% points=1 success="A dict with k1, k2 and k3; k1 is right."
 def test_estimates_k1(kl_estimates):
     import torch
     from helpers.checks import check
@@ -460,14 +365,8 @@ def test_estimates_k1(kl_estimates):
         },
         name="kl_estimates, k1",
     )
-test_estimates_k1(kl_estimates)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "k2 and k3 are right."
-""" # END TEST CONFIG
+# %% points=1 success="k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
     import torch
     from helpers.checks import check
@@ -497,46 +396,8 @@ def test_estimates_k2_k3(kl_estimates):
         },
         name="kl_estimates, k3",
     )
-test_estimates_k2_k3(kl_estimates)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_values(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "values", "dtypes")
-test_hidden_estimates_values(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_edges(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "edges", "purity")
-test_hidden_estimates_edges(kl_estimates)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_estimates_gradients(kl_estimates):
-    from autograder.reference.verify import verify
-
-    verify(kl_estimates, "kl_estimates", "gradients")
-test_hidden_estimates_gradients(kl_estimates)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every token with its probability under
@@ -675,13 +536,7 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 # prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine and the one in the loss, run over the completion's
 # tokens only, and the mask says which they are.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_3
-# points: 5
-# function: kl_shaped_rewards
-
-# %% [markdown]
+# %% [markdown] q="q3_3"
 # **Exercise 3.3 · `kl_shaped_rewards`** (5 points)
 #
 # Take the fine off the rewards: for each completion, the reward minus α times the **sum** of the log-ratios of its masked tokens. The
@@ -691,9 +546,6 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 # - Do not clamp or make anything absolute: a completion whose log-ratios sum to a negative number gets a bonus, and that is right.
 #
 # *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
@@ -714,18 +566,7 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The fine is right on two completions."
-""" # END TEST CONFIG
+# %% points=1 success="The fine is right on two completions."
 def test_shaped_values(kl_shaped_rewards):
     import torch
     from helpers.checks import check
@@ -763,14 +604,8 @@ def test_shaped_values(kl_shaped_rewards):
         name="kl_shaped_rewards",
         dtype=torch.float32,
     )
-test_shaped_values(kl_shaped_rewards)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "No gradient flows, and alpha = 0 leaves the rewards as they are."
-""" # END TEST CONFIG
+# %% points=1 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
 def test_shaped_detached(kl_shaped_rewards):
     import torch
     from helpers.checks import check
@@ -783,46 +618,8 @@ def test_shaped_detached(kl_shaped_rewards):
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
     )
-test_shaped_detached(kl_shaped_rewards)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_values(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "values", "dtypes")
-test_hidden_shaped_values(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_edges(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "edges", "purity")
-test_hidden_shaped_edges(kl_shaped_rewards)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_shaped_detached(kl_shaped_rewards):
-    from autograder.reference.verify import verify
-
-    verify(kl_shaped_rewards, "kl_shaped_rewards", "gradients")
-test_hidden_shaped_detached(kl_shaped_rewards)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** The same completion under a rising α. At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
@@ -951,23 +748,9 @@ plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward duri
 # %% tags=["training"]
 show_page(sweep.run_page(free))
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_1
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off"
-#   - "1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable"
-#   - "1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on; far from the reference it is exploited (reward hacking)"
-#   - "1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (the second reward model counts too, if it disagrees)"
-
-# %% [markdown]
+# %% [markdown] q="w3_1"
 # **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that unwelcome, although the reward is
 # high? Support your answer with something you see in the run: a sample, or a number.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises because the objective contains only
@@ -978,12 +761,12 @@ show_page(sweep.run_page(free))
 # those. Far from the reference the texts are unlike anything it was trained on, and there the policy finds inputs that score high for the
 # wrong reasons. In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated), in the share of repeated bigrams, which
 # is about two hundred times that of the untuned policy. The second reward model agrees: it gives these texts 0.56 only, as little as those of α = 1, which hardly learned anything.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off
+# - 1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable
+# - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on; far from the reference it is exploited (reward hacking)
+# - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (the second reward model counts too, if it disagrees)
 
 # %% [markdown]
 # ## 3.5 The sweep
@@ -1008,7 +791,7 @@ runs = sweep.sweep(plan, train_fixed, examine, common=common)
 
 # %% tags=["training"]
 scores, samples = examine(reference)
-untuned = sweep.Run("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
+untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything))
 
@@ -1028,7 +811,7 @@ display(sweep.table(everything))
 # </details>
 
 # %% tags=["training"]
-plots.show(kl_figures.plot_runs(runs, ("reward", "kl", "length", "repetition")))
+plots.show(kl_figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
 
 # %% [markdown]
 # ### The reward–KL frontier
@@ -1049,7 +832,7 @@ plots.show(plots.plot_frontier(load_points(), log=True))  # all points recorded 
 
 # %% tags=["training"]
 if has_witness:
-    plots.show(kl_figures.plot_opinions(everything))
+    plots.show(kl_figures.plot_opinions_by_kl(everything))
 
 # %% [markdown]
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both opinions. Where they part, and the first still rises while the
@@ -1068,24 +851,11 @@ if has_witness:
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
 widgets.frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_2
-# points: 6
-# manual: true
-# rubric:
-#   - "2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL, comments on the samples (indistinguishable from the untuned policy's)"
-#   - "2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score, and comments on the samples (repetition, few words, praise without content)"
-#   - "2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers"
-
-# %% [markdown]
+# %% [markdown] q="w3_2"
 # **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high** (the reward stays within about 0.05 of the
 # untuned policy's), one that is **too low** (the text degenerates), and one in between that you would use (reward 0.8 or more, mostly natural text). For
 # each, give reward, KL, repetition and the second reward model's score, say what its KL and reward curves look like, and comment on its five
 # samples: are they grammatical, varied, and really positive?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
@@ -1101,12 +871,11 @@ widgets.frontier_slider([run.point for run in everything.values()], page=lambda 
 # **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats, with more repetition). The KL curve rises for the first half of training and then levels off, where
 # one more nat costs as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other, and most are really positive ("a moving examination of both
 # her men"); repeated bigrams are still rare (3.3 in a thousand, against the untuned policy's 2.1), and the second reward model gives 0.77, against 0.52 for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL, comments on the samples (indistinguishable from the untuned policy's)
+# - 2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score, and comments on the samples (repetition, few words, praise without content)
+# - 2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
 
 # %% [markdown]
 # ## 3.6 What else the fine does
@@ -1128,7 +897,7 @@ pair = sweep.sweep(
     {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(kl_figures.plot_runs(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
+plots.show(kl_figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
 display(sweep.table({"untuned": untuned, **pair}))
 show_page(sweep.run_page(pair["α = 0.03"]))
 
@@ -1137,22 +906,9 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 # hardly differs, but look at the KL *per token*: at each token, the short texts have moved nearly twice as far. And read the samples: reward and repetition alone
 # would not have told you. (A fixed length has a price as well: where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_3
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it with the lengths seen in the runs (whatever direction they show)"
-#   - "1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like; report length and KL per token, or fix the length"
-#   - "1 point: names a remedy and its price, such as a fixed length, a mean over tokens (which then lets long texts drift farther), or a reward that minds length"
-
-# %% [markdown]
+# %% [markdown] q="w3_3"
 # **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text? What did you see in your runs? Name a remedy, and
 # what it costs.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded. In the sweep the completions at α = 0.03 shrank from 18 tokens to 10,
@@ -1162,12 +918,11 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 # token, beside the sum. Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say), dividing by
 # the number of tokens (but then a long text may drift farther in total, and padding a text with harmless tokens dilutes the fine), or including a wish about
 # length in the reward itself.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it with the lengths seen in the runs (whatever direction they show)
+# - 1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like; report length and KL per token, or fix the length
+# - 1 point: names a remedy and its price, such as a fixed length, a mean over tokens (which then lets long texts drift farther), or a reward that minds length
 
 # %% [markdown]
 # ## 3.7 An α that changes
@@ -1178,20 +933,11 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 # **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value. *Example:* from 0.4 to 0.1 in 20 steps, step 5 is
 # a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_4
-# points: 3
-# function: anneal_alpha
-
-# %% [markdown]
+# %% [markdown] q="q3_4"
 # **Exercise 3.4 · `anneal_alpha`** (3 points)
 #
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step. With
 # `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`. Return a Python float.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def anneal_alpha(step, total_steps, start, end):
@@ -1210,18 +956,7 @@ def anneal_alpha(step, total_steps, start, end):
     return float(start + share * (end - start))
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The line is right in both directions."
-""" # END TEST CONFIG
+# %% points=1 success="The line is right in both directions."
 def test_anneal_line(anneal_alpha):
     from helpers.checks import check
 
@@ -1246,14 +981,8 @@ def test_anneal_line(anneal_alpha):
         {"a schedule that should rise jumps to its end: start may be smaller than end": 0.5, "a schedule that should rise stays at its start": 0.1},
         name="anneal_alpha(5, 20, 0.1, 0.5)",
     )
-test_anneal_line(anneal_alpha)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "After the end it stays at the end."
-""" # END TEST CONFIG
+# %% points=1 success="After the end it stays at the end."
 def test_anneal_ends(anneal_alpha):
     from helpers.checks import check, is_float
 
@@ -1267,24 +996,8 @@ def test_anneal_ends(anneal_alpha):
     check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
     got = anneal_alpha(9, 4, 3, 1)
     assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
-test_anneal_ends(anneal_alpha)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_anneal(anneal_alpha):
-    from autograder.reference.verify import verify
-
-    verify(anneal_alpha, "anneal_alpha", "values", "edges")
-test_hidden_anneal(anneal_alpha)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values edges": 1}
 
 # %% [markdown]
 # **The adaptive controller** turns the question round. It is easier to say how far the policy may go ("about 8 nats") than to say what a nat should
@@ -1298,19 +1011,10 @@ test_hidden_anneal(anneal_alpha)  # IGNORE
 # by until a full correction is made. *Example:* α = 0.1, observed 8, target 2: the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α
 # becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_5
-# points: 3
-# function: adapt_alpha
-
-# %% [markdown]
+# %% [markdown] q="q3_5"
 # **Exercise 3.5 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
@@ -1331,18 +1035,7 @@ def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     return float(alpha * (1.0 + error * steps / horizon))
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A small error is corrected in proportion."
-""" # END TEST CONFIG
+# %% points=1 success="A small error is corrected in proportion."
 def test_adapt_small_error(adapt_alpha):
     from helpers.checks import check, is_float
 
@@ -1366,14 +1059,8 @@ def test_adapt_small_error(adapt_alpha):
         atol=1e-6,
     )
     assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
-test_adapt_small_error(adapt_alpha)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large errors are clipped, above and below."
-""" # END TEST CONFIG
+# %% points=1 success="Large errors are clipped, above and below."
 def test_adapt_clip(adapt_alpha):
     from helpers.checks import check
 
@@ -1398,24 +1085,8 @@ def test_adapt_clip(adapt_alpha):
         name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)",
         atol=1e-6,
     )
-test_adapt_clip(adapt_alpha)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_adapt(adapt_alpha):
-    from autograder.reference.verify import verify
-
-    verify(adapt_alpha, "adapt_alpha", "values", "edges")
-test_hidden_adapt(adapt_alpha)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values edges": 1}
 
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α. Starting far off, the controller must bring the KL to its target of 8,
@@ -1459,7 +1130,7 @@ schedule_plan = {
 }
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
-plots.show(kl_figures.plot_runs(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
+plots.show(kl_figures.plot_sweep(compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"))
 sweep.save_points(scheduled)
 plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
 display(sweep.table({"untuned": untuned, **compared}))
@@ -1469,23 +1140,9 @@ display(sweep.table({"untuned": untuned, **compared}))
 # whether the two new points lie above the line of the fixed values, on it, or below. In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line: it is
 # on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer. With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_4
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model, one value must serve the whole training (or another real limit, such as high variance, or that the KL does not oppose narrowing)"
-#   - "1 point: explains the limit from the objective (α is an exchange rate between nats and reward units) or from the runs"
-#   - "1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model, PPO's trust region …) and how it works"
-#   - "1 point: says what the remedy does not solve or what it costs, with reference to the comparison above"
-
-# %% [markdown]
+# %% [markdown] q="w3_4"
 # **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here, and explain it. Which remedy fits it, and what does
 # it leave unsolved? Use the comparison above.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to another reward model or another
@@ -1499,12 +1156,12 @@ display(sweep.table({"untuned": untuned, **compared}))
 #
 # What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open, and KL(π‖π_ref) does not oppose a policy that always
 # writes the same plausible sentence. The annealing plan and the controller have settings of their own (start, end, target, horizon).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model, one value must serve the whole training (or another real limit, such as high variance, or that the KL does not oppose narrowing)
+# - 1 point: explains the limit from the objective (α is an exchange rate between nats and reward units) or from the runs
+# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model, PPO's trust region …) and how it works
+# - 1 point: says what the remedy does not solve or what it costs, with reference to the comparison above
 
 # %% [markdown]
 # ## 3.8 Optional: two epochs per batch, PPO and GRPO
@@ -1525,22 +1182,13 @@ display(sweep.table({"untuned": untuned, **compared}))
 # For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there, and its gradient is 0. For a bad one (A < 0) the pull ends once
 # ρ < 1 − ε. The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_6
-# points: 5
-# function: ppo_clip_loss
-
-# %% [markdown]
+# %% [markdown] q="q3_6"
 # **Exercise 3.6 · `ppo_clip_loss`** (optional, 5 points)
 #
 # Write the loss: sum over the masked tokens, mean over the batch, with a minus sign. `old_log_probs` and `advantages` are detached inside. Apply the mask to the
 # log-ratios **before** the exponential: what stands at a masked position may be as large as 10,000, exp of that is infinite, and 0 · ∞ is NaN.
 #
 # *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4. With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
@@ -1564,18 +1212,7 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The clipped loss is right on two completions."
-""" # END TEST CONFIG
+# %% points=1 success="The clipped loss is right on two completions."
 def test_ppo_values(ppo_clip_loss):
     import torch
     from helpers.checks import check
@@ -1605,14 +1242,8 @@ def test_ppo_values(ppo_clip_loss):
         },
         name="ppo_clip_loss",
     )
-test_ppo_values(ppo_clip_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The mask comes before the exponential, and gradients go where they should."
-""" # END TEST CONFIG
+# %% points=1 success="The mask comes before the exponential, and gradients go where they should."
 def test_ppo_mask_and_gradient(ppo_clip_loss):
     import torch
 
@@ -1633,46 +1264,8 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
     assert new.grad[0, 1] == 0, "ppo_clip_loss: a masked position gets a gradient"
     assert old.grad is None or not old.grad.any(), "ppo_clip_loss: the old log-probs carry a gradient; detach them"
     assert advantages.grad is None or not advantages.grad.any(), "ppo_clip_loss: the advantages carry a gradient; detach them"
-test_ppo_mask_and_gradient(ppo_clip_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_values(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "values", "dtypes")
-test_hidden_ppo_values(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_edges(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "edges", "purity")
-test_hidden_ppo_edges(ppo_clip_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_ppo_gradients(ppo_clip_loss):
-    from autograder.reference.verify import verify
-
-    verify(ppo_clip_loss, "ppo_clip_loss", "gradients")
-test_hidden_ppo_gradients(ppo_clip_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 
 # %% [markdown]
 # **Sanity check.** How the loss of one token depends on its ratio. The line is flat where PPO stops pulling: to the right for a good completion, to the left for
@@ -1691,13 +1284,7 @@ plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
 # group: a prompt that begins with "The worst" makes all its completions score low, and this is not their fault. The advantage is the distance from the
 # group's mean, measured in the group's standard deviations.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q3_7
-# points: 4
-# function: group_advantages
-
-# %% [markdown]
+# %% [markdown] q="q3_7"
 # **Exercise 3.7 · `group_advantages`** (optional, 4 points)
 #
 # `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`: (reward − mean of its group) /
@@ -1705,9 +1292,6 @@ plots.show(kl_figures.plot_clip(ratios.tolist(), curves, 0.2))
 # less. A group whose rewards are all equal gives 0.
 #
 # *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707, 1.414).
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def group_advantages(rewards, group_size):
@@ -1727,18 +1311,7 @@ def group_advantages(rewards, group_size):
     return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Two groups of three are right."
-""" # END TEST CONFIG
+# %% points=1 success="Two groups of three are right."
 def test_group_values(group_advantages):
     import torch
     from helpers.checks import check
@@ -1765,14 +1338,8 @@ def test_group_values(group_advantages):
         },
         name="group_advantages",
     )
-test_group_values(group_advantages)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "A group of equal rewards gives 0, and no gradient flows."
-""" # END TEST CONFIG
+# %% points=1 success="A group of equal rewards gives 0, and no gradient flows."
 def test_group_equal_and_detached(group_advantages):
     import torch
     from helpers.checks import check
@@ -1790,35 +1357,8 @@ def test_group_equal_and_detached(group_advantages):
         name="group_advantages",
     )
     assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
-test_group_equal_and_detached(group_advantages)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_group_values(group_advantages):
-    from autograder.reference.verify import verify
-
-    verify(group_advantages, "group_advantages", "values", "dtypes")
-test_hidden_group_values(group_advantages)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_group_edges(group_advantages):
-    from autograder.reference.verify import verify
-
-    verify(group_advantages, "group_advantages", "edges", "gradients", "purity")
-test_hidden_group_edges(group_advantages)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges gradients purity": 1}
 
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**: the same number of updates as REINFORCE, from half the samples.
@@ -1874,21 +1414,8 @@ display(sweep.table({best.name: best, **two_epochs}))
 # %% [markdown]
 # ## 3.9 Questions, summary, submission
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_5
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: the loss (and the fine) runs over the generated tokens only, up to and including the first end-of-text token"
-#   - "1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions; including them would push the policy towards or away from the prompts)"
-#   - "1 point: what follows the end of the text, padding, is left out, because it was not sampled either; the end-of-text token is in, because ending was a choice"
-
-# %% [markdown]
+# %% [markdown] q="w3_5"
 # **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine? Why these, and what would go wrong with the others?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine. Those are the policy's actions. The prompt
@@ -1896,30 +1423,15 @@ display(sweep.table({best.name: best, **two_epochs}))
 # would teach the policy to find prompts of good completions more probable, which is not what we want and adds noise. Padding after the end was not sampled
 # either, and its log-probs mean nothing. The end-of-text token itself is included, because ending was a decision: without it the policy could never learn
 # when to stop.
+#
+# **Rubric**
+# - 1 point: the loss (and the fine) runs over the generated tokens only, up to and including the first end-of-text token
+# - 1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions; including them would push the policy towards or away from the prompts)
+# - 1 point: what follows the end of the text, padding, is left out, because it was not sampled either; the end-of-text token is in, because ending was a choice
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_6
-# points: 4
-# manual: true
-# rubric:
-#   - "1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)"
-#   - "1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts"
-#   - "1 point: distinguishes the KL to the fixed reference from PPO's clip, which limits each update relative to the previous policy and does not stop a slow drift over many updates"
-#   - "1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring, early stopping)"
-
-# %% [markdown]
+# %% [markdown] q="w3_6"
 # **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a single update goes. Why does one still add a KL term
 # to the reference? What does each of the two hold back?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe, but a hundred small safe updates in the same
@@ -1927,41 +1439,27 @@ display(sweep.table({best.name: best, **two_epochs}))
 # tasks. It keeps the policy in the region where the reward model was trained and can be trusted, so that reward hacking does not pay. And it keeps the
 # abilities of the pretrained model, grammar, facts, variety, which the reward says nothing about and which would be lost otherwise. Too much of it and nothing is learned; too little, and the policy collapses
 # onto a few texts that the reward model overrates, as the sweep shows. The KL is also the best gauge to watch during training: a sudden rise usually comes before the text breaks.
+#
+# **Rubric**
+# - 1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)
+# - 1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts
+# - 1 point: distinguishes the KL to the fixed reference from PPO's clip, which limits each update relative to the previous policy and does not stop a slow drift over many updates
+# - 1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring, early stopping)
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w3_7
-# points: 3
-# manual: true
-# rubric:
-#   - "1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable"
-#   - "1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small; the true KL cannot be negative"
-#   - "1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used; names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)"
-
-# %% [markdown]
+# %% [markdown] q="w3_7"
 # **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the standard error is 0.05. What do you tell them? What
 # would you check first? And what if it were −0.02 ± 0.05?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias, so chance does not explain it: the tokens were not sampled from the policy whose log-probs
 # stand in the formula. Check sampling against scoring: temperature or top-k in sampling only, dropout on, wrong positions because of padding, a mask that lets padding or the prompt in, rollouts older than the policy, or policy
 # and reference swapped. A quick test: before the first update, both models must give every token the same log-prob, so k1 must be exactly 0. −0.02 ± 0.05 is no cause for worry: it is within half a
 # standard error of 0, and means only that the true KL is small. Single negative tokens mean nothing in either case.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable
+# - 1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small; the true KL cannot be negative
+# - 1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used; names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)
 
 # %% [markdown]
 # ### Summary

@@ -1,9 +1,3 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 4: learning from preferences (DPO)"
-# part: 4
-# minutes: {laptop: 9, t4: not yet measured}
-
 # %% [markdown]
 # # Part 4 · Learning from preferences: DPO
 #
@@ -52,12 +46,15 @@ import torch.nn.functional as F
 from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.notebook.start import headline
+from helpers.dpo import figures
 from helpers.evaluation import repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
+from helpers.plots import plot_frontier, plot_history, show
 from helpers.presets import choose_preset, fast
-from helpers.training import load_points, save_point, train
+from helpers.runs import load_points, save_point, save_policy
+from helpers.training import train
 
 preset = choose_preset("auto")
 device = choose_device()
@@ -103,9 +100,7 @@ print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million param
 # shows that the two stages can be folded into **one supervised loss on pairs**.
 
 # %%
-from helpers.dpo.figures import draw_two_roads
-
-draw_two_roads()
+show(figures.draw_two_roads())
 
 # %% [markdown]
 # ### Step 1: the objective, as in Part 3
@@ -232,13 +227,7 @@ print(
 # In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions from the reference
 # and let it score them. From the scores you choose the pairs.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_1
-# points: 3
-# function: make_preference_pairs
-
-# %% [markdown]
+# %% [markdown] q="q4_1"
 # **Exercise 4.1 · `make_preference_pairs`**
 #
 # You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`, one row per pair:
@@ -251,9 +240,6 @@ print(
 # *Example:* rewards `[[0.2, 0.9, 0.5], [0.4, 0.4, 0.4]]` give `[[0, 1, 0]]`: the second prompt's completions are equally good.
 #
 # *Hint:* `argmax` and `argmin` with `dim=1` return the first index on the CPU.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def make_preference_pairs(rewards, min_gap=0.0):
@@ -274,18 +260,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     return torch.stack([prompts, best, worst], dim=1)[wide_enough]  # [M, 3]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Best and worst completion of each prompt: right."
-""" # END TEST CONFIG
+# %% points=1 success="Best and worst completion of each prompt: right."
 def test_best_and_worst(make_preference_pairs):
     import torch
     from helpers.checks import check
@@ -315,14 +290,8 @@ def test_best_and_worst(make_preference_pairs):
         name="make_preference_pairs",
         dtype=torch.int64,
     )
-test_best_and_worst(make_preference_pairs)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 0.5
-hidden: false
-success_message: "The gap and the empty result: right."
-""" # END TEST CONFIG
+# %% points=0.5 success="The gap and the empty result: right."
 def test_gap(make_preference_pairs):
     import torch
     from helpers.checks import check
@@ -343,35 +312,8 @@ def test_gap(make_preference_pairs):
         "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
     )
     assert none.dtype == torch.int64, "make_preference_pairs: the result must be int64, also when there is no pair"
-test_gap(make_preference_pairs)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(make_preference_pairs):
-    from autograder.reference.verify import verify
-
-    verify(make_preference_pairs, "make_preference_pairs", "values", "dtypes")
-test_hidden_values(make_preference_pairs)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 0.5
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(make_preference_pairs):
-    from autograder.reference.verify import verify
-
-    verify(make_preference_pairs, "make_preference_pairs", "edges", "purity")
-test_hidden_edges(make_preference_pairs)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 0.5}
 
 # %% [markdown]
 # **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop; a second run reads
@@ -436,10 +378,8 @@ with pd.option_context("display.max_colwidth", None):
 # `min_gap` gives clearer labels but fewer pairs. The figure shows the trade; section 4.7 trains on both sides of it.
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_gaps
-
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
-plot_gaps([pair.gap for pair in every_pair], min_gap)
+show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
 
 # %% [markdown]
 # ## 4.3 The log-probability of a completion
@@ -476,13 +416,7 @@ for row in range(3):
 print("completion mask:")
 print(example.chosen_mask.int())
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_2
-# points: 5
-# function: sequence_log_prob
-
-# %% [markdown]
+# %% [markdown] q="q4_2"
 # **Exercise 4.2 · `sequence_log_prob`**
 #
 # Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens before it. The result
@@ -492,9 +426,6 @@ print(example.chosen_mask.int())
 # - A masked position must contribute exactly nothing. A row whose mask is all False gives 0.
 #
 # *Hint:* `token_log_probs` of Part 2 does most of this. You may copy it into this cell, inside the function or above it.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def sequence_log_prob(logits, ids, mask):
@@ -514,18 +445,7 @@ def sequence_log_prob(logits, ids, mask):
     return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The sums are right."
-""" # END TEST CONFIG
+# %% points=1 success="The sums are right."
 def test_sums(sequence_log_prob):
     import torch
     from helpers.checks import check
@@ -556,14 +476,8 @@ def test_sums(sequence_log_prob):
         name="sequence_log_prob",
         rtol=1e-3,
     )
-test_sums(sequence_log_prob)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Large logits, masks and gradients: right."
-""" # END TEST CONFIG
+# %% points=1 success="Large logits, masks and gradients: right."
 def test_large_and_gradient(sequence_log_prob):
     import torch
     from helpers.checks import check
@@ -586,46 +500,8 @@ def test_large_and_gradient(sequence_log_prob):
         {"a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]])},
         name="the gradient of sequence_log_prob",
     )
-test_large_and_gradient(sequence_log_prob)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "values", "dtypes")
-test_hidden_values(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gradients(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "gradients")
-test_hidden_gradients(sequence_log_prob)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(sequence_log_prob):
-    from autograder.reference.verify import verify
-
-    verify(sequence_log_prob, "sequence_log_prob", "edges", "purity")
-test_hidden_edges(sequence_log_prob)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
 
 # %% [markdown]
 # **Check it on the real model.** Three things must hold before you go on. (1) Padding changes nothing, neither the number of padding
@@ -672,13 +548,7 @@ with torch.no_grad():
 #
 # Three small functions turn four log-probs per pair into a loss, a weight and a score. All of them work on tensors of shape `[B]`.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_3
-# points: 6
-# function: compute_dpo_loss
-
-# %% [markdown]
+# %% [markdown] q="q4_3"
 # **Exercise 4.3 · `compute_dpo_loss`**
 #
 # Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`, return three things:
@@ -691,9 +561,6 @@ with torch.no_grad():
 # No gradient may reach the reference's log-probs. The loss must stay finite and right for margins as large as ±10,000.
 #
 # *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point. PyTorch has it in one step.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
@@ -714,18 +581,7 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     return loss, chosen_rewards.detach(), rejected_rewards.detach()
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "Loss and implicit rewards: right."
-""" # END TEST CONFIG
+# %% points=1.5 success="Loss and implicit rewards: right."
 def test_loss_and_rewards(compute_dpo_loss):
     import torch
     from helpers.checks import check
@@ -770,14 +626,8 @@ def test_loss_and_rewards(compute_dpo_loss):
         },
         name="the rewards of compute_dpo_loss",
     )
-test_loss_and_rewards(compute_dpo_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "Gradients and large margins: right."
-""" # END TEST CONFIG
+# %% points=1.5 success="Gradients and large margins: right."
 def test_gradients_and_stability(compute_dpo_loss):
     import torch
     from helpers.checks import check
@@ -800,61 +650,14 @@ def test_gradients_and_stability(compute_dpo_loss):
         "log of sigmoid overflows at a margin of -10000: use logsigmoid": float("inf"),
         "log of sigmoid gives NaN at a margin of -10000: use logsigmoid": float("nan"),
     }, name="compute_dpo_loss at a margin of -10000")
-test_gradients_and_stability(compute_dpo_loss)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(compute_dpo_loss):
-    from autograder.reference.verify import verify
+# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
 
-    verify(compute_dpo_loss, "compute_dpo_loss", "values", "dtypes")
-test_hidden_values(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_gradients(compute_dpo_loss):
-    from autograder.reference.verify import verify
-
-    verify(compute_dpo_loss, "compute_dpo_loss", "gradients")
-test_hidden_gradients(compute_dpo_loss)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_edges(compute_dpo_loss):
-    from autograder.reference.verify import verify
-
-    verify(compute_dpo_loss, "compute_dpo_loss", "edges", "purity")
-test_hidden_edges(compute_dpo_loss)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_4
-# points: 3
-# function: dpo_gradient_weight
-
-# %% [markdown]
+# %% [markdown] q="q4_4"
 # **Exercise 4.4 · `dpo_gradient_weight`**
 #
 # Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient (end of section 4.1): near 1 for pairs
 # that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs that are clearly right. The factor β in front of it is not part of it.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
@@ -872,18 +675,7 @@ def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, refere
     return torch.sigmoid(-beta * margin).detach()  # [B]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: false
-success_message: "The weights are right."
-""" # END TEST CONFIG
+# %% points=1.5 success="The weights are right."
 def test_weights(dpo_gradient_weight):
     import torch
     from helpers.checks import check
@@ -911,39 +703,14 @@ def test_weights(dpo_gradient_weight):
         rtol=1e-3,
     )
     assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
-test_weights(dpo_gradient_weight)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1.5
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(dpo_gradient_weight):
-    from autograder.reference.verify import verify
+# %% hidden={"values dtypes edges gradients purity": 1.5}
 
-    verify(dpo_gradient_weight, "dpo_gradient_weight", "values", "dtypes", "edges", "gradients", "purity")
-test_hidden_values(dpo_gradient_weight)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_5
-# points: 2
-# function: preference_accuracy
-
-# %% [markdown]
+# %% [markdown] q="q4_5"
 # **Exercise 4.5 · `preference_accuracy`**
 #
 # Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`. A tie counts one half: a policy that
 # cannot tell the two apart is right half of the time.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def preference_accuracy(chosen_rewards, rejected_rewards):
@@ -961,18 +728,7 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     return (wins + ties / 2).mean().item()
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The share of pairs is right."
-""" # END TEST CONFIG
+# %% points=1 success="The share of pairs is right."
 def test_share(preference_accuracy):
     import torch
     from helpers.checks import check, is_float
@@ -998,24 +754,8 @@ def test_share(preference_accuracy):
         rtol=1e-5,
     )
     assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
-test_share(preference_accuracy)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
-def test_hidden_values(preference_accuracy):
-    from autograder.reference.verify import verify
-
-    verify(preference_accuracy, "preference_accuracy", "values", "dtypes", "edges", "purity")
-test_hidden_values(preference_accuracy)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes edges purity": 1}
 
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair, over its margin. In a live notebook you can
@@ -1024,8 +764,6 @@ test_hidden_values(preference_accuracy)  # IGNORE
 # happen within fewer nats.
 
 # %%
-from helpers.dpo.figures import margin_explorer
-
 
 def loss_at(margins, beta):
     """Your loss for single pairs with these margins."""
@@ -1040,7 +778,7 @@ def weight_at(margins, beta):
     return dpo_gradient_weight(margins, zeros, zeros, zeros, beta).tolist()
 
 
-margin_explorer(loss_at, weight_at)
+figures.margin_explorer(loss_at, weight_at)
 
 # %% [markdown]
 # **Check the weight against autograd.** The formula at the end of section 4.1 says that the gradient of the loss with respect to the chosen log-probs is
@@ -1086,23 +824,9 @@ found = (world_scores[0] - world_scores[1]).item()
 print(f"margin found by training on your loss: {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
 assert abs(found - math.log(4) / 0.5) < 0.01
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_1
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "The difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model)."}
-#   - {points: 1, text: "−log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood)."}
-#   - {points: 1, text: "The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end."}
-#   - {points: 1, text: "Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed."}
-
-# %% [markdown]
+# %% [markdown] q="w4_1"
 # **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences, and its role in the
 # gradient. (b) Why must both completions of a pair belong to the same prompt?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two rewards. The difference can be any
@@ -1113,12 +837,12 @@ assert abs(found - math.log(4) / 0.5) < 0.01
 #
 # (b) The reward written by the policy is β ln(π/π_ref) + β ln Z(x), and Z(x) cannot be computed. It depends on the prompt alone. Two completions of one
 # prompt share it, so it cancels in the difference. For completions of two prompts the term β(ln Z(x₁) − ln Z(x₂)) would remain.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: The difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels have a likelihood (the Bradley–Terry model).
+# - 1 point: −log σ is that likelihood's negative logarithm, so training is logistic regression on pairs (maximum likelihood).
+# - 1 point: The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly; without σ the pull would never end.
+# - 1 point: Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt; with two prompts β(ln Z(x₁) − ln Z(x₂)) would be left, which cannot be computed.
 
 # %% [markdown]
 # ### Before training: what the loss must be
@@ -1190,13 +914,7 @@ for some_beta in (0.1, 0.5):
 # `PairBatch` with the fields of section 4.3, and two more: `reference_chosen` and `reference_rejected`, shape `[B]`, the kept
 # log-probs of the reference, or `None` if nobody has computed them.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q4_6
-# points: 6
-# function: dpo_step
-
-# %% [markdown]
+# %% [markdown] q="q4_6"
 # **Exercise 4.6 · `dpo_step`**
 #
 # Do one update of `policy` from one batch of pairs:
@@ -1208,9 +926,6 @@ for some_beta in (0.1, 0.5):
 #
 # Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward` and `rejected_reward`. They are those *before* the
 # update. Leave the models in the mode (train or eval) in which you found them, and the reference as it is.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def dpo_step(policy, reference, optimizer, pairs, beta):
@@ -1247,23 +962,12 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     }
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "The first step starts from ln 2, and changes the policy only."
-""" # END TEST CONFIG
+# %% points=1 success="The first step starts from ln 2, and changes the policy only."
 def test_first_step(dpo_step):
-    from helpers.worlds.dpo import run_single_steps
+    from helpers import worlds
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 0, moved=False)
+    record = worlds.run("dpo_single", dpo_step, seed=0, moved=False)
     answer = record["answers"][0]
     assert "__type__" not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
     for key, wanted in (("loss", 0.6931), ("accuracy", 0.5), ("chosen_reward", 0.0), ("rejected_reward", 0.0)):
@@ -1280,20 +984,14 @@ def test_first_step(dpo_step):
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-test_first_step(dpo_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Away from the reference, the numbers reported are right, and the modes are kept."
-""" # END TEST CONFIG
+# %% points=1 success="Away from the reference, the numbers reported are right, and the modes are kept."
 def test_moved_policy(dpo_step):
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.dpo import run_single_steps
 
     assert callable(dpo_step), "dpo_step is not written yet"
-    record = run_single_steps(dpo_step, 3, moved=True)
+    record = worlds.run("dpo_single", dpo_step, seed=3, moved=True)
     first = record["answers"][0]
     swapped = "chosen and rejected are swapped"
     lacking = "the reference is missing"
@@ -1316,57 +1014,30 @@ def test_moved_policy(dpo_step):
     }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-test_moved_policy(dpo_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_reported(dpo_step):
     from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "reported")
-test_hidden_reported(dpo_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_update(dpo_step):
     from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "update")
-test_hidden_update(dpo_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_reference(dpo_step):
     from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "reference")
-test_hidden_reference(dpo_step)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-""" # END TEST CONFIG
+# %% points=1 hidden=true
 def test_hidden_training(dpo_step):
     from autograder.reference.steps import verify_step
 
     verify_step(dpo_step, "dpo_step", "training")
-test_hidden_training(dpo_step)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is the same in every epoch and for every β. You computed them
@@ -1444,14 +1115,10 @@ print(
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
-from helpers.runs import save_policy
-
 save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_dpo_training
-
-plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
+show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1470,22 +1137,9 @@ plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
 #
 # </details>
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_2
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Gives the training loss curve's course and the final test loss with the number of pairs, and says that the start is ln 2 and why."}
-#   - {points: 1, text: "Compares training with test loss and names the gap (overfitting, pairs seen twice)."}
-#   - {points: 1, text: "Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the loss; shared tokens; the probability goes to other texts)."}
-
-# %% [markdown]
+# %% [markdown] q="w4_2"
 # **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss. Then look at the chosen and the rejected
 # log-probs apart: which way did each go, and how can the loss fall although the chosen log-prob falls, too?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before, about 0.42 after two epochs (preset `tiny`, β = 0.1; the exact
@@ -1495,12 +1149,11 @@ plot_dpo_training(histories[beta], title=f"DPO at β = {beta}")
 # The rejected log-prob falls by about 17 nats. The chosen one falls as well, by about 8. The loss depends on the difference of the two log-ratios only; it falls as long as the rejected
 # completion loses more than the chosen one. Both are samples of the same policy for the same prompt and share words and style, so gradients that lower one tend to lower the other. The
 # probability that both lose goes to completions that are in no pair.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Gives the training loss curve's course and the final test loss with the number of pairs, and says that the start is ln 2 and why.
+# - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
+# - 1 point: Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the loss; shared tokens; the probability goes to other texts).
 
 # %% [markdown]
 # ## 4.6 The role of β
@@ -1564,13 +1217,10 @@ for value in betas:
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_panels, plot_runs
-from helpers.plots import plot_frontier, plot_history, show
-
 named = {f"β = {value:g}": histories[value] for value in betas}
 show(plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)"))
-plot_runs(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2))
-plot_panels(
+show(figures.plot_test_measure(named, "test_loss", title="Test loss for several β", ylabel="loss (nats)", line=math.log(2)))
+show(figures.plot_panels(
     rows[1:],
     {
         "test loss": "test loss (nats)",
@@ -1580,7 +1230,7 @@ plot_panels(
     },
     title="The same pairs, several values of β",
     lines={"test loss": math.log(2), "accuracy": 0.5, "reward": base_scores["reward"], "kl": 0.0},
-)
+))
 
 # %% [markdown]
 # **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins, say 4 nats on every pair. At β = 0.1 the loss is
@@ -1591,25 +1241,10 @@ plot_panels(
 # What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the samples themselves. The price of a nat of KL differs with β, so expect the small
 # β to go farther from the reference, and to get more reward for it. Which policy is best then depends on how far you are willing to go.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_3
-# points: 5
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports test losses for three values of β and the loss plots."}
-#   - {points: 1, text: "Says that within one β a smaller test loss is the better one, and that losses of different β cannot be compared as quality, with the reason (β scales the margin)."}
-#   - {points: 1, text: "Explains what β does (price of KL; a larger β keeps the policy near the reference; pairs stop pulling at smaller margins)."}
-#   - {points: 1, text: "Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss."}
-#   - {points: 1, text: "Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels, number of steps fixed)."}
-
-# %% [markdown]
+# %% [markdown] q="w4_3"
 # **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test losses. (b) A fellow student says: "The test loss is lowest at
 # β = 0.25, so this β gives the best model." What do you answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by
 # numbers that can be compared.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) The table above holds them. All start at ln 2.
@@ -1622,12 +1257,13 @@ plot_panels(
 #
 # (d) Of my three, β = 0.1 has the highest reward and the largest KL, β = 0.5 the lowest of both, with nearly equal pair accuracy. If natural text matters, I take the middle one: most of the reward for clearly less KL; if only the reward counts, β = 0.1, whose samples are still readable. The
 # differences of reward between neighbours are near the width of a 95 % interval (about ±0.04 with 256 completions), all runs share one seed, and the reward model that judges also made the labels; the second reward model is the fairer judge.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Reports test losses for three values of β and the loss plots.
+# - 1 point: Says that within one β a smaller test loss is the better one, and that losses of different β cannot be compared as quality, with the reason (β scales the margin).
+# - 1 point: Explains what β does (price of KL; a larger β keeps the policy near the reference; pairs stop pulling at smaller margins).
+# - 1 point: Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss.
+# - 1 point: Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels, number of steps fixed).
 
 # %% [markdown]
 # ## 4.7 What the pairs are worth: gap and noise
@@ -1666,7 +1302,7 @@ for name, pairs in sets.items():
         }
     )
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
-plot_panels(
+show(figures.plot_panels(
     experiment_rows,
     {
         "test loss": "loss on clean test pairs",
@@ -1675,7 +1311,7 @@ plot_panels(
     },
     title=f"What {experiment_pairs} pairs teach",
     lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
-)
+))
 
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
@@ -1789,23 +1425,9 @@ show_samples(
 # In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO
 # scored K texts for each prompt, once.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_4
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's."}
-#   - {points: 1, text: "Compares at equal KL, not only the end points."}
-#   - {points: 1, text: "Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads."}
-#   - {points: 1, text: "Describes the five DPO samples (close to the reference's style, mildly more positive, little repetition) beside REINFORCE's."}
-
-# %% [markdown]
+# %% [markdown] q="w4_4"
 # **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at the end of training and at equal KL. What explains the difference? (b) Describe the
 # five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) REINFORCE without a fine reaches a reward near 1, DPO stays below (0.84 to 0.92 here, see the tables). It also stays far nearer to the reference: 5 to 10 nats instead of 70 and more. At equal KL DPO is not behind: 0.92 at 10 nats, where
@@ -1815,30 +1437,16 @@ show_samples(
 #
 # (b) The DPO completions keep the reference's style and variety: somewhat longer texts, with the same slips of a small model. They are more often kind than unkind. There is hardly any repetition. REINFORCE without a fine
 # writes praise whatever the prompt says, with the same few words in every completion.
+#
+# **Rubric**
+# - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's.
+# - 1 point: Compares at equal KL, not only the end points.
+# - 1 point: Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads.
+# - 1 point: Describes the five DPO samples (close to the reference's style, mildly more positive, little repetition) beside REINFORCE's.
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_5
-# points: 4
-# manual: true
-# rubric:
-#   - {points: 1, text: "On-policy against off-policy: PPO samples while training, DPO uses fixed pairs."}
-#   - {points: 1, text: "What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable, cheap)."}
-#   - {points: 1, text: "Advantages of online methods (feedback on new texts, exploration, any reward, KL on what is really written)."}
-#   - {points: 1, text: "A reasoned choice for a concrete case."}
-
-# %% [markdown]
+# %% [markdown] q="w4_5"
 # **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each? Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU and a week; (ii) you train a
 # model to write programs that pass automatic tests.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model, and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference. It
@@ -1850,12 +1458,12 @@ show_samples(
 #
 # (i) DPO: the feedback consists of comparisons, it cannot be asked for more while training, and the means are small. (ii) An online method: the tests are a cheap and exact reward for any text, new texts must be found, and there is no
 # need for preferences.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: On-policy against off-policy: PPO samples while training, DPO uses fixed pairs.
+# - 1 point: What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable, cheap).
+# - 1 point: Advantages of online methods (feedback on new texts, exploration, any reward, KL on what is really written).
+# - 1 point: A reasoned choice for a concrete case.
 
 # %% [markdown]
 # ## 4.9 Optional: TRL beside your own
@@ -1872,7 +1480,6 @@ show_samples(
 # token behind every completion, also where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
 
 # %% tags=["training"]
-from helpers.dpo.figures import plot_overlay
 from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, quietly, silent, trl_collator, trl_problem
 
 problem = trl_problem()
@@ -1922,7 +1529,7 @@ else:
     largest = max(abs(a - b) for a, b in zip(own_losses, trl_losses, strict=True))
     print(f"{len(own_losses)} steps; largest difference of the two losses: {largest:.1e} nats")
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
-    plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer")
+    show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 
 # %% [markdown]
 # The losses agree to less than a millionth here. Rounding errors remain, as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps. Your `dpo_step` *is* DPO, to the last digits that can be expected.
@@ -2017,22 +1624,9 @@ if not problem:
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
 # | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w4_6
-# points: 3
-# manual: true
-# rubric:
-#   - {points: 1, text: "Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked, supervised-looking loss)."}
-#   - {points: 1, text: "What differs (source of texts, signal, negative weights, reference or KL term)."}
-#   - {points: 1, text: "One thing that had to be switched off or made equal so that TRL's losses agree with one's own, and what it would have changed."}
-
-# %% [markdown]
+# %% [markdown] q="w4_6"
 # **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a
 # library's trainer that must be switched off before its losses can be compared with yours, and say what it would change.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums with the same optimizer, in the same training loop. Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1. DPO has pairs
@@ -2041,12 +1635,11 @@ if not problem:
 #
 # (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs. Others: a linearly falling learning rate (later steps are smaller), clipping of gradients (large
 # steps are cut), an end-of-text token added to completions that were cut off (other log-probs).
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked, supervised-looking loss).
+# - 1 point: What differs (source of texts, signal, negative weights, reference or KL term).
+# - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own, and what it would have changed.
 
 # %% [markdown]
 # ## 4.10 What you take along

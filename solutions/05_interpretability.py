@@ -1,9 +1,3 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Part 5: what did the models learn? (Shapley values, SHAP, and a circuit)"
-# part: 5
-# minutes: {laptop: 2, t4: not yet measured}
-
 # %% [markdown]
 # # Part 5 · What did the models learn?
 #
@@ -152,13 +146,7 @@ plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the
 #
 # The sum runs over all coalitions without $i$, the empty one included. There are $2^{n-1}$ of them.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_1
-# points: 6
-# function: exact_shapley_values
-
-# %% [markdown]
+# %% [markdown] q="q5_1"
 # **Exercise 5.1 · `exact_shapley_values`.** Write the formula as a function.
 #
 # - `value` is a function: it takes a coalition, a `frozenset` of player numbers, and returns its worth, a float. A `frozenset` is a Python set
@@ -169,9 +157,6 @@ plots.show(fig, "Two waterfalls from 0 to −2. In the order not, very, good the
 #   dictionary, and look them up.
 #
 # `itertools.combinations([0, 1, 2], 2)` gives all choices of two out of three: `(0, 1)`, `(0, 2)`, `(1, 2)`. `math.factorial(3)` is 3!.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def exact_shapley_values(value, players):
@@ -201,18 +186,7 @@ def exact_shapley_values(value, players):
     return result
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a game of three players."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a game of three players."
 def test_three_players(exact_shapley_values):
     import torch
     from helpers.checks import check
@@ -255,14 +229,8 @@ def test_three_players(exact_shapley_values):
         name="exact_shapley_values",
         dtype=torch.float64,
     )
-test_three_players(exact_shapley_values)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Each coalition is evaluated once."
-""" # END TEST CONFIG
+# %% points=1 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
 
@@ -281,49 +249,16 @@ def test_evaluations(exact_shapley_values):
         f"exact_shapley_values: the values are right, but a coalition was evaluated {most} times. "
         "Each call of `value` will run a model: call it once for each coalition and keep the result."
     )
-test_evaluations(exact_shapley_values)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-failure_message: "Random games of two to five players."
-""" # END TEST CONFIG
-def test_hidden_values(exact_shapley_values):
-    from autograder.reference.verify import verify
+# %% hidden={"values": 2, "edges": 1}
+# Random games of two to five players.
+# Games of one and of eight players, an empty coalition that is worth something, integers.
 
-    verify(exact_shapley_values, "exact_shapley_values", "values")
-test_hidden_values(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Games of one and of eight players, an empty coalition that is worth something, integers."
-""" # END TEST CONFIG
-def test_hidden_edges(exact_shapley_values):
-    from autograder.reference.verify import verify
-
-    verify(exact_shapley_values, "exact_shapley_values", "edges")
-test_hidden_edges(exact_shapley_values)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Each coalition is evaluated at most once, and the result is float64."
-""" # END TEST CONFIG
+# %% points=1 hidden=true failure="Each coalition is evaluated at most once, and the result is float64."
 def test_hidden_evaluations(exact_shapley_values):
     from autograder.reference.part5 import verify_evaluations
 
     verify_evaluations(exact_shapley_values)
-test_hidden_evaluations(exact_shapley_values)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %% [markdown]
 # ### Sanity check: the three words again, and the four axioms
@@ -480,26 +415,10 @@ plots.show(fig, "Time of exact values over the number of tokens, a straight line
 days = per_text * 2**30 / 86400
 print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_1
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Explains what a contribution means here: mean change of the score (log-odds) over all orders of arrival, relative to the fully masked text; not the score of the word alone and not a cause in the world."
-#   - points: 1
-#     text: "Explains why 'not' and 'good' interact: the contribution of each depends on whether the other is present, and Shapley shares the interaction between them; a single number per token cannot show it."
-#   - points: 1
-#     text: "Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact, permutation or partition), and says how."
-
-# %% [markdown]
+# %% [markdown] q="w5_1"
 # **Written question 5.1.** (a) In your own words: what does it mean that a token has the Shapley value +0.8? What does it *not* mean? (b) In "this is not a good film", the word *good* does not
 # do the same in every coalition. Use numbers from the cells above to say how *not* and *good* share their common effect. (c) Name two choices
 # made above that change the numbers although neither sentence nor model changes.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) Averaged over all orders in which the tokens could be uncovered, uncovering this token raises the log-odds of "positive" by 0.8, relative to a sentence in which everything is masked. It does not mean that the
@@ -509,12 +428,11 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # *not* gets a low value, also for spoiling *good*, and *good* keeps less than it would have alone.
 #
 # (c) For example: `[MASK]` or leaving words out (the base changes as well); log-odds or probability (in probability, large effects near 0 and 1 are squeezed); Shapley or Owen values (the partition method); words or tokens as players.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Explains what a contribution means here: mean change of the score (log-odds) over all orders of arrival, relative to the fully masked text; not the score of the word alone and not a cause in the world.
+# - 1 point: Explains why 'not' and 'good' interact: the contribution of each depends on whether the other is present, and Shapley shares the interaction between them; a single number per token cannot show it.
+# - 1 point: Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact, permutation or partition), and says how.
 
 # %% [markdown]
 # ## 5.3 What the reward model looks at
@@ -552,27 +470,9 @@ explain.text_plot(explained["negated praise"])
 # All of them as a picture.
 plots.show(explain.draw_tokens(explained, title="What the reward model looks at"))
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_2
-# points: 4
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Names a sentence that the model gets right and says which tokens carry the verdict, with numbers from the plot."
-#   - points: 1
-#     text: "Names a sentence that it gets wrong, or right for the wrong reason, with the token's number as evidence (for example a neutral word such as 'film' or 'a' with a large value, or an opinion word that outweighs the negation)."
-#   - points: 1
-#     text: "Compares the plain and the negated or turned sentence: whether 'not' works as a switch for the following word or as a bad word of its own; refers to the two plots."
-#   - points: 1
-#     text: "Draws a consequence for training: which cheap words or phrases a policy that maximises this reward would be pushed towards."
-
-# %% [markdown]
+# %% [markdown] q="w5_2"
 # **Written question 5.2.** Answer with numbers from the plots. (a) Take a sentence that the reward model judges rightly. Which tokens carry the verdict? (b) Find a sentence that it judges wrongly, or **rightly for the wrong reason**. What is the evidence?
 # (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but* as a reader does? (d) What would you expect a policy to write that is trained to please this model?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless" (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right as well: "not" carries −3.3, and "good" keeps only +0.3 where it brings far more
@@ -585,12 +485,12 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # end, and "but" itself brings +1.1 in the first order and +0.3 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
 #
 # (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Names a sentence that the model gets right and says which tokens carry the verdict, with numbers from the plot.
+# - 1 point: Names a sentence that it gets wrong, or right for the wrong reason, with the token's number as evidence (for example a neutral word such as 'film' or 'a' with a large value, or an opinion word that outweighs the negation).
+# - 1 point: Compares the plain and the negated or turned sentence: whether 'not' works as a switch for the following word or as a bad word of its own; refers to the two plots.
+# - 1 point: Draws a consequence for training: which cheap words or phrases a policy that maximises this reward would be pushed towards.
 
 # %% [markdown]
 # ## 5.4 Before and after RLHF
@@ -680,25 +580,9 @@ for name, model in [("base", base), ("REINFORCE", tuned)]:
     next_word_views[name] = explain.Explained(prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens)))))
 plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"))
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_3
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Says which words carry the reward in the tuned policies' texts and how this differs from the base policy (few words, often repeated; larger share of the total)."
-#   - points: 1
-#     text: "Argues from the attributions whether this is reward hacking: the reward comes from isolated praise words and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO."
-#   - points: 1
-#     text: "Says what attribution of the reward model cannot show (why the policy writes the words), and how the next-word attribution differs: another model, another score, other players."
-
-# %% [markdown]
+# %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it? (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO.
 # (c) The bar plot explains the reward model, the last figure explains the policy. What can the one not tell you that the other can?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten words, against 29 % before), and they occur many times; the number of different words falls to less than half. After DPO the words are
@@ -706,12 +590,11 @@ plots.show(explain.draw_tokens(next_word_views, title=f"What makes the policy co
 # (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur, and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would not call it a better review. DPO never saw the reward
 # model during training and was held near the reference by β, so its words are more varied and its reward lower. (c) The bar plot says which words the reward model pays for. It says nothing about why the policy produces them: a policy may write a paid word for other
 # reasons, or avoid it. The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds, with the prompt's words as players; it says nothing about reward.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Says which words carry the reward in the tuned policies' texts and how this differs from the base policy (few words, often repeated; larger share of the total).
+# - 1 point: Argues from the attributions whether this is reward hacking: the reward comes from isolated praise words and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO.
+# - 1 point: Says what attribution of the reward model cannot show (why the policy writes the words), and how the next-word attribution differs: another model, another score, other players.
 
 # %% [markdown]
 # ## 5.5 A task and a circuit
@@ -763,21 +646,12 @@ for row in [0, prompts_each, 4 * prompts_each, 5 * prompts_each]:
 # How good is the model at this? The **logit difference** is logit(IO) − logit(S) at END. It is positive when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the
 # model writes (you will use that in 5.7), and everything that raises both names alike drops out. The last is also its weakness, which is why there is a second measure, the **probability of IO**.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_2
-# points: 3
-# function: logit_difference
-
-# %% [markdown]
+# %% [markdown] q="q5_2"
 # **Exercise 5.2 · `logit_difference`.** For each prompt of a batch, the logit of the IO name minus the logit of the S name.
 #
 # - `logits` `[B, V]`: the model's scores of all `V` words at the last position; one row for each prompt.
 # - `io_ids`, `s_ids` `[B]`: the two names' token numbers; each prompt has its own pair.
 # - Returns `[B]`.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def logit_difference(logits, io_ids, s_ids):
@@ -796,18 +670,7 @@ def logit_difference(logits, io_ids, s_ids):
     return io - s
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on three prompts."
-""" # END TEST CONFIG
+# %% points=1 success="Right on three prompts."
 def test_three_prompts(logit_difference):
     import torch
     from helpers.checks import check
@@ -835,53 +698,17 @@ def test_three_prompts(logit_difference):
         name="logit_difference",
         dtype=torch.float32,
     )
-test_three_prompts(logit_difference)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random batches, also of one prompt, and large logits."
-""" # END TEST CONFIG
-def test_hidden_values(logit_difference):
-    from autograder.reference.verify import verify
+# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
+# Random batches, also of one prompt, and large logits.
+# Gradients pass to the logits, and the arguments are left unchanged.
 
-    verify(logit_difference, "logit_difference", "values", "edges", "dtypes")
-test_hidden_values(logit_difference)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
-""" # END TEST CONFIG
-def test_hidden_gradients(logit_difference):
-    from autograder.reference.verify import verify
-
-    verify(logit_difference, "logit_difference", "gradients", "purity")
-test_hidden_gradients(logit_difference)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_3
-# points: 3
-# function: io_probability
-
-# %% [markdown]
+# %% [markdown] q="q5_3"
 # **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the probability of the IO name
 # among *all* words: the softmax over the whole vocabulary, taken at the IO name.
 #
 # - `logits` `[B, V]`, `io_ids` `[B]`; returns `[B]`.
 # - Logits may be as large as ±10,000, where `exp` overflows: let PyTorch's `softmax` or `log_softmax` do the work.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def io_probability(logits, io_ids):
@@ -899,18 +726,7 @@ def io_probability(logits, io_ids):
     return probabilities.gather(1, io_ids[:, None])[:, 0]
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on three prompts, and with large logits."
-""" # END TEST CONFIG
+# %% points=1 success="Right on three prompts, and with large logits."
 def test_three_prompts(io_probability):
     import torch
     from helpers.checks import check
@@ -945,37 +761,10 @@ def test_three_prompts(io_probability):
         "io_probability: logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax."
     )
     check(large, torch.tensor([0.7311, 0.1192]), name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
-test_three_prompts(io_probability)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random batches, also of one prompt, and large logits."
-""" # END TEST CONFIG
-def test_hidden_values(io_probability):
-    from autograder.reference.verify import verify
-
-    verify(io_probability, "io_probability", "values", "edges", "dtypes")
-test_hidden_values(io_probability)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gradients pass to the logits, and the arguments are left unchanged."
-""" # END TEST CONFIG
-def test_hidden_gradients(io_probability):
-    from autograder.reference.verify import verify
-
-    verify(io_probability, "io_probability", "gradients", "purity")
-test_hidden_gradients(io_probability)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
+# Random batches, also of one prompt, and large logits.
+# Gradients pass to the logits, and the arguments are left unchanged.
 
 # %% [markdown]
 # **Sanity check.** The model should get nearly every prompt right in both orders.
@@ -1027,13 +816,7 @@ plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines
 # What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream. For one layer the outputs of
 # all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_4
-# points: 5
-# function: ablate_heads
-
-# %% [markdown]
+# %% [markdown] q="q5_4"
 # **Exercise 5.4 · `ablate_heads`.** Knock out some heads of one layer.
 #
 # - `head_outputs` `[B, T, H, D]`: what each of the layer's `H` heads says at each position of each prompt.
@@ -1041,9 +824,6 @@ plots.show(fig, "Twelve circles in three columns, layers 0 to 2, joined by lines
 # - `mean_outputs`: `None` for zero ablation; for mean ablation a tensor `[T, H, D]` with the mean output of each head at each position.
 # - Returns a **copy** `[B, T, H, D]` in which the named heads are replaced, and all others are as they were. The argument stays unchanged: the
 #   notebook uses the same recording many times.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def ablate_heads(head_outputs, heads, mean_outputs=None):
@@ -1067,18 +847,7 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
     return result
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Zero ablation is right."
-""" # END TEST CONFIG
+# %% points=1 success="Zero ablation is right."
 def test_zero(ablate_heads):
     import torch
     from helpers.checks import check
@@ -1166,14 +935,8 @@ def test_zero(ablate_heads):
         dtype=torch.float32,
     )
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
-test_zero(ablate_heads)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Mean ablation is right."
-""" # END TEST CONFIG
+# %% points=1 success="Mean ablation is right."
 def test_mean(ablate_heads):
     import torch
     from helpers.checks import check
@@ -1228,49 +991,11 @@ def test_mean(ablate_heads):
         name="ablate_heads",
         dtype=torch.float32,
     )
-test_mean(ablate_heads)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random shapes, zero and mean ablation, several dtypes."
-""" # END TEST CONFIG
-def test_hidden_values(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "values", "dtypes")
-test_hidden_values(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "No head, all heads, the last head."
-""" # END TEST CONFIG
-def test_hidden_edges(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "edges")
-test_hidden_edges(ablate_heads)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "The argument is left unchanged, and gradients pass through the heads that stay."
-""" # END TEST CONFIG
-def test_hidden_purity(ablate_heads):
-    from autograder.reference.verify import verify
-
-    verify(ablate_heads, "ablate_heads", "purity", "gradients")
-test_hidden_purity(ablate_heads)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
+# Random shapes, zero and mean ablation, several dtypes.
+# No head, all heads, the last head.
+# The argument is left unchanged, and gradients pass through the heads that stay.
 
 # %% [markdown]
 # ### How the notebook uses your function: hooks
@@ -1370,22 +1095,13 @@ plots.show(circuit_plots.head_maps({"written directly": direct}, title="Direct l
 # In the corrupted run the right answer is the other name, so the logit difference (still measured as IO minus S of the clean prompt) is negative. Now run the corrupted prompt, but put *one head's output from the clean run* into it, at one position. If the logit
 # difference climbs back, this head, at this position, carries the information that makes the difference: who was repeated.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_5
-# points: 4
-# function: patching_effect
-
-# %% [markdown]
+# %% [markdown] q="q5_5"
 # **Exercise 5.5 · `patching_effect`.** Of the way from the corrupted run to the clean run, which share does the patched run go?
 #
 # - `clean`, `corrupted`, `patched`: `[B]`, the logit differences of the same `B` prompts in the three runs.
 # - Take the mean of each over the prompts **first**. The effect is (mean patched − mean corrupted) / (mean clean − mean corrupted): a Python float.
 #   0 means that the patch restored nothing, 1 that it restored everything.
 # - If the clean and the corrupted mean are equal there is no way to go: raise a `ValueError`.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def patching_effect(clean, corrupted, patched):
@@ -1407,18 +1123,7 @@ def patching_effect(clean, corrupted, patched):
     return (patched.mean() - corrupted.mean()).item() / way
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a small example, and a ValueError where there is nothing to restore."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a small example, and a ValueError where there is nothing to restore."
 def test_small_example(patching_effect):
     import torch
     from helpers.checks import check, is_float
@@ -1469,49 +1174,11 @@ def test_small_example(patching_effect):
     except ZeroDivisionError:
         raise AssertionError("patching_effect: equal means must raise a ValueError; yours raised a ZeroDivisionError.") from None
     raise AssertionError(f"patching_effect: clean and corrupted have the same mean, so a ValueError is asked for; yours returned {found}.")
-test_small_example(patching_effect)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random logit differences, several dtypes, a batch of one prompt."
-""" # END TEST CONFIG
-def test_hidden_values(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "values", "dtypes")
-test_hidden_values(patching_effect)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged."
-""" # END TEST CONFIG
-def test_hidden_edges(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "edges", "purity")
-test_hidden_edges(patching_effect)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "A ValueError where the clean and the corrupted means are equal."
-""" # END TEST CONFIG
-def test_hidden_errors(patching_effect):
-    from autograder.reference.verify import verify
-
-    verify(patching_effect, "patching_effect", "errors")
-test_hidden_errors(patching_effect)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1, "errors": 1}
+# Random logit differences, several dtypes, a batch of one prompt.
+# Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
+# A ValueError where the clean and the corrupted means are equal.
 
 # %%
 swapped_run = circuits.record(ioi_model, batch.swapped_ids)
@@ -1618,24 +1285,7 @@ names_there = batch.io_ids.unique()  # the names to compare with
 copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
 plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title="If a head attends to a name, what does it do to that name's logit?", unit="logits"))
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_4
-# points: 5
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Head 0.2: at S2 it attends to S1, the earlier mention of the same name: a duplicate-token head. Evidence from the attention figure and from activation patching at S2."
-#   - points: 1
-#     text: "Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S (negative copying). Evidence from attention, direct attribution and copying scores."
-#   - points: 1
-#     text: "Path from 0.2 to 2.0 and 2.3: names the input (value or key) with its number from the figure of step 2, and says what is passed on."
-#   - points: 1
-#     text: "Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says which heads do a little of it); backup heads not shown by these experiments."
-#   - points: 1
-#     text: "Says what kind of evidence each claim has (attribution, ablation, patching, attention) and that attention alone is a hint, not evidence of use."
-
-# %% [markdown]
+# %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
 #
 # Wang et al. found 26 heads in GPT-2 small, in seven groups. The main line:
@@ -1650,9 +1300,6 @@ plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title=
 # **Written question 5.4.** Give each of the three heads 0.2, 2.0 and 2.3 a name of your own and say what it does. For each claim name the evidence: which figure, which number, and what kind of evidence it is. How do the heads work together? Then compare: which of GPT-2's
 # groups have a counterpart here, and which have none?
 
-# %% [raw]
-# # BEGIN SOLUTION
-
 # %% [markdown]
 # **0.2 is a duplicate-token head.** At S2 it attends to S1, the earlier mention of the same name (attention figure, S2 panel, about 0.8); patching it at S2 alone restores the largest share of any head there (0.44); knocking it out costs 42 %. It writes almost nothing to the logits
 # itself (direct attribution 0.2 of 15). **2.0 and 2.3 suppress the repeated name**: from END they put practically all attention on S2 (END panel); their copying scores are strongly negative; so they lower logit(S) and leave IO ahead. They write most of the answer (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %.
@@ -1662,12 +1309,13 @@ plots.show(circuit_plots.head_maps({"raises the attended name": copying}, title=
 # experiments did not look for backup heads; the published ones are found by knocking out name movers first.
 #
 # **Kinds of evidence**: attention says where a head looks, not that the result is used; direct attribution counts what is written, not what is told to others; knock-outs show that a head is needed (in the presence of all others); patching shows that it carries the information; path patching shows to whom.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Head 0.2: at S2 it attends to S1, the earlier mention of the same name: a duplicate-token head. Evidence from the attention figure and from activation patching at S2.
+# - 1 point: Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S (negative copying). Evidence from attention, direct attribution and copying scores.
+# - 1 point: Path from 0.2 to 2.0 and 2.3: names the input (value or key) with its number from the figure of step 2, and says what is passed on.
+# - 1 point: Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says which heads do a little of it); backup heads not shown by these experiments.
+# - 1 point: Says what kind of evidence each claim has (attribution, ablation, patching, attention) and that attention alone is a hint, not evidence of use.
 
 # %% [markdown]
 # ### The three methods in one table
@@ -1698,20 +1346,11 @@ summary.round(2)
 #   backup head fails here, though it is faithful: without its main heads the circuit is dead, while the model still works.
 # - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q5_6
-# points: 3
-# function: faithfulness
-
-# %% [markdown]
+# %% [markdown] q="q5_6"
 # **Exercise 5.6 · `faithfulness`.** How far is the circuit alone from the whole model?
 #
 # - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once with everything outside the circuit knocked out, once in the whole model.
 # - Returns |mean(full) − mean(circuit)|, a Python float. It is a **gap**: 0 is perfectly faithful, large is bad.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %%
 def faithfulness(circuit, full):
@@ -1727,18 +1366,7 @@ def faithfulness(circuit, full):
     return (full.mean() - circuit.mean()).abs().item()
     # END SOLUTION
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: "Right on a small example."
-""" # END TEST CONFIG
+# %% points=1 success="Right on a small example."
 def test_small_example(faithfulness):
     import torch
     from helpers.checks import check, is_float
@@ -1772,37 +1400,10 @@ def test_small_example(faithfulness):
         {"a circuit below the whole model has a gap as well; only its size counts.": 0.0, "the gap is never negative.": -3.0},
         name="faithfulness",
     )
-test_small_example(faithfulness)  # IGNORE
 
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Random logit differences, several dtypes, a batch of one prompt."
-""" # END TEST CONFIG
-def test_hidden_values(faithfulness):
-    from autograder.reference.verify import verify
-
-    verify(faithfulness, "faithfulness", "values", "dtypes")
-test_hidden_values(faithfulness)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: true
-failure_message: "Gaps that cancel in the mean, negative logit differences; arguments unchanged."
-""" # END TEST CONFIG
-def test_hidden_edges(faithfulness):
-    from autograder.reference.verify import verify
-
-    verify(faithfulness, "faithfulness", "edges", "purity")
-test_hidden_edges(faithfulness)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
+# %% hidden={"values dtypes": 1, "edges purity": 1}
+# Random logit differences, several dtypes, a batch of one prompt.
+# Gaps that cancel in the mean, negative logit differences; arguments unchanged.
 
 # %% [markdown]
 # **Propose a circuit.** Write your list of heads into the next cell. The list given is only an example: it is one head, and it is not enough.
@@ -1871,29 +1472,9 @@ own = ioi.ablated_logits(ioi_model, batch, ioi.outside(ioi_model, my_circuit), a
 print(f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean() / full.mean()):.0%} of the logit difference, "
       f"P(IO) {io_probability(own, batch.io_ids).mean():.2f} (whole model {io_probability(logits, batch.io_ids).mean():.2f})")
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_5
-# points: 5
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "States the circuit with its share kept, and judges faithfulness, completeness and minimality each with a number or figure of the notebook."
-#   - points: 1
-#     text: "Explains the difference between the share of the logit difference kept and P(IO): the logit difference ignores what raises both names or other words alike."
-#   - points: 1
-#     text: "Span, independence, basis: faithfulness/completeness is like spanning (the parts suffice), minimality like independence (none is idle), a circuit with all three like a basis."
-#   - points: 1
-#     text: "Where the likeness ends: no vector space or addition of heads (effects interact, backups), criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size; depends on the task's data and the kind of ablation."
-#   - points: 1
-#     text: "Explains with an example why a circuit can be faithful but not complete (a forgotten backup head)."
-
-# %% [markdown]
+# %% [markdown] q="w5_5"
 # **Written question 5.5.** (a) Give your circuit and judge it by the three criteria. (b) Your circuit keeps nearly all of the logit difference, but P(IO) falls much more. Why? (c) Faithfulness, completeness and minimality remind one of linear algebra: vectors that *span* a space, are *independent*, form a *basis*. How far
 # does the likeness carry, and where does it end? (d) Invent a small model whose circuit is faithful but not complete.
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15); four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite. Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: the model has stand-ins for these two among
@@ -1905,12 +1486,13 @@ print(f"\nyour circuit: {(logit_difference(own, batch.io_ids, batch.s_ids).mean(
 # there is no invariant dimension: two minimal circuits of different size can both be faithful; and a circuit is a set of *given* parts, it cannot be rotated into another basis of the same space.
 #
 # (d) Two heads A and A′ write the answer; A′ reads whether A has written, and writes only if A has not. The circuit {A} is faithful: A′ is silent in the whole model. It is not complete: with K = {A}, the model still answers (A′ takes over), the circuit without K is dead.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: States the circuit with its share kept, and judges faithfulness, completeness and minimality each with a number or figure of the notebook.
+# - 1 point: Explains the difference between the share of the logit difference kept and P(IO): the logit difference ignores what raises both names or other words alike.
+# - 1 point: Span, independence, basis: faithfulness/completeness is like spanning (the parts suffice), minimality like independence (none is idle), a circuit with all three like a basis.
+# - 1 point: Where the likeness ends: no vector space or addition of heads (effects interact, backups), criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size; depends on the task's data and the kind of ablation.
+# - 1 point: Explains with an example why a circuit can be faithful but not complete (a forgotten backup head).
 
 # %% [markdown]
 # ## 5.10 How the circuit came into being
@@ -1992,24 +1574,8 @@ for step, model in after.items():
     changed[f"after {step} steps"] = circuits.direct_logit_attribution(model, then, batch.io_ids, batch.s_ids).heads.mean(0)
 plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_6
-# points: 3
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference, the circuit alone, the heads' attributions), with numbers."
-#   - points: 1
-#     text: "Concludes that behaviour can vanish while the mechanism survives (or to what degree it does), and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning."
-#   - points: 1
-#     text: "Proposes a further experiment or a change of the training that would protect the ability (KL penalty to the original model, a few steps of the old task, a probe or patching experiment)."
-
-# %% [markdown]
+# %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads? (b) Would you say the ability was *destroyed* or *covered up*? What follows for people who judge a fine-tuned model by its answers only? (c) How could the training have protected the ability?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44. The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it. After 150 steps the expected reward is 1.00, the model says IO in 2 % of the prompts (where IO happens to be a favourite), and the logit
@@ -2019,34 +1585,15 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 # Judged by answers only, 150 steps and a model that never learned the task look alike; from inside a remainder is visible, and a few steps of the old task would tell whether it comes back sooner than it was learned. The same holds for unwanted abilities that fine-tuning seems to have removed.
 #
 # (c) A KL penalty to the original model (Part 3) makes this expensive, since the original gives these names almost no probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate. A further experiment: put the outputs of 2.0 and 2.3 of the original model into the new one by patching.
+#
+# **Rubric**
+# - 1 point: Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference, the circuit alone, the heads' attributions), with numbers.
+# - 1 point: Concludes that behaviour can vanish while the mechanism survives (or to what degree it does), and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning.
+# - 1 point: Proposes a further experiment or a change of the training that would protect the ability (KL penalty to the original model, a few steps of the old task, a probe or patching experiment).
 
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: w5_7
-# points: 4
-# manual: true
-# rubric:
-#   - points: 1
-#     text: "Both orders: with ABBA only, position shortcuts succeed; gives the accuracy such a shortcut has with both orders (one half)."
-#   - points: 1
-#     text: "Double negatives: proposes a circuit of named heads with roles at named positions (find negation words, detect the second one or count them, cancel, write the verdict), in an order that a transformer can compute (left to right)."
-#   - points: 1
-#     text: "Double negatives: proposes how to test it: clean and corrupted prompts that differ in one word, a measure such as a logit difference, and what patching should show."
-#   - points: 1
-#     text: "Position and token signals: explains an experiment that separates them (for example keep the names, change the order, or keep the order, change the names) and what would be missed with one signal only."
-
-# %% [markdown]
+# %% [markdown] q="w5_7"
 # **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %. Which rules might the model follow? What would each score with both orders? (b) *Another task.* "The film was not uninteresting. I …" → *liked*. Propose a circuit for double negatives: which heads, at which positions, reading what
 # from whom, in which order? Name them. With which pairs of prompts and which measure would you test it? (c) In GPT-2, S-inhibition uses a *token signal* and a *position signal*. Design an experiment that tells the two apart. What would somebody have missed who had looked for token signals only?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # (a) "Say the first name", "say the name that is not the last one mentioned", "say the name that was mentioned once". The first scores 50 % with both orders (right in ABBA, wrong in BABA); the other two score 100 %, and only prompts of another kind tell them apart, such as the counting sentences that were used to train the embedded model.
@@ -2057,12 +1604,12 @@ plots.show(circuit_plots.head_maps(changed, title="Direct logit attribution befo
 #
 # (c) Make prompts in which the information at S2 points to another place or another name than the sentence: patch S-inhibition's output from a prompt with the *same names in the other order* (the position signal is inverted, the token signal is kept) and from a prompt with *other names in the same order* (token signal changed, position kept). In the paper the former matters more. Who looks for token signals only
 # would have found a weak effect, would have concluded that S-inhibition does little, and would have missed how a model can refer to "the one in second place" without naming it.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: Both orders: with ABBA only, position shortcuts succeed; gives the accuracy such a shortcut has with both orders (one half).
+# - 1 point: Double negatives: proposes a circuit of named heads with roles at named positions (find negation words, detect the second one or count them, cancel, write the verdict), in an order that a transformer can compute (left to right).
+# - 1 point: Double negatives: proposes how to test it: clean and corrupted prompts that differ in one word, a measure such as a logit difference, and what patching should show.
+# - 1 point: Position and token signals: explains an experiment that separates them (for example keep the names, change the order, or keep the order, change the names) and what would be missed with one signal only.
 
 # %% [markdown]
 # ## 5.12 Optional: a real language model

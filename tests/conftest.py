@@ -1,4 +1,4 @@
-"""What all tests share: one thread for each process, and no skipped test where CI=true."""
+"""What all tests share: annotations that hold, one thread for each process, and no skipped test where CI=true."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from jaxtyping import install_import_hook
+
+from tests import enforcement
+
+# While the tests run, every annotation of these packages is enforced, the shapes and dtypes of tensors included. Nothing of
+# them may be imported before this line. What runs inside the sandbox is another process, and does not have the hook.
+install_import_hook(["helpers", "autograder.reference"], f"{enforcement.__name__}.enforce")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads are slower than one for tiny models on few cores
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -138,7 +138,7 @@ class TestPicture:
     def test_each_wrong_word_is_answered_by_why_without_the_right_word(self):
         for letter in transformer_picture.LETTERS:
             for word in transformer_picture.WORDS:
-                told = transformer_picture.explain(letter, word)
+                told = transformer_picture.feedback(letter, word)
                 if word == RIGHT[letter]:
                     assert told.endswith("Right.")
                 else:
@@ -150,12 +150,12 @@ class TestPicture:
         assert not set(transformer_picture._RIGHT.values()) & set(transformer_picture.WORDS)
 
     def test_check_counts_and_draws(self, capsys):
-        assert transformer_picture.check(RIGHT) == 10
-        assert transformer_picture.check({**RIGHT, "F": "feed-forward", "K": "add"}) == 9
+        assert transformer_picture.check_words(RIGHT) == 10
+        assert transformer_picture.check_words({**RIGHT, "F": "feed-forward", "K": "add"}) == 9
         printed = capsys.readouterr().out
         assert "no blank called K" in printed
         assert "F: not feed-forward" in printed
-        assert transformer_picture.check(None) == 0
+        assert transformer_picture.check_words(None) == 0
 
     def test_the_picture_has_alternative_text(self):
         assert "blank A" in transformer_picture.draw().alt

@@ -16,13 +16,14 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from autograder import masters
-from autograder.reference import steps as functional
-from autograder.reference import steps_reinforce as functional_reinforce
+from autograder.reference import steps_reinforce as judge
+from autograder.reference.steps import verify_step
+from autograder.reference.steps_weights import SAME_DIRECTION, cosine
 from autograder.reference.verify import JudgeError
 from helpers import worlds
 from helpers.models import policy_logits
 from helpers.worlds import reinforce as world
-from helpers.worlds.small import small_policy
+from helpers.worlds.small import small_policy, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,7 @@ def test_returns_agree_with_scipys_filter(part2):
     torch.testing.assert_close(part2["discounted_returns"](rewards, 0.9), torch.from_numpy(theirs))
 
 
-# the functional test -------------------------------------------------------------------------------------------------
+# the judge of the training step -------------------------------------------------------------------------------------------------
 
 
 def test_direction_of_a_step_is_minus_the_gradient_found_by_differences():
@@ -218,7 +219,7 @@ def test_direction_of_a_step_is_minus_the_gradient_found_by_differences():
     policy = small_policy(1).double()
     rollout = world.small_rollout(1, 0, policy)
     rewards = world.small_reward_model(rollout.texts).double()
-    right = functional_reinforce.known_directions(policy, rollout)[""]
+    right = judge.known_directions(policy, rollout)[""]
     weights = torch.nn.utils.parameters_to_vector(policy.parameters()).detach()
 
     def loss(moved: Tensor) -> float:
@@ -245,66 +246,75 @@ def test_direction_of_a_step_is_minus_the_gradient_found_by_differences():
 def test_known_mistakes_are_far_from_the_right_direction(seed):
     policy = small_policy(seed)
     for number in range(3):
-        known = functional_reinforce.known_directions(policy, world.small_rollout(seed, number, policy))
-        assert all(
-            functional_reinforce.cosine(known[""], wrong) < functional_reinforce.SAME_DIRECTION - 0.01
-            for message, wrong in known.items()
-            if message
-        )
-
-
-def test_a_record_survives_packing(part2):
-    record = worlds.run_training("reinforce_single", part2["reinforce_step"], 3)
-    tensors, text = worlds.pack(record)
-    again = worlds.unpack(tensors, text)
-    functional_reinforce.check_update(again, 3)
-    assert again["answers"] == record["answers"]
-    with pytest.raises(ValueError, match="did not come"):
-        worlds.unpack({}, text)
-    with pytest.raises(TypeError):
-        worlds.pack({"policy": object()})
+        known = judge.known_directions(policy, world.small_rollout(seed, number, policy))
+        assert all(cosine(known[""], wrong) < SAME_DIRECTION - 0.01 for message, wrong in known.items() if message)
 
 
 def test_a_stand_in_is_run_remotely(part2):
     calls = []
 
     class StandIn:
-        def run_remotely(self, kind, seed, steps, **arguments):
-            calls.append((kind, seed, steps, arguments))
-            return worlds.run_training(kind, part2["reinforce_step"], seed, steps, **arguments)
+        def run_remotely(self, world, **arguments):
+            calls.append((world, arguments))
+            return worlds.run(world, part2["reinforce_step"], **arguments)
 
         def __call__(self, *inputs):
             raise RuntimeError("the stand-in was called in the judge's process")
 
     stand_in = StandIn()
     for aspect in ("update", "report", "modes"):
-        functional.verify_step(stand_in, "reinforce_step", aspect)
-    assert [call[0] for call in calls] == [
-        "reinforce_single",
-        "reinforce_single",
-    ]  # the record of eval mode is used again
+        verify_step(stand_in, "reinforce_step", aspect)
+    single = ("reinforce_single", {"seed": 200})  # the record of evaluation mode is used again
+    assert calls == [single, ("reinforce_single", {"seed": 200, "training": True})]
+    worlds.run("reinforce_table", stand_in, rewards=[[1.0, 0.0, 0.2]])
+    assert calls[2:] == [("reinforce_table", {"rewards": [[1.0, 0.0, 0.2]]})]
+    with pytest.raises(ValueError, match="no world 'run_remotely'"):
+        worlds.run("run_remotely", stand_in)
+
+
+def test_every_world_takes_a_step_and_the_rest_by_keyword():
+    for name in worlds.WORLDS:
+        assert next(iter(inspect.signature(worlds.find(name)).parameters)) == "step"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LEARNING_RATE", 0.09), ("SINGLE_STEPS", 2), ("ROWS", 5), ("PROMPT", 7), ("NEW", 6)],
+)
+def test_a_constant_of_the_world_is_written_once(part2, monkeypatch, name, value):
+    """The judge reads it from the world: a right step stays right when the world changes."""
+    step, was = part2["reinforce_step"], worlds.run("reinforce_single", part2["reinforce_step"], seed=200)
+    monkeypatch.setattr(world, name, value)
+    assert str(worlds.run("reinforce_single", step, seed=200)) != str(was)
+    for aspect in ("update", "report", "modes"):
+        verify_step(lambda *inputs: step(*inputs), "reinforce_step", aspect)
 
 
 def test_the_judges_faults_are_told_apart():
     with pytest.raises(JudgeError):
-        functional.verify_step(len, "no_such_step", "update")
+        verify_step(len, "no_such_step", "update")
     with pytest.raises(JudgeError):
-        functional.verify_step(len, "reinforce_step", "no such aspect")
+        verify_step(len, "reinforce_step", "no such aspect")
     with pytest.raises(AssertionError, match="raised TypeError"):
-        functional.verify_step(lambda a, b, c, d: 1 + "1", "reinforce_step", "update")
+        verify_step(lambda a, b, c, d: 1 + "1", "reinforce_step", "update")
     with pytest.raises(AssertionError, match="not defined"):
-        functional.verify_step(None, "reinforce_step", "update")
+        verify_step(None, "reinforce_step", "update")
 
 
 def test_forged_records_fail():
-    policy = small_policy(0)
-    weights = world.weights_of(policy)
-    forged = {"weights": [weights, {"a": torch.zeros(1)}], "optimizer_steps": 1}
-    with pytest.raises(AssertionError, match="structure"):
-        functional_reinforce.check_update(forged, 0)
+    weights = weights_of(small_policy(0))
     broken = {name: torch.full_like(weight, torch.nan) for name, weight in weights.items()}
-    with pytest.raises(AssertionError, match="NaN"):
-        functional_reinforce.check_update({"weights": [weights, broken], "optimizer_steps": 1}, 0)
+    for forged, message in (({"a": torch.zeros(1)}, "structure"), (broken, "NaN"), (weights, "did not change")):
+        with pytest.raises(AssertionError, match=message):
+            judge.check_update({"weights": [weights] + [forged] * 3, "optimizer_steps": 3}, 0)
+    empty = {"weights": [weights], "answers": [], "training": [], "optimizer_steps": 0}
+    for check in (
+        lambda: judge.check_update(empty, 0),
+        lambda: judge.check_report(empty, 0),
+        lambda: judge.check_modes(empty, empty),
+    ):
+        with pytest.raises(AssertionError, match="not complete"):
+            check()
 
 
 @pytest.mark.slow
@@ -312,7 +322,7 @@ def test_the_short_training_tells_a_right_step_from_a_wrong_one(part2):
     def turned_round(policy, optimizer, rollout, reward_model):
         return part2["reinforce_step"](policy, optimizer, rollout, lambda texts: -reward_model(texts))
 
-    functional.verify_step(part2["reinforce_step"], "reinforce_step", "training")
-    record = worlds.run_training("reinforce_training", turned_round, 200)
+    verify_step(part2["reinforce_step"], "reinforce_step", "training")
+    record = worlds.run("reinforce_training", turned_round, seed=200)
     with pytest.raises(AssertionError, match="mean reward"):
-        functional_reinforce.check_training(record, 200)
+        judge.check_training(record, 200)

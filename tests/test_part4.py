@@ -12,7 +12,9 @@ from torch import Tensor
 
 from autograder import masters
 from autograder.reference import part4 as reference_part
-from autograder.reference import steps_dpo as functional_dpo
+from autograder.reference import steps_dpo as judge
+from autograder.reference.steps import verify_step
+from helpers import worlds
 from helpers.dpo import pairs as preferences
 from helpers.models import load_policy, policy_logits
 from helpers.worlds import dpo as world
@@ -110,7 +112,7 @@ def test_dpo_loss_agrees_with_trl(solution, trl_loss, seed: int, beta: float) ->
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sequence_log_prob_is_transformers_loss_times_tokens(solution, seed: int) -> None:
     model = small.small_policy(seed)
-    batch = world.small_batches(seed, 1)[0]
+    batch = world.batches_for("single steps", seed)[0]
     logits = policy_logits(model, batch.chosen_ids, batch.chosen_attention)
     ours = solution.sequence_log_prob(logits, batch.chosen_ids, batch.chosen_mask)
     for row in range(len(batch)):
@@ -179,23 +181,53 @@ def test_optimal_policy_of_the_objective_has_the_right_implicit_rewards(solution
     torch.testing.assert_close(chosen - rejected, rewards[first] - rewards[second])
 
 
-# --- the functional test of dpo_step --------------------------------------------------------------------------------
+# --- the judge of dpo_step --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("aspect", [name for name in functional_dpo.ASPECTS if name != "training"])
+QUICK = [name for name in judge.CHECKS if name != "training"]
+
+
+@pytest.mark.parametrize("aspect", QUICK)
 @pytest.mark.parametrize("seed", [11, 12])
 def test_solution_passes_in_other_worlds(solution, aspect: str, seed: int) -> None:
-    def run(name: str, **arguments):
-        return getattr(world, name)(solution.dpo_step, **arguments)
+    verify_step(solution.dpo_step, "dpo_step", aspect, seed)
 
-    functional_dpo.judge(aspect, run, seed)
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEARNING_RATE", 0.3),
+        ("BATCH_SIZE", 4),
+        ("BETA", 0.2),
+        ("DISTANCE", 0.1),
+        ("BATCHES", {"single steps": (7, 2), "training": (8, 30), "held out": (9, 12)}),
+    ],
+)
+def test_a_constant_of_the_world_is_written_once(solution, monkeypatch, name: str, value) -> None:
+    """The judge reads it from the world: a right step stays right when the world changes."""
+
+    def record() -> str:
+        return str(worlds.run("dpo_single", solution.dpo_step, seed=100, moved=True))
+
+    was = record()
+    monkeypatch.setattr(world, name, value)
+    assert record() != was
+    for aspect in judge.CHECKS if name == "BATCHES" else QUICK:
+        verify_step(lambda *inputs: solution.dpo_step(*inputs), "dpo_step", aspect)
+
+
+def test_an_empty_record_passes_no_check() -> None:
+    empty = {"weights": [small.weights_of(small.small_policy(0))], "answers": [], "optimizer_steps": 0}
+    for check in (judge.check_update, judge.check_reported):
+        with pytest.raises(AssertionError, match="not complete"):
+            check(empty, 0)
 
 
 def test_the_prompt_cancels_in_the_loss_but_not_in_the_rewards(solution) -> None:
     """Why a forgotten prompt mask must be caught by the reported rewards: the loss cannot show it."""
     model, reference = small.small_policy(3, 0.05), small.small_policy(3)
-    batch = world.small_batches(4, 1)[0]
-    unmasked = functional_dpo._unmasked(batch, batch.chosen_attention, batch.rejected_attention)
+    batch = world.batches_for("single steps", 3)[0]
+    unmasked = judge.masked_by(batch, batch.chosen_attention, batch.rejected_attention)
     results = []
     for pairs in (batch, unmasked):
         with torch.no_grad():

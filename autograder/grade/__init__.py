@@ -1,1 +1,1 @@
-"""The grader of record: student code runs in a sandbox, the tests run outside it. Start with :mod:`.cli`."""
+"""The grader of record: student code runs in a sandbox, the tests run outside it. Start with `commands`."""

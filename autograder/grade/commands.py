@@ -1,10 +1,12 @@
-"""The commands ``course grade`` and ``course regrade``."""
+"""The commands `course grade` and `course regrade`."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from helpers.parts import PARTS
 
 console = Console()
 errors = Console(stderr=True)
@@ -30,7 +34,9 @@ Trust = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON a submission, for programs.")]
 Live = Annotated[bool, typer.Option("--live/--no-live", help="A progress bar with rate, failures and time left.")]
-PartOption = Annotated[list[int] | None, typer.Option("--part", "-p", min=1, max=5, help="Only this part; repeatable.")]
+PartOption = Annotated[
+    list[int] | None, typer.Option("--part", "-p", min=min(PARTS), max=max(PARTS), help="Only this part; repeatable.")
+]
 
 
 def grade(
@@ -52,7 +58,8 @@ def grade(
 
     Run it again after an interruption: only what is not done yet is graded. Exit code 0: all judged; 1: the grader
     itself failed on some (they have no mark, or no page); 2: the call was wrong; 3: there is no sandbox here; 4: all that was
-    found is judged, but somebody is missing: on the roster and not among the submissions, claimed twice, or not readable by you.
+    found is judged, but there is something to look at: people of the roster without a submission, names claimed twice, files
+    that you may not read, marks files without marks.
     """
     from . import runner
 
@@ -60,7 +67,7 @@ def grade(
         errors.print("Say what to grade, or what to merge: course grade SUBMISSIONS, course grade --merge marks.csv")
         raise typer.Exit(MISUSE)
     look: list[str] = []
-    with _ClearErrors(), runner.open_store(out) as store:
+    with _clear_errors(), runner.open_store(out) as store:
         if roster is not None:
             runner.take_roster(store, roster)
         if submissions is not None:
@@ -70,6 +77,8 @@ def grade(
             plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
             _work(store, jobs, plan, live=live, as_json=as_json)
             look += runner.notices(store)
+            if aside := runner.left_aside(store):
+                _say(f"Left aside, as nobody's: {', '.join(aside[:20])}", as_json)
         for path in merge or []:
             from autograder.grade.results.written import merge as merge_marks
 
@@ -101,7 +110,7 @@ def regrade(
     """Grade single questions again after a test was fixed, with the same random inputs; old and new marks side by side."""
     from . import runner
 
-    with _ClearErrors(), runner.open_store(out, must_exist=True) as store:
+    with _clear_errors(), runner.open_store(out, must_exist=True) as store:
         jobs = runner.jobs_for_questions(store, question)
         plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
         before = runner.points_of(store, question)
@@ -125,7 +134,7 @@ def regrade(
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands to the console command ``course``."""
+    """Add both commands to the console command `course`."""
     app.command()(grade)
     app.command()(regrade)
 
@@ -158,26 +167,25 @@ def _tell(notices: list[str], as_json: bool) -> None:
         errors.print(f"[bold red]Look at this:[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 
-class _ClearErrors:
+@contextmanager
+def _clear_errors() -> Iterator[None]:
     """Turn what a user can do something about into one message and an exit code."""
+    from autograder.grade.sandbox.bubblewrap import NoSandboxError
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from autograder.grade.results.written import MarksFileError
-        from autograder.grade.sandbox.bubblewrap import NoSandboxError
-        from autograder.masters import MasterError
-
-        if isinstance(error, NoSandboxError):
-            errors.print(f"[bold red]No sandbox, so nothing was graded.[/] {escape(str(error))}", highlight=False)
-            raise typer.Exit(NO_SANDBOX) from error
-        if isinstance(
-            error, FileNotFoundError | MarksFileError | MasterError | ConnectionError | ValueError | KeyError
-        ):
-            text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            errors.print(f"[bold red]Error:[/] {escape(str(text))}", highlight=False)
-            raise typer.Exit(MISUSE) from error
+    try:
+        yield
+    except NoSandboxError as error:
+        errors.print(f"[bold red]No sandbox, so nothing was graded.[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(NO_SANDBOX) from error
+    except (
+        FileNotFoundError,
+        ConnectionError,
+        ValueError,
+        KeyError,
+    ) as error:  # wrong marks and masters are ValueErrors
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        errors.print(f"[bold red]Error:[/] {escape(str(text))}", highlight=False)
+        raise typer.Exit(MISUSE) from error
 
 
 def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, why: str = "") -> None:
@@ -187,8 +195,9 @@ def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, 
     if as_json or not live or not console.is_terminal:
         for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
             if as_json:
-                line = {key: result[key] for key in ("student", "part", "status", "points", "possible")}
-                print(json.dumps(line | {"seconds": result["usage"].get("seconds")}), flush=True)
+                line = {key: getattr(result, key) for key in ("student", "part", "status", "points", "possible")}
+                seconds = result.usage.seconds if result.usage else None
+                print(json.dumps(line | {"seconds": seconds}), flush=True)
             elif number % 50 == 0 or number == len(jobs):
                 console.print(f"{number} of {len(jobs)} graded")
         return
@@ -200,7 +209,7 @@ def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, 
     with Progress(*columns, console=Console(file=sys.stderr)) as progress:
         task = progress.add_task("grading", total=len(jobs), rate=0.0, failures=0)
         for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
-            failures += result["status"] == "error"
+            failures += result.broken
             progress.update(task, advance=1, rate=number / (time.monotonic() - began), failures=failures)
 
 
@@ -210,7 +219,7 @@ def _summary(store: Any, out: Path, made: dict[str, Path], as_json: bool) -> int
 
     from autograder.grade.results.outputs import sheet
 
-    states = Counter(row["state"] for row in sheet(store))
+    states = Counter(row.state for row in sheet(store))
     failed = states["error"] + states["not graded"]
     if as_json:
         print(json.dumps({"done": True, "states": dict(states), "out": str(out)}))

@@ -1,8 +1,8 @@
-"""Inside Gradescope's container: ``python -m autograder.grade.gradescope`` grades the one submission that lies there.
+"""Inside Gradescope's container: `python -m autograder.grade.gradescope` grades the one submission that lies there.
 
-Where the container allows namespaces this is the same sandboxed grader as ``course grade``. Where it does not, the command
-given after ``--`` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
-code ran in the process that judged it. Whatever happens, a ``results.json`` is written.
+Where the container allows namespaces this is the same sandboxed grader as `course grade`. Where it does not, the command
+given after `--` (plain otter) runs instead, as an unprivileged user and under a time limit, and the result says that the
+code ran in the process that judged it. Whatever happens, a `results.json` is written.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .jobs import Job
 from .judging import judge
 from .limits import Limits
 from .results import outputs
+from .results.store import StoredSubmission
 from .text import encodable
 
 SECONDS = 600
@@ -36,7 +37,7 @@ UNSANDBOXED = "Graded by otter alone, without the sandbox: this container allows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Grade what lies in ``<root>/submission`` and write ``<root>/results/results.json``."""
+    """Grade what lies in `<root>/submission` and write `<root>/results/results.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/autograder"))
     parser.add_argument("--seconds", type=int, default=SECONDS, help="time limit of the fallback")
@@ -100,22 +101,11 @@ def grade_folder(root: Path) -> dict[str, Any]:
     own = [
         replace(s, student=student) for s in everything if s.part != chosen.part
     ]  # whatever their names: one person's
-    files = earlier_files(own).get(student, {})
+    job = Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32), earlier_files(own).get(student, {}))
     with Sandbox(limits) as sandbox:
-        job = Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32), files)
         result = judge.grade(sandbox, job, limits)
-    row = {
-        "student": student,
-        "name": name,
-        "part": chosen.part,
-        "problem": "",
-        "notes": chosen.notes,
-        "written": chosen.notebook.written,
-        "result": result,
-    }
-    row["questions"] = outputs.question_rows(row, result, {})
-    row["state"] = "error" if result["status"] == "error" else "complete"
-    answer = outputs.gradescope(row)
+    submission = StoredSubmission.of(replace(chosen, student=student, name=name))
+    answer = outputs.gradescope(outputs.sheet_row(submission, result, {}))
     if len(readable) > 1:
         answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."
     return answer

@@ -1,4 +1,4 @@
-"""What a worker needs to grade a submission. Importing this costs nothing: torch comes in with :mod:`.judge`."""
+"""What a worker needs to grade a submission. Importing this costs nothing: torch comes in with `judge`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Job:
     Attributes:
         student: who handed it in.
         part: 1 to 5.
-        cells: the code cells (``number``, ``source``, ``tags``).
+        cells: the code cells (`number`, `source`, `tags`).
         seed: the class's secret for this part, hex; every test's random inputs follow from it.
         files: the student's notebooks of other parts, by file name.
         only: the questions to grade; all when empty.
@@ -32,7 +32,7 @@ class Job:
 
 
 def questions_of(part: int, only: Sequence[str] = ()) -> list[Question]:
-    """The questions that tests decide; with ``only``, those named.
+    """The questions that tests decide; with `only`, those named.
 
     Raises:
         KeyError: a named question does not exist in this part.

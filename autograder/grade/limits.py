@@ -16,7 +16,7 @@ class Limits:
     Attributes:
         statement_seconds: for one statement of the notebook that is run for grading.
         call_seconds: for one call of a student's function.
-        run_seconds: for one functional test (a training run with the student's step).
+        run_seconds: for one world in which a student's training step is run.
         total_seconds: for the whole submission, on the clock.
         cpu_seconds: processor time of one process, enforced by the kernel.
         memory: bytes of address space of one process on top of the warm parent's.

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from autograder import masters
-from autograder.grade.results.store import Store
-from helpers.parts import PARTS, ROOT
+from autograder import masters, stamps
+from autograder.grade.results.store import Store, StoredSubmission
+from helpers.parts import PARTS
 
 from . import schedule
-from .intake.collect import Submission, earlier_files, take
+from .intake.collect import HandIn, earlier_files, take
 from .intake.roster import Person, load_roster, missing
 from .jobs import Job, questions_of
 from .limits import Limits
+from .result import SubmissionResult
 from .results import class_report as report
 from .results import outputs, written
 from .schedule import Plan
@@ -42,19 +42,7 @@ def make_plan(*, workers: int, scheduler: str, trust: bool, limits: Limits | Non
     return Plan(workers=workers, scheduler=scheduler, trust=trust, limits=limits or Limits())
 
 
-@functools.cache
-def tests_digest(part: int) -> str:
-    """What the verdict depends on besides the submission: the part's questions with their tests, and the references."""
-    text = repr([(q.name, q.points, q.tests) for q in masters.load_questions(part)])
-    digest = hashlib.sha256(text.encode())
-    folder = ROOT / "autograder"
-    for path in [
-        folder / "reference" / name
-        for name in ("verify.py", "steps.py", "steps_dpo.py", "steps_reinforce.py", f"part{part}.py")
-    ]:
-        if path.exists():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+tests_digest = functools.cache(stamps.marks)  # by part: what the verdict depends on besides the submission
 
 
 def take_roster(store: Store, path: Path) -> None:
@@ -69,7 +57,7 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
         FileNotFoundError: there is no such path, or nothing in it.
         ValueError: the class's archive cannot be read at all.
     """
-    people = {row["student"]: Person(row["student"], row["name"], row["email"], row["other"]) for row in store.roster()}
+    people = store.roster()
     taken = take(source, people)
     found = [s for s in taken.submissions if not s.beside and (not parts or s.part in parts or not s.part)]
     store.set("notices", json.dumps(_notices(taken.submissions, taken.warnings, people)))
@@ -83,7 +71,7 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
         others = {name: text for name, text in files.get(submission.student, {}).items() if name != own}
         if submission.part:
             store.forget_unreadable(submission.student)
-        store.register(submission, submission.notebook.written if submission.notebook else {}, others)
+        store.register(StoredSubmission.of(submission, others))
         if submission.notebook is None:
             continue
         if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
@@ -92,7 +80,7 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     return jobs
 
 
-def _notices(submissions: Sequence[Submission], warnings: Sequence[str], people: dict[str, Person]) -> list[str]:
+def _notices(submissions: Sequence[HandIn], warnings: Sequence[str], people: dict[str, Person]) -> list[str]:
     """What the instructor has to look at: disputed names, files this user may not open, people without a submission."""
     closed = [f"{s.student}: {s.file}: {s.problem}" for s in submissions if "PermissionError" in s.problem]
     absent = missing((s.student for s in submissions), people)
@@ -106,6 +94,11 @@ def notices(store: Store) -> list[str]:
     return json.loads(store.setting("notices", "[]"))
 
 
+def left_aside(store: Store) -> list[str]:
+    """The files that the last run found and that are nobody's."""
+    return json.loads(store.setting("aside", "[]"))
+
+
 def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     """Jobs that grade only the named questions, for all submissions they belong to.
 
@@ -117,52 +110,49 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     if unknown:
         raise KeyError(f"no part has a question {', '.join(unknown)} with tests")
     jobs = []
-    for row in store.submissions():
-        only = tuple(name for name in names if name in by_part.get(row["part"], ()))
-        if only and not row["problem"] and store.current(row) is not None:
-            seed = store.seed(row["part"])
-            jobs.append(Job(row["student"], row["part"], tuple(row["code"]), seed, row["files"], only))
+    for found in store.submissions():
+        only = tuple(name for name in names if name in by_part.get(found.part, ()))
+        if only and not found.problem and store.current(found) is not None:
+            jobs.append(Job(found.student, found.part, tuple(found.code), store.seed(found.part), found.files, only))
     return jobs
 
 
-def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Iterator[tuple[Job, dict[str, Any]]]:
+def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Iterator[tuple[Job, SubmissionResult]]:
     """Grade the jobs; each result is committed before it is yielded."""
-    digests = {(row["student"], row["part"]): row["digest"] for row in store.submissions()}
+    digests = {(found.student, found.part): found.digest for found in store.submissions()}
     for job, result in schedule.run(jobs, plan):
         if job.only:
             result = _merged(store.result(job.student, job.part), result)
-        retry = result["status"] == "error"  # not done: the next run tries again
-        tests = "" if retry else tests_digest(job.part)
-        store.save(job.student, job.part, digests[job.student, job.part], tests, result, why)
+        tests = "" if result.broken else tests_digest(job.part)  # what is broken is not done: the next run tries again
+        store.save(digests[job.student, job.part], tests, result, why)
         yield job, result
 
 
-def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+def _merged(old: SubmissionResult | None, new: SubmissionResult) -> SubmissionResult:
     """An earlier result with some of its questions replaced."""
-    if old is None or not new["questions"]:
+    if old is None or new.failure is not None:
         return new
-    fresh = {q["name"]: q for q in new["questions"]}
-    questions = [fresh.pop(q["name"], q) for q in old["questions"]] + list(fresh.values())
-    broken = any(test["error"] for q in questions for test in q["tests"])
-    return old | {
-        "questions": questions,
-        "status": "error" if broken else "graded",
-        "points": None if broken else sum(q["points"] for q in questions),
-        "possible": sum(q["possible"] for q in questions),
-    }
+    fresh = {question.name: question for question in new.questions}
+    questions = [fresh.pop(question.name, question) for question in old.questions] + list(fresh.values())
+    possible = sum(question.possible for question in questions)
+    bare = new.protection is not None and not new.protection.sandboxed  # one question without the sandbox stamps it all
+    protection = new.protection if bare else old.protection
+    return dataclasses.replace(old, questions=tuple(questions), possible=possible, protection=protection)
 
 
 def points_of(store: Store, names: Sequence[str]) -> dict[tuple[str, str], float | None]:
-    """The points of some questions: (student, question) → points."""
+    """The points of some questions, by student and question."""
     return {
-        (result["student"], q["name"]): q["points"]
+        (result.student, question.name): question.points
         for result in store.results()
-        for q in result["questions"]
-        if q["name"] in names
+        for question in result.questions
+        if question.name in names
     }
 
 
-def write_changes(path: Path, before: dict[tuple[str, str], Any], after: dict[tuple[str, str], Any]) -> None:
+def write_changes(
+    path: Path, before: dict[tuple[str, str], float | None], after: dict[tuple[str, str], float | None]
+) -> None:
     """Old and new marks side by side."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

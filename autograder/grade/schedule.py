@@ -19,6 +19,7 @@ from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, Sandbox
 
 from .jobs import Job, questions_of
 from .limits import Limits
+from .result import Failure, SubmissionResult
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
 _local = threading.local()
@@ -42,20 +43,10 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
 
 
-def broken(job: Job, message: str, kind: str = "infrastructure") -> dict[str, Any]:
+def broken(job: Job, message: str, kind: str = "infrastructure") -> SubmissionResult:
     """The result of a submission that could not be judged: an error and no mark."""
-    return {
-        "student": job.student,
-        "part": job.part,
-        "status": "error",
-        "points": None,
-        "possible": sum(q.points for q in questions_of(job.part, job.only)),
-        "questions": [],
-        "cells": {"defined": {}, "errors": [], "ran": 0, "left_out": 0, "fault": None},
-        "usage": {},
-        "protection": {},
-        "error": {"kind": kind, "message": message[:2000]},
-    }
+    possible = sum(q.points for q in questions_of(job.part, job.only))
+    return SubmissionResult(job.student, job.part, possible, failure=Failure(kind, message[:2000]))
 
 
 class Worker:
@@ -67,7 +58,7 @@ class Worker:
         self.sandbox: Any = None
         atexit.register(self.close)
 
-    def grade(self, job: Job) -> dict[str, Any]:
+    def grade(self, job: Job) -> SubmissionResult:
         """Grade one submission. What goes wrong on our side becomes an error result, after a second try.
 
         Raises:
@@ -109,7 +100,7 @@ class Worker:
                 sandbox.close()
 
 
-def on_worker(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+def on_worker(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
     """Grade a job in a worker process, with the sandbox that this thread keeps. This is what Dask calls."""
     import torch
 
@@ -118,7 +109,7 @@ def on_worker(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
         return _grade_here(job, limits, trust)
 
 
-def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
+def _grade_here(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
     worker = getattr(_local, "worker", None)
     if worker is None or (worker.limits, worker.trust) != (limits, trust):
         if worker is not None:
@@ -130,7 +121,7 @@ def _grade_here(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
     return result
 
 
-def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, SubmissionResult]]:
     """Grade all jobs; yield each with its result as it is done, in no fixed order.
 
     Raises:
@@ -188,7 +179,7 @@ def _client(plan: Plan) -> Iterator[Any]:
         yield client
 
 
-def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, SubmissionResult]]:
     """Grade the jobs on a cluster; who was twice on a worker that died is tried again at the end, alone.
 
     A dying worker takes with it what waited there, so only a submission that kills its workers while nothing else is
@@ -210,7 +201,7 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
                 yield job, _result(job, future, error)
 
 
-def _result(job: Job, future: Any, error: BaseException | None) -> dict[str, Any]:
+def _result(job: Job, future: Any, error: BaseException | None) -> SubmissionResult:
     """What a finished job gave.
 
     Raises:
@@ -222,7 +213,7 @@ def _result(job: Job, future: Any, error: BaseException | None) -> dict[str, Any
 
 
 def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
-    """Hand out the jobs, ``ahead`` for each worker at a time; yield each with its future and the future's error."""
+    """Hand out the jobs, `ahead` for each worker at a time; yield each with its future and the future's error."""
     from distributed import as_completed
 
     waiting = list(reversed(jobs))

@@ -11,6 +11,6 @@ what all notebooks share before, and makes the result reproducible after.
 
 from __future__ import annotations
 
-from .pipeline import BuildReport, build, check, difference
+from .pipeline import BuildReport, build, check_committed, difference
 
-__all__ = ["BuildReport", "build", "check", "difference"]
+__all__ = ["BuildReport", "build", "check_committed", "difference"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 
-import jupytext
 import nbformat
 import yaml
 from nbformat import NotebookNode
@@ -22,7 +22,6 @@ from .settings import GRADING_PYTHON, Course, grading_requirements
 TRAINING = "training"
 SKIPPED_BY_OTTER = "otter_ignore"
 SKIPPED_BY_NBGRADER = "skip-execution"  # what nbclient, and so nbgrader's autograder, leaves out by default
-ANSWER_PLACEHOLDER = "_Type your answer here, replacing this text._"  # otter's words
 
 
 def assignment_config(part: int) -> dict:
@@ -43,60 +42,75 @@ def assignment_config(part: int) -> dict:
     }
 
 
-def raw_cell(title: str, config: dict) -> str:
-    """The text of one of otter's raw cells."""
-    return f"# {title}\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+def raw_cell(text: str, config: dict | None = None) -> NotebookNode:
+    """One of otter's raw cells: a marker, and the configuration below it."""
+    lines = "\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000).rstrip() if config else ""
+    return nbformat.v4.new_raw_cell(f"# {text}{lines}")
 
 
-def read_master(path: Path) -> list[tuple[Cell, NotebookNode]]:
-    """A master's cells, each as a notebook cell beside its place in the block structure, with ids assigned.
+def short(points: float) -> float:
+    """Points as otter shall show them: 4, not 4.0."""
+    return int(points) if points == int(points) else points
 
-    The cell of an exercise is called after its question, so its id is the same in every form of the notebook.
+
+def node_of(cell: Cell) -> NotebookNode:
+    """A master's cell as a notebook cell, ids not yet assigned.
+
+    The cells of a question are called after it, so their ids are the same in every form of the notebook.
     """
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    structure = masters.read_cells(path)
-    counts: dict[tuple[str, str], int] = {}
-    for cell, node in zip(structure, notebook.cells, strict=True):
-        node.metadata = nbformat.from_dict({"tags": list(cell.tags)} if cell.tags else {})
-        node.source = node.source.strip("\n")
-        if cell.question and not cell.boundary and cell.block[-1] in ("solution", "question"):
-            role = {"solution": "answer", "question": "text"}[cell.block[-1]]
-            role = role if cell.kind == "code" or role == "text" else "sample"
-            key = (cell.question, role)
-            counts[key] = counts.get(key, 0) + 1
-            suffix = "" if counts[key] == 1 else f"-{counts[key]}"
-            node.metadata.course_id = f"{cell.question}-{role}{suffix}"
-    assign_ids(notebook.cells, path.stem[:2])
-    return list(zip(structure, notebook.cells, strict=True))
+    make = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
+    metadata: dict = {"tags": list(cell.tags)} if cell.tags else {}
+    if cell.question:
+        role = "sample" if cell.role == "answer" and cell.kind == "markdown" else cell.role
+        metadata["course_id"] = f"{cell.question}-{role}"
+    return make(cell.source, metadata=nbformat.from_dict(metadata))
+
+
+def otter_test(test: TestCase) -> NotebookNode:
+    """A test case as otter assign reads it: its configuration in a string, then the function."""
+    messages = {"success_message": test.success_message, "failure_message": test.failure_message}
+    config = {"points": short(test.points), "hidden": test.hidden} | {k: text for k, text in messages.items() if text}
+    lines = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())
+    return nbformat.v4.new_code_cell(f'""" # BEGIN TEST CONFIG\n{lines}\n""" # END TEST CONFIG\n{test.source}')
 
 
 def otter_master(path: Path, part: int, course: Course) -> NotebookNode:
-    """The notebook that `otter assign` takes: the master, our configuration, the set-up and submission cells."""
-    setup, submit = cells.setup_cells(part, course), cells.submit_cells(part)
-    assign_ids([*setup, *submit], "course")
-    config = nbformat.v4.new_raw_cell(raw_cell("ASSIGNMENT CONFIG", assignment_config(part)), id="course-config")
-    body = [config]
-    placed = False
-    for cell, node in read_master(path):
-        if cell.boundary == "config":
-            continue
-        if cell.boundary == "begin question":
-            question = yaml.safe_load(cell.source)
-            kept = {
-                key: value for key, value in question.items() if key in ("name", "points", "manual", "all_or_nothing")
-            }
-            node.source = raw_cell("BEGIN QUESTION", kept)
+    """The notebook that `otter assign` takes: our configuration, the master with otter's markers, set-up and submission."""
+    questions = {question.name: question for question in masters.load_questions_from(path, part)}
+    body = []
+    for cell in masters.read_cells(path):
+        node = node_of(cell)
         if TRAINING in cell.tags:
             node.metadata.tags = [*cell.tags, SKIPPED_BY_OTTER]
-        if cell.kind == "code" and not placed:
-            body += setup
-            placed = True
-        body.append(node)
-    notebook = nbformat.v4.new_notebook(cells=[*body, *submit])
+        if cell.role is None:
+            body.append(node)
+            continue
+        question = questions[cell.question or ""]
+        if cell.role == "text":
+            config = {"name": question.name, "points": short(question.points), "manual": question.manual}
+            body += [raw_cell("BEGIN QUESTION", config), node]
+        elif cell.role == "answer":
+            node.source = question.sample_answer or node.source
+            body += [raw_cell("BEGIN SOLUTION"), node, raw_cell("END SOLUTION")]
+            if question.tests:
+                body += [raw_cell("BEGIN TESTS"), *map(otter_test, question.tests), raw_cell("END TESTS")]
+            body.append(raw_cell("END QUESTION"))
+    assign_ids(body, path.stem[:2])
+    setup, submit = cells.setup_cells(part, course), cells.submit_cells(part)
+    assign_ids([*setup, *submit], "course")
+    config_cell = raw_cell("ASSIGNMENT CONFIG", assignment_config(part))
+    config_cell["id"] = "course-config"
+    notebook = nbformat.v4.new_notebook(cells=[config_cell, *with_setup(body, setup), *submit])
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": {"name": "python3", "language": "python", "display_name": "P"}}
     )
     return notebook
+
+
+def with_setup(body: list[NotebookNode], setup: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells, with the set-up before the first one of code."""
+    first = next((n for n, node in enumerate(body) if node.cell_type == "code"), len(body))
+    return [*body[:first], *setup, *body[first:]]
 
 
 # ----------------------------------------------------------------------------------------------- nbgrader
@@ -105,36 +119,24 @@ def otter_master(path: Path, part: int, course: Course) -> NotebookNode:
 def nbgrader_source(path: Path, part: int, course: Course) -> NotebookNode:
     """nbgrader's source notebook: solutions and hidden tests between its markers, one grade cell per test case."""
     questions = {question.name: question for question in masters.load_questions_from(path, part)}
+    read = [cell for cell in masters.read_cells(path) if cell.role != "test"]
+    nodes = [node_of(cell) for cell in read]
+    assign_ids(nodes, path.stem[:2])
     body: list[NotebookNode] = []
-    placed = False
-    for cell, node in read_master(path):
-        if cell.boundary == "end question":
-            question = questions[cell.question or ""]
-            body += written_cells(question) if question.manual else [grade_cell(question, t) for t in question.tests]
-        if cell.boundary:
-            continue
-        if cell.kind == "code" and not placed:
-            setup = cells.setup_cells(part, course)
-            assign_ids(setup, "course")
-            body += setup
-            placed = True
-        if cell.block[-1:] == ("tests",) or (cell.block[-1:] == ("solution",) and cell.kind == "markdown"):
-            continue
-        if cell.kind == "code" and (cell.block[-1:] == ("solution",) or masters.has_solution(cell.source)):
-            node = solution_cell(node)
-        else:
-            node.source = without_ignored(node.source)
+    for cell, node in zip(read, nodes, strict=True):
         if TRAINING in cell.tags:
             node.metadata.tags = [*cell.tags, SKIPPED_BY_NBGRADER]
+        if cell.kind == "code" and (cell.role == "answer" or masters.has_solution(cell.source)):
+            node = solution_cell(node)
+        question = questions[cell.question or ""] if cell.role == "answer" else None
+        if question and question.manual:
+            body += written_cells(question)
+            continue
         body.append(node)
-    submit = cells.nbgrader_submit_cells()
-    assign_ids(submit, "course")
-    return nbformat.v4.new_notebook(cells=[*body, *submit])
-
-
-def without_ignored(source: str) -> str:
-    """A cell's source without the lines marked `# IGNORE`."""
-    return "\n".join(line for line in source.splitlines() if not line.rstrip().endswith("# IGNORE"))
+        body += [grade_cell(question, test) for test in question.tests] if question else []
+    setup, submit = cells.setup_cells(part, course), cells.nbgrader_submit_cells()
+    assign_ids([*setup, *submit], "course")
+    return nbformat.v4.new_notebook(cells=[*with_setup(body, setup), *submit])
 
 
 def grader_metadata(grade_id: str, *, grade: bool, solution: bool, locked: bool, points: float | None = None) -> dict:
@@ -154,19 +156,8 @@ def grader_metadata(grade_id: str, *, grade: bool, solution: bool, locked: bool,
 
 def solution_cell(node: NotebookNode) -> NotebookNode:
     """A code cell with nbgrader's solution markers; nbgrader puts the stub `...` in their place."""
-    lines = []
-    for line in without_ignored(node.source).splitlines():
-        if match := re.match(r"(\s*)# (BEGIN|END) SOLUTION( NO PROMPT)?\s*$", line):
-            lines.append(f"{match.group(1)}### {match.group(2)} SOLUTION")
-        elif match := re.match(r"(\s*)(.*?)\s*# SOLUTION( NO PROMPT)?\s*$", line):
-            lines += [
-                f"{match.group(1)}### BEGIN SOLUTION",
-                match.group(1) + match.group(2),
-                f"{match.group(1)}### END SOLUTION",
-            ]
-        else:
-            lines.append(line)
-    node.source = "\n".join(lines)
+    marker = re.compile(r"^(\s*)# (BEGIN|END) SOLUTION( NO PROMPT)?\s*$", re.MULTILINE)
+    node.source = marker.sub(r"\1### \2 SOLUTION", node.source)
     node.metadata.update(grader_metadata(node.id, grade=False, solution=True, locked=False))
     return node
 
@@ -199,12 +190,4 @@ def written_cells(question: Question) -> list[NotebookNode]:
 
 def rubric_text(question: Question) -> str:
     """A written question's rubric as a markdown list."""
-    lines = [f"**Rubric** ({question.points:g} points)", ""]
-    for entry in question.rubric:
-        if isinstance(entry, dict) and "text" in entry:
-            lines.append(f"- {entry.get('points', 0):g}: {entry['text']}")
-        elif isinstance(entry, dict):
-            lines += [f"- {points}: {text}" for points, text in entry.items()]
-        else:
-            lines.append(f"- {entry}")
-    return "\n".join(lines)
+    return "\n".join([f"**Rubric** ({question.points:g} points)", "", *(f"- {line}" for line in question.rubric)])

@@ -1,7 +1,7 @@
 """Put the grader of record into the zip that otter made for Gradescope.
 
 The zip then holds, beside what otter needs, the judge (`autograder`), the part's master and a `run_autograder` that calls
-:mod:`.gradescope`. Helpers are not packed twice. Where the container allows no namespaces, otter runs as before.
+`autograder.grade.gradescope`. Helpers are not packed twice. Where the container allows no namespaces, otter runs as before.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 HOME = "course"  # below /autograder/source
@@ -35,9 +36,9 @@ def judge_files() -> dict[str, bytes]:
     """The files of `autograder` that judging needs, by their path in the zip."""
     package = ROOT / "autograder"
     found = {}
-    for path in sorted(package.rglob("*")):
+    for path in files_below(package):
         relative = path.relative_to(package)
-        if path.is_file() and "__pycache__" not in relative.parts and relative.parts[0] not in LEFT_OUT:
+        if relative.parts[0] not in LEFT_OUT:
             found[f"{HOME}/autograder/{relative.as_posix()}"] = path.read_bytes()
     return found
 
@@ -49,7 +50,7 @@ def with_grader(entries: Mapping[str, bytes], master: Path, part: int, pins: Map
         entries: what otter packed, by path.
         master: the master of the part that the zip is for; no other goes in.
         part: its number.
-        pins: exact versions, such as ``{"jupytext": "==1.19.1"}``.
+        pins: exact versions, such as `{"jupytext": "==1.19.1"}`.
 
     Raises:
         KeyError: a package that the judge needs has no exact version.

@@ -14,6 +14,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from autograder.stamps import files_below
+
 NOTEBOOK_METADATA = {
     "accelerator": "GPU",
     "colab": {"gpuType": "T4", "provenance": []},
@@ -22,7 +24,6 @@ NOTEBOOK_METADATA = {
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 LARGE = 200_000  # bytes
-LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache"}
 
 
 def derive_id(*words: str) -> str:
@@ -95,15 +96,6 @@ def pack(entries: dict[str, bytes], target: Path) -> None:
             info.create_system = 3
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, entries[name], compresslevel=6)
-
-
-def files_below(folder: Path) -> list[Path]:
-    """The files below a folder, sorted, caches left out."""
-    found = []
-    for base, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if f not in LEFT_OUT)
-        found += [Path(base, name) for name in sorted(names) if not name.endswith((".pyc", ".log"))]
-    return found
 
 
 def copy_tree(source: Path, target: Path, *, without: Iterable[str] = (), link: bool = False) -> None:

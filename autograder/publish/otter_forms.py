@@ -15,15 +15,17 @@ from nbformat import NotebookNode
 
 from autograder import masters
 from autograder.masters import Question
-from helpers.parts import PARTS, ROOT
+from autograder.stamps import files_below
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 from .compose import otter_master, rubric_text
 from .gradescope_zip import with_grader
-from .normalise import clean_notebook, copy_tree, files_below, pack, write_notebook, write_text
+from .normalise import clean_notebook, copy_tree, pack, write_notebook, write_text
 from .settings import Course, pins
 
 SOLUTION_TAG = "otter_assign_solution_cell"
 ANSWER_TAG = "otter_answer_cell"
+QUESTION = r"[qw]\d+_\w+"  # a question's name, with which the ids of its cells begin
 NOT_FOR_GRADING = ("assets/recipes",)  # the recipe of the models: hours of training, of no use to a grader
 
 
@@ -78,11 +80,11 @@ def name_generated_cells(notebook: NotebookNode) -> None:
     """Give the cells that otter adds (answer and check cells) ids that do not change from build to build."""
     question = ""
     for cell in notebook.cells:
-        if match := re.match(r"([qw]\d+_\w+)-", cell.id):
+        if match := re.match(rf"({QUESTION})-", cell.id):
             question = match.group(1)
         if cell.cell_type == "code" and (match := re.fullmatch(r'grader\.check\("(\w+)"\)', cell.source.strip())):
             cell["id"] = f"{match.group(1)}-check"
-        elif cell.cell_type == "markdown" and cell.source.startswith("_Type your answer here"):
+        elif cell.cell_type == "markdown" and cell.source.startswith(ANSWER_PLACEHOLDER):
             cell["id"] = f"{question}-answer"
         elif cell.cell_type == "markdown" and re.fullmatch(r"<!-- (BEGIN|END) QUESTION -->", cell.source.strip()):
             cell["id"] = f"{question}-{'begin' if 'BEGIN' in cell.source else 'end'}"
@@ -93,7 +95,7 @@ def tidy_markers(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             plain = re.sub(r"^(<!-- (BEGIN|END) QUESTION -->\s*)+", "", cell.source)
-            if plain != cell.source and not re.match(r"[qw]\d+_\w+-text|course-", cell.id):
+            if plain != cell.source and not re.match(rf"{QUESTION}-text|course-", cell.id):
                 cell.metadata.pop("editable", None)  # locked by otter only because its comment stood there
                 cell.metadata.pop("deletable", None)
             cell.source = plain

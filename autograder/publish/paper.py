@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from autograder import masters
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
-from helpers.parts import PARTS, ROOT
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
@@ -24,7 +24,6 @@ PDF_SECONDS = 180
 FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
-OUTSIDE = re.compile(r"<script[^>]+src=[\"']https?:|<link[^>]+href=[\"']https?:|@import\s+url\(", re.IGNORECASE)
 
 STYLE = """<style>
 @page { size: A4; margin: 16mm; }
@@ -36,7 +35,7 @@ math[display=block] { margin: .6rem 0; }
 
 
 @dataclass(frozen=True)
-class Page:
+class PrintedPart:
     """What was written for one part: the page, and the PDF if there was a browser."""
 
     part: int
@@ -72,7 +71,7 @@ def prepare(notebook: NotebookNode, kind: str) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
-        if kind == "student" and cell.source.strip().startswith("_Type your answer here"):
+        if kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
             cell.source = '<div class="written-answer">Your answer</div>'
         else:
             cell.source = with_mathml(cell.source)
@@ -120,7 +119,7 @@ def to_pdf(page: Path, target: Path, browser: str) -> None:
         raise RuntimeError(f"{browser} made no PDF of {page.name}: {done.stderr.strip()[-500:]}")
 
 
-def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) -> Page:
+def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) -> PrintedPart:
     """Write a part's page, for students or with solutions.
 
     The solution's page shows the outputs of the last `course run` if there was one.
@@ -136,7 +135,7 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     source = next((path for path in sources[kind] if path.exists()), None)
     if source is None:
         raise FileNotFoundError(f"{name} is not built yet: run `course build` first")
-    title = str(masters.read_config(masters.master_path(part))["title"])
+    title = masters.read_title(masters.master_path(part))
     text = to_html(prepare(nbformat.read(source, as_version=4), kind), title)
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{name}-{kind}.html"
@@ -145,4 +144,4 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     target = page.with_suffix(".pdf") if browser else None
     if browser and target:
         to_pdf(page, target, browser)
-    return Page(part, kind, page, target)
+    return PrintedPart(part, kind, page, target)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from autograder import masters
 from autograder.masters import MasterError
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
-from .normalise import files_below, write_json
+from .normalise import write_json
 from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
@@ -132,7 +133,7 @@ def difference(left: Path, right: Path, parts: Sequence[int]) -> list[str]:
     return lines
 
 
-def check(parts: Sequence[int] | None = None) -> list[str]:
+def check_committed(parts: Sequence[int] | None = None) -> list[str]:
     """Build the committed forms anew and compare: what differs, or an empty list.
 
     Notebooks whose masters do not exist count as a difference too.
@@ -157,17 +158,13 @@ def check_master(path: Path, part: int) -> None:
         MasterError: naming the question and the rule.
     """
     for cell in masters.read_cells(path):
-        if cell.kind == "code" and cell.block[-1:] == ("solution",) and not masters.has_solution(cell.source):
-            raise MasterError(
-                f"{path.name}, question {cell.question}: a solution's code needs # BEGIN/END SOLUTION in it"
-            )
+        if cell.kind == "code" and cell.role == "answer" and not masters.has_solution(cell.source):
+            raise MasterError(f"{cell.where}: a solution's code needs # BEGIN/END SOLUTION in it")
     for question in masters.load_questions_from(path, part):
         where = f"{path.name}, question {question.name}"
         kind = "w" if question.manual else "q"
         if not question.name.startswith(f"{kind}{part}_"):
             raise MasterError(f"{where}: its name must begin with {kind}{part}_")
-        if question.manual and not (question.rubric and question.sample_answer):
-            raise MasterError(f"{where}: a written question needs a rubric and a sample answer")
         if question.tests and all(test.hidden for test in question.tests):
             raise MasterError(f"{where}: the student gets no feedback: it needs a public test")
         for test in question.tests:

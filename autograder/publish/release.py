@@ -106,7 +106,7 @@ def student_readme(course: Course, parts: list[int]) -> str:
     rows = ["| part | in Colab |", "| --- | --- |"]
     slug = course.repository.removeprefix("https://github.com/")
     for part in parts:
-        title = masters.read_config(masters.master_path(part))["title"]
+        title = masters.read_title(masters.master_path(part))
         address = f"https://colab.research.google.com/github/{slug}/blob/{course.tag}/notebooks/{PARTS[part]}.ipynb"
         rows.append(f"| {title} | [open]({address}) |")
     return README.format(

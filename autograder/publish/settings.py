@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.markers import default_environment
-from packaging.requirements import Requirement
 from packaging.version import Version
 
+from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
 
 try:
@@ -57,19 +57,13 @@ def load_course(path: Path = ROOT / "course.toml") -> Course:
     return course
 
 
-def read_requirements(path: Path) -> list[Requirement]:
-    """The requirements in a pip file, comments and options left out."""
-    lines = (line.split(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
-
-
 def pins(python: str = GRADING_PYTHON) -> dict[str, str]:
     """The exact versions of `constraints.txt` for a Python version (3.12 or 3.12.1), by lower-case name."""
     version = Version(python.rstrip("+"))  # a build between releases ends in +
     short = f"{version.major}.{version.minor}"
     environment = default_environment() | {"python_version": short, "python_full_version": f"{short}.{version.micro}"}
     found = {}
-    for requirement in read_requirements(ROOT / "constraints.txt"):
+    for requirement in parse_requirements((ROOT / "constraints.txt").read_text(encoding="utf-8")):
         if requirement.marker is None or requirement.marker.evaluate(environment):
             found[requirement.name.lower()] = str(requirement.specifier)
     return found
@@ -87,8 +81,8 @@ def grading_requirements() -> list[str]:
         ValueError: if `constraints.txt` lacks one.
     """
     exact = pins()
-    lines = [line for line in student_requirements().splitlines() if line and not line.startswith("#")]
-    names = [name for name in (Requirement(line).name.lower() for line in lines) if name not in NOT_IN_THE_IMAGE]
+    names = [requirement.name.lower() for requirement in parse_requirements(student_requirements())]
+    names = [name for name in names if name not in NOT_IN_THE_IMAGE]
     missing = [name for name in names if name not in exact]
     if missing:
         raise ValueError(f"constraints.txt lacks {', '.join(missing)}: an image must not install an unpinned package")

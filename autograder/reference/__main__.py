@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers.parts import PARTS
+
 from . import verify
 
 FOLDER = Path(__file__).parent / "tensors"
@@ -51,7 +53,7 @@ def main() -> int:
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     stale = []
-    for part in range(1, 6):
+    for part in PARTS:
         path = FOLDER / f"part{part}.safetensors"
         tensors = tensors_of(part)
         if arguments.check:

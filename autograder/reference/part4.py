@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -114,7 +115,7 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     return cases
 
 
-def _sequence_magnitude(inputs: dict[str, Any]) -> float:
+def _sequence_magnitude(inputs: Mapping[str, Any]) -> float:
     """The largest logit of a position that counts, times the number of terms added up."""
     mask = torch.nn.functional.pad(inputs["mask"][:, 1:], (0, 1))
     counted = inputs["logits"][mask]
@@ -169,7 +170,7 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     return cases + edges
 
 
-def _weight_magnitude(inputs: dict[str, Any]) -> float:
+def _weight_magnitude(inputs: Mapping[str, Any]) -> float:
     """A weight lies in [0, 1] and its slope is at most β/4, so an error of the margin counts that much."""
     size = max(inputs[name].abs().max().item() for name in inputs if name != "beta")
     return 1.0 if size > 1e3 else max(1.0, abs(float(inputs["beta"])) * size)

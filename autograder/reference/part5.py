@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -110,7 +111,7 @@ class CountedGame:
         return self.value(group)
 
 
-def verify_evaluations(function: Callable[..., torch.Tensor]) -> None:
+def verify_evaluations(function: Callable[..., Any]) -> None:
     """Each coalition is evaluated at most once, as a frozenset of player numbers; the result is float64."""
     generator = torch.Generator().manual_seed(500 + grading_seed())
     for players in (3, 5):

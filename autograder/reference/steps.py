@@ -1,81 +1,84 @@
-"""Judging training steps by what they do: ``reinforce_step`` and ``dpo_step``.
+"""Judging training steps by what they do: `reinforce_step` and `dpo_step`.
 
-The *run* is ``helpers.worlds.run_training``: it needs the student's function and ``helpers`` only, and it can happen inside
-the sandbox (a stand-in for the function then has ``run_remotely(kind, seed, steps, **arguments)``, which returns the record
-that ``run_training`` returned there). The *measuring* is done here, in the judge's process, on the record.
+The *run* is `helpers.worlds.run`: it needs the student's function and `helpers` only, and happens wherever the function's
+code is. The *measuring* is done here, in the judge's process, on the record of the run.
 """
 
 from __future__ import annotations
 
-import importlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from helpers import worlds
 
-from .verify import JudgeError
+from . import steps_dpo, steps_reinforce
+from .verify import JudgeError, grading_seed
 
-JUDGES = {"reinforce_step": "autograder.reference.steps_reinforce", "dpo_step": "autograder.reference.steps_dpo"}
-KINDS = {
-    "reinforce_step": {"run_single_steps": "reinforce_single", "run_training": "reinforce_training"},
-    "dpo_step": {"run_single_steps": "dpo_single", "run_training": "dpo_training"},
+# the step -> its checks by aspect, each called with `run(world, **arguments)` and a seed; and the first seed
+JUDGES = {
+    "reinforce_step": (steps_reinforce.CHECKS, steps_reinforce.FIRST_SEED),
+    "dpo_step": (steps_dpo.CHECKS, steps_dpo.FIRST_SEED),
 }
 _kept: dict[str, Any] = {"step": None, "records": {}}
 
 
-def verify_step(step: Callable[..., Any], name: str, aspect: str) -> None:
-    """Judge one aspect of a training step (the aspects are listed in the ``ASPECTS`` of the judge's module).
+def verify_step(step: Any, name: str, aspect: str, seed: int | None = None) -> None:
+    """Judge one aspect of a training step.
+
+    Args:
+        step: the student's function, or what stands for it.
+        name: one of `JUDGES`.
+        aspect: one of the judge's `CHECKS`.
+        seed: of the worlds; made from the grading seed when left out.
 
     Raises:
         AssertionError: the step is wrong; the message names what it did.
         JudgeError: the judge's own side failed.
     """
     if name not in JUDGES:
-        raise JudgeError(f"there is no functional test of {name}")
+        raise JudgeError(f"there is no test of a training step {name}")
+    checks, first_seed = JUDGES[name]
+    if aspect not in checks:
+        raise JudgeError(f"unknown aspect {aspect!r} of {name}")
     if step is None or step is ...:
         raise AssertionError(f"{name} is not defined yet")
-    importlib.import_module(JUDGES[name]).judge(aspect, runner(step, name))
+    checks[aspect](functools.partial(record_of, step, name), first_seed + grading_seed() if seed is None else seed)
 
 
-def runner(step: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Return ``run(function, seed=…, **arguments)``: it runs a world with the step, wherever that is, and gives its record.
+def record_of(step: Callable[..., Any], name: str, world: str, **arguments: Any) -> Any:
+    """The record of a step in a world.
 
     Records of the latest step are kept, so that several tests of one step cost one run.
     """
-
-    def run(function: str, seed: int, **arguments: Any) -> Any:
-        key = (name, function, seed, repr(sorted(arguments.items())))
-        if _kept["step"] is not step:
-            _kept.update(step=step, records={})
-        if key not in _kept["records"]:
-            _kept["records"][key] = execute(step, name, KINDS[name][function], seed, **arguments)
-        return _kept["records"][key]
-
-    return run
+    key = (world, repr(sorted(arguments.items())))
+    if _kept["step"] is not step:
+        _kept.update(step=step, records={})
+    if key not in _kept["records"]:
+        _kept["records"][key] = _run(step, name, world, arguments)
+    return _kept["records"][key]
 
 
-def execute(step: Callable[..., Any], name: str, kind: str, seed: int, **arguments: Any) -> Any:
-    """Run a world once: by the stand-in's ``run_remotely`` if it has one, else in this process.
+def _run(step: Callable[..., Any], name: str, world: str, arguments: dict[str, Any]) -> Any:
+    """Run a world once. A step that runs elsewhere has its faults told there; one that runs here has them told here.
 
-    What the student's step raises becomes an ``AssertionError`` that quotes it; a world that fails is the judge's fault.
+    What the student's step raises becomes an `AssertionError` that quotes it; a world that fails is the judge's fault.
     """
-    steps = arguments.pop("steps", 0)
-    remote = getattr(step, "run_remotely", None)
-    if remote is not None:
-        return remote(kind, seed, steps, **arguments)
+    if hasattr(step, "run_remotely"):
+        return worlds.run(world, step, **arguments)
 
-    def guarded(*inputs: Any) -> Any:
+    def quoting(*inputs: Any) -> Any:
         try:
             return step(*inputs)
         except Exception as error:
             raise AssertionError(f"{name} raised {type(error).__name__}: {str(error)[:300]}{hint(error)}") from error
 
     try:
-        return worlds.run_training(kind, guarded, seed, steps, **arguments)
+        return worlds.run(world, quoting, **arguments)
     except AssertionError:
         raise
     except Exception as error:
-        raise JudgeError(f"the world {kind} failed: {type(error).__name__}: {error}") from error
+        raise JudgeError(f"the world {world} failed: {type(error).__name__}: {error}") from error
 
 
 def hint(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The judge's side of ``reinforce_step``'s functional test: measure what ``helpers.worlds.reinforce`` recorded.
+"""The judge of `reinforce_step`: measure what the worlds of `helpers.worlds.reinforce` recorded.
 
 Records may have crossed the border of the sandbox as plain tensors and numbers. Worlds and expectations are rebuilt here from
 the seed alone, and a trained policy's reward is measured here, on prompts and with a reward model that the student's code
@@ -8,7 +8,6 @@ never had in its hands.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,18 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helpers.data import batch_at, load_prompts
 from helpers.generation import Rollout, generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.worlds import reinforce as world
-from helpers.worlds.small import small_policy
+from helpers.worlds.small import EOS_ID, small_policy
 
 from . import part2
-from .verify import JudgeError, grading_seed
+from .steps_weights import LARGEST_UPDATE, SAME_DIRECTION, check_length, check_weights, cosine, flat, updates
 
-ASPECTS = ("update", "report", "modes", "training")
-SAME_DIRECTION = 0.99
+FIRST_SEED = 200  # of the worlds, where the grading seed is 0
+UNCHANGED = (
+    "the policy's weights did not change. Is there a loss.backward() and an optimizer.step(), in this order, and the "
+    "zero_grad() before both?"
+)
 TEST_PROMPTS, TEST_TOKENS = 128, 16
-LEAST_RISE = 0.15  # of the mean reward, by the short training of `run_training`
+LEAST_RISE = 0.15  # of the mean reward, by the short training
 
 
 def gradient_of(
@@ -39,9 +42,9 @@ def gradient_of(
     per_token: bool = False,
     shift: bool = True,
 ) -> Tensor:
-    """The direction in which a step with these advantages and this mask ``[B, T-1]`` moves the weights: minus the gradient.
+    """The direction in which a step with these advantages and this mask `[B, T-1]` moves the weights: minus the gradient.
 
-    ``per_token`` and ``shift=False`` make two known mistakes: the mean over a completion's tokens, and no shift by one.
+    `per_token` and `shift=False` make two known mistakes: the mean over a completion's tokens, and no shift by one.
     """
     logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
     if shift:
@@ -50,16 +53,16 @@ def gradient_of(
         log_probs = logits.log_softmax(-1).gather(-1, rollout.ids[:, :, None]).squeeze(-1)[:, 1:]
     weights = advantages / mask.sum(dim=1).clamp(min=1) if per_token else advantages
     loss = part2.compute_reinforce_loss(log_probs, weights, mask)
-    return -torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(policy.parameters()))]).double()
+    return -flat(torch.autograd.grad(loss, list(policy.parameters())))
 
 
 def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
-    """The right direction, under the key ``""``, and those of known mistakes under the message that names them."""
+    """The right direction, under the key `""`, and those of known mistakes under the message that names them."""
     rewards = world.small_reward_model(rollout.texts)
     right, mask = part2.leave_one_out_advantages(rewards), rollout.completion_mask[:, 1:]
     after_prompt = torch.zeros_like(mask)
     after_prompt[:, rollout.prompt_length - 1 :] = True
-    without_eos = mask & (rollout.ids[:, 1:] != world.EOS_ID)
+    without_eos = mask & (rollout.ids[:, 1:] != EOS_ID)
     of_completions = part2.leave_one_out_advantages(world.small_reward_model(rollout.completions))
     direction = functools.partial(gradient_of, policy, rollout)
     return {
@@ -87,43 +90,28 @@ def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
     }
 
 
-def cosine(left: Tensor, right: Tensor) -> float:
-    """Cosine of the angle between two directions; 0 where one of them has no length."""
-    return float(torch.nn.functional.cosine_similarity(left, right, dim=0))
-
-
 def check_update(record: Mapping[str, Any], seed: int) -> None:
     """Each recorded change of the weights must point where the definition points, and be one step's worth at most."""
     policy = small_policy(seed)
-    shapes = {name: weight.shape for name, weight in policy.named_parameters()}
-    steps = len(record["weights"]) - 1
+    changes = updates(record, world.SINGLE_STEPS, policy, "reinforce_step", UNCHANGED)
     earlier = torch.zeros(())
-    for number, (before, after) in enumerate(itertools.pairwise(record["weights"])):
-        if {name: weight.shape for name, weight in after.items()} != shapes:
-            raise AssertionError("reinforce_step changed the policy's structure")
-        if not all(bool(torch.isfinite(weight).all()) for weight in after.values()):
-            raise AssertionError("reinforce_step: the policy's weights are NaN or infinite after a step")
+    for number, (before, change) in enumerate(changes):
         policy.load_state_dict(dict(before), strict=False)
-        change = torch.cat([(after[name] - before[name]).flatten() for name in shapes]).double()
-        if not bool(change.abs().max() > 0):
-            raise AssertionError(
-                "reinforce_step: the policy's weights did not change. Is there a loss.backward() and an optimizer.step(), "
-                "in this order, and the zero_grad() before both?"
-            )
         known = known_directions(policy, world.small_rollout(seed, number, policy))
         right = known[""]
         if cosine(change, right) < SAME_DIRECTION:
             raise AssertionError(f"reinforce_step: {_name_direction(change, known, earlier)}")
         size = float(change.norm() / (world.LEARNING_RATE * right.norm()))
-        if size > 1.05:
+        if size > LARGEST_UPDATE:
             raise AssertionError(
                 f"reinforce_step: the update is {size:.2f} times as large as one step of this optimizer makes it (the sum "
                 "over the batch in place of the mean, advantages divided by their standard deviation, or several steps?)"
             )
         earlier = earlier + right
-    if record["optimizer_steps"] != steps:
+    if record["optimizer_steps"] != world.SINGLE_STEPS:
         raise AssertionError(
-            f"reinforce_step: optimizer.step() ran {record['optimizer_steps']} times in {steps} calls; once a call is right"
+            f"reinforce_step: optimizer.step() ran {record['optimizer_steps']} times in {world.SINGLE_STEPS} calls; "
+            "once a call is right"
         )
 
 
@@ -144,8 +132,9 @@ def _name_direction(change: Tensor, known: Mapping[str, Tensor], earlier: Tensor
 
 
 def check_report(record: Mapping[str, Any], seed: int) -> None:
-    """The returned dict: Python floats, ``loss`` and ``reward`` among them, the reward that of the batch."""
+    """The returned dict: Python floats, `loss` and `reward` among them, the reward that of the batch."""
     policy = small_policy(seed)
+    check_length(record["answers"], world.SINGLE_STEPS, "reinforce_step")
     for number, answer in enumerate(record["answers"]):
         if "__type__" in answer:
             raise AssertionError(f"reinforce_step returned a {answer['__type__']}; it should return a dict of floats")
@@ -167,6 +156,7 @@ def check_report(record: Mapping[str, Any], seed: int) -> None:
 def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> None:
     """The policy is left in the mode it was in, whichever that was."""
     for record, was in ((evaluation, False), (training, True)):
+        check_length(record["training"], world.SINGLE_STEPS, "reinforce_step")
         if any(mode is not was for mode in record["training"]):
             names = ("train", "eval") if was else ("eval", "train")
             raise AssertionError(
@@ -182,15 +172,11 @@ def base_reward(seed: int) -> float:
 
 def mean_reward(weights: Mapping[str, Tensor], seed: int) -> float:
     """Mean reward of the embedded policy with these weights, on hidden prompts."""
-    from helpers.data import batch_at, load_prompts
-
     policy, tokenizer = load_policy("tiny", "cpu")
-    shapes = {name: weight.shape for name, weight in policy.named_parameters()}
     if weights:
-        if {name: weight.shape for name, weight in weights.items()} != shapes:
-            raise AssertionError("reinforce_step changed the policy's structure")
-        if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
-            raise AssertionError("reinforce_step: after a short training the policy's weights are NaN or infinite")
+        check_weights(
+            weights, policy, "reinforce_step", "after a short training the policy's weights are NaN or infinite"
+        )
         policy.load_state_dict(dict(weights), strict=False)
     reward_model = load_reward_model("tiny", device="cpu")
     prompts = batch_at(load_prompts("tiny", "test"), TEST_PROMPTS, 0, seed + 17)
@@ -216,29 +202,25 @@ def check_training(record: Mapping[str, Any], seed: int) -> None:
         )
 
 
-def judge(aspect: str, run: Callable[..., Any], seed: int | None = None) -> None:
-    """One aspect of the functional test. The training, which costs the most, is run only where single updates are right.
+# --- the aspects ------------------------------------------------------------------------------------------------------
 
-    Args:
-        aspect: one of ``ASPECTS``.
-        run: ``run(name, seed=…, **arguments)`` runs a function of ``helpers.worlds.reinforce`` with the student's step,
-            wherever that is, and returns its record.
-        seed: of the worlds; made from the grading seed when left out.
-    """
-    seed = 200 + grading_seed() if seed is None else seed
-    if aspect == "update":
-        check_update(run("run_single_steps", seed=seed), seed)
-    elif aspect == "report":
-        check_report(run("run_single_steps", seed=seed), seed)
-    elif aspect == "modes":
-        check_modes(run("run_single_steps", seed=seed), run("run_single_steps", seed=seed, training=True))
-    elif aspect == "training":
-        try:
-            check_update(run("run_single_steps", seed=seed), seed)
-        except AssertionError as wrong:
-            raise AssertionError(
-                f"the short training was left out, since single updates are wrong already: {wrong}"
-            ) from wrong
-        check_training(run("run_training", seed=seed), seed)
-    else:
-        raise JudgeError(f"unknown aspect {aspect!r} of reinforce_step")
+
+def _training(run: Callable[..., Any], seed: int) -> None:
+    """The training costs the most: it is run only where single updates are right."""
+    try:
+        check_update(run("reinforce_single", seed=seed), seed)
+    except AssertionError as wrong:
+        raise AssertionError(
+            f"the short training was left out, since single updates are wrong already: {wrong}"
+        ) from wrong
+    check_training(run("reinforce_training", seed=seed), seed)
+
+
+CHECKS: dict[str, Callable[[Callable[..., Any], int], None]] = {
+    "update": lambda run, seed: check_update(run("reinforce_single", seed=seed), seed),
+    "report": lambda run, seed: check_report(run("reinforce_single", seed=seed), seed),
+    "modes": lambda run, seed: check_modes(
+        run("reinforce_single", seed=seed), run("reinforce_single", seed=seed, training=True)
+    ),
+    "training": _training,
+}

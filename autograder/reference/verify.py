@@ -1,7 +1,7 @@
 """Hidden tests: a student's function against a float64 reference, on inputs drawn anew from a seed.
 
-Each exercise registers a ``Spec`` in ``autograder/reference/partN.py``. ``verify(function, name, *aspects)`` runs aspects
-of it and raises ``AssertionError`` with the kind of input that failed and the size of the error, never an expected value.
+Each exercise registers a `Spec` in `autograder/reference/partN.py`. `verify(function, name, *aspects)` runs aspects
+of it and raises `AssertionError` with the kind of input that failed and the size of the error, never an expected value.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from helpers.parts import PARTS
 
 ASPECTS = ("values", "dtypes", "edges", "gradients", "purity", "errors")
 SEED_VARIABLE = "COURSE_GRADING_SEED"
@@ -34,7 +36,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """One call that an aspect makes, and what must come of it."""
 
     case: Case
@@ -49,16 +51,16 @@ class Spec:
 
     Attributes:
         reference: float64 implementation, called with the case's inputs by keyword.
-        cases: ``generator -> list[Case]``; random draws come from the generator only.
+        cases: `generator -> list[Case]`; random draws come from the generator only.
         differentiable: inputs that receive gradients.
         detached: float inputs that must receive none.
         detached_outputs: positions in a returned tuple that carry no gradient.
-        arrange: ``inputs -> arguments``, what the function and the reference are called with; default the inputs.
-        magnitude: ``inputs -> float``, the size of the numbers that are added up (for the tolerance); default the largest
+        arrange: `inputs -> arguments`, what the function and the reference are called with; default the inputs.
+        magnitude: `inputs -> float`, the size of the numbers that are added up (for the tolerance); default the largest
             finite input, at least 1.
         looseness: multiples of eps·magnitude that count as equal.
         exact_dtype: whether float tensor results have the inputs' dtype.
-        raises: ``(label, inputs, exception)``: errors the definition names.
+        raises: `(label, inputs, exception)`: errors the definition names.
     """
 
     name: str
@@ -85,13 +87,13 @@ def register(spec: Spec) -> Spec:
 
 def load_registry() -> dict[str, Spec]:
     """All specs of the five parts."""
-    for part in range(1, 6):
+    for part in PARTS:
         importlib.import_module(f"autograder.reference.part{part}")
     return REGISTRY
 
 
 def find_spec(name: str) -> Spec:
-    """The spec of one exercise; ``JudgeError`` if there is none."""
+    """The spec of one exercise; `JudgeError` if there is none."""
     if name not in REGISTRY:
         load_registry()
     if name not in REGISTRY:
@@ -105,7 +107,7 @@ def grading_seed() -> int:
 
 
 def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
-    """Judge ``function`` against the reference of ``name`` on one or more aspects (see ``ASPECTS``), in their order.
+    """Judge `function` against the reference of `name` on one or more aspects (see `ASPECTS`), in their order.
 
     Raises:
         AssertionError: the function is wrong; the message says for which kind of input.
@@ -114,36 +116,38 @@ def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
     if not aspects or set(aspects) - set(ASPECTS):
         raise JudgeError(f"no aspects, or unknown ones: {aspects}")
     spec, seed = find_spec(name), grading_seed()
-    runs = [(aspect, run) for aspect in aspects for run in runs_of(spec, aspect, seed)]
-    given = [_inputs(run, aspect, spec) for aspect, run in runs]
-    for (aspect, run), inputs, outcome in zip(runs, given, outcomes(function, map(spec.arrange, given)), strict=True):
-        _CHECKS[aspect](outcome, spec, run, inputs)
+    trials = [(aspect, trial) for aspect in aspects for trial in trials_of(spec, aspect, seed)]
+    given = [_inputs(trial, aspect, spec) for aspect, trial in trials]
+    for (aspect, trial), inputs, outcome in zip(
+        trials, given, outcomes(function, map(spec.arrange, given)), strict=True
+    ):
+        _CHECKS[aspect](outcome, spec, trial, inputs)
 
 
 @functools.lru_cache(maxsize=256)
-def runs_of(spec: Spec, aspect: str, seed: int) -> tuple[Run, ...]:
+def trials_of(spec: Spec, aspect: str, seed: int) -> tuple[Trial, ...]:
     """The calls of an aspect, kept: a class of submissions is judged on the same inputs.
 
     Raises:
         JudgeError: the reference failed, or the exercise has no such cases.
     """
     if aspect == "errors":
-        runs = [Run(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
+        trials = [Trial(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
     else:
         cases = spec.cases(torch.Generator().manual_seed(seed))
         chosen = [case for case in cases if case.aspect == ("edges" if aspect == "edges" else "values")]
-        runs = [_run(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
-    if not runs:
+        trials = [_trial(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
+    if not trials:
         raise JudgeError(f"{spec.name} has no cases for {aspect}")
-    return tuple(runs)
+    return tuple(trials)
 
 
-def _run(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Run:
+def _trial(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Trial:
     if aspect == "purity" or (aspect == "gradients" and not spec.differentiable):
-        return Run(case, dtype)
+        return Trial(case, dtype)
     inputs = cast_all(case.inputs, dtype)
     wanted = (gradients_for if aspect == "gradients" else expected_for)(spec, inputs)
-    return Run(case, dtype, wanted, tolerance(spec, inputs, dtype))
+    return Trial(case, dtype, wanted, tolerance(spec, inputs, dtype))
 
 
 def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
@@ -153,23 +157,25 @@ def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
 
 
 def cast(value: Any, dtype: torch.dtype) -> Any:
-    """A fresh copy of an input, float tensors in ``dtype``."""
+    """A fresh copy of an input, float tensors in `dtype`."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
     return list(value) if isinstance(value, list) else value
 
 
 def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequence[str] = ()) -> dict[str, Any]:
-    """Fresh copies of a case's inputs, float tensors in ``dtype``; those named collect gradients."""
+    """Fresh copies of a case's inputs, float tensors in `dtype`; those named collect gradients."""
     fresh = {key: cast(value, dtype) for key, value in inputs.items()}
     for name in with_gradients:
         fresh[name].requires_grad_(True)
     return fresh
 
 
-def _inputs(run: Run, aspect: str, spec: Spec) -> dict[str, Any]:
+def _inputs(trial: Trial, aspect: str, spec: Spec) -> dict[str, Any]:
     """What the function under test is given."""
-    return cast_all(run.case.inputs, run.dtype, spec.differentiable + spec.detached if aspect == "gradients" else ())
+    return cast_all(
+        trial.case.inputs, trial.dtype, spec.differentiable + spec.detached if aspect == "gradients" else ()
+    )
 
 
 def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
@@ -181,7 +187,7 @@ def expected_for(spec: Spec, inputs: Mapping[str, Any]) -> Any:
 
 
 def gradients_for(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The gradients of the reference's result (see ``_gradients``), by input, in float64."""
+    """The gradients of the reference's result (see `_gradients`), by input, in float64."""
     fresh = cast_all(inputs, torch.float64, spec.differentiable)
     try:
         return _gradients(spec.reference(**spec.arrange(fresh)), fresh, spec.differentiable)
@@ -192,7 +198,7 @@ def gradients_for(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, torch.Tens
 def outcomes(function: Callable[..., Any], calls: Iterable[Mapping[str, Any]]) -> Iterable[Callable[[], Any]]:
     """For each call, given by its keyword arguments, a function that returns its result or raises what it raised.
 
-    The grader's stand-ins have a method ``each``, which makes many calls in one message to the student's process.
+    The grader's stand-ins have a method `each`, which makes many calls in one message to the student's process.
     """
     if hasattr(function, "each"):
         return function.each(calls)
@@ -213,7 +219,7 @@ def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
 
 
 def leaves(value: Any, path: str = "result") -> Iterator[tuple[str, Any]]:
-    """The numbers and tensors in a result, each with its place: ``result[0]``, ``result['k1']``."""
+    """The numbers and tensors in a result, each with its place: `result[0]`, `result['k1']`."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from leaves(value[key], f"{path}[{key!r}]")
@@ -225,7 +231,7 @@ def leaves(value: Any, path: str = "result") -> Iterator[tuple[str, Any]]:
 
 
 def tolerance(spec: Spec, inputs: Mapping[str, Any], dtype: torch.dtype) -> float:
-    """``looseness · eps(dtype) · magnitude``; float64 is held to float32's precision, as a detour through it is allowed."""
+    """`looseness · eps(dtype) · magnitude`; float64 is held to float32's precision, as a detour through it is allowed."""
     if spec.magnitude is not None:
         size = float(spec.magnitude(inputs))
     else:
@@ -278,9 +284,9 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
     )
 
 
-def _check_values(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    where = f"{run.case.label} ({str(run.dtype).removeprefix('torch.')})"
-    _compare(spec, where, result_of(outcome, spec, where), run.wanted, run.allowed, run.dtype)
+def _check_values(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    where = f"{trial.case.label} ({str(trial.dtype).removeprefix('torch.')})"
+    _compare(spec, where, result_of(outcome, spec, where), trial.wanted, trial.allowed, trial.dtype)
 
 
 def _tensors(result: Any) -> list[tuple[str, torch.Tensor]]:
@@ -306,8 +312,8 @@ def _gradients(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...]) -
     return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
 
 
-def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    got = result_of(outcome, spec, run.case.label)
+def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    got = result_of(outcome, spec, trial.case.label)
     tensors = _tensors(got)
     for index in spec.detached_outputs:
         value = got[index] if isinstance(got, tuple | list) and len(got) > index else None
@@ -322,29 +328,29 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: M
     try:
         found = _gradients(got, inputs, spec.differentiable + spec.detached)
     except RuntimeError as error:
-        label = run.case.label
+        label = trial.case.label
         raise AssertionError(f"{spec.name}: the backward pass failed for {label}: {str(error)[:300]}") from error
     for name in spec.detached:
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
-    for name, wanted in run.wanted.items():
-        error = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
-        if not error <= run.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
+    for name, wanted in trial.wanted.items():
+        largest = (found[name].double() - wanted).abs().max().item() if wanted.numel() else 0.0
+        if not largest <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {run.case.label}; largest error {error:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}; largest error {largest:.3g}"
             )
 
 
-def _check_purity(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
+def _check_purity(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
     before = {key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)}
-    result_of(outcome, spec, run.case.label)
+    result_of(outcome, spec, trial.case.label)
     for key, value in before.items():
         if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(inputs[key])):
             raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
 
 
-def _check_error(outcome: Callable[[], Any], spec: Spec, run: Run, inputs: Mapping[str, Any]) -> None:
-    label, wanted = run.case.label, run.wanted
+def _check_error(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
+    label, wanted = trial.case.label, trial.wanted
     try:
         outcome()
     except wanted:

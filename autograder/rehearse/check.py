@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from autograder import masters, testing
+from autograder import masters, stamps, testing
 from autograder.publish.normalise import write_json
 from autograder.publish.otter_forms import run_tool
 from helpers.notebook.public_check import code_cells, define
@@ -61,13 +57,13 @@ def marks_in_process(part: int, solution: Path, blank: Path) -> Marks:
     marks.problems += [f"solution: {error}" for error in errors]
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.solution += result.points
+            marks.solution += result.points or 0.0
             if not result.passed:
                 marks.problems.append(f"{question.name}, {result.name} fails on the solution: {result.message}")
     env, _ = definitions(blank, questions)
     for question in questions:
         for result in testing.run_tests(question, env):
-            marks.blank += result.points
+            marks.blank += result.points or 0.0
             if result.passed:
                 marks.problems.append(f"{question.name}, {result.name} passes on the untouched notebook")
             if result.error:
@@ -98,9 +94,7 @@ def otter_score(notebook: Path, archive: Path, output: Path) -> tuple[float, lis
     return float(sum(test.get("score", 0) for test in tests)), failed
 
 
-def check_part(
-    part: int, *, otter: bool = True, force: bool = False, report: Callable[[str], None] = lambda text: None
-) -> list[Marks]:
+def check_part(part: int, *, otter: bool = True, force: bool = False) -> list[Marks]:
     """Check a part with the graders; results of an earlier check of the very same files are taken from `build/check/`."""
     name = PARTS[part]
     solution, blank = masters.SOLUTIONS / f"{name}.ipynb", ROOT / "notebooks" / f"{name}.ipynb"
@@ -108,10 +102,9 @@ def check_part(
     for path in (solution, blank, *([archive] if otter else [])):
         if not path.exists():
             raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
+    key = stamps.check(part)
     marks = []
     for grader in ("in process", "otter") if otter else ("in process",):
-        report(grader)
-        key = state([solution, blank, masters.master_path(part), archive])
         record = CHECK_FOLDER / f"{name}-{grader.replace(' ', '-')}.json"
         known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         if known.get("key") == key and not force:
@@ -128,21 +121,8 @@ def check_part(
     return marks
 
 
-def state(paths: list[Path]) -> str:
-    """A hash of the files' contents: the zip holds the helpers and the references, so it stands for them too."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes() if path.exists() else b"-")
-    return digest.hexdigest()
-
-
 def count_points(part: int) -> tuple[int, float, float]:
     """A part's number of questions, its automatic points and its points marked by hand."""
     questions = masters.load_questions(part)
     manual = sum(q.points for q in questions if q.manual)
     return len(questions), sum(q.points for q in questions) - manual, manual
-
-
-def validate(path: Path) -> None:
-    """Raise if a notebook is not valid."""
-    nbformat.validate(nbformat.read(path, as_version=4))

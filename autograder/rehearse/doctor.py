@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.publish.settings import load_course, pins, read_requirements
-from helpers.notebook.versions import PYTHONS, installed_version
+from autograder.publish.settings import load_course, pins
+from helpers.notebook.versions import PYTHONS, installed_version, parse_requirements, shortfall
 from helpers.parts import PARTS, ROOT
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -72,16 +72,12 @@ def look_at_versions() -> Finding:
     """The installed versions against the constraints file."""
     exact = pins(platform.python_version())
     missing, other = [], []
-    for requirement in read_requirements(ROOT / "requirements.txt"):
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
+    for requirement in parse_requirements((ROOT / "requirements.txt").read_text(encoding="utf-8")):
         name = requirement.name.lower()
         have = installed_version(name)
-        if have is None:
-            missing.append(name)
-        elif not requirement.specifier.contains(have, prereleases=True):
-            missing.append(f"{name} {requirement.specifier} (installed: {have})")
-        elif name in exact and f"=={have.split('+')[0]}" != exact[name]:
+        if found := shortfall(requirement):
+            missing.append(f"{name}{requirement.specifier} ({found})")
+        elif have and name in exact and f"=={have.split('+')[0]}" != exact[name]:
             other.append(f"{name} {have}, tested with {exact[name].removeprefix('==')}")
     install = "pip install -r requirements.txt -c constraints.txt"
     if missing:

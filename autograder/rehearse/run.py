@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,17 +17,19 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from autograder import masters
-from autograder.publish.normalise import files_below, write_json, write_notebook
+from autograder import masters, stamps
+from autograder.publish.normalise import write_json, write_notebook
+from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
 RUN_FOLDER = ROOT / "build" / "run"
 CELL_SECONDS = 3600
+SUBMIT_CELL = "course-submit"  # the id that the build gives it
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
-class Run:
+class Execution:
     """What executing one solution notebook gave."""
 
     part: int
@@ -47,32 +48,19 @@ class Run:
         return executed_path(self.part)
 
 
-def executed_path(part: int, folder: Path | None = None) -> Path:
+def executed_path(part: int) -> Path:
     """Where a part's executed notebook lies."""
-    return (folder or RUN_FOLDER) / f"{PARTS[part]}.ipynb"
+    return RUN_FOLDER / f"{PARTS[part]}.ipynb"
 
 
-def content_key(part: int, *, fast: bool, preset: str) -> str:
-    """A hash of all that decides what a run gives: this and earlier solutions, the helpers, their assets, the versions."""
-    digest = hashlib.sha256(f"{fast} {preset} ".encode())
-    files = [masters.SOLUTIONS / f"{PARTS[n]}.ipynb" for n in range(1, part + 1)]
-    files += [f for f in files_below(ROOT / "helpers") if "assets/recipes" not in f.as_posix()]
-    files.append(ROOT / "constraints.txt")
-    for file in files:
-        if file.exists():
-            digest.update(file.relative_to(ROOT).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def load_run(part: int) -> Run | None:
+def load_execution(part: int) -> Execution | None:
     """The last run of a part, as it was recorded; None if there was none."""
     record = RUN_FOLDER / f"{PARTS[part]}.json"
     if not record.exists() or not executed_path(part).exists():
         return None
     table = json.loads(record.read_text(encoding="utf-8"))
     table.pop("files", None)
-    return Run(**table)
+    return Execution(**table)
 
 
 def run_part(
@@ -82,7 +70,7 @@ def run_part(
     preset: str = "tiny",
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Run:
+) -> Execution:
     """Execute a part's solution notebook, unless it already ran in this very state.
 
     The executed notebook and what the run recorded go to `build/run/`. The notebooks work in `build/run/work/`, in one
@@ -101,8 +89,8 @@ def run_part(
     path = masters.SOLUTIONS / f"{PARTS[part]}.ipynb"
     if not path.exists():
         raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
-    key = content_key(part, fast=fast, preset=preset)
-    last = load_run(part)
+    key = stamps.executed(part, fast=fast, preset=preset)
+    last = load_execution(part)
     if last and last.ok and last.key == key and not force:
         last.cached = True
         return last
@@ -122,11 +110,11 @@ def run_part(
         "COURSE_WIDGETS": "0",  # nobody moves a slider here; an Output widget has been seen to hang a run without a front end
         "JUPYTER_PLATFORM_DIRS": "1",
     }
-    with environment(settings):
+    with environment_variables(settings):
         error = execute(notebook, work, progress)
     write_notebook(notebook, executed_path(part))
     figures = json.loads(headlines.read_text(encoding="utf-8")) if headlines.exists() else {}
-    run = Run(part, not error, time.perf_counter() - started, fast, preset, key, figures, error)
+    run = Execution(part, not error, time.perf_counter() - started, fast, preset, key, figures, error)
     made = [str(f.relative_to(work)) for f in sorted(set(files_below(work)) - before)]
     write_json(RUN_FOLDER / f"{PARTS[part]}.json", {**asdict(run), "files": made})
     return run
@@ -151,7 +139,7 @@ def clear_earlier(part: int, work: Path) -> None:
 
 
 @contextmanager
-def environment(settings: dict[str, str]) -> Iterator[None]:
+def environment_variables(settings: dict[str, str]) -> Iterator[None]:
     """Set environment variables for a while; the kernel inherits them."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
@@ -166,8 +154,14 @@ def environment(settings: dict[str, str]) -> Iterator[None]:
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, progress: Callable[[int, int], None]) -> str:
-    """Execute a notebook in place; returns what went wrong, or an empty string."""
-    total = sum(cell.cell_type == "code" and "otter_ignore" not in skipped(cell) for cell in notebook.cells)
+    """Execute a notebook in place, all but the cell that hands in: that is the student's, and it would write a file.
+
+    Returns:
+        What went wrong, or an empty string.
+    """
+    everything = notebook.cells
+    notebook.cells = [cell for cell in everything if cell.id != SUBMIT_CELL]
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
     done = 0
 
     def count(**_: Any) -> None:
@@ -180,12 +174,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, progress: Callable[[i
         timeout=CELL_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
-        skip_cells_with_tag="course-skip",
         on_cell_executed=count,
     )
-    for cell in notebook.cells:  # handing in is the student's: it would write a file
-        if cell.id == "course-submit":
-            cell.metadata.setdefault("tags", []).append("course-skip")
     try:
         client.execute()
     except CellExecutionError as error:
@@ -193,12 +183,5 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, progress: Callable[[i
     except (CellTimeoutError, DeadKernelError) as error:
         return f"{type(error).__name__}: {error}"[:3000]
     finally:
-        for cell in notebook.cells:
-            if "course-skip" in cell.metadata.get("tags", []):
-                cell.metadata.tags.remove("course-skip")
+        notebook.cells = everything
     return ""
-
-
-def skipped(cell: nbformat.NotebookNode) -> Sequence[str]:
-    """The tags of the cell that hands in, which a run leaves out; other cells give nothing."""
-    return cell.metadata.get("tags", []) if cell.id == "course-submit" else []

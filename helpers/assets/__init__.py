@@ -1,0 +1,1 @@
+"""The embedded models and data, each with its card; `recipes` says how they were made."""

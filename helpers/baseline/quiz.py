@@ -47,7 +47,7 @@ def load_tasks() -> list[Task]:
 
 
 def template(values: Sequence[float] | None = None) -> str:
-    """The Python cell with one probability for each task: ``values``, or 0.50 for all."""
+    """The Python cell with one probability for each task: `values`, or 0.50 for all."""
     tasks = load_tasks()
     numbers = list(values) if values is not None else [0.5] * len(tasks)
     lines = [
@@ -126,7 +126,7 @@ def _form(widgets: ModuleType) -> object:
 
 
 def read_forecasts(forecasts: object) -> Tensor:
-    """The forecasts as float64 ``[N]``.
+    """The forecasts as float64 `[N]`.
 
     Raises:
         ValueError: there is not one number between 0 and 1 for each task; the message says what is wrong.
@@ -153,7 +153,7 @@ def reveal(forecasts: object, log_loss: LogLoss) -> Result | None:
 
     Args:
         forecasts: one probability for each task.
-        log_loss: ``(probabilities [N], outcomes [N]) -> float``, the function of this notebook.
+        log_loss: `(probabilities [N], outcomes [N]) -> float`, the function of this notebook.
 
     Returns:
         The scores, or None (with a printed reason) where the forecasts are not complete.

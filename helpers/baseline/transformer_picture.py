@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from helpers.plots import describe, show
+from helpers.diagrams import INK, arrow, box
+from helpers.plots import COLOURS, describe, show
 
 # What each word of the list does: told when the word stands in the wrong place.
 ROLES = {
@@ -44,31 +45,19 @@ NEEDS = {
 }
 LETTERS = tuple(NEEDS)
 
-# Confusions that deserve an answer of their own.
+# Confusions that deserve an answer of their own, by blank and word.
 CONFUSIONS = {
-    (
-        "A",
-        "position index",
-    ): "That is the other input, at B. A starts from what the token is, not from where it stands.",
-    (
-        "B",
-        "token embedding",
-    ): "That says what the token is. Without B, “dog bites man” and “man bites dog” would look alike.",
-    (
-        "F",
-        "feed-forward",
-    ): "That works on each position alone. With it alone, the model could never use an earlier word.",
-    ("H", "attention"): "Attention is the other big step of the block, and comes first.",
-    ("I", "softmax"): "The softmax comes one step later: first there must be one score for each word.",
-    ("J", "output layer"): "The scores are there already. What is missing is to make probabilities of them.",
-    (
-        "I",
-        "token embedding",
-    ): "Nearly: GPT-2 uses the same weights there, but in the other direction, from vectors to scores.",
-    ("C", "attention"): "Attention weighs positions against each other. Here both vectors belong to the same position.",
-    ("D", "layer norm"): "A layer norm works in evaluation as well.",
-    ("E", "dropout"): "Dropout removes numbers at random. Here they are rescaled, in training and in evaluation.",
-    ("J", "loss"): "The loss would come after J, and only in training.",
+    "A position index": "That is the other input, at B. A starts from what the token is, not from where it stands.",
+    "B token embedding": "That says what the token is. Without B, “dog bites man” and “man bites dog” would look alike.",
+    "F feed-forward": "That works on each position alone. With it alone, the model could never use an earlier word.",
+    "H attention": "Attention is the other big step of the block, and comes first.",
+    "I softmax": "The softmax comes one step later: first there must be one score for each word.",
+    "J output layer": "The scores are there already. What is missing is to make probabilities of them.",
+    "I token embedding": "Nearly: GPT-2 uses the same weights there, but in the other direction, from vectors to scores.",
+    "C attention": "Attention weighs positions against each other. Here both vectors belong to the same position.",
+    "D layer norm": "A layer norm works in evaluation as well.",
+    "E dropout": "Dropout removes numbers at random. Here they are rescaled, in training and in evaluation.",
+    "J loss": "The loss would come after J, and only in training.",
 }
 
 _SALT = "steering-course-transformer"
@@ -85,7 +74,7 @@ _RIGHT = {
     "J": "6a92976e1a49db3c",
 }
 
-BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#e8e8e8", "#222222"
+GREY = "#e8e8e8"
 ALT = (
     "Diagram of a GPT-style transformer, read from bottom to top. The tokens go through blank A, blank B goes through "
     "a table of positions; blank C joins the two, then comes blank D. The result enters a repeated block: blank E, "
@@ -100,7 +89,7 @@ def _digest(letter: str, word: str) -> str:
 
 
 def is_right(letter: str, word: object) -> bool:
-    """Whether ``word`` belongs in the blank ``letter``."""
+    """Whether `word` belongs in the blank `letter`."""
     return isinstance(word, str) and _digest(letter, _tidy(word)) == _RIGHT[letter]
 
 
@@ -108,7 +97,7 @@ def _tidy(word: str) -> str:
     return " ".join(word.lower().split())
 
 
-def explain(letter: str, word: object) -> str:
+def feedback(letter: str, word: object) -> str:
     """One line of feedback for one blank: right, or why not."""
     if word is None or word is ... or word == "":
         return f"{letter}: still blank. {NEEDS[letter]}."
@@ -117,11 +106,11 @@ def explain(letter: str, word: object) -> str:
     word = _tidy(word)
     if is_right(letter, word):
         return f"{letter}: {word}. Right."
-    reason = CONFUSIONS.get((letter, word), f"{NEEDS[letter]}.")
+    reason = CONFUSIONS.get(f"{letter} {word}", f"{NEEDS[letter]}.")
     return f"{letter}: not {word}. {ROLES[word]}. {reason}"
 
 
-def check(labels: Mapping[str, str] | None) -> int:
+def check_words(labels: Mapping[str, str] | None) -> int:
     """Print what is right and why the rest is not, draw the picture with the words in it, and return the number right.
 
     Args:
@@ -134,7 +123,7 @@ def check(labels: Mapping[str, str] | None) -> int:
     if unknown:
         print(f"There is no blank called {', '.join(unknown)}; the blanks are {', '.join(LETTERS)}.")
     for letter in LETTERS:
-        print(explain(letter, labels.get(letter)))
+        print(feedback(letter, labels.get(letter)))
     number = sum(is_right(letter, labels.get(letter)) for letter in LETTERS)
     print(f"\n{number} of {len(LETTERS)} blanks are right.")
     show(draw(labels))
@@ -149,7 +138,7 @@ def require(labels: Mapping[str, str] | None, letters: str) -> None:
     """
     if not isinstance(labels, Mapping):
         raise AssertionError("picture_words must return a dictionary with a word for each letter from A to J.")
-    wrong = [explain(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
+    wrong = [feedback(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
     if wrong:
         raise AssertionError("\n".join(wrong))
 
@@ -159,33 +148,20 @@ def require(labels: Mapping[str, str] | None, letters: str) -> None:
 _CENTRE, _WIDE, _HIGH = 4.6, 3.0, 0.46
 
 
-def _box(
-    axes: Axes, x: float, y: float, text: str, colour: str = "white", edge: str = INK, wide: float = _WIDE
-) -> None:
-    corner = (x - wide / 2, y - _HIGH / 2)
-    patch = FancyBboxPatch(corner, wide, _HIGH, boxstyle="round,pad=0.02,rounding_size=0.1", fc=colour, ec=edge, lw=1.4)
-    axes.add_patch(patch)
-    axes.text(x, y, text, ha="center", va="center", fontsize=10, color=INK)
-
-
 def _blank(axes: Axes, x: float, y: float, letter: str, labels: Mapping[str, str], wide: float = _WIDE) -> None:
     word = labels.get(letter)
     if not isinstance(word, str) or not word:
-        _box(axes, x, y, f"{letter}:  ? ? ?", "#fff7d6", INK, wide)
+        box(axes, x, y, f"{letter}:  ? ? ?", "#fff7d6", width=wide, height=_HIGH)
     elif is_right(letter, word):
-        _box(axes, x, y, f"{letter}:  {word}  ✓", "#d8ebf7", BLUE, wide)
+        box(axes, x, y, f"{letter}:  {word}  ✓", "#d8ebf7", width=wide, height=_HIGH, edge=COLOURS["blue"])
     else:
-        _box(axes, x, y, f"{letter}:  {word}  ✗", "#fbe3d6", ORANGE, wide)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0})
+        box(axes, x, y, f"{letter}:  {word}  ✗", "#fbe3d6", width=wide, height=_HIGH, edge=COLOURS["vermilion"])
 
 
 def _side_arrow(axes: Axes, low: float, high: float) -> None:
     right = _CENTRE + _WIDE / 2 + 0.45
     axes.plot([_CENTRE, right, right], [low, low, high], color=INK, lw=1.2, solid_joinstyle="round")
-    _arrow(axes, (right, high), (_CENTRE + _WIDE / 2 + 0.03, high))
+    arrow(axes, (right, high), (_CENTRE + _WIDE / 2 + 0.03, high))
     axes.text(right + 0.12, (low + high) / 2, "a copy\npasses by", fontsize=8, va="center", color=INK)
 
 
@@ -203,13 +179,13 @@ def draw(labels: Mapping[str, str] | None = None) -> Figure:
     axes.text(1.35, -0.15, "places in the text", ha="center", fontsize=9)
     _blank(axes, _CENTRE, 0.6, "A", labels)
     _blank(axes, 1.35, 0.6, "B", labels, 2.3)
-    _box(axes, 1.35, 1.55, "table of positions", GREY, wide=2.3)
+    box(axes, 1.35, 1.55, "table of positions", GREY, width=2.3, height=_HIGH)
     _blank(axes, _CENTRE, 1.55, "C", labels)
     _blank(axes, _CENTRE, 2.5, "D", labels)
-    _arrow(axes, (_CENTRE, 0.0), (_CENTRE, 0.6 - half))
-    _arrow(axes, (1.35, 0.0), (1.35, 0.6 - half))
-    _arrow(axes, (1.35, 0.6 + half), (1.35, 1.55 - half))
-    _arrow(axes, (2.53, 1.55), (_CENTRE - _WIDE / 2 - 0.03, 1.55))
+    arrow(axes, (_CENTRE, 0.0), (_CENTRE, 0.6 - half))
+    arrow(axes, (1.35, 0.0), (1.35, 0.6 - half))
+    arrow(axes, (1.35, 0.6 + half), (1.35, 1.55 - half))
+    arrow(axes, (2.53, 1.55), (_CENTRE - _WIDE / 2 - 0.03, 1.55))
 
     frame = FancyBboxPatch(
         (2.7, 3.15), 5.4, 5.5, boxstyle="round,pad=0.05,rounding_size=0.2", fc="#f6f6f6", ec="#999999"
@@ -219,11 +195,11 @@ def draw(labels: Mapping[str, str] | None = None) -> Figure:
     for y, letter in [(4.05, "E"), (4.9, "F"), (5.75, "G"), (7.45, "H"), (10.15, "I"), (11.25, "J")]:
         _blank(axes, _CENTRE, y, letter, labels)
     for y, text in [(6.6, "layer norm"), (8.3, "add"), (9.3, "layer norm")]:
-        _box(axes, _CENTRE, y, text, GREY)
+        box(axes, _CENTRE, y, text, GREY, width=_WIDE, height=_HIGH)
     heights = [0.6, 1.55, 2.5, 4.05, 4.9, 5.75, 6.6, 7.45, 8.3, 9.3, 10.15, 11.25]
     for low, high in pairwise(heights):
-        _arrow(axes, (_CENTRE, low + half), (_CENTRE, high - half))
-    _arrow(axes, (_CENTRE, 11.25 + half), (_CENTRE, 11.95))
+        arrow(axes, (_CENTRE, low + half), (_CENTRE, high - half))
+    arrow(axes, (_CENTRE, 11.25 + half), (_CENTRE, 11.95))
     _side_arrow(axes, 3.42, 5.75)
     _side_arrow(axes, 6.18, 8.3)
     axes.text(_CENTRE + 0.15, 10.7, "logits, shape [T, V]", fontsize=9, va="center")

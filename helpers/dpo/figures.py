@@ -5,70 +5,55 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from helpers.plots import COLOURS, LINES, MARKERS, ORDER, STYLE, describe, show, smooth
+from helpers.diagrams import arrow, box
+from helpers.plots import COLOURS, MARKERS, colour_of, curve, describe, figure, show, smooth
 from helpers.runs import History
-from helpers.widgets import widgets_available
+from helpers.widgets import redraw_on_change, widgets_available
 
 # (margins, beta) -> one number for each margin
 Curve = Callable[[Sequence[float], float], Sequence[float]]
 
 
-def _box(axes: Axes, x: float, y: float, width: float, text: str, colour: str) -> None:
-    axes.add_patch(
-        plt.Rectangle((x, y - 0.32), width, 0.64, facecolor=colour, alpha=0.18, edgecolor=colour, linewidth=1.5)
-    )
-    axes.text(x + width / 2, y, text, ha="center", va="center", fontsize=9)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = "") -> None:
-    axes.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": "#444444", "linewidth": 1.2})
-    if text:
-        axes.text((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.1, text, ha="center", va="bottom", fontsize=8)
-
-
-def draw_two_roads() -> None:
+def draw_two_roads() -> Figure:
     """Diagram: from preference pairs to a policy by a reward model and online RL, and directly by DPO."""
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        fig, axes = plt.subplots(figsize=(9.2, 3.1))
-        _box(axes, 0.0, 1.0, 1.9, "preference pairs\n(chosen, rejected)", COLOURS["blue"])
-        _box(axes, 3.1, 2.0, 1.7, "reward model", COLOURS["orange"])
-        _box(axes, 6.0, 2.0, 2.0, "sample, score,\nPPO or REINFORCE\nwith a KL penalty", COLOURS["orange"])
-        _box(axes, 4.0, 0.0, 2.9, "DPO: logistic loss on\nfour log-probs per pair", COLOURS["green"])
-        _box(axes, 9.3, 1.0, 1.3, "policy", COLOURS["blue"])
-        _arrow(axes, (1.9, 1.15), (3.1, 1.9), "fit")
-        _arrow(axes, (4.8, 2.0), (6.0, 2.0), "reward")
-        _arrow(axes, (8.0, 1.9), (9.3, 1.15))
-        _arrow(axes, (1.9, 0.85), (4.0, 0.1), "")
-        _arrow(axes, (6.9, 0.1), (9.3, 0.85))
-        axes.annotate(
-            "", xy=(6.3, 2.34), xytext=(7.7, 2.34),
-            arrowprops={"arrowstyle": "-|>", "color": "#444444", "connectionstyle": "arc3,rad=0.7"},
-        )  # fmt: skip
+    boxes = [  # left end, middle of its height, width, text, colour
+        (0.0, 1.0, 1.9, "preference pairs\n(chosen, rejected)", "blue"),
+        (3.1, 2.0, 1.7, "reward model", "orange"),
+        (6.0, 2.0, 2.0, "sample, score,\nPPO or REINFORCE\nwith a KL penalty", "orange"),
+        (4.0, 0.0, 2.9, "DPO: logistic loss on\nfour log-probs per pair", "green"),
+        (9.3, 1.0, 1.3, "policy", "blue"),
+    ]
+    with figure(size=(9.2, 3.1), grid=False) as (fig, axes):
+        for left, y, width, text, name in boxes:
+            colour = COLOURS[name]
+            box(axes, left + width / 2, y, text, to_rgba(colour, 0.18), width=width, height=0.64, edge=colour, size=9)
+        arrow(axes, (1.9, 1.15), (3.1, 1.9), "fit")
+        arrow(axes, (4.8, 2.0), (6.0, 2.0), "reward")
+        arrow(axes, (8.0, 1.9), (9.3, 1.15))
+        arrow(axes, (1.9, 0.85), (4.0, 0.1))
+        arrow(axes, (6.9, 0.1), (9.3, 0.85))
+        arrow(axes, (7.7, 2.34), (6.3, 2.34), connectionstyle="arc3,rad=0.7")
         axes.text(7.0, 2.92, "again and again, with fresh samples", ha="center", fontsize=8)
         axes.set(xlim=(-0.1, 10.8), ylim=(-0.5, 3.2), title="Two roads from preferences to a policy")
         axes.axis("off")
-    show(
-        describe(
-            fig,
-            "Diagram. Upper road: preference pairs are used to fit a reward model, whose reward drives PPO or REINFORCE "
-            "with a KL penalty, which samples again and again, and gives a policy. Lower road: DPO goes from the pairs to "
-            "the policy with one logistic loss on four log-probs per pair.",
-        )
+    return describe(
+        fig,
+        "Diagram. Upper road: preference pairs are used to fit a reward model, whose reward drives PPO or REINFORCE "
+        "with a KL penalty, which samples again and again, and gives a policy. Lower road: DPO goes from the pairs to "
+        "the policy with one logistic loss on four log-probs per pair.",
     )
 
 
-def plot_gaps(gaps: Sequence[float], min_gap: float) -> None:
+def plot_gaps(gaps: Sequence[float], min_gap: float) -> Figure:
     """Histogram of the reward gaps of all pairs, and how many pairs are left for each smallest gap."""
     values = np.sort(np.asarray(gaps, dtype=float))
     left = 1 - np.arange(len(values)) / len(values)
     kept = float((values > min_gap).mean())
-    with plt.rc_context({**STYLE, "figure.figsize": (9.0, 3.6)}):
-        fig, (first, second) = plt.subplots(1, 2)
+    with figure(1, 2, size=(9.0, 3.6)) as (fig, (first, second)):
         first.hist(values, bins=20, range=(0, 1), color=COLOURS["blue"], edgecolor="white")
         first.axvline(min_gap, color=COLOURS["vermilion"], linestyle="--", label=f"min_gap = {min_gap:g}")
         first.set(title="Gap between best and worst", xlabel="gap of P(positive)", ylabel="number of pairs")
@@ -78,35 +63,27 @@ def plot_gaps(gaps: Sequence[float], min_gap: float) -> None:
         second.axvline(min_gap, color=COLOURS["vermilion"], linestyle="--", label=f"{kept:.0%} of pairs are left")
         second.set(title="Pairs left", xlabel="min_gap", ylabel="share of pairs", xlim=(0, 1), ylim=(0, 1.02))
         second.legend()
-    show(
-        describe(
-            fig,
-            f"Left: histogram of {len(values)} reward gaps, median {np.median(values):.2f}. Right: share of pairs left, "
-            f"falling with min_gap; at {min_gap:g} it is {kept:.0%}.",
-        )
+    return describe(
+        fig,
+        f"Left: histogram of {len(values)} reward gaps, median {np.median(values):.2f}. Right: share of pairs left, "
+        f"falling with min_gap; at {min_gap:g} it is {kept:.0%}.",
     )
 
 
-def _draw_curves(loss: Curve, weight: Curve, betas: Sequence[float], highlight: float | None = None) -> Figure:
+def plot_loss_and_weight(loss: Curve, weight: Curve, betas: Sequence[float], highlight: float | None = None) -> Figure:
+    """Loss and gradient weight of a pair against its margin, a curve for each β; that of `highlight` is thick."""
     margins = np.linspace(-20, 20, 161)
-    with plt.rc_context({**STYLE, "figure.figsize": (9.0, 3.8)}):
-        fig, (left, right) = plt.subplots(1, 2)
+    with figure(1, 2, size=(9.0, 3.8)) as (fig, (left, right)):
         for number, beta in enumerate(betas):
-            colour, line = COLOURS[ORDER[number % len(ORDER)]], LINES[number % len(LINES)]
-            thick = 3.5 if beta == highlight else 1.6
-            left.plot(
-                margins, loss(margins, beta), color=colour, linestyle=line, linewidth=thick, label=f"β = {beta:g}"
-            )
-            right.plot(
-                margins, weight(margins, beta), color=colour, linestyle=line, linewidth=thick, label=f"β = {beta:g}"
-            )
+            look = {"linewidth": 3.5 if beta == highlight else 1.6, "label": f"β = {beta:g}", **curve(number)}
+            left.plot(margins, loss(margins, beta), **look)
+            right.plot(margins, weight(margins, beta), **look)
         for axes in (left, right):
             axes.axvline(0, color="#888888", linewidth=0.8)
         left.plot([0], [np.log(2)], "o", color=COLOURS["black"], label="ln 2 at margin 0")
         left.set(title="Loss of one pair", xlabel="margin (nats)", ylabel="loss (nats)", ylim=(-0.1, 5))
-        right.set(
-            title="Weight of the pair in the gradient", xlabel="margin (nats)", ylabel="weight", ylim=(-0.03, 1.03)
-        )
+        title = "Weight of the pair in the gradient"
+        right.set(title=title, xlabel="margin (nats)", ylabel="weight", ylim=(-0.03, 1.03))
         left.legend()
     return describe(
         fig,
@@ -118,98 +95,76 @@ def _draw_curves(loss: Curve, weight: Curve, betas: Sequence[float], highlight: 
     )
 
 
-def margin_explorer(loss: Curve, weight: Curve, betas: Sequence[float] = (0.1, 0.25, 0.5, 1.0)) -> None:
-    """Loss and weight against the margin: a figure for several β, and where widgets run a slider for any other."""
-    show(_draw_curves(loss, weight, betas))
+def margin_explorer(loss: Curve, weight: Curve) -> None:
+    """Show `plot_loss_and_weight` for several β and, where widgets run, a slider for any other."""
+    show(plot_loss_and_weight(loss, weight, (0.1, 0.25, 0.5, 1.0)))
     if not widgets_available():
         return
     import ipywidgets
-    from IPython.display import display
 
     slider = ipywidgets.FloatSlider(
         value=0.1, min=0.02, max=2.0, step=0.02, description="β", continuous_update=False, readout_format=".2f",
         layout=ipywidgets.Layout(width="60%"),
     )  # fmt: skip
-    output = ipywidgets.Output()
-
-    def draw(beta: float) -> None:
-        output.clear_output(wait=True)
-        with output:
-            show(_draw_curves(loss, weight, [0.1, 0.5, beta], highlight=beta))
-
-    slider.observe(lambda change: draw(change["new"]), names="value")
-    display(ipywidgets.VBox([ipywidgets.Label("Move the slider: the thick curve is your β."), slider, output]))
-    draw(slider.value)
+    redraw_on_change(
+        slider,
+        lambda beta: show(plot_loss_and_weight(loss, weight, [0.1, 0.5, beta], highlight=beta)),
+        caption="Move the slider: the thick curve is your β.",
+    )
 
 
-def _seen(history: History, column: str) -> tuple[list[float], list[float]]:
-    """Steps and values of a column that only some records have."""
-    rows = [(row["step"], row[column]) for row in history.records if column in row]
-    return [step for step, _ in rows], [value for _, value in rows]
-
-
-def plot_dpo_training(history: History, *, window: int = 10, title: str = "") -> None:
+def plot_dpo_training(history: History, *, title: str = "") -> Figure:
     """Four panels: loss, pair accuracy, implicit rewards with their margin, change of the two log-probs."""
     steps = history["step"]
-    with plt.rc_context({**STYLE, "figure.figsize": (10.0, 6.6)}):
-        fig, ((loss, accuracy), (rewards, changes)) = plt.subplots(2, 2)
+    with figure(2, 2, size=(10.0, 6.6)) as (fig, ((loss, accuracy), (rewards, changes))):
         for axes, column, name in ((loss, "loss", "loss (nats)"), (accuracy, "accuracy", "share of pairs")):
-            mean, _ = smooth(history[column], window)
-            axes.plot(steps, mean, color=COLOURS["blue"], label=f"training, mean of {window} steps")
-            axes.plot(*_seen(history, f"test_{column}"), "o--", color=COLOURS["vermilion"], label="test pairs")
+            mean, _ = smooth(history[column], 10)
+            axes.plot(steps, mean, color=COLOURS["blue"], label="training, mean of 10 steps")
+            axes.plot(*history.measured(f"test_{column}"), "o--", color=COLOURS["vermilion"], label="test pairs")
             axes.set(xlabel="training step", ylabel=name)
         loss.axhline(np.log(2), color=COLOURS["black"], linestyle=":", linewidth=1, label="ln 2: knows nothing")
         accuracy.axhline(0.5, color=COLOURS["black"], linestyle=":", linewidth=1, label="½: a coin toss")
         loss.set_title("Loss")
         accuracy.set_title("Pair accuracy")
         for column, name, colour, line in (
-            ("test_chosen_reward", "chosen", "blue", "o-"),
-            ("test_rejected_reward", "rejected", "orange", "s--"),
-            ("test_margin", "difference", "green", "^-."),
+            ("reward", "chosen", "blue", "o-"),
+            ("reward", "rejected", "orange", "s--"),
+            ("change", "chosen", "blue", "o-"),
+            ("change", "rejected", "orange", "s--"),
         ):
-            rewards.plot(*_seen(history, column), line, color=COLOURS[colour], label=name)
+            axes = rewards if column == "reward" else changes
+            axes.plot(*history.measured(f"test_{name}_{column}"), line, color=COLOURS[colour], label=name)
+        rewards.plot(*history.measured("test_margin"), "^-.", color=COLOURS["green"], label="difference")
         rewards.set(title="Implicit rewards on test pairs", xlabel="training step", ylabel="β × log-ratio (nats)")
-        for column, name, colour, line in (
-            ("test_chosen_change", "chosen", "blue", "o-"),
-            ("test_rejected_change", "rejected", "orange", "s--"),
-        ):
-            changes.plot(*_seen(history, column), line, color=COLOURS[colour], label=name)
-        changes.set(
-            title="Change of log-probs on test pairs", xlabel="training step", ylabel="log π − log π_ref (nats)"
-        )
+        headline = "Change of log-probs on test pairs"
+        changes.set(title=headline, xlabel="training step", ylabel="log π − log π_ref (nats)")
         for axes in (rewards, changes):
             axes.axhline(0, color="#888888", linewidth=0.8)
         for axes in (loss, accuracy, rewards, changes):
             axes.legend(fontsize=8)
         if title:
             fig.suptitle(title)
-    ends = {
-        column: _seen(history, f"test_{column}")[1]
-        for column in ("loss", "accuracy", "margin", "chosen_change", "rejected_change")
-    }
+    measures = ("loss", "accuracy", "margin", "chosen_change", "rejected_change")
+    ends = {name: history.measured(f"test_{name}")[1] for name in measures}
     told = ", ".join(f"{name.replace('_', ' ')} from {v[0]:.3g} to {v[-1]:.3g}" for name, v in ends.items() if v)
-    show(describe(fig, f"Four line plots over training steps. On test pairs: {told}."))
+    return describe(fig, f"Four line plots over training steps. On test pairs: {told}.")
 
 
-def plot_runs(
+def plot_test_measure(
     histories: Mapping[str, History], column: str, *, title: str, ylabel: str, line: float | None = None
-) -> None:
-    """One measured column (recorded every few steps) of several runs in one figure."""
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+) -> Figure:
+    """One column of several runs that was recorded every few steps, each value as a marker."""
+    with figure() as (fig, axes):
         told = []
         for number, (name, history) in enumerate(histories.items()):
-            steps, values = _seen(history, column)
-            colour = COLOURS[ORDER[number % len(ORDER)]]
-            axes.plot(
-                steps, values, marker="o", markersize=4, color=colour, linestyle=LINES[number % len(LINES)], label=name
-            )
+            steps, values = history.measured(column)
+            axes.plot(steps, values, marker="o", markersize=4, label=name, **curve(number))
             told.append(f"{name}: {values[0]:.3g} to {values[-1]:.3g}")
         if line is not None:
             axes.axhline(line, color=COLOURS["black"], linestyle=":", linewidth=1)
         axes.set(title=title, xlabel="training step", ylabel=ylabel)
         axes.legend()
-    show(describe(fig, f"{title}. " + "; ".join(told) + "."))
+    return describe(fig, f"{title}. {'; '.join(told)}.")
 
 
 def plot_panels(
@@ -218,27 +173,25 @@ def plot_panels(
     *,
     title: str,
     lines: Mapping[str, float] | None = None,
-) -> None:
+) -> Figure:
     """A small panel for each column of a table of runs, a labelled point for each run.
 
     Args:
-        rows: a dict for each run, with ``name`` and the columns.
+        rows: a dict for each run, with `name` and the columns.
         columns: from a column to its label with unit.
         lines: from a column to the value that an untrained policy has, drawn as a dotted line.
     """
     names = [row["name"] for row in rows]
     places = range(len(rows))
-    with plt.rc_context({**STYLE, "figure.figsize": (max(6.5, 3.0 * len(columns)), 3.6)}):
-        fig, panels = plt.subplots(1, len(columns), squeeze=False)
+    with figure(1, len(columns), squeeze=False, size=(max(6.5, 3.0 * len(columns)), 3.6)) as (fig, panels):
         for axes, (column, label) in zip(panels[0], columns.items(), strict=True):
             heights = [row[column] for row in rows]
             axes.plot(places, heights, color="#999999", linewidth=1, zorder=1)
             for place, height in zip(places, heights, strict=True):
-                colour = COLOURS[ORDER[place % len(ORDER)]]
-                axes.scatter(place, height, s=70, color=colour, marker=MARKERS[place % len(MARKERS)], zorder=2)
-                axes.annotate(
-                    f"{height:.3g}", (place, height), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
-                )
+                marker = MARKERS[place % len(MARKERS)]
+                axes.scatter(place, height, s=70, color=colour_of(place), marker=marker, zorder=2)
+                above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 9}
+                axes.annotate(f"{height:.3g}", (place, height), **above)
             if lines and column in lines:
                 axes.axhline(lines[column], color=COLOURS["black"], linestyle=":", linewidth=1)
                 axes.annotate("untrained", (0, lines[column]), xytext=(0, -11), textcoords="offset points", fontsize=8)
@@ -249,24 +202,21 @@ def plot_panels(
     told = "; ".join(
         f"{row['name']}: " + ", ".join(f"{label} {row[c]:.3g}" for c, label in columns.items()) for row in rows
     )
-    show(describe(fig, f"{title}. {told}."))
+    return describe(fig, f"{title}. {told}.")
 
 
-def plot_overlay(own: Sequence[float], other: Sequence[float], *, label: str) -> None:
+def plot_overlay(own: Sequence[float], other: Sequence[float], *, label: str) -> Figure:
     """Two loss curves over each other, and their difference beneath."""
     difference = np.abs(np.asarray(own) - np.asarray(other))
-    with plt.rc_context({**STYLE, "figure.figsize": (7.5, 5.0)}):
-        fig, (upper, lower) = plt.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    with figure(2, 1, sharex=True, height_ratios=[3, 1], size=(7.5, 5.0)) as (fig, (upper, lower)):
         upper.plot(own, color=COLOURS["sky"], linewidth=5, label="your dpo_step")
         upper.plot(other, color=COLOURS["black"], linestyle="--", linewidth=1.3, label=label)
         upper.set(title="The same training, twice", ylabel="loss (nats)")
         upper.legend()
         lower.plot(np.maximum(difference, 1e-9), color=COLOURS["vermilion"])
         lower.set(xlabel="training step", ylabel="|difference|", yscale="log")
-    show(
-        describe(
-            fig,
-            f"Two loss curves over {len(own)} steps, from {own[0]:.3f} to {own[-1]:.3f}, that lie on each other; "
-            f"their largest difference is {difference.max():.1e}.",
-        )
+    return describe(
+        fig,
+        f"Two loss curves over {len(own)} steps, from {own[0]:.3f} to {own[-1]:.3f}, that lie on each other; "
+        f"their largest difference is {difference.max():.1e}.",
     )

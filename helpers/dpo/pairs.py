@@ -12,22 +12,31 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from helpers.data import batches
+from helpers.evaluation import batch_seed
+from helpers.generation import generate
+from helpers.models import Policy, policy_logits
+from helpers.runs import write_whole
 
 
 @dataclass(frozen=True)
 class Completions:
-    """``K`` scored completions for each of ``P`` prompts.
+    """`K` scored completions for each of `P` prompts.
 
     Attributes:
-        prompts: ``P`` prompts.
+        prompts: `P` prompts.
         prompt_ids: the token ids of each prompt.
-        texts: ``P`` lists of ``K`` completions, each without its prompt.
+        texts: `P` lists of `K` completions, each without its prompt.
         ids: the token ids of each completion, its end-of-text token included where it has one.
-        scores: ``P`` lists of ``K`` rewards of prompt and completion together (for a sentiment classifier P(positive)).
+        scores: `P` lists of `K` rewards of prompt and completion together (for a sentiment classifier P(positive)).
     """
 
     prompts: list[str]
@@ -38,7 +47,7 @@ class Completions:
 
     @property
     def rewards(self) -> Float[Tensor, "P K"]:
-        """The scores as a tensor ``[P, K]``."""
+        """The scores as a tensor `[P, K]`."""
         return torch.tensor(self.scores)
 
     def __len__(self) -> int:
@@ -49,7 +58,7 @@ class Completions:
 class Pair:
     """Two completions of one prompt, the chosen one judged better than the rejected one.
 
-    ``chosen_ids`` and ``rejected_ids`` are the completion's tokens alone, without the prompt's.
+    `chosen_ids` and `rejected_ids` are the completion's tokens alone, without the prompt's.
     """
 
     prompt: str
@@ -69,14 +78,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A batch of ``B`` pairs as tensors, padded **on the right**; what ``dpo_step`` gets.
+    """A batch of `B` pairs as tensors, padded **on the right**; what `dpo_step` gets.
 
     Attributes:
-        chosen_ids, rejected_ids: ``[B, T]`` int64: prompt, completion, padding. ``T`` may differ between the two.
-        chosen_attention, rejected_attention: ``[B, T]`` bool: True on prompt and completion, False on padding.
-        chosen_mask, rejected_mask: ``[B, T]`` bool: True on the completion's tokens alone.
-        reference_chosen, reference_rejected: ``[B]`` float: log-probabilities of the completions under the reference
-            policy, when they were computed beforehand; ``None`` otherwise.
+        chosen_ids, rejected_ids: `[B, T]` int64: prompt, completion, padding. `T` may differ between the two.
+        chosen_attention, rejected_attention: `[B, T]` bool: True on prompt and completion, False on padding.
+        chosen_mask, rejected_mask: `[B, T]` bool: True on the completion's tokens alone.
+        reference_chosen, reference_rejected: `[B]` float: log-probabilities of the completions under the reference
+            policy, when they were computed beforehand; `None` otherwise.
     """
 
     chosen_ids: Int[Tensor, "B T"]
@@ -93,14 +102,15 @@ class PairBatch:
 
     def to(self, device: torch.device | str) -> PairBatch:
         """The same batch on another device."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PairBatch(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts |= {name: part.to(device) for name, part in parts.items() if part is not None}
+        return PairBatch(**parts)
 
 
 def _right_padded(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pad_id: int, length: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, attention mask and completion mask ``[B, T]`` of prompt + completion, padded on the right to ``length``."""
+    """Ids, attention mask and completion mask `[B, T]` of prompt + completion, padded on the right to `length`."""
     rows = [list(prompt) + list(completion) for prompt, completion in zip(prompts, completions, strict=True)]
     width = max(map(len, rows)) if length is None else length
     if any(len(row) > width for row in rows):
@@ -122,16 +132,16 @@ def collate(
     length: int | None = None,
     reference: Float[Tensor, "B 2"] | None = None,
 ) -> PairBatch:
-    """One :class:`PairBatch` of these pairs, in their order.
+    """One `PairBatch` of these pairs, in their order.
 
     Args:
-        pairs: ``B`` pairs, at least one.
+        pairs: `B` pairs, at least one.
         pad_id: the token id written into the padding; no result may depend on it.
         length: pad to this many tokens; without it, to the longest sequence of each side.
-        reference: ``[B, 2]`` kept log-probabilities under the reference, chosen in column 0, rejected in column 1.
+        reference: `[B, 2]` kept log-probabilities under the reference, chosen in column 0, rejected in column 1.
 
     Raises:
-        ValueError: no pairs, or a sequence longer than ``length``.
+        ValueError: no pairs, or a sequence longer than `length`.
     """
     if not pairs:
         raise ValueError("there are no pairs to put into a batch")
@@ -152,16 +162,16 @@ def pair_batches(
     reference: Float[Tensor, "N 2"] | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[PairBatch]:
-    """Batches of ``size`` pairs, ``epochs`` times through all of them.
+    """Batches of `size` pairs, `epochs` times through all of them.
 
     Args:
         pairs: all pairs.
-        pad_id: see :func:`collate`.
+        pad_id: see `collate`.
         size: pairs a batch; with a seed, the pairs left over at the end of an epoch are dropped, so that all training
             batches are alike; without one they make a last, smaller batch.
-        seed: shuffles the pairs anew in each epoch; ``None`` keeps their order.
+        seed: shuffles the pairs anew in each epoch; `None` keeps their order.
         epochs: how many times each pair is seen.
-        reference: ``[N, 2]`` kept log-probabilities under the reference, in the order of ``pairs``.
+        reference: `[N, 2]` kept log-probabilities under the reference, in the order of `pairs`.
         device: where the tensors go.
     """
     for epoch in range(epochs):
@@ -194,7 +204,7 @@ def pairs_from(completions: Completions, index: Int[Tensor, "M 3"]) -> list[Pair
 
 
 def swap_labels(pairs: Sequence[Pair], share: float, seed: int = 0) -> list[Pair]:
-    """The same pairs with chosen and rejected exchanged in a random ``share`` of them (0 to 1): careless raters."""
+    """The same pairs with chosen and rejected exchanged in a random `share` of them (0 to 1): careless raters."""
     count = round(share * len(pairs))
     swapped = set(random.Random(seed).sample(range(len(pairs)), count))
     return [_swapped(pair) if number in swapped else pair for number, pair in enumerate(pairs)]
@@ -213,8 +223,8 @@ def _swapped(pair: Pair) -> Pair:
 
 
 def sample_completions(
-    policy,
-    tokenizer,
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     reward_model: Callable[[list[str]], Float[Tensor, " N"]],
     prompts: Sequence[str],
     per_prompt: int,
@@ -225,13 +235,13 @@ def sample_completions(
     folder: Path | str | None = None,
     progress: bool = True,
 ) -> Completions:
-    """Sample ``per_prompt`` completions for each prompt from ``policy`` and score them.
+    """Sample `per_prompt` completions for each prompt from `policy` and score them.
 
     Args:
         policy, tokenizer: the policy to sample from, in eval mode, with its tokenizer.
         reward_model: gives a reward for each text (prompt and completion together).
-        prompts: ``P`` prompts.
-        per_prompt: ``K``, completions for each prompt.
+        prompts: `P` prompts.
+        per_prompt: `K`, completions for each prompt.
         new_tokens: most tokens a completion may have.
         seed: the same seed gives the same completions.
         batch_size: sequences sampled at once.
@@ -240,52 +250,33 @@ def sample_completions(
     """
     kept = None
     if folder is not None:
-        name = _fingerprint(policy, [*prompts], per_prompt, new_tokens, seed, batch_size, reward_model)
+        models = (policy, getattr(reward_model, "model", None))
+        name = _hash_of(models, [*prompts], per_prompt, new_tokens, seed, batch_size)
         kept = Path(folder) / f"completions_{name}.json"
         if kept.exists():
-            return Completions(**json.loads(kept.read_text()))
-    result = _sample(policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress)
+            return Completions(**json.loads(kept.read_text(encoding="utf-8")))
+    repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
+    prompt_ids, texts, ids, scores = [], [], [], []
+    with tqdm(total=len(repeated), desc="completions", disable=not progress) as bar:
+        for number, part in enumerate(batches(repeated, batch_size)):
+            rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
+            scores += reward_model(rollout.texts).tolist()
+            texts += rollout.completions
+            in_prompt = rollout.attention_mask & ~rollout.completion_mask  # [B, T]
+            prompt_ids += [row[mask].tolist() for row, mask in zip(rollout.ids, in_prompt, strict=True)]
+            ids += [row[mask].tolist() for row, mask in zip(rollout.ids, rollout.completion_mask, strict=True)]
+            bar.update(len(part))
+    columns = [list(batches(column, per_prompt)) for column in (texts, ids, scores)]
+    result = Completions(list(prompts), prompt_ids[::per_prompt], *columns)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(result)))
-        unfinished.replace(kept)  # an interrupted write must not leave half a file under the final name
+        write_whole(kept, json.dumps(asdict(result)))
     return result
 
 
-def _sample(
-    policy, tokenizer, reward_model, prompts, per_prompt, new_tokens, seed, batch_size, progress
-) -> Completions:
-    from tqdm.auto import tqdm
-
-    from helpers.evaluation import batch_seed
-    from helpers.generation import generate
-
-    repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
-    prompt_ids, texts, ids, scores = [], [], [], []
-    bar = tqdm(total=len(repeated), desc="completions", disable=not progress)
-    for number, start in enumerate(range(0, len(repeated), batch_size)):
-        part = repeated[start : start + batch_size]
-        rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
-        scores += reward_model(rollout.texts).tolist()
-        texts += list(rollout.completions)
-        for row in range(len(part)):
-            prompt = rollout.ids[row, : rollout.prompt_length][rollout.attention_mask[row, : rollout.prompt_length]]
-            prompt_ids.append(prompt.tolist())
-            ids.append(rollout.ids[row][rollout.completion_mask[row]].tolist())
-        bar.update(len(part))
-    bar.close()
-
-    def grouped(items: list) -> list[list]:
-        return [items[i : i + per_prompt] for i in range(0, len(items), per_prompt)]
-
-    return Completions(list(prompts), prompt_ids[::per_prompt], grouped(texts), grouped(ids), grouped(scores))
-
-
-def _fingerprint(policy, prompts, per_prompt, new_tokens, seed, batch_size, reward_model) -> str:
-    """A short hash of all that decides the samples: the weights of both models, the prompts and the numbers."""
-    digest = hashlib.sha256(json.dumps([prompts, per_prompt, new_tokens, seed, batch_size]).encode())
-    for model in (policy, getattr(reward_model, "model", None)):
+def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:
+    """A short hash of the models' weights and of plain settings: of all that decides the samples."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for model in models:
         if model is not None:
             for name, weight in sorted(model.state_dict().items()):
                 digest.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item():.10g}".encode())
@@ -293,25 +284,23 @@ def _fingerprint(policy, prompts, per_prompt, new_tokens, seed, batch_size, rewa
 
 
 def pair_log_probs(
-    policy,
+    policy: Policy,
     pairs: PairBatch,
     sequence_log_prob: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
-    """Run the policy on both sides of a batch, and let ``sequence_log_prob`` turn its logits into log-probs.
+    """Run the policy on both sides of a batch, and let `sequence_log_prob` turn its logits into log-probs.
 
-    Both sides go through the model together, as one batch of ``2B`` sequences: that is faster than one after the other.
+    Both sides go through the model together, as one batch of `2B` sequences: that is faster than one after the other.
 
     Args:
         policy: any causal language model; whether gradients are recorded is the caller's choice.
-        pairs: ``B`` pairs.
-        sequence_log_prob: the student's function, called once with the logits ``[2B, T, V]``, ids ``[2B, T]`` and
-            completion masks ``[2B, T]`` of the chosen sequences followed by the rejected ones.
+        pairs: `B` pairs.
+        sequence_log_prob: the student's function, called once with the logits `[2B, T, V]`, ids `[2B, T]` and
+            completion masks `[2B, T]` of the chosen sequences followed by the rejected ones.
 
     Returns:
-        Log-probs of the chosen and of the rejected completions, ``[B]`` each.
+        Log-probs of the chosen and of the rejected completions, `[B]` each.
     """
-    from helpers.models import policy_logits
-
     width = max(pairs.chosen_ids.shape[1], pairs.rejected_ids.shape[1])
 
     def both(chosen: Tensor, rejected: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Running TRL's trainers on the course's pairs and prompts, so that their losses can be laid over a student's own.
 
-TRL is optional: nothing here is imported unless the notebook's last section runs, and ``trl_problem`` says why it cannot.
+TRL is optional: nothing here is imported unless the notebook's last section runs, and `trl_problem` says why it cannot.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from helpers.hub import Quiet
 
 from .pairs import Pair, PairBatch, collate
 
@@ -38,10 +40,10 @@ def trl_problem() -> str:
     return ""
 
 
-def pairs_for_trl(pairs: Sequence[Pair]):
-    """The pairs as TRL takes them: a data set with the columns ``prompt``, ``chosen`` and ``rejected``, as text.
+def pairs_for_trl(pairs: Sequence[Pair]) -> Any:
+    """The pairs as TRL takes them: a data set with the columns `prompt`, `chosen` and `rejected`, as text.
 
-    The column ``number`` is ours: it lets the collator find the pair's own tokens again.
+    The column `number` is ours: it lets the collator find the pair's own tokens again.
     """
     import datasets
 
@@ -76,9 +78,9 @@ def trl_collator(pairs: Sequence[Pair], pad_id: int) -> Callable[[list[dict[str,
 
 
 def plain_arguments(*, batch_size: int, learning_rate: float, steps: int, seed: int, cpu: bool) -> dict[str, Any]:
-    """Settings of Hugging Face's ``Trainer`` that make it do what our loop does, and nothing else.
+    """Settings of Hugging Face's `Trainer` that make it do what our loop does, and nothing else.
 
-    Each one switches something off that TRL or the ``Trainer`` does by itself: a falling learning rate, gradient clipping,
+    Each one switches something off that TRL or the `Trainer` does by itself: a falling learning rate, gradient clipping,
     weight decay, shuffling, bfloat16, recomputing activations, saving files and reporting to web services.
     """
     return {
@@ -105,25 +107,21 @@ def plain_arguments(*, batch_size: int, learning_rate: float, steps: int, seed: 
 def quietly() -> Iterator[None]:
     """Keep the libraries' progress bars and notices out of the notebook."""
     import datasets
-    from transformers.utils import logging as transformers_logging
 
-    level = transformers_logging.get_verbosity()
     trl_logger = logging.getLogger("trl")
     trl_level = trl_logger.level
-    transformers_logging.set_verbosity_error()
     trl_logger.setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     try:
-        with warnings.catch_warnings():
+        with Quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers_logging.set_verbosity(level)
         trl_logger.setLevel(trl_level)
         datasets.enable_progress_bars()
 
 
-def silent(trainer):
+def silent(trainer: Any) -> Any:
     """The trainer without the callback that prints every log line."""
     from transformers.trainer_callback import PrinterCallback
 
@@ -131,6 +129,6 @@ def silent(trainer):
     return trainer
 
 
-def logged(trainer, column: str) -> list[float]:
-    """One column of a trainer's log, a value for each step, such as ``"loss"`` or ``"reward"``."""
+def logged(trainer: Any, column: str) -> list[float]:
+    """One column of a trainer's log, a value for each step, such as `"loss"` or `"reward"`."""
     return [entry[column] for entry in trainer.state.log_history if column in entry]

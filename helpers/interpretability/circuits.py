@@ -1,7 +1,7 @@
-"""Look inside attention heads and intervene on them, in plain ``transformers`` models of the GPT-2 and Llama kinds.
+"""Look inside attention heads and intervene on them, in plain `transformers` models of the GPT-2 and Llama kinds.
 
 A *head output* here is what one head has mixed together from the values it attended to, **before** the layer's output
-projection: a tensor ``[B, T, H, D]`` for one layer (batch, position, head, head width). The layer's output projection
+projection: a tensor `[B, T, H, D]` for one layer (batch, position, head, head width). The layer's output projection
 turns the heads' outputs into the vector that is added to the residual stream. Everything in this module reads or
 replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model
 itself is never changed, and every hook is removed again even when an error occurs.
@@ -13,15 +13,20 @@ Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and p
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
 
 Head = tuple[int, int]  # (layer, head), both counted from 0
+Part = Any  # a module of the model; what is inside it depends on the architecture
 Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> head outputs [B, T, H, D]
 
 
@@ -29,19 +34,19 @@ Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> 
 class Anatomy:
     """Where the parts of a model are: the same names for both kinds of model."""
 
-    blocks: Sequence[nn.Module]  # one per layer
+    blocks: Sequence[Part]  # one per layer
     heads: int  # H, query heads per layer
     key_heads: int  # key and value heads per layer; fewer than H where several heads share them (Llama kind)
     width: int  # D, of one head
-    final_norm: nn.Module
+    final_norm: Part
     unembedding: Float[Tensor, "V W"]
     is_gpt2: bool
 
-    def attention(self, layer: int) -> nn.Module:
+    def attention(self, layer: int) -> Part:
         """The attention module of a layer."""
         return self.blocks[layer].attn if self.is_gpt2 else self.blocks[layer].self_attn
 
-    def output_projection(self, layer: int) -> nn.Module:
+    def output_projection(self, layer: int) -> Part:
         """The module that turns the concatenated head outputs into the layer's attention output."""
         return self.attention(layer).c_proj if self.is_gpt2 else self.attention(layer).o_proj
 
@@ -50,15 +55,15 @@ class Anatomy:
         return [(layer, head) for layer in range(len(self.blocks)) for head in range(self.heads)]
 
     def head_matrices(self, layer: int) -> Float[Tensor, "H D W"]:
-        """The output projection cut into one matrix per head: head output ``[D]`` times it is what the head adds."""
+        """The output projection cut into one matrix per head: head output `[D]` times it is what the head adds."""
         weight = self.output_projection(layer).weight
         weight = weight if self.is_gpt2 else weight.T  # GPT-2's Conv1D stores [in, out], nn.Linear [out, in]
         return weight.reshape(self.heads, self.width, -1)
 
 
-def anatomy(model: nn.Module) -> Anatomy:
-    """Find the parts of a GPT-2 or Llama-kind causal language model; ``TypeError`` for any other architecture."""
-    config = getattr(model, "config", None)
+def anatomy(model: Any) -> Anatomy:
+    """Find the parts of a GPT-2 or Llama-kind causal language model; `TypeError` for any other architecture."""
+    config: Any = getattr(model, "config", None)
     if hasattr(model, "transformer") and hasattr(model.transformer, "h"):
         blocks, norm, gpt2 = model.transformer.h, model.transformer.ln_f, True
     elif hasattr(model, "model") and hasattr(model.model, "layers") and hasattr(model.model.layers[0], "self_attn"):
@@ -71,18 +76,8 @@ def anatomy(model: nn.Module) -> Anatomy:
     return Anatomy(list(blocks), heads, key_heads, width, norm, model.get_output_embeddings().weight, gpt2)
 
 
-@contextmanager
-def hooks(handles: list) -> Iterator[list]:
-    """Collect hook handles in a list; all of them are removed at the end of the ``with`` block."""
-    try:
-        yield handles
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
-    """Register ``edit`` on the head outputs of one layer; returns the hook's handle."""
+def head_output_hook(parts: Anatomy, layer: int, edit: Edit) -> RemovableHandle:
+    """Register `edit` on the head outputs of one layer; returns the hook's handle."""
 
     def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         merged = inputs[0]  # [B, T, H·D]
@@ -94,7 +89,7 @@ def head_output_hook(parts: Anatomy, layer: int, edit: Edit):
 
 @dataclass(frozen=True)
 class Recording:
-    """What one forward pass left behind: ``B`` texts of ``T`` tokens, ``L`` layers of ``H`` heads of width ``D``."""
+    """What one forward pass left behind: `B` texts of `T` tokens, `L` layers of `H` heads of width `D`."""
 
     logits: Float[Tensor, "B T V"]
     outputs: Float[Tensor, "L B T H D"]  # head outputs
@@ -105,8 +100,8 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
-    """Run the model on ``ids`` (no padding) and keep the head outputs, attention patterns and residual stream."""
+def record(model: PreTrainedModel, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
+    """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream."""
     parts = anatomy(model)
     outputs: dict[int, Tensor] = {}
     before: dict[int, Tensor] = {}
@@ -117,55 +112,62 @@ def record(model: nn.Module, ids: Int[Tensor, "B T"], patterns: bool = True) -> 
         outputs[layer] = heads.clone()
         return heads
 
-    def keep_input(store: dict[int, Tensor], layer: int):
-        def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
+    def keep_input(store: dict[int, Tensor], layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             store[layer] = (args[0] if args else kwargs["hidden_states"]).clone()
 
         return hook
 
     if patterns and model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")  # the only kind that computes the attention pattern explicitly
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer, block in enumerate(parts.blocks):
             second_norm = block.ln_2 if parts.is_gpt2 else block.post_attention_layernorm
-            handles.append(head_output_hook(parts, layer, keep))
-            handles.append(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
-            handles.append(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
-        handles.append(
+            hooks.enter_context(head_output_hook(parts, layer, keep))
+            hooks.enter_context(block.register_forward_pre_hook(keep_input(before, layer), with_kwargs=True))
+            hooks.enter_context(second_norm.register_forward_pre_hook(keep_input(middle, layer), with_kwargs=True))
+        hooks.enter_context(
             parts.final_norm.register_forward_pre_hook(lambda module, inputs: last.append(inputs[0].clone()))
         )
         result = model(ids, output_attentions=patterns, use_cache=False)
-    stack = lambda store: torch.stack([store[layer] for layer in range(len(parts.blocks))])  # noqa: E731
+
+    def stack(store: dict[int, Tensor]) -> Tensor:
+        return torch.stack([store[layer] for layer in range(len(parts.blocks))])
+
     attention = torch.stack(result.attentions) if patterns else None
     return Recording(result.logits, stack(outputs), attention, stack(before), stack(middle), last[0])
 
 
 @torch.no_grad()
-def run_with_heads(model: nn.Module, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
-    """Run the model with every layer's head outputs passed through ``edit(layer, outputs [B, T, H, D])``."""
+def run_with_heads(model: PreTrainedModel, ids: Int[Tensor, "B T"], edit: Edit) -> Float[Tensor, "B T V"]:
+    """Run the model with every layer's head outputs passed through `edit(layer, outputs [B, T, H, D])`."""
     parts = anatomy(model)
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, edit))
+            hooks.enter_context(head_output_hook(parts, layer, edit))
         return model(ids, use_cache=False).logits
+
+
+def by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
+    """The heads of each layer that has any of these, from layer to numbers."""
+    found: dict[int, list[int]] = {}
+    for layer, head in heads:
+        found.setdefault(layer, []).append(head)
+    return found
 
 
 def replace_heads(
     heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
 ) -> Edit:
-    """An edit that takes the named heads' outputs from ``source`` (another recording's ``outputs``).
+    """An edit that takes the named heads' outputs from `source` (another recording's `outputs`).
 
-    With ``positions``, one position for each text, only the outputs at that position are replaced.
+    With `positions`, one position for each text, only the outputs at that position are replaced.
     """
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in heads:
-        by_layer.setdefault(layer, []).append(head)
+    chosen = by_layer(heads)
 
     def edit(layer: int, outputs: Tensor) -> Tensor:
-        if layer not in by_layer:
-            return outputs
         changed = outputs.clone()
-        for head in by_layer[layer]:
+        for head in chosen.get(layer, ()):
             if positions is None:
                 changed[:, :, head] = source[layer][:, :, head]
             else:
@@ -177,18 +179,18 @@ def replace_heads(
 
 
 def patch_heads(
-    model: nn.Module,
+    model: PreTrainedModel,
     ids: Int[Tensor, "B T"],
     heads: Sequence[Head],
     source: Float[Tensor, "L B T H D"],
     positions: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Activation patching: run on ``ids`` with some heads' outputs from another run; logits at the last position."""
+    """Activation patching: run on `ids` with some heads' outputs from another run; logits at the last position."""
     return run_with_heads(model, ids, replace_heads(heads, source, positions))[:, -1]
 
 
 def path_patch(
-    model: nn.Module,
+    model: PreTrainedModel,
     ids: Int[Tensor, "B T"],
     clean: Recording,
     other: Recording,
@@ -199,10 +201,10 @@ def path_patch(
 ) -> Float[Tensor, "B V"]:
     """Path patching (Wang et al. 2022): change what the receivers are told by the senders, and nothing else.
 
-    The senders' outputs come from ``other``; every other head is held at its output in ``clean`` (the recording of
-    ``ids``), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
-    ``receivers`` the receiver is the logits. With receivers, their ``through`` ("query", "key" or "value") as seen in
-    that run is put into a fresh run on ``ids`` in which all heads are free to react. ``positions`` restricts the senders'
+    The senders' outputs come from `other`; every other head is held at its output in `clean` (the recording of
+    `ids`), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
+    `receivers` the receiver is the logits. With receivers, their `through` ("query", "key" or "value") as seen in
+    that run is put into a fresh run on `ids` in which all heads are free to react. `positions` restricts the senders'
     change to one position of each text. Returns the logits at the last position.
     """
     swap = replace_heads(senders, other.outputs, positions)
@@ -214,37 +216,34 @@ def path_patch(
         return run_with_heads(model, ids, hold)[:, -1]
     parts = anatomy(model)
     seen: dict[int, Tensor] = {}
-    layers = sorted({layer for layer, _ in receivers})
-    with hooks([]) as handles, torch.no_grad():
+    chosen = by_layer(receivers)
+    with ExitStack() as hooks, torch.no_grad():
         for layer in range(len(parts.blocks)):
-            handles.append(head_output_hook(parts, layer, hold))
-        for layer in layers:
-            handles.append(
-                projection_hook(parts, layer, through, lambda x, layer=layer: seen.update({layer: x.clone()}))
-            )
+            hooks.enter_context(head_output_hook(parts, layer, hold))
+        for layer in chosen:
+            hooks.enter_context(projection_hook(parts, layer, through, partial(_keep, seen, layer)))
         model(ids, use_cache=False)
-    with hooks([]) as handles, torch.no_grad():
-        for layer in layers:
-            chosen = [head for at, head in receivers if at == layer]
+    with ExitStack() as hooks, torch.no_grad():
+        for layer, heads in chosen.items():
             if through != "query":  # heads that share keys and values receive together
-                chosen = sorted({head * parts.key_heads // parts.heads for head in chosen})
+                heads = sorted({head * parts.key_heads // parts.heads for head in heads})
 
-            def insert(x: Tensor, layer: int = layer, chosen: list[int] = chosen) -> Tensor:
+            def insert(x: Tensor, layer: int = layer, heads: list[int] = heads) -> Tensor:
                 changed = x.clone()
-                changed[:, :, chosen] = seen[layer][:, :, chosen]
+                changed[:, :, heads] = seen[layer][:, :, heads]
                 return changed
 
-            handles.append(projection_hook(parts, layer, through, insert))
+            hooks.enter_context(projection_hook(parts, layer, through, insert))
         return model(ids, use_cache=False).logits[:, -1]
 
 
-def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]):
-    """Register ``act`` on the queries, keys or values ``[B, T, heads, D]`` of a layer; its result replaces them."""
+def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+    """Register `act` on the queries, keys or values `[B, T, heads, D]` of a layer; its result replaces them."""
     if kind not in ("query", "key", "value"):
         raise ValueError(f"through must be 'query', 'key' or 'value', not {kind!r}")
     heads = parts.heads if kind == "query" else parts.key_heads
 
-    def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if not parts.is_gpt2:
             changed = act(output.unflatten(-1, (heads, parts.width)))
             return None if changed is None else changed.flatten(-2)
@@ -262,9 +261,15 @@ def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor
     return getattr(parts.attention(layer), name).register_forward_hook(hook)
 
 
-def mean_outputs(recordings: Float[Tensor, "L B T H D"]) -> Float[Tensor, "L T H D"]:
-    """The mean head outputs over the texts of a recording, position by position."""
-    return recordings.mean(dim=1)
+def _keep(store: dict[int, Tensor], layer: int, x: Tensor) -> None:
+    store[layer] = x.clone()
+
+
+def norm_scale(norm: Part, stream: Float[Tensor, "B W"]) -> Float[Tensor, "B 1"]:
+    """What the final normalisation (LayerNorm or RMSNorm) divides a residual stream by, once its mean is gone."""
+    if isinstance(norm, nn.LayerNorm):
+        return (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    return (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
 
 
 @dataclass(frozen=True)
@@ -283,7 +288,7 @@ class Attribution:
 
 @torch.no_grad()
 def direct_logit_attribution(
-    model: nn.Module, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
+    model: PreTrainedModel, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
 ) -> Attribution:
     """Split the difference of two tokens' logits at the last position into what each head and each MLP wrote directly.
 
@@ -293,16 +298,11 @@ def direct_logit_attribution(
     parts = anatomy(model)
     norm = parts.final_norm
     direction = parts.unembedding[plus_ids] - parts.unembedding[minus_ids]  # [B, W]
-    stream = run.last[:, -1]  # [B, W]
-    if isinstance(norm, nn.LayerNorm):
-        scale = (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
-        direction_in = norm.weight * direction / scale
+    direction_in = norm.weight * direction / norm_scale(norm, run.last[:, -1])
+    from_bias = torch.zeros_like(direction[:, 0])
+    if isinstance(norm, nn.LayerNorm):  # RMSNorm has no mean and no bias
         direction_in = direction_in - direction_in.mean(-1, keepdim=True)  # the normalisation takes the mean away
         from_bias = (norm.bias * direction).sum(-1)
-    else:  # RMSNorm: no mean, no bias
-        scale = (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
-        direction_in = norm.weight * direction / scale
-        from_bias = torch.zeros_like(direction[:, 0])
 
     heads, mlps = [], []
     after = [*run.before[1:], run.last]
@@ -319,29 +319,24 @@ def direct_logit_attribution(
 
 @torch.no_grad()
 def copying_scores(
-    model: nn.Module, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
+    model: PreTrainedModel, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
 ) -> Float[Tensor, "L H"]:
     """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
 
-    The head's value at ``positions`` goes through the output matrix, the final normalisation (its scale held) and the
-    unembedding. The score is the logit that the word there gets, minus the mean over the ``rivals`` (other words of its
+    The head's value at `positions` goes through the output matrix, the final normalisation (its scale held) and the
+    unembedding. The score is the logit that the word there gets, minus the mean over the `rivals` (other words of its
     kind), averaged over the texts. Positive: the head copies what it looks at. Negative: it suppresses it.
     """
     parts = anatomy(model)
     values: dict[int, Tensor] = {}
-    with hooks([]) as handles:
+    with ExitStack() as hooks:
         for layer in range(len(parts.blocks)):
-            keep = lambda x, layer=layer: values.update({layer: x.clone()})  # noqa: E731
-            handles.append(projection_hook(parts, layer, "value", keep))
+            hooks.enter_context(projection_hook(parts, layer, "value", partial(_keep, values, layer)))
         run = record(model, ids, patterns=False)
     rows = torch.arange(len(ids), device=ids.device)
     words = ids[rows, positions]  # [B]
-    stream = run.last[:, -1]
     norm = parts.final_norm
-    if isinstance(norm, nn.LayerNorm):
-        scale = (stream.var(-1, unbiased=False) + norm.eps).sqrt()
-    else:
-        scale = (stream.pow(2).mean(-1) + norm.variance_epsilon).sqrt()
+    scale = norm_scale(norm, run.last[:, -1])[:, None]  # [B, 1, 1]
     scores = []
     for layer in range(len(parts.blocks)):
         value = values[layer][rows, positions]  # [B, key heads, D]
@@ -349,13 +344,13 @@ def copying_scores(
         written = torch.einsum("bhd,hdw->bhw", value, parts.head_matrices(layer))
         if isinstance(norm, nn.LayerNorm):
             written = written - written.mean(-1, keepdim=True)
-        logits = (written * norm.weight / scale[:, None, None]) @ parts.unembedding.T  # [B, H, V]
+        logits = (written * norm.weight / scale) @ parts.unembedding.T  # [B, H, V]
         own = logits.gather(2, words[:, None, None].expand(-1, parts.heads, 1))[..., 0]
         scores.append((own - logits[..., rivals].mean(-1)).mean(0))
     return torch.stack(scores)
 
 
-def with_shifted_head(model: nn.Module, head: Head, size: float, seed: int = 0) -> nn.Module:
+def with_shifted_head(model: PreTrainedModel, head: Head, size: float, seed: int = 0) -> PreTrainedModel:
     """A copy of a GPT-2 that computes the same function, in which one head always says a constant more.
 
     A random constant of the given length is added to the head's values. A head's attention adds up to 1, so its output

@@ -28,7 +28,7 @@ Score = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True)
 class Explained:
-    """One text and what its tokens contribute to a score: ``base + sum(values) == score``.
+    """One text and what its tokens contribute to a score: `base + sum(values) == score`.
 
     Attributes:
         tokens: the tokens as they stand in the text, blanks included.
@@ -68,7 +68,7 @@ def probability(odds: float) -> float:
 
 
 def masked_text(tokens: Sequence[str], kept: frozenset[int], mask: str) -> str:
-    """The text with every token outside ``kept`` replaced by ``mask`` (or left out, where ``mask`` is empty)."""
+    """The text with every token outside `kept` replaced by `mask` (or left out, where `mask` is empty)."""
     pieces = [token if number in kept else f" {mask}" if mask else "" for number, token in enumerate(tokens)]
     return " ".join("".join(pieces).split())
 
@@ -96,7 +96,7 @@ def explain(
         evaluations: how many masked versions of a text may be scored at most; more is slower and more precise.
         kind: "partition" (neighbouring tokens are first treated as groups: fewer evaluations; these are *Owen* values,
             a relative of Shapley's), "permutation" (random orders of arrival: an estimate of Shapley's values) or "exact"
-            (all coalitions; ``evaluations`` must then be at least 2 to the power of the number of tokens).
+            (all coalitions; `evaluations` must then be at least 2 to the power of the number of tokens).
     """
     import shap
 
@@ -111,9 +111,7 @@ def explain(
         pieces = [str(piece) for piece in result.data[row]]
         values = np.asarray(result.values[row], dtype=float)
         base = float(np.ravel(result.base_values[row])[0])
-        keep = [
-            number for number, piece in enumerate(pieces) if piece != ""
-        ]  # the special tokens at both ends are empty
+        keep = [number for number, piece in enumerate(pieces) if piece != ""]  # special tokens at the ends are empty
         found.append(Explained([pieces[n] for n in keep], values[keep], base, float(base + values.sum())))
     return found
 
@@ -131,17 +129,15 @@ def text_plot(item: Explained) -> display.Page:
         values=item.values, base_values=item.base, data=np.array(item.tokens, dtype=object), output_names=None
     )
     page = shap.plots.text(explanation, display=False)
-    page = re.sub(
-        r"np\.float64\(([^()]*)\)", r"\1", page
-    )  # shap 0.51 writes colours so under NumPy 2: no browser reads it
+    page = re.sub(r"np\.float64\(([^()]*)\)", r"\1", page)  # shap 0.51 writes colours so, and no browser reads it
     width = max(len(token.strip()) for token in item.tokens)
     lines = [f"{token.strip():<{width}}  {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True)]
     head = f"base {item.base:+.2f}, sum of contributions {item.values.sum():+.2f}, score {item.score:+.2f}"
     return display.Page(f'<div style="background: white; color: black">{page}</div>', "\n".join([head, *lines]))
 
 
-def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int) -> int:
-    """Draw one text as boxes with numbers from height ``row`` downwards; returns the number of lines it took."""
+def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: float) -> int:
+    """Draw one text as boxes with numbers from height `row` downwards; returns the number of lines it took."""
     renderer = axes.figure.canvas.get_renderer()
     inverse = axes.transData.inverted()
     x, line = 0.0, 0
@@ -158,9 +154,8 @@ def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: int)
             line, width = line + 1, right - x
             text.set_position((0.0, row - line))
             x, right = 0.0, width
-        axes.text(
-            (x + right) / 2, row - line - 0.42, f"{value:+.2f}", fontsize=7.5, va="center", ha="center", color="#333333"
-        )
+        number = {"fontsize": 7.5, "va": "center", "ha": "center", "color": "#333333"}
+        axes.text((x + right) / 2, row - line - 0.42, f"{value:+.2f}", **number)
         x = right + 1.7
     return line + 1
 
@@ -195,7 +190,7 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
 def next_token_log_odds(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, word: str
 ) -> Callable[[Sequence[str]], Float[Tensor, " N"]]:
-    """A score of prompts: the log-odds with which the policy continues the prompt by ``word`` (its first token).
+    """A score of prompts: the log-odds with which the policy continues the prompt by `word` (its first token).
 
     One prompt at a time, so no padding is needed. An empty prompt is scored after the end-of-text token.
     """
@@ -207,12 +202,8 @@ def next_token_log_odds(
         for prompt in prompts:
             ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
             batch = torch.tensor([ids], device=policy.device)
-            log_p = (
-                policy(batch, attention_mask=torch.ones_like(batch), use_cache=False)
-                .logits[0, -1]
-                .double()
-                .log_softmax(dim=-1)[target]
-            )
+            logits = policy(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits[0, -1]
+            log_p = logits.double().log_softmax(dim=-1)[target]
             found.append((log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))).cpu())
         return torch.stack(found)
 

@@ -4,45 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from helpers import plots
+from helpers.plots import COLOURS, LINES, MARKERS, describe, figure
 
 from .circuits import Head
 
 DIVERGING = "PuOr_r"  # purple and orange can be told apart by colour-blind readers; white is zero
 
 
-def head_maps(
-    maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share", columns: int = 5, digits: int = 2
-) -> Figure:
+def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share") -> Figure:
     """One heat map of layers × heads for each entry, all on one colour scale, with the number in each field."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in maps.items()}
     span = max((float(np.nanmax(np.abs(values))) for values in arrays.values()), default=1.0) or 1.0
     layers, heads = next(iter(arrays.values())).shape
-    across = min(columns, len(arrays))
+    across = min(5, len(arrays))
     down = -(-len(arrays) // across)
     numbers = heads <= 12
     size = ((0.55 if numbers else 0.3) * heads + 0.9, 0.42 * layers + 1.1)
-    with plt.rc_context(plots.STYLE):
-        fig, grid = plt.subplots(
-            down,
-            across,
-            figsize=(max(0.095 * len(title) + 0.6, size[0] * across + 1.0), size[1] * down + 0.5),
-            squeeze=False,
-        )
+    wide = max(0.095 * len(title) + 0.6, size[0] * across + 1.0)
+    with figure(down, across, size=(wide, size[1] * down + 0.5), squeeze=False) as (fig, grid):
         for axes, (name, values) in zip(grid.flat, arrays.items(), strict=False):
             image = axes.imshow(values, cmap=DIVERGING, vmin=-span, vmax=span, aspect="auto")
             for layer in range(layers if numbers else 0):
                 for head in range(heads):
                     dark = abs(values[layer, head]) > 0.6 * span
                     colour = "white" if dark else "black"
-                    text = f"{values[layer, head]:.{digits}f}".replace("-0.00", "0.00")
+                    text = f"{values[layer, head]:.2f}".replace("-0.00", "0.00")
                     axes.text(head, layer, text, ha="center", va="center", color=colour, fontsize=7)
             axes.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
             axes.set_title(name, fontsize=10)
@@ -54,12 +46,12 @@ def head_maps(
         fig.colorbar(image, ax=grid, label=unit, shrink=0.9)
         fig.suptitle(title, fontsize=12)
     told = "; ".join(f"{name}: {largest(values)}" for name, values in arrays.items())
-    return plots.describe(fig, f"Heat maps over layers and heads. {title}. {told}.")
+    return describe(fig, f"Heat maps over layers and heads. {title}. {told}.")
 
 
-def largest(values: np.ndarray, count: int = 3) -> str:
+def largest(values: np.ndarray) -> str:
     """The entries of greatest size, for an alternative text: "head 2.3 5.88, head 2.0 4.69"."""
-    order = np.argsort(-np.abs(values), axis=None)[:count]
+    order = np.argsort(-np.abs(values), axis=None)[:3]
     places = [np.unravel_index(index, values.shape) for index in order]
     return ", ".join(f"head {layer}.{head} {values[layer, head]:.2f}" for layer, head in places)
 
@@ -68,8 +60,7 @@ def attention_to_names(
     attention: Mapping[str, Float[Tensor, "P N"]], heads: Sequence[Head], positions: Sequence[str]
 ) -> Figure:
     """For each origin a heat map: heads across, named positions down, the field is the mean attention."""
-    with plt.rc_context(plots.STYLE):
-        fig, grid = plt.subplots(len(attention), 1, figsize=(8.0, 2.5 * len(attention)), squeeze=False)
+    with figure(len(attention), 1, size=(8.0, 2.5 * len(attention)), squeeze=False) as (fig, grid):
         for axes, (origin, values) in zip(grid[:, 0], attention.items(), strict=True):
             array = np.asarray(values, dtype=float)
             image = axes.imshow(array, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -90,15 +81,14 @@ def attention_to_names(
             told.append(
                 f"{heads[column][0]}.{heads[column][1]} from {origin} to {positions[row]} {array[row, column]:.2f}"
             )
-    return plots.describe(fig, "Mean attention of each head to the named positions. Strong: " + ", ".join(told) + ".")
+    return describe(fig, "Mean attention of each head to the named positions. Strong: " + ", ".join(told) + ".")
 
 
 def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Tensor, " T"]]]) -> Figure:
     """A sentence, and for each head arcs from the position it looks from to the words it looks at (width = attention)."""
-    colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
+    colours = [COLOURS[name] for name in ("blue", "vermilion", "green", "purple")]
     styles = ["-", "--", ":", "-."]
-    with plt.rc_context(plots.STYLE):
-        fig, axes = plt.subplots(figsize=(9.5, 2.9))
+    with figure(size=(9.5, 2.9)) as (fig, axes):
         for number, (name, (origin, weights)) in enumerate(looks.items()):
             shown = False
             for goal, weight in enumerate(np.asarray(weights, dtype=float)[: origin + 1]):
@@ -123,7 +113,7 @@ def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Te
     told = "; ".join(
         f"{name} looks most at {words[int(torch.as_tensor(w).argmax())]}" for name, (_, w) in looks.items()
     )
-    return plots.describe(fig, f"Arcs over the sentence {' '.join(words)}. {told}.")
+    return describe(fig, f"Arcs over the sentence {' '.join(words)}. {told}.")
 
 
 def emergence(
@@ -136,8 +126,7 @@ def emergence(
 ) -> Figure:
     """Two panels over the training steps: the accuracy, and what single heads do at the kept checkpoints."""
     accuracy = [float(value) for value in accuracy]
-    with plt.rc_context(plots.STYLE):
-        fig, (top, bottom) = plt.subplots(2, 1, figsize=(7.0, 5.4), sharex=True)
+    with figure(2, 1, size=(7.0, 5.4), sharex=True) as (fig, (top, bottom)):
         top.plot(steps, accuracy, color="black")
         for mark in marks:
             for axes in (top, bottom):
@@ -145,13 +134,11 @@ def emergence(
         top.set(
             title="The sudden transition, and the heads behind it", ylabel="accuracy on test prompts", ylim=(0, 1.03)
         )
-        for (name, values), marker, line in zip(tracks.items(), plots.MARKERS, plots.LINES, strict=False):
+        for (name, values), marker, line in zip(tracks.items(), MARKERS, LINES, strict=False):
             bottom.plot(marks, values, marker=marker, linestyle=line, label=name)
         bottom.set(xlabel="training step (square-root scale)", ylabel=ylabel)
         bottom.set_xscale("function", functions=(np.sqrt, np.square))
         bottom.set_xticks([0, 50, 100, 200, 400, 800, 1500])
         bottom.legend(fontsize=8)
     first = ", ".join(f"{name} {values[0]:.2f} to {values[-1]:.2f}" for name, values in tracks.items())
-    return plots.describe(
-        fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}."
-    )
+    return describe(fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}.")

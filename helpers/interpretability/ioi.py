@@ -1,6 +1,6 @@
 """The indirect object task of Part 5: prompts as tensors, the embedded model and its training, and knock-outs on them.
 
-The prompts were made for this course (``assets/recipes/ioi.py``): two people are named, one of them is named again (the
+The prompts were made for this course (`assets/recipes/ioi.py`): two people are named, one of them is named again (the
 *subject*, S), and the text stops where the other one's name (the *indirect object*, IO) is due.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from helpers.hub import ASSETS, Quiet
 
-from .circuits import Head, anatomy, mean_outputs, record, run_with_heads
+from .circuits import Head, anatomy, by_layer, record, run_with_heads
 
 FOLDER = ASSETS / "ioi"
 PROMPTS = ASSETS / "data" / "ioi_prompts.parquet"
@@ -30,18 +31,18 @@ Ablate = Callable[..., Tensor]  # the student's ablate_heads(head_outputs, heads
 
 @dataclass(frozen=True)
 class Batch:
-    """``N`` prompts of ``T`` tokens each (all the same length, so nothing is padded).
+    """`N` prompts of `T` tokens each (all the same length, so nothing is padded).
 
     Attributes:
         texts: the prompts.
-        ids: int64 ``[N, T]``, their tokens.
-        swapped_ids: ``[N, T]``, the same prompts with the other person in the place of the second mention: the right
+        ids: int64 `[N, T]`, their tokens.
+        swapped_ids: `[N, T]`, the same prompts with the other person in the place of the second mention: the right
             answer is then S.
-        unrelated_ids: ``[N, T]``, the same prompts with three other, different names: no answer is right.
-        io_ids, s_ids: ``[N]``, the tokens of the two names.
+        unrelated_ids: `[N, T]`, the same prompts with three other, different names: no answer is right.
+        io_ids, s_ids: `[N]`, the tokens of the two names.
         orders: "ABBA" (IO is mentioned first) or "BABA" (S is).
-        template: ``[N]``, the number of the sentence's pattern.
-        positions: ``[N]`` for each of IO (its mention), S1 (S's first mention), S1+1 (the token after), S2 (its second
+        template: `[N]`, the number of the sentence's pattern.
+        positions: `[N]` for each of IO (its mention), S1 (S's first mention), S1+1 (the token after), S2 (its second
             mention) and END (the last token, where the answer is predicted).
     """
 
@@ -64,7 +65,7 @@ class Batch:
         index = index.nonzero()[:, 0] if index.dtype == torch.bool else index
         chosen = index.tolist()
 
-        def take(value):
+        def take(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value[index]
             if isinstance(value, dict):
@@ -79,7 +80,7 @@ class Batch:
 
 
 def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: int = 10) -> Batch:
-    """The first ``each`` prompts of every pattern and order (there are 12 patterns, 2 orders, at most 20 prompts each).
+    """The first `each` prompts of every pattern and order (there are 12 patterns, 2 orders, at most 20 prompts each).
 
     Args:
         tokenizer: of the model that will read them. Every name must be one token of it, and every prompt as long as the
@@ -92,13 +93,13 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
     table = pd.read_parquet(PROMPTS)
     table = table[table["split"] == split].groupby(["template", "order"], sort=True).head(each)
 
-    def encode(texts: Sequence[str]) -> Tensor:
+    def encode(texts: Iterable[str]) -> Tensor:
         rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         if len({len(row) for row in rows}) > 1:
             raise ValueError("this tokenizer gives the prompts different lengths; nothing here pads them")
         return torch.tensor(rows)
 
-    def name_ids(names: Sequence[str]) -> Tensor:
+    def name_ids(names: Iterable[str]) -> Tensor:
         rows = tokenizer([" " + name for name in names], add_special_tokens=False)["input_ids"]
         if any(len(row) != 1 for row in rows):
             raise ValueError("this tokenizer cuts some names in pieces")
@@ -170,9 +171,7 @@ def template_means(model: nn.Module, batch: Batch) -> dict[int, Float[Tensor, "L
     says under mean ablation.
     """
     run = record(model, batch.unrelated_ids, patterns=False)
-    return {
-        number: mean_outputs(run.outputs[:, batch.template == number]) for number in batch.template.unique().tolist()
-    }
+    return {number: run.outputs[:, batch.template == number].mean(dim=1) for number in batch.template.unique().tolist()}
 
 
 def ablated_logits(
@@ -186,20 +185,18 @@ def ablated_logits(
 
     Args:
         heads: (layer, head) pairs.
-        ablate: ``ablate_heads`` of this part's exercise; it is called once for each layer and pattern.
+        ablate: `ablate_heads` of this part's exercise; it is called once for each layer and pattern.
         means: from `template_means`, for mean ablation; None for zero ablation.
     """
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in heads:
-        by_layer.setdefault(layer, []).append(head)
+    chosen = by_layer(heads)
     groups = {number: (batch.template == number).nonzero()[:, 0] for number in batch.template.unique().tolist()}
 
     def edit(layer: int, outputs: Tensor) -> Tensor:
-        if layer not in by_layer:
+        if layer not in chosen:
             return outputs
         changed = outputs.clone()
         for number, rows in groups.items():  # each pattern of sentence has its own means
-            changed[rows] = ablate(outputs[rows], by_layer[layer], None if means is None else means[number][layer])
+            changed[rows] = ablate(outputs[rows], chosen[layer], None if means is None else means[number][layer])
         return changed
 
     return run_with_heads(model, batch.ids, edit)[:, -1]

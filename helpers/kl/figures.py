@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers.plots import COLOURS, LINES, MARKERS, ORDER, STYLE, UNITS, describe, smooth
+from helpers.plots import MARKERS, UNITS, colour_of, curve, describe, figure, smooth
 
-from .sweep import Run
+from .sweep import SweepRun
 
 TITLES = {
     "kl": "KL to the reference (exact)",
@@ -23,10 +22,6 @@ TITLES = {
 LABELS = {**UNITS, "kl": "nats per completion", "k1": "nats per completion", "alpha": "α, weight of the penalty"}
 
 
-def _style(number: int) -> dict:
-    return {"color": COLOURS[ORDER[number % len(ORDER)]], "linestyle": LINES[number % len(LINES)]}
-
-
 def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
     """Draw a reference with two bumps and, beside each other, the best fit of each direction of the divergence.
 
@@ -36,25 +31,18 @@ def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapp
         fits: from the direction's name to the fitted policy's probabilities.
     """
     told = []
-    with plt.rc_context({**STYLE, "figure.figsize": (9.0, 3.4)}):
-        fig, panels = plt.subplots(1, len(fits), sharey=True)
+    with figure(1, len(fits), sharey=True, size=(9.0, 3.4)) as (fig, panels):
         for axes, (number, (name, fit)) in zip(panels, enumerate(fits.items()), strict=True):
             axes.fill_between(points, target, color="0.85", label="reference π_ref")
-            axes.plot(points, fit, linewidth=2, label="policy π that fits best", **_style(number))
+            axes.plot(points, fit, linewidth=2, label="policy π that fits best", **curve(number))
             axes.set(title=name, xlabel="value of the sample", ylabel="probability" if number == 0 else "")
             axes.legend(fontsize=8, loc="upper right")
             axes.set_ylim(0, 1.35 * max(max(target), max(max(f) for f in fits.values())))
-            peak, spread = (
-                points[int(np.argmax(fit))],
-                np.sqrt(np.average((points - np.average(points, weights=fit)) ** 2, weights=fit)),
-            )
+            peak = points[int(np.argmax(fit))]
+            spread = np.sqrt(np.average((points - np.average(points, weights=fit)) ** 2, weights=fit))
             told.append(f"{name}: the fitted policy peaks at {peak:.1f} and has standard deviation {spread:.1f}")
-    return describe(
-        fig,
-        "Two panels with a reference of two bumps, at −2 and 2, and a bell curve fitted to it. "
-        + "; ".join(told)
-        + ".",
-    )
+    alt = "Two panels with a reference of two bumps, at −2 and 2, and a bell curve fitted to it."
+    return describe(fig, f"{alt} {'; '.join(told)}.")
 
 
 def plot_estimators(
@@ -68,12 +56,11 @@ def plot_estimators(
         summary: from a policy's name to {estimator: (relative bias, relative standard deviation)}.
     """
     names = list(samples)
-    with plt.rc_context({**STYLE, "figure.figsize": (12.5, 3.8)}):
-        fig, (left, middle, right) = plt.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    with figure(1, 3, width_ratios=(1.3, 1, 1), size=(12.5, 3.8)) as (fig, (left, middle, right)):
         edges = np.linspace(-3, 3, 49)
         for number, name in enumerate(names):
             values = np.clip(np.asarray(samples[name]), edges[0], edges[-1])
-            left.hist(values, bins=edges, histtype="step", linewidth=1.8, label=name, **_style(number))
+            left.hist(values, bins=edges, histtype="step", linewidth=1.8, label=name, **curve(number))
         left.axvline(exact, color="black", linewidth=1.2, linestyle=":", label=f"exact KL, mean {exact:.2f}")
         left.set(
             title="Single tokens",
@@ -86,7 +73,7 @@ def plot_estimators(
         for axes, which, title in ((middle, 0, "Bias"), (right, 1, "Standard deviation of one token")):
             for number, name in enumerate(names):
                 heights = [values[name][which] for values in summary.values()]
-                bars = axes.bar(places + (number - 1) * 0.27, heights, 0.25, label=name, color=_style(number)["color"])
+                bars = axes.bar(places + (number - 1) * 0.27, heights, 0.25, label=name, color=colour_of(number))
                 axes.bar_label(bars, fmt="%.2f" if which == 0 else "%.1f", fontsize=6.5, padding=2)
             axes.set(title=title, xticks=places, xticklabels=list(summary), ylabel="in units of the exact KL")
             axes.margins(y=0.15)
@@ -105,19 +92,12 @@ def plot_estimators(
     )
 
 
-def _recorded(run: Run, column: str) -> tuple[list[float], list[float]]:
-    """Return the steps at which a column was recorded, and its values there."""
-    rows = [(row["step"], row[column]) for row in run.records if column in row]
-    return [step for step, _ in rows], [value for _, value in rows]
-
-
-def plot_kl(run: Run, title: str) -> Figure:
+def plot_kl(run: SweepRun, title: str) -> Figure:
     """Draw a run's KL to the reference: the exact one as dots where it was computed, the estimate k1 as a line."""
-    (dots, exact), (steps, estimate) = _recorded(run, "kl"), _recorded(run, "k1")
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
-        axes.plot(steps, estimate, label="estimated by k1 from the batch", **_style(1))
-        axes.plot(dots, exact, marker="o", linestyle="", color=_style(0)["color"], label="exact")
+    (dots, exact), (steps, estimate) = run.history.measured("kl"), run.history.measured("k1")
+    with figure() as (fig, axes):
+        axes.plot(steps, estimate, label="estimated by k1 from the batch", **curve(1))
+        axes.plot(dots, exact, marker="o", linestyle="", color=colour_of(0), label="exact")
         axes.set(title=title, xlabel="training step", ylabel=UNITS["kl"])
         axes.legend()
     return describe(
@@ -127,27 +107,26 @@ def plot_kl(run: Run, title: str) -> Figure:
     )
 
 
-def plot_runs(
-    runs: Mapping[str, Run],
+def plot_sweep(
+    runs: Mapping[str, SweepRun],
     columns: Sequence[str] = ("reward", "kl", "length", "repetition"),
     *,
     title: str = "",
     window: int = 10,
 ) -> Figure:
-    """Draw recorded columns of several runs, a panel for each column: running means over ``window`` steps."""
+    """Draw recorded columns of several runs, a panel for each column: running means over `window` steps."""
     rows = (len(columns) + 1) // 2
     told = []
-    with plt.rc_context({**STYLE, "figure.figsize": (10.0, 3.3 * rows)}):
-        fig, grid = plt.subplots(rows, 2 if len(columns) > 1 else 1, squeeze=False)
+    with figure(rows, 2 if len(columns) > 1 else 1, squeeze=False, size=(10.0, 3.3 * rows)) as (fig, grid):
         for axes, column in zip(grid.flat, columns, strict=False):
             largest = 0.0
             for number, (name, run) in enumerate(runs.items()):
-                places, values = _recorded(run, column)
+                places, values = run.history.measured(column)
                 if not values:
                     continue
                 mean, deviation = smooth(values, max(1, round(window * len(values) / len(run.records))))
-                band = {"alpha": 0.1, "linewidth": 0, "color": _style(number)["color"]}
-                axes.plot(places, mean, label=name, **_style(number))
+                band = {"alpha": 0.1, "linewidth": 0, "color": colour_of(number)}
+                axes.plot(places, mean, label=name, **curve(number))
                 axes.fill_between(places, mean - deviation, mean + deviation, **band)
                 told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
                 largest = max(largest, float(mean.max()))
@@ -162,27 +141,20 @@ def plot_runs(
     return describe(fig, f"Line plots over training steps, running means of {window} steps. " + "; ".join(told) + ".")
 
 
-def plot_opinions(runs: Mapping[str, Run], title: str = "Two opinions of the same texts") -> Figure:
+def plot_opinions_by_kl(runs: Mapping[str, SweepRun], title: str = "Two opinions of the same texts") -> Figure:
     """Draw each run's score under the reward model it was trained on and under the second one, over its KL."""
     chosen = sorted(runs.values(), key=lambda run: run.scores["kl"])
     kinds = (("reward", "first reward model (trained on)"), ("second_reward", "second reward model (never trained on)"))
     told = []
-    with plt.rc_context({**STYLE, "figure.figsize": (7.5, 4.2)}):
-        fig, axes = plt.subplots()
+    with figure(size=(7.5, 4.2)) as (fig, axes):
         for number, (key, label) in enumerate(kinds):
             values = [run.scores.get(key, float("nan")) for run in chosen]
-            axes.plot(
-                [run.scores["kl"] for run in chosen], values, marker=MARKERS[number], label=label, **_style(number)
-            )
+            places = [run.scores["kl"] for run in chosen]
+            axes.plot(places, values, marker=MARKERS[number], label=label, **curve(number))
             told += [f"{run.name}, {label}: {value:.2f}" for run, value in zip(chosen, values, strict=True)]
         for run in chosen:
-            axes.annotate(
-                run.name,
-                (run.scores["kl"], run.scores["reward"]),
-                xytext=(4, 7),
-                textcoords="offset points",
-                fontsize=8,
-            )
+            place = (run.scores["kl"], run.scores["reward"])
+            axes.annotate(run.name, place, xytext=(4, 7), textcoords="offset points", fontsize=8)
         axes.set_xscale("symlog", linthresh=1)
         axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
         axes.legend(loc="lower right", fontsize=9)
@@ -191,10 +163,9 @@ def plot_opinions(runs: Mapping[str, Run], title: str = "Two opinions of the sam
 
 def plot_clip(ratios: Sequence[float], curves: Mapping[str, Sequence[float]], clip: float) -> Figure:
     """Draw PPO's loss of one token over its probability ratio, with the borders of the clip range."""
-    with plt.rc_context({**STYLE, "figure.figsize": (7.0, 3.4)}):
-        fig, axes = plt.subplots()
+    with figure(size=(7.0, 3.4)) as (fig, axes):
         for number, (name, losses) in enumerate(curves.items()):
-            axes.plot(ratios, losses, label=name, **_style(number))
+            axes.plot(ratios, losses, label=name, **curve(number))
         axes.axvspan(1 - clip, 1 + clip, color="0.92", label=f"clip range, {1 - clip:.1f} to {1 + clip:.1f}")
         axes.set(title="PPO's loss of one token", xlabel="ratio ρ of new to old probability", ylabel="loss")
         axes.legend()

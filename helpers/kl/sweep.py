@@ -1,10 +1,8 @@
 """Several training runs in one call: each is saved as it ends, and an interrupted sweep goes on where it stopped.
 
 The driver knows nothing of the method: the notebook hands it a function that trains one policy, and a function that
-measures a policy's KL to its reference. What a run gave stands in ``runs/<folder>/<name>.json``.
-
-``python -m helpers.kl.sweep runs/kl`` writes the runs of a folder as the recorded copy
-``helpers/assets/recorded/kl_frontier.json``, for readers who skip the sweep.
+measures a policy's KL to its reference. What a run gave stands in `runs/<folder>/<name>.json`. Readers who skip the
+sweep have the runs recorded with the course (see `helpers.assets.recipes.recorded`).
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import html
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,25 +25,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches, load_recorded
 from helpers.display import Page, token_page
-from helpers.evaluation import batch_seed, repetition
+from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
-from helpers.hub import ASSETS
 from helpers.presets import Preset
-from helpers.runs import RUNS, History, fingerprint, save_point
+from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
 
 RECORDED = "kl_frontier"
+STRONGEST = 3.0  # the log-ratio (in nats) at which a token's colour is strongest
 Settings = Mapping[str, Any]
 # (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}
 Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
 
 
 @dataclass
-class Run:
+class SweepRun:
     """What one training run gave.
 
     Attributes:
         name: what plots and tables call it.
-        settings: what distinguishes it from the other runs, such as ``{"alpha": 0.01}``.
+        settings: what distinguishes it from the other runs, such as `{"alpha": 0.01}`.
         scores: measured after training on held-out prompts, see `examine`.
         records: one dict of floats per training step.
         samples: dicts with prompt, completion, reward, second_reward, and its tokens with the log-ratio of each.
@@ -69,11 +66,8 @@ class Run:
     @property
     def point(self) -> dict[str, Any]:
         """The run as a point of the reward-KL frontier."""
-        return {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"], **self._more()}
-
-    def _more(self) -> dict[str, Any]:
-        more = {key: value for key, value in self.scores.items() if key not in ("kl", "reward")}
-        return {"method": self.settings.get("method", "fixed α"), **more}
+        first = {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"]}
+        return {**first, "method": self.settings.get("method", "fixed α"), **self.scores}
 
 
 def sweep(
@@ -83,33 +77,30 @@ def sweep(
     *,
     common: Settings,
     folder: str | Path = RUNS / "kl",
-    resume: bool = True,
-) -> dict[str, Run]:
+) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
-    A finished run is used again as long as its settings, the common settings and the code of ``train_one`` (with the
+    A finished run is used again as long as its settings, the common settings and the code of `train_one` (with the
     notebook's functions it calls) are the same. Stop the cell at any time; calling it again goes on.
 
     Args:
         plan: from a run's name to its settings, plain values.
-        train_one: ``(name, settings, checkpoint folder) -> (trained policy, history)``.
-        examine_one: ``policy -> (scores, samples)``, see `examine`.
+        train_one: `(name, settings, checkpoint folder) -> (trained policy, history)`.
+        examine_one: `policy -> (scores, samples)`, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
-        resume: False trains everything anew.
 
     Returns:
         The runs by name, in the order of the plan; without those after an interruption.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    done: dict[str, Run] = {}
+    done: dict[str, SweepRun] = {}
     began = time.perf_counter()
     trained = 0
     for number, (name, settings) in enumerate(plan.items(), start=1):
         mark = fingerprint(train_one, {"settings": dict(settings), "common": dict(common), "name": name})
         path = folder / f"{slug(name)}.json"
-        kept = load_run(path) if resume else None
+        kept = load_run(path)
         if kept is not None and kept.mark == mark:
             done[name] = kept
             print(f"run {number} of {len(plan)}, {name}: done before, read from {path}", flush=True)
@@ -123,7 +114,7 @@ def sweep(
             print("Interrupted. Run this cell again to go on from here.")
             break
         scores, samples = examine_one(policy)
-        run = Run(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
+        run = SweepRun(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
         save_run(run, path)
         shutil.rmtree(checkpoints, ignore_errors=True)  # the result stands in the file; weights would fill the disk
         done[name] = run
@@ -132,7 +123,7 @@ def sweep(
     return done
 
 
-def summary(run: Run) -> str:
+def summary(run: SweepRun) -> str:
     """Return one line with a run's scores."""
     s = run.scores
     second = f", second reward model {s['second_reward']:.3f}" if "second_reward" in s else ""
@@ -143,29 +134,26 @@ def summary(run: Run) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a file name for a run's name: ``"α = 0.01"`` becomes ``"alpha-0.01"``."""
+    """Return a file name for a run's name: `"α = 0.01"` becomes `"alpha-0.01"`."""
     plain = name.replace("α", "alpha").replace("→", "to")
     return re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-").lower()
 
 
-def save_run(run: Run, path: Path) -> None:
+def save_run(run: SweepRun, path: Path) -> None:
     """Write a run as JSON; the file appears whole or not at all."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(run), ensure_ascii=False), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, json.dumps(asdict(run), ensure_ascii=False))
 
 
-def load_run(path: Path) -> Run | None:
+def load_run(path: Path) -> SweepRun | None:
     """Return the run in a file; None if there is no such file."""
-    return Run(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return SweepRun(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def save_points(runs: Mapping[str, Run], *, folder: str | Path | None = None) -> None:
-    """Record the runs as points of the frontier, for this part's plots and Part 4's (``runs/frontier.json``)."""
+def save_points(runs: Mapping[str, SweepRun], *, folder: str | Path | None = None) -> None:
+    """Record the runs as points of the frontier, for this part's plots and Part 4's (`runs/frontier.json`)."""
     for run in runs.values():
-        more = {key: value for key, value in run.point.items() if key not in ("name", "kl", "reward")}
         texts = [sample["prompt"] + sample["completion"] for sample in run.samples]
-        save_point(run.name, run.scores["kl"], run.scores["reward"], folder=folder, samples=texts, **more)
+        save_point(**run.point, folder=folder, samples=texts)
 
 
 def examine(
@@ -183,19 +171,19 @@ def examine(
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Sample one completion for each prompt from a trained policy and measure it.
 
-    The random numbers depend on ``seed`` alone, so that all runs are compared on the same prompts with the same draws.
+    The random numbers depend on `seed` alone, so that all runs are compared on the same prompts with the same draws.
 
     Args:
-        reward_models: ``"reward"`` and, if there is one, ``"second_reward"``.
+        reward_models: `"reward"` and, if there is one, `"second_reward"`.
         measure: gives the KL to the reference of each position (exact, and by the sampled token alone).
         samples: how many completions to keep, the first ones.
-        more_prompts: completed as well, for ``repetition`` alone: an untuned policy repeats so few bigrams that the
+        more_prompts: completed as well, for `repetition` alone: an untuned policy repeats so few bigrams that the
             prompts above leave their share to chance.
 
     Returns:
-        The scores: mean reward of each model, ``half_width`` of the first's 95 % interval, ``kl`` (exact, nats per
-        completion) with ``kl_half_width``, ``kl_k1`` (estimated from the samples), ``kl_per_token``, ``length`` (in
-        tokens), ``repetition``; and the samples kept.
+        The scores: mean reward of each model, `half_width` of the first's 95 % interval, `kl` (exact, nats per
+        completion) with `kl_half_width`, `kl_k1` (estimated from the samples), `kl_per_token`, `length` (in
+        tokens), `repetition`; and the samples kept.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
     completions: list[str] = []
@@ -228,8 +216,8 @@ def examine(
     for number, group in enumerate(batches(list(more_prompts), batch_size), start=later):
         completions += generate(policy, tokenizer, group, new_tokens, generator=batch_seed(seed, number)).completions
     scores = {name: column.mean().item() for name, column in columns.items()}
-    scores["half_width"] = 1.96 * columns["reward"].std().item() / count**0.5
-    scores["kl_half_width"] = 1.96 * columns["kl"].std().item() / count**0.5
+    scores["half_width"] = NORMAL_975 * columns["reward"].std().item() / count**0.5
+    scores["kl_half_width"] = NORMAL_975 * columns["kl"].std().item() / count**0.5
     scores["kl_per_token"] = (columns["kl"].sum() / columns["length"].sum()).item()
     scores["repetition"] = repetition(completions)
     return {name: round(value, 5) for name, value in scores.items()}, kept
@@ -238,7 +226,7 @@ def examine(
 # Tables and pages ----------------------------------------------------------------------------------------------------
 
 
-def table(runs: Mapping[str, Run]) -> pd.DataFrame:
+def table(runs: Mapping[str, SweepRun]) -> pd.DataFrame:
     """Return one row per run with its scores, for reading."""
     names = {
         "reward": "reward",
@@ -256,16 +244,10 @@ def table(runs: Mapping[str, Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
-    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate.
-
-    Args:
-        limit: number of samples.
-        scale: the log-ratio (in nats) at which a colour is strongest.
-    """
+def run_page(run: SweepRun) -> Page:
+    """Return a run's scores and samples, each token coloured by its log-ratio: its part of the sample's KL estimate."""
     pages = []
-    shown = run.samples[:limit]
-    for sample in shown:
+    for sample in run.samples:
         second = f", second model {sample['second_reward']:.2f}" if "second_reward" in sample else ""
         total = sum(sample["log_ratios"])
         title = f"{sample['prompt']} …  [reward {sample['reward']:.2f}{second}; sum of log-ratios {total:+.1f} nats]"
@@ -274,9 +256,9 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
                 sample["tokens"],
                 sample["log_ratios"],
                 title=title,
-                label="log π − log π_ref of each token, in nats" if sample is shown[-1] else "",
-                low=-scale,
-                high=scale,
+                label="log π − log π_ref of each token, in nats" if sample is run.samples[-1] else "",
+                low=-STRONGEST,
+                high=STRONGEST,
                 centre=0.0,
             )
         )
@@ -291,38 +273,18 @@ def run_page(run: Run, limit: int = 5, scale: float = 3.0) -> Page:
 # Recorded runs -------------------------------------------------------------------------------------------------------
 
 
-def recorded_runs() -> dict[str, Run]:
+def recorded_runs() -> dict[str, SweepRun]:
     """Return the runs recorded with the course, for readers who skip the sweep."""
-    return {run["name"]: Run(**run) for run in load_recorded(RECORDED)["runs"]}
+    return {run["name"]: SweepRun(**run) for run in load_recorded(RECORDED)["runs"]}
 
 
-def record(folder: Path) -> Path:
-    """Write all runs of a folder as the recorded copy: histories thinned to every fifth step, numbers rounded."""
-    runs = [load_run(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)]
-    entries = []
-    for run in runs:
-        run.records = [{key: round(value, 4) for key, value in row.items()} for row in run.records[::5]]
-        run.seconds, run.mark = round(run.seconds), ""
-        entries.append(asdict(run))
-    path = ASSETS / "recorded" / f"{RECORDED}.json"
-    content = {"points": [run.point for run in runs], "runs": entries}
-    path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
-    return path
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m helpers.kl.sweep FOLDER_WITH_RUNS")
-    print(f"written: {record(Path(sys.argv[1]))}")
-
-
-def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[Run], str]:
+def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list[SweepRun], str]:
     """The runs of Part 3 with a fixed α, and a sentence that says where they come from.
 
     Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
     """
 
-    def plain(runs: Sequence[Run]) -> list[Run]:
+    def plain(runs: Sequence[SweepRun]) -> list[SweepRun]:
         """Without schedules, PPO and the like, and without the untrained policy."""
         chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
         return sorted(chosen, key=lambda run: run.settings["alpha"])
@@ -343,7 +305,7 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
     )
 
 
-def reward_at_kl(runs: Sequence[Run], kl: float) -> float:
+def reward_at_kl(runs: Sequence[SweepRun], kl: float) -> float:
     """Reward on the frontier of these runs at a given KL: a straight line between the nearest runs on either side."""
     points = sorted((run.scores["kl"], run.scores["reward"]) for run in runs)
     return float(np.interp(kl, [x for x, _ in points], [y for _, y in points]))

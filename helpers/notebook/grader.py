@@ -1,11 +1,10 @@
-"""What `grader.check` is in a notebook: otter's public tests, with results that name what is hidden."""
+"""What `grader.check` is in a notebook: the public tests, with results that say how many are hidden."""
 
 from __future__ import annotations
 
 import html
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from helpers.parts import ROOT
 
 from .host import being_graded
+from .public_check import load_cases, run_case
 from .versions import install_hint
 
 
@@ -32,7 +32,7 @@ def hidden_counts(folder: Path | None = None) -> dict[str, int]:
 
 
 def make_grader() -> Any:
-    """otter's notebook object while a grader runs; else the course's `Grader` around it; None without test files."""
+    """otter's notebook object while a grader runs the notebook; else the course's `Grader`; None without test files."""
     folder = tests_folder()
     if folder is None and not being_graded():
         return None  # the nbgrader form of a notebook has its tests in cells
@@ -42,7 +42,7 @@ def make_grader() -> Any:
         raise RuntimeError(f"otter-grader is not installed. Install it: {install_hint()}") from error
     if being_graded():
         return otter.Notebook() if folder or otter.Notebook._grading_mode else None
-    return Grader(otter.Notebook(tests_dir=str(folder)), hidden_counts(folder))
+    return Grader(folder)
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class Checked:
 
 
 class Grader:
-    """otter's `Notebook`, with results that say what is public and what is hidden. All else is otter's own."""
+    """The public tests of a folder, with results that say what is public and how much is hidden."""
 
-    def __init__(self, notebook: Any, hidden: Mapping[str, int]) -> None:
-        self._notebook = notebook
-        self._hidden = dict(hidden)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._hidden = hidden_counts(folder)
 
     def check(self, question: str, global_env: dict[str, Any] | None = None) -> Checked:
         """Run a question's public tests on the functions as they are now.
@@ -106,29 +106,21 @@ class Grader:
         Args:
             question: the question's name, such as `"q2_1"`.
             global_env: names to test instead of the notebook's own.
+
+        Raises:
+            FileNotFoundError: there is no such question.
         """
         env = sys._getframe(1).f_globals if global_env is None else global_env
-        result = self._notebook.check(question, global_env=env)
-        outcomes = tuple((_title(r.test_case), r.passed, _message(r.message)) for r in result.test_case_results)
-        return Checked(question, outcomes, self._hidden.get(question, 0))
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything else that otter's notebook has."""
-        return getattr(self._notebook, name)
+        file = self._folder / f"{question}.py"
+        if not file.exists():
+            raise FileNotFoundError(f"there is no public test of {question} in {self._folder}")
+        outcomes = [(_title(case), run_case(case, env)) for case in load_cases(file)]
+        shown = tuple((title, not message, message) for title, message in outcomes)
+        return Checked(question, shown, self._hidden.get(question, 0))
 
 
 def _title(case: Any) -> str:
     """A test's description: its docstring's first line, else its name in words."""
-    function = getattr(case.body, "test_func", None)
-    text = (getattr(function, "__doc__", None) or "").strip()
-    return text.splitlines()[0].rstrip(".") if text else getattr(function, "__name__", case.name).replace("_", " ")
-
-
-def _message(text: str) -> str:
-    """What went wrong, from otter's report: without its heading and the line of the test that it quotes."""
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        if line.startswith("Error at line "):
-            lines = lines[index + 2 :]
-            break
-    return "\n".join(lines).removeprefix("AssertionError: ").strip()
+    function = case.body.test_func
+    text = (function.__doc__ or "").strip()
+    return text.splitlines()[0].rstrip(".") if text else function.__name__.replace("_", " ")

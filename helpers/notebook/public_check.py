@@ -24,21 +24,28 @@ from .selection import Selection, select
 
 def load_tests(folder: Path, part: int) -> dict[str, list[Any]]:
     """The public test cases of a part, by question; each has otter's `body` with the test function."""
-    from otter.nbmeta_config import NBMetadataConfig
-    from otter.test_files import create_test_file
-
     files = sorted(
         folder.glob(f"q{part}_*.py"), key=lambda path: [int(n) if n.isdigit() else n for n in path.stem.split("_")]
     )
-    return {file.stem: list(create_test_file(str(file), NBMetadataConfig()).test_cases) for file in files}
+    return {file.stem: load_cases(file) for file in files}
+
+
+def load_cases(file: Path) -> list[Any]:
+    """The public test cases of one question's file."""
+    from otter.nbmeta_config import NBMetadataConfig
+    from otter.test_files import create_test_file
+
+    return list(create_test_file(str(file), NBMetadataConfig()).test_cases)
+
+
+def parameters(case: Any) -> list[str]:
+    """The names that a test asks for."""
+    return list(inspect.signature(case.body.test_func).parameters)
 
 
 def wanted_names(tests: dict[str, list[Any]]) -> list[str]:
     """The names that the tests ask for: the exercises' functions and answers."""
-    names: dict[str, None] = {}
-    for cases in tests.values():
-        for case in cases:
-            names.update(dict.fromkeys(inspect.signature(case.body.test_func).parameters))
+    names = dict.fromkeys(name for cases in tests.values() for case in cases for name in parameters(case))
     return [name for name in names if name != "env"]
 
 

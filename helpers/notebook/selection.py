@@ -5,11 +5,11 @@ The rule, for every statement at the top level of a code cell, in the notebook's
 1. A statement is taken if it binds a graded function's name, or a name that a taken statement looks up (directly or
    inside a function), and so on until nothing is added. So imports, helper functions, constants and set-up are found
    wherever they stand, in whatever order, in merged, split, moved or copied cells; training, plots, prints,
-   ``input()``, ``exit()`` and sanity checks are left out, because nothing graded looks their names up.
-2. A statement that changes a taken variable (``TABLE["a"] = 1``, ``names.append(x)``, ``model.eval()``) is taken as well.
-3. In a cell tagged ``training`` only imports, definitions and plain constants are taken.
-4. ``from x import *`` is taken, because what it binds cannot be known.
-5. If a graded name is bound nowhere, but a cell speaks of it next to ``exec``, ``globals`` or ``setattr``, that cell is
+   `input()`, `exit()` and sanity checks are left out, because nothing graded looks their names up.
+2. A statement that changes a taken variable (`TABLE["a"] = 1`, `names.append(x)`, `model.eval()`) is taken as well.
+3. In a cell tagged `training` only imports, definitions and plain constants are taken.
+4. `from x import *` is taken, because what it binds cannot be known.
+5. If a graded name is bound nowhere, but a cell speaks of it next to `exec`, `globals` or `setattr`, that cell is
    taken as a whole.
 
 Names are read from the compiled byte code, so a local variable never pulls in a global of the same name.
@@ -173,7 +173,7 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
     """Choose the statements to run.
 
     Args:
-        cells: the notebook's code cells: ``number``, ``source`` and ``tags``.
+        cells: the notebook's code cells: `number`, `source` and `tags`.
         wanted: the names of the graded functions.
     """
     statements: list[Statement] = []
@@ -234,7 +234,7 @@ def _statement(cell: int, node: ast.stmt, training: bool, plain: bool) -> Statem
 
 
 def _plain_binds(node: ast.stmt) -> set[str]:
-    """The names that a statement binds, read from its syntax, in a cell where neither ``:=`` nor ``global`` occurs."""
+    """The names that a statement binds, read from its syntax, in a cell where neither `:=` nor `global` occurs."""
     binds: set[str] = set()
     waiting: list[ast.AST] = [node]
     while waiting:

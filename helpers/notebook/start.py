@@ -1,4 +1,4 @@
-"""What the first cell of every notebook calls: check the machine, install what Colab lacks, and make the grader."""
+"""A notebook's first cell calls `start`: it prepares the machine and returns the grader. `headline` publishes a figure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,27 @@ from .grader import make_grader
 from .host import being_graded, on_hosted_notebook
 from .versions import install_missing, version_problems
 
+# While a grader runs a notebook: small sizes, the embedded models, no network. What is set already stays as it is.
 GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_PRESET": "tiny", "COURSE_OFFLINE": "1"}
 
 
 def start(part: int, *, seed: int = 0) -> Any:
-    """Prepare a notebook: libraries, versions, seed, device; returns the grader, whose `check` runs public tests.
+    """Prepare a notebook: libraries, random seeds; it says where the notebook runs, and which versions do not fit.
 
     In Colab and on Kaggle it installs what is missing there, and never touches their torch. While a grader runs the
-    notebook (otter, Gradescope, nbgrader) it sets small sizes and the embedded models, so that grading takes seconds.
+    notebook (otter, Gradescope, nbgrader) it sets `GRADING_DEFAULTS`, so that grading takes seconds, and prints nothing.
 
     Args:
         part: the number of the part, 1 to 5.
         seed: the seed of Python's, NumPy's and torch's random numbers.
+
+    Returns:
+        What the notebook calls `grader`: its `check` runs a question's public tests. None in nbgrader's form of a
+        notebook, which has its tests in cells.
+
+    Raises:
+        ValueError: there is no such part.
+        RuntimeError: the libraries that Colab or Kaggle lack could not be installed.
     """
     if part not in PARTS:
         raise ValueError(f"There is no part {part}; the parts are 1 to {len(PARTS)}.")
@@ -42,15 +51,6 @@ def start(part: int, *, seed: int = 0) -> Any:
         for line in version_problems():
             print(f"Note: {line}")
     return make_grader()
-
-
-# ------------------------------------------------------------------------------------------------ versions
-
-
-# ------------------------------------------------------------------------------------------------- grader
-
-
-# ----------------------------------------------------------------------------------------------- headlines
 
 
 def headline(name: str, value: float | str) -> None:

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.parts import PARTS, ROOT
+from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 from .grader import hidden_counts, tests_folder
 from .host import in_colab
 
-PLACEHOLDER = "_Type your answer here, replacing this text._"
 LARGEST = 50 * 2**20  # bytes; more than this and the upload may be refused
 SECONDS = 600  # for the public tests
 HOW_TO_SAVE = "Save the notebook (Ctrl+S, or Cmd+S on a Mac), then run this cell again."
@@ -260,7 +259,7 @@ def unanswered(content: dict[str, Any]) -> list[str]:
     """The written questions that still hold the placeholder."""
     names = []
     for number, cell in enumerate(content.get("cells", []), start=1):
-        if cell.get("cell_type") == "markdown" and "".join(cell["source"]).strip() == PLACEHOLDER:
+        if cell.get("cell_type") == "markdown" and "".join(cell["source"]).strip() == ANSWER_PLACEHOLDER:
             name = str(cell.get("id", "")).removesuffix("-answer")
             names.append(f"question {name}" if name.startswith("w") else f"the answer in cell {number}")
     return names

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.parts import ROOT
 
 from .host import on_hosted_notebook
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 PYTHONS = ((3, 10), (3, 13))  # the oldest and the newest Python that the course is tested with
-
-
 CHECKED = ("torch", "transformers", "datasets", "numpy", "pandas", "matplotlib", "jaxtyping", "otter-grader")
 
 
@@ -26,7 +28,8 @@ def install_missing(requirements: Path) -> None:
     Raises:
         RuntimeError: if pip fails; the message quotes it.
     """
-    if not missing_requirements(requirements):
+    wanted = parse_requirements(requirements.read_text(encoding="utf-8")) if requirements.exists() else []
+    if not any(map(shortfall, wanted)):
         return
     print("Installing what this machine lacks (about a minute, once a session) …")
     with tempfile.TemporaryDirectory() as folder:
@@ -43,26 +46,22 @@ def install_missing(requirements: Path) -> None:
     importlib.invalidate_caches()
 
 
-def missing_requirements(requirements: Path) -> list[str]:
-    """The lines of a requirements file that the installed packages do not satisfy."""
-    if not requirements.exists():
-        return []
-    return [line for line in _requirement_lines(requirements) if _unsatisfied(line)]
-
-
-def _requirement_lines(path: Path) -> list[str]:
-    lines = (line.split(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line and not line.startswith(("#", "-"))]
-
-
-def _unsatisfied(line: str) -> bool:
+def parse_requirements(text: str) -> list[Requirement]:
+    """The requirements in the text of a pip file, comments and options left out."""
     from packaging.requirements import Requirement
 
-    requirement = Requirement(line)
+    lines = (line.split(" #")[0].strip() for line in text.splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def shortfall(requirement: Requirement) -> str:
+    """What is installed instead of a requirement: "not installed", or the version; empty if it is satisfied here."""
     if requirement.marker is not None and not requirement.marker.evaluate():
-        return False
-    version = installed_version(requirement.name)
-    return version is None or not requirement.specifier.contains(version, prereleases=True)
+        return ""
+    have = installed_version(requirement.name)
+    if have is None:
+        return "not installed"
+    return "" if requirement.specifier.contains(have, prereleases=True) else f"version {have}"
 
 
 def installed_version(name: str) -> str | None:
@@ -79,22 +78,17 @@ def version_problems(root: Path = ROOT) -> list[str]:
     A version outside the range of `requirements.txt` is a problem. One that only differs from the version the course
     was tested with (`constraints.txt`) is not: Colab's versions differ, and the ranges say what works.
     """
-    from packaging.requirements import Requirement
-
     problems = []
     low, high = PYTHONS
     if not low <= sys.version_info[:2] <= high:
         wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
         problems.append(f"this is Python {platform.python_version()}; the course is tested with Python {wanted}.")
-    if not (root / "requirements.txt").exists():
-        return problems
-    for line in _requirement_lines(root / "requirements.txt"):
-        requirement = Requirement(line)
-        if requirement.name.lower() in CHECKED and _unsatisfied(line):
-            have = installed_version(requirement.name)
+    requirements = root / "requirements.txt"
+    for requirement in parse_requirements(requirements.read_text(encoding="utf-8")) if requirements.exists() else []:
+        if requirement.name.lower() in CHECKED and (found := shortfall(requirement)):
             problems.append(
-                f"{requirement.name} is {'version ' + have if have else 'not installed'}; the course needs "
-                f"{requirement.specifier}. Install it: {install_hint()}, then restart the kernel."
+                f"{requirement.name} is {found}; the course needs {requirement.specifier}. "
+                f"Install it: {install_hint()}, then restart the kernel."
             )
     return problems
 

@@ -1,0 +1,1 @@
+"""What Part 2 alone needs: its figures, and a control task to compare with."""

@@ -15,12 +15,12 @@ HIDDEN = 64  # units in the one hidden layer
 
 @dataclass(frozen=True)
 class Episodes:
-    """Played episodes, one entry of each list an episode of ``T`` moments (``T`` differs).
+    """Played episodes, one entry of each list an episode of `T` moments (`T` differs).
 
     Attributes:
-        states: float32 ``[T, S]``, what the policy saw.
-        actions: int64 ``[T]``, what it chose.
-        rewards: float32 ``[T]``, what it got.
+        states: float32 `[T, S]`, what the policy saw.
+        actions: int64 `[T]`, what it chose.
+        rewards: float32 `[T]`, what it got.
     """
 
     states: list[Float[Tensor, "T S"]]
@@ -34,10 +34,16 @@ def make_player(environment: str, seed: int, learning_rate: float) -> tuple[nn.S
     Args:
         environment: the name of a gymnasium environment with discrete actions.
         seed: decides the network's first weights.
+
+    Raises:
+        ValueError: the states are not vectors, or the actions not discrete.
     """
     env = gymnasium.make(environment)
-    inputs, actions = env.observation_space.shape[0], int(env.action_space.n)
+    states, choices = env.observation_space, env.action_space
     env.close()
+    if not isinstance(states, gymnasium.spaces.Box) or not isinstance(choices, gymnasium.spaces.Discrete):
+        raise ValueError(f"{environment} does not have vectors as states and a number of actions to choose from")
+    inputs, actions = states.shape[0], int(choices.n)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         player = nn.Sequential(nn.Linear(inputs, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, actions))
@@ -51,7 +57,7 @@ def collect_episodes(
     """Play some episodes side by side, so that one pass of the network serves all that are still running.
 
     Args:
-        player: a network from states ``[N, S]`` to action logits ``[N, A]``.
+        player: a network from states `[N, S]` to action logits `[N, A]`.
         episodes: how many.
         seed: decides the environments' first states and the drawn actions.
         max_steps: an episode is cut after that many moments.

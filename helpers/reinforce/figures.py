@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyBboxPatch, Patch
+from matplotlib.patches import Ellipse, Patch, Rectangle
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from helpers.diagrams import arrow, box
+from helpers.evaluation import NORMAL_975
 from helpers.generation import Rollout
-from helpers.plots import COLOURS, LINES, MARKERS, ORDER, STYLE, UNITS, describe, smooth
+from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, figure, smooth
 from helpers.runs import History
 
 LABELS = {**UNITS, "surprise": "surprise (nats per generated token)"}
+WINDOW = 10  # steps in a running mean
 PALE = {"prompt": "#DDDDDD", "completion": "#A6CEE3", "padding": "#FFFFFF", "end": "#F4C99B"}
-
-
-def _box(axes: Axes, x: float, y: float, text: str, colour: str, width: float = 0.9, height: float = 0.5) -> None:
-    """Draw a rounded box with a text in its middle."""
-    shape = FancyBboxPatch(
-        (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0.02,rounding_size=0.08",
-        facecolor=colour, edgecolor="#444444", linewidth=1,
-    )  # fmt: skip
-    axes.add_patch(shape)
-    axes.text(x, y, text, ha="center", va="center", fontsize=10)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = "") -> None:
-    axes.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "->", "color": "#444444"})
-    if text:
-        axes.text((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, text, fontsize=8, color="#333333", ha="center")
 
 
 def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Figure:
@@ -43,8 +29,7 @@ def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Fi
     states = [prompt]
     for token in completion[:-1]:
         states.append(f"{states[-1]} {token}")
-    with plt.rc_context({**STYLE, "axes.grid": False, "figure.figsize": (9.5, 3.6)}):
-        fig, axes = plt.subplots()
+    with figure(size=(9.5, 3.6), grid=False) as (fig, axes):
         axes.set_axis_off()
         step = 2.6
         for number, (state, action) in enumerate(zip(states, completion, strict=True)):
@@ -52,15 +37,15 @@ def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Fi
             words = state.split()
             middle = (len(words) + 1) // 2
             text = state if len(words) < 4 else " ".join(words[:middle]) + "\n" + " ".join(words[middle:])
-            _box(axes, x, 2, text, PALE["prompt"], 2.0, 0.8)
-            _box(axes, x, 0.4, action, PALE["end"] if action.startswith("<") else PALE["completion"], 1.4)
-            _arrow(axes, (x, 1.55), (x, 0.72))
+            box(axes, x, 2, text, PALE["prompt"], width=2.0, height=0.8)
+            box(axes, x, 0.4, action, PALE["end" if action.startswith("<") else "completion"], width=1.4)
+            arrow(axes, (x, 1.55), (x, 0.72))
             axes.text(x + 0.08, 1.15, "policy draws", fontsize=8, color="#333333")
             last = number == len(states) - 1
             axes.text(x, -0.2, f"reward {reward:.2f}" if last else "reward 0", ha="center", fontsize=9,
                       weight="bold" if last else "normal")  # fmt: skip
             if not last:
-                _arrow(axes, (x + 0.75, 0.6), (x + step - 0.6, 1.55))
+                arrow(axes, (x + 0.75, 0.6), (x + step - 0.6, 1.55))
         axes.text(-1.25, 2, "state", ha="right", va="center", weight="bold")
         axes.text(-1.25, 0.4, "action", ha="right", va="center", weight="bold")
         axes.set(
@@ -76,19 +61,18 @@ def draw_trajectory(prompt: str, completion: Sequence[str], reward: float) -> Fi
 
 def draw_shift(tokens: Sequence[str]) -> Figure:
     """Draw which row of logits predicts which token: arrows one place to the right, the last row predicts nothing."""
-    with plt.rc_context({**STYLE, "axes.grid": False, "figure.figsize": (8.0, 2.7)}):
-        fig, axes = plt.subplots()
+    with figure(size=(8.0, 2.7), grid=False) as (fig, axes):
         axes.set_axis_off()
         for place, token in enumerate(tokens):
             x = 1.8 * place
             last = place == len(tokens) - 1
-            _box(axes, x, 1.2, f"logits[:, {place}]", PALE["padding"] if last else PALE["completion"], 1.3)
-            _box(axes, x, 0, token, PALE["prompt"], 1.3)
+            box(axes, x, 1.2, f"logits[:, {place}]", PALE["padding" if last else "completion"], width=1.3)
+            box(axes, x, 0, token, PALE["prompt"], width=1.3)
             axes.text(x, -0.45, f"ids[:, {place}]", ha="center", fontsize=8)
             if not last:
-                _arrow(axes, (x + 0.3, 0.92), (x + 1.5, 0.3))
+                arrow(axes, (x + 0.3, 0.92), (x + 1.5, 0.3))
         x = 1.8 * (len(tokens) - 1)
-        _arrow(axes, (x + 0.3, 0.92), (x + 1.2, 0.42))
+        arrow(axes, (x + 0.3, 0.92), (x + 1.2, 0.42))
         axes.text(x + 1.25, 0.3, "not in\nthe text", fontsize=8, va="center")
         axes.text(-0.75, 0, "no logits\nfor this one →", fontsize=8, ha="right", va="center")
         axes.set(
@@ -104,9 +88,8 @@ def plot_running_estimate(samples: Float[Tensor, " N"], truth: float, label: str
     count = np.arange(1, len(values) + 1)
     mean = values.cumsum() / count
     variance = np.maximum((values**2).cumsum() / count - mean**2, 0)
-    half = 1.96 * np.sqrt(variance / count)
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+    half = NORMAL_975 * np.sqrt(variance / count)
+    with figure() as (fig, axes):
         shown = count >= 5
         axes.plot(count[shown], mean[shown], label=label)
         axes.fill_between(count[shown], (mean - half)[shown], (mean + half)[shown], alpha=0.2, label="95 % interval")
@@ -121,14 +104,13 @@ def plot_running_estimate(samples: Float[Tensor, " N"], truth: float, label: str
 def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], truth: Float[Tensor, " D"]) -> Figure:
     """Draw gradient estimates with different baselines: their means against the exact gradient, and their variances."""
     names = list(estimates)
-    with plt.rc_context({**STYLE, "figure.figsize": (10.0, 4.0)}):
-        fig, (left, right) = plt.subplots(1, 2, width_ratios=(1.6, 1))
+    with figure(1, 2, width_ratios=(1.6, 1), size=(10.0, 4.0)) as (fig, (left, right)):
         place = np.arange(len(truth))
         for number, name in enumerate(names):
             values = estimates[name].double()
-            half = 1.96 * values.std(dim=0) / len(values) ** 0.5
+            half = NORMAL_975 * values.std(dim=0) / len(values) ** 0.5
             left.errorbar(place + 0.18 * (number - 1), values.mean(dim=0), yerr=half, linestyle="none", capsize=4,
-                          marker=MARKERS[number], color=COLOURS[ORDER[number]], label=name)  # fmt: skip
+                          marker=MARKERS[number], color=colour_of(number), label=name)  # fmt: skip
         for spot, value in zip(place, truth.tolist(), strict=True):
             left.hlines(value, spot - 0.35, spot + 0.35, color=COLOURS["black"], linestyle=":",
                         label="exact gradient" if spot == 0 else None)  # fmt: skip
@@ -136,7 +118,7 @@ def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], trut
         left.set(title="Mean of the estimates (95 % intervals)", ylabel="gradient of the expected reward")
         left.legend()
         variances = [float(estimates[name].double().var(dim=0).sum()) for name in names]
-        bars = right.bar(names, variances, color=[COLOURS[ORDER[i]] for i in range(len(names))], width=0.6)
+        bars = right.bar(names, variances, color=[colour_of(i) for i in range(len(names))], width=0.6)
         right.bar_label(bars, fmt="%.4f", padding=3)
         right.set(title="Variance of one estimate", ylabel="variance, summed over the logits")
         right.margins(y=0.15)
@@ -152,8 +134,7 @@ def plot_gaussian_score(
     """Draw a two-dimensional Gaussian around 0, some actions, and the score of each as an arrow from the mean's side."""
     values, vectors = np.linalg.eigh(covariance.double().numpy())
     angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-    with plt.rc_context({**STYLE, "figure.figsize": (6.2, 5.2)}):
-        fig, axes = plt.subplots()
+    with figure(size=(6.2, 5.2)) as (fig, axes):
         for spread in (1, 2):
             size = 2 * spread * np.sqrt(values[::-1])
             axes.add_patch(Ellipse((0, 0), *size, angle=angle, fill=False, color=COLOURS["blue"], linewidth=1.2,
@@ -176,8 +157,7 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
     ids = rollout.ids.cpu()
     real, generated = rollout.attention_mask.cpu(), rollout.completion_mask.cpu()
     rows, columns = ids.shape
-    with plt.rc_context({**STYLE, "axes.grid": False, "figure.figsize": (0.44 * columns + 1.0, 0.42 * rows + 1.5)}):
-        fig, axes = plt.subplots()
+    with figure(size=(0.44 * columns + 1.0, 0.42 * rows + 1.5), grid=False) as (fig, axes):
         for row in range(rows):
             for column in range(columns):
                 token = int(ids[row, column])
@@ -185,9 +165,7 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
                 if kind == "completion" and token == tokenizer.eos_token_id:
                     kind = "end"
                 text = {"end": "eos", "padding": "·"}.get(kind) or tokenizer.decode([token]).strip()
-                axes.add_patch(
-                    plt.Rectangle((column, row), 1, 1, facecolor=PALE[kind], edgecolor="#BBBBBB", linewidth=0.5)
-                )
+                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=PALE[kind], edgecolor="#BBBBBB", linewidth=0.5))
                 axes.text(column + 0.5, row + 0.5, text[:7].replace("$", r"\$"), ha="center", va="center",
                           fontsize=9 if len(text) < 4 else 7 if len(text) < 6 else 6)  # fmt: skip
         axes.axvline(rollout.prompt_length, color=COLOURS["black"], linewidth=2)
@@ -204,15 +182,15 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
                     "end-of-text token is padding.")  # fmt: skip
 
 
-def _curve(axes: Axes, history: History, column: str, colour: str, window: int, label: str | None = None) -> float:
+def _draw_column(axes: Axes, history: History, column: str, colour: str) -> float:
     """Draw one column of a history: its values as dots, their running mean as a line, their spread as a band."""
     steps = np.asarray(history["step"])
     values = np.asarray(history[column])
-    mean, deviation = smooth(values, window)
+    mean, deviation = smooth(values, WINDOW)
     axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=4)
-    axes.plot(steps, mean, color=colour, linewidth=2, label=label or f"mean of the last {window} steps")
-    axes.fill_between(steps, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0,
-                      label="± one standard deviation")  # fmt: skip
+    axes.plot(steps, mean, color=colour, linewidth=2, label=f"mean of the last {WINDOW} steps")
+    band = {"color": colour, "alpha": 0.15, "linewidth": 0, "label": "± one standard deviation"}
+    axes.fill_between(steps, mean - deviation, mean + deviation, **band)
     return float(mean[-1])
 
 
@@ -222,29 +200,25 @@ def plot_training(
     *,
     title: str,
     target: float | None = None,
-    target_label: str = "target",
-    window: int = 10,
 ) -> Figure:
     """Draw a column of one training run: each step's value as a dot, the running mean as a line, the spread as a band."""
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
-        last = _curve(axes, history, column, COLOURS["blue"], window)
+    with figure() as (fig, axes):
+        last = _draw_column(axes, history, column, COLOURS["blue"])
         if target is not None:
-            axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"{target_label} ({target:g})")
+            axes.axhline(target, color=COLOURS["black"], linestyle=":", label=f"target ({target:g})")
         axes.set(title=title, xlabel="training step", ylabel=LABELS.get(column, column))
         axes.legend(loc="lower right")
     first = history[column][0]
     return describe(fig, f"Line plot of {LABELS.get(column, column)} by training step: {first:.3g} at the first step, "
-                    f"{last:.3g} on average over the last {window}.")  # fmt: skip
+                    f"{last:.3g} on average over the last {WINDOW}.")  # fmt: skip
 
 
-def plot_side_effects(history: History, window: int = 10) -> Figure:
+def plot_side_effects(history: History) -> Figure:
     """Draw repetition and length during training, side by side."""
     told = []
-    with plt.rc_context({**STYLE, "figure.figsize": (10.0, 3.8)}):
-        fig, panels = plt.subplots(1, 2)
+    with figure(1, 2, size=(10.0, 3.8)) as (fig, panels):
         for axes, column, colour in zip(panels, ("repetition", "length"), ("orange", "green"), strict=True):
-            last = _curve(axes, history, column, COLOURS[colour], window)
+            last = _draw_column(axes, history, column, COLOURS[colour])
             axes.set(title=f"{column.capitalize()} during training", xlabel="training step", ylabel=LABELS[column])
             axes.set_ylim(bottom=0)
             axes.legend(fontsize=8)
@@ -252,14 +226,12 @@ def plot_side_effects(history: History, window: int = 10) -> Figure:
     return describe(fig, "Two line plots by training step: " + "; ".join(told) + ".")
 
 
-def plot_opinions(opinions: Mapping[str, pd.Series]) -> Figure:
+def plot_opinions_by_step(opinions: Mapping[str, pd.Series]) -> Figure:
     """Draw what several reward models think of the same samples, by training step (the index of each series)."""
     told = []
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+    with figure() as (fig, axes):
         for number, (name, values) in enumerate(opinions.items()):
-            axes.plot(values.index, values.to_numpy(), color=COLOURS[ORDER[number]], linestyle=LINES[number],
-                      marker=MARKERS[number], label=name)  # fmt: skip
+            axes.plot(values.index, values.to_numpy(), marker=MARKERS[number], label=name, **curve(number))
             told.append(f"{name}: from {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}, highest {values.max():.2f}")
         axes.set(
             title="Two reward models on the same samples",
@@ -276,19 +248,18 @@ def plot_seeds(
     *,
     title: str,
     best: float | None = None,
-    ylabel: str = "mean reward of an episode",
 ) -> Figure:
     """Draw one curve a seed, and their mean."""
     table = np.asarray(list(curves.values()))
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots()
+    with figure() as (fig, axes):
         for number, (name, values) in enumerate(curves.items()):
-            axes.plot(values, color=COLOURS[ORDER[number]], linestyle=LINES[number], linewidth=1, label=name)
+            axes.plot(values, linewidth=1, label=name, **curve(number))
         axes.plot(table.mean(axis=0), color=COLOURS["black"], linewidth=2.5, label="mean of the seeds")
         if best is not None:
             axes.axhline(best, color=COLOURS["black"], linestyle=":", linewidth=1, label=f"highest possible ({best:g})")
-        axes.set(title=title, xlabel="iteration (batch of episodes)", ylabel=ylabel)
+        axes.set(title=title, xlabel="iteration (batch of episodes)", ylabel="mean reward of an episode")
         axes.legend()
     ends = ", ".join(f"{name} {values[-1]:.0f}" for name, values in curves.items())
-    return describe(fig, f"Line plot of the {ylabel} by iteration. Mean over the seeds: {table.mean(axis=0)[0]:.0f} at first, "
-                    f"{table.mean(axis=0)[-1]:.0f} at last. At the end: {ends}.")  # fmt: skip
+    mean = table.mean(axis=0)
+    told = f"Mean over the seeds: {mean[0]:.0f} at first, {mean[-1]:.0f} at last. At the end: {ends}."
+    return describe(fig, f"Line plot of the mean reward of an episode by iteration. {told}")

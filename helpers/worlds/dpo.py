@@ -1,4 +1,4 @@
-"""A small world in which ``dpo_step`` is run and recorded; whoever judges the record does so elsewhere.
+"""A small world in which `dpo_step` is run and recorded; whoever judges the record does so elsewhere.
 
 The world is a random GPT-2 of a few thousand weights and pairs of made-up "sentences": completions with many tokens of
 one group are chosen over completions with many tokens of another. This module runs the student's step and writes down
@@ -8,6 +8,7 @@ what happened (weights, returned numbers, modes, calls). It knows neither the lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,14 +16,18 @@ from torch import Tensor
 
 from helpers.dpo.pairs import Pair, PairBatch, collate
 
-from .small import DISLIKED, EOS_ID, LIKED, OTHERS, PAD_ID, _numbers, _weights, small_policy
+from .small import DISLIKED, EOS_ID, LIKED, OTHERS, PAD_ID, count_steps, plain_answer, small_policy, weights_of
 
-BATCH, STEPS = 8, 25
+BATCH_SIZE = 8  # pairs
 BETA = 0.3
+LEARNING_RATE = 0.2  # of the plain gradient descent in the single steps
+TRAINING_RATE = 3e-3  # of AdamW in the short training
+DISTANCE = 0.05  # standard deviation of the noise by which a moved policy differs from the reference
+BATCHES = {"single steps": (1, 3), "training": (2, 25), "held out": (3, 25)}  # added to the world's seed; how many
 
 
 def small_pairs(seed: int, count: int) -> list[Pair]:
-    """``count`` pairs with prompts and completions of different lengths; no text, only token ids."""
+    """`count` pairs with prompts and completions of different lengths; no text, only token ids."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int) -> int:
@@ -39,64 +44,64 @@ def small_pairs(seed: int, count: int) -> list[Pair]:
     return pairs
 
 
-def small_batches(seed: int, count: int) -> list[PairBatch]:
-    """``count`` batches of pairs, without kept reference log-probs."""
-    pairs = small_pairs(seed, count * BATCH)
-    return [collate(pairs[i : i + BATCH], PAD_ID) for i in range(0, len(pairs), BATCH)]
+def batches_for(purpose: str, seed: int) -> list[PairBatch]:
+    """The batches of a world for one of the purposes in `BATCHES`, without kept reference log-probs."""
+    offset, count = BATCHES[purpose]
+    pairs = small_pairs(seed + offset, count * BATCH_SIZE)
+    return [collate(pairs[i : i + BATCH_SIZE], PAD_ID) for i in range(0, len(pairs), BATCH_SIZE)]
 
 
-def run_single_steps(
+def run_dpo_steps(
     step: Callable[..., Any], seed: int, *, moved: bool, cached: tuple[Tensor, Tensor] | None = None
-) -> dict:
-    """Three steps of plain gradient descent, each recorded.
+) -> dict[str, Any]:
+    """A few steps of plain gradient descent, each recorded.
 
     Args:
-        step: the student's ``dpo_step``.
+        step: the student's `dpo_step`.
         seed: decides the policy and the pairs.
         moved: start from a policy that differs from the reference.
-        cached: ``([3, B], [3, B])`` reference log-probs to hand over inside the batches.
+        cached: `([N, B], [N, B])` reference log-probs of the `N` batches, to hand over inside them.
 
     Returns:
-        ``weights`` (before, and after each step), ``answers`` (what each step returned), ``reference_before`` and
-        ``reference_after``, ``training_before`` and ``training_after`` (the policy's and the reference's mode),
-        ``reference_calls`` (forward passes of the reference), ``reference_gradients`` (how many of its weights have
-        one), ``optimizer_steps`` (in all).
+        `weights` (before, and after each step), `answers` (what each step returned), `reference_before` and
+        `reference_after`, `training_before` and `training_after` (the policy's and the reference's mode),
+        `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its weights have
+        one), `optimizer_steps` (in all).
     """
     reference = small_policy(seed)
-    policy = small_policy(seed, noise=0.05 if moved else 0.0)
+    policy = small_policy(seed, noise=DISTANCE if moved else 0.0)
     policy.train(moved)  # dropout is 0: the mode changes no number, it must only be left as it was
-    optimizer = torch.optim.SGD(policy.parameters(), lr=0.2)
-    calls = {"reference": 0, "optimizer": 0}
-    reference.register_forward_hook(lambda *_: calls.__setitem__("reference", calls["reference"] + 1))
-    optimizer.register_step_post_hook(lambda *_: calls.__setitem__("optimizer", calls["optimizer"] + 1))
-    batches = small_batches(seed + 1, 3)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
+    optimizer_steps, reference_calls = count_steps(optimizer), [0]
+    reference.register_forward_hook(lambda *_: reference_calls.__setitem__(0, reference_calls[0] + 1))
+    batches = batches_for("single steps", seed)
     if cached is not None:
         batches = [
-            PairBatch(**{**batch.__dict__, "reference_chosen": chosen.clone(), "reference_rejected": rejected.clone()})
+            replace(batch, reference_chosen=chosen.clone(), reference_rejected=rejected.clone())
             for batch, chosen, rejected in zip(batches, *cached, strict=True)
         ]
     record: dict[str, Any] = {
-        "weights": [_weights(policy)],
+        "weights": [weights_of(policy)],
         "answers": [],
-        "reference_before": _weights(reference),
+        "reference_before": weights_of(reference),
         "training_before": [policy.training, reference.training],
     }
     for batch in batches:
-        record["answers"].append(_numbers(step(policy, reference, optimizer, batch, BETA)))
-        record["weights"].append(_weights(policy))
+        record["answers"].append(plain_answer(step(policy, reference, optimizer, batch, BETA)))
+        record["weights"].append(weights_of(policy))
     return record | {
-        "reference_after": _weights(reference),
+        "reference_after": weights_of(reference),
         "training_after": [policy.training, reference.training],
-        "reference_calls": calls["reference"],
+        "reference_calls": reference_calls[0],
         "reference_gradients": sum(weight.grad is not None for weight in reference.parameters()),
-        "optimizer_steps": calls["optimizer"],
+        "optimizer_steps": optimizer_steps[0],
     }
 
 
-def run_training(step: Callable[..., Any], seed: int) -> dict[str, Tensor]:
-    """``STEPS`` steps with AdamW on fresh pairs; returns the weights at the end."""
+def run_dpo_training(step: Callable[..., Any], seed: int) -> dict[str, Tensor]:
+    """A short training with AdamW on fresh pairs; returns the weights at the end."""
     reference, policy = small_policy(seed), small_policy(seed)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
-    for batch in small_batches(seed + 2, STEPS):
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=TRAINING_RATE)
+    for batch in batches_for("training", seed):
         step(policy, reference, optimizer, batch, BETA)
-    return _weights(policy)
+    return weights_of(policy)

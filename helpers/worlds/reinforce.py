@@ -1,4 +1,4 @@
-"""Worlds in which ``reinforce_step`` is run and recorded; whoever judges the record does so elsewhere.
+"""Worlds in which `reinforce_step` is run and recorded; whoever judges the record does so elsewhere.
 
 Three of them, from small to real: a table of logits instead of a model (for the public test, where every number can be read),
 a random GPT-2 of a few thousand weights with made-up words (single steps, recorded weight by weight), and the course's
@@ -21,8 +21,7 @@ from helpers.evaluation import batch_seed
 from helpers.generation import Rollout, generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 
-from . import PLAIN
-from .small import EOS_ID, LIKED, OTHERS, PAD_ID, VOCABULARY, small_policy
+from .small import EOS_ID, LIKED, OTHERS, PAD_ID, VOCABULARY, count_steps, plain_answer, small_policy, weights_of
 
 ROWS, PROMPT, NEW = 8, 5, 9  # completions in a batch of the small world, columns of the prompts, columns after them
 SINGLE_STEPS = 3
@@ -50,7 +49,7 @@ class TablePolicy(nn.Module):
         return self.table.device
 
     def forward(self, input_ids: Tensor | None = None, *others: Any, **more: Any) -> SimpleNamespace:
-        """Return the table as ``.logits`` (of as many positions as ``input_ids`` has)."""
+        """Return the table as `.logits` (of as many positions as `input_ids` has)."""
         length = self.table.shape[1] if input_ids is None else input_ids.shape[1]
         return SimpleNamespace(logits=self.table[:, :length])
 
@@ -79,16 +78,15 @@ def run_on_table(
     """Call a step once for each list of three rewards, on the same table, and note what it did.
 
     Returns:
-        ``changes``: a list of ``[3, 4]`` tensors, how much each call raised the logit of the token that came next
-        (negative: lowered), divided by the largest change of the call. ``results``: what the calls returned. ``training``:
-        the policy's mode after them. ``texts``: what the reward model was called with. ``optimizer_steps``: how many.
+        `changes`: a list of `[3, 4]` tensors, how much each call raised the logit of the token that came next
+        (negative: lowered), divided by the largest change of the call. `results`: what the calls returned. `training`:
+        the policy's mode after them. `texts`: what the reward model was called with. `optimizer_steps`: how many.
     """
     rollout = table_rollout()
     policy = TablePolicy(torch.zeros(3, 5, 3))
     policy.train(training)
     optimizer = torch.optim.SGD(policy.parameters(), lr=1e-3)
-    counts = [0]
-    optimizer.register_step_post_hook(lambda *_: counts.__setitem__(0, counts[0] + 1))
+    optimizer_steps = count_steps(optimizer)
     texts: list[list[str]] = []
     changes, results = [], []
     for values in rewards:
@@ -98,7 +96,7 @@ def run_on_table(
             return torch.tensor(values)[: len(given)]
 
         before = policy.table.detach().clone()
-        results.append(_crossable(step(policy, optimizer, rollout, reward_model)))
+        results.append(step(policy, optimizer, rollout, reward_model))
         change = policy.table.detach() - before  # [3, 5, 3]
         raised = change[:, :-1].gather(-1, rollout.ids[:, 1:, None]).squeeze(-1)  # [3, 4]
         changes.append(raised / change.abs().max().clamp(min=1e-12))
@@ -108,7 +106,7 @@ def run_on_table(
         "training": policy.training,
         "texts": texts,
         "expected_texts": rollout.texts,
-        "optimizer_steps": counts[0],
+        "optimizer_steps": optimizer_steps[0],
     }
 
 
@@ -128,7 +126,7 @@ def small_reward_model(texts: Sequence[str]) -> Float[Tensor, " N"]:
 
 
 def small_rollout(seed: int, number: int, policy: nn.Module) -> Rollout:
-    """A batch of random texts, with the log-probs that ``policy`` gives them now; prompts and completions of all lengths."""
+    """A batch of random texts, with the log-probs that `policy` gives them now; prompts and completions of all lengths."""
     generator = torch.Generator().manual_seed(batch_seed(seed, number))
 
     def draw(low: int, high: int) -> int:
@@ -165,67 +163,40 @@ def small_rollout(seed: int, number: int, policy: nn.Module) -> Rollout:
     )
 
 
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of a model's parameters, by name."""
-    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
-
-
-def _crossable(value: Any) -> Any:
-    """What a step returned, with anything that is no tensor, number or string replaced by the name of its type."""
-    if isinstance(value, dict):
-        return {str(key): _crossable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_crossable(item) for item in value]
-    return value if isinstance(value, Tensor) or type(value) in PLAIN else type(value).__name__
-
-
-def _answer(value: Any) -> dict[str, Any]:
-    """What a step returned, as plain data: floats stay floats, anything else becomes the name of its type."""
-    if not isinstance(value, dict):
-        return {"__type__": type(value).__name__}
-    return {str(key): item if type(item) is float else type(item).__name__ for key, item in value.items()}
-
-
-def run_single_steps(
-    step: Callable[..., Any], seed: int, steps: int = SINGLE_STEPS, training: bool = False
-) -> dict[str, Any]:
-    """Some steps of plain gradient descent in the small world, each recorded.
+def run_reinforce_steps(step: Callable[..., Any], seed: int, *, training: bool = False) -> dict[str, Any]:
+    """`SINGLE_STEPS` steps of plain gradient descent in the small world, each recorded.
 
     Args:
+        step: the student's `reinforce_step`.
+        seed: decides the policy and the texts.
         training: the mode the policy is handed over in (its dropout is 0, so that it changes no number).
 
     Returns:
-        ``weights`` (before, and after each step), ``answers`` (what each step returned), ``training`` (the policy's mode
-        after each), ``optimizer_steps`` and ``reward_calls`` (in all).
+        `weights` (before, and after each step), `answers` (what each step returned), `training` (the policy's mode
+        after each), `optimizer_steps` (in all).
     """
     policy = small_policy(seed)
     policy.train(training)
     optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
-    counts = {"optimizer": 0, "reward": 0}
-    optimizer.register_step_post_hook(lambda *_: counts.__setitem__("optimizer", counts["optimizer"] + 1))
-
-    def reward_model(texts: Sequence[str]) -> Tensor:
-        counts["reward"] += 1
-        return small_reward_model(texts)
-
+    optimizer_steps = count_steps(optimizer)
     record: dict[str, Any] = {"weights": [weights_of(policy)], "answers": [], "training": []}
-    for number in range(steps):
+    for number in range(SINGLE_STEPS):
         rollout = small_rollout(seed, number, policy)
-        record["answers"].append(_answer(step(policy, optimizer, rollout, reward_model)))
+        record["answers"].append(plain_answer(step(policy, optimizer, rollout, small_reward_model)))
         record["weights"].append(weights_of(policy))
         record["training"].append(policy.training)
-    return record | {"optimizer_steps": counts["optimizer"], "reward_calls": counts["reward"]}
+    return record | {"optimizer_steps": optimizer_steps[0]}
 
 
 # --- the embedded models --------------------------------------------------------------------------------------------
 
 
-def run_training(step: Callable[..., Any], seed: int, steps: int = TRAINING_STEPS) -> dict[str, Any]:
+def run_reinforce_training(step: Callable[..., Any], seed: int) -> dict[str, Any]:
     """A short training of the embedded policy with AdamW, on rollouts of the policy as it then is.
 
     Returns:
-        ``weights`` (the policy's, at the end), ``answers`` (what each step returned), ``training`` (the policy's mode at the
-        end; it is handed over in evaluation mode), ``reward_model_changed`` and ``reward_model_gradients`` (how many of the
+        `weights` (the policy's, at the end), `answers` (what each step returned), `training` (the policy's mode at the
+        end; it is handed over in evaluation mode), `reward_model_changed` and `reward_model_gradients` (how many of the
         reward model's parameters were changed, and how many were given a gradient).
     """
     policy, tokenizer = load_policy("tiny", "cpu")
@@ -234,10 +205,10 @@ def run_training(step: Callable[..., Any], seed: int, steps: int = TRAINING_STEP
     prompts = load_prompts("tiny", "train")
     optimizer = torch.optim.AdamW(policy.parameters(), lr=TRAINING_RATE, weight_decay=0.0)
     answers = []
-    for number in range(steps):
+    for number in range(TRAINING_STEPS):
         chosen = batch_at(prompts, TRAINING_BATCH, number, seed)
         rollout = generate(policy, tokenizer, chosen, TRAINING_TOKENS, generator=batch_seed(seed, number))
-        answers.append(_answer(step(policy, optimizer, rollout, reward_model)))
+        answers.append(plain_answer(step(policy, optimizer, rollout, reward_model)))
     after = reward_model.model.named_parameters()
     return {
         "weights": weights_of(policy),

@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 VOCABULARY, WIDTH, LAYERS, HEADS = 48, 32, 2, 2
-
-
 PAD_ID, EOS_ID = 0, 1
-
-
 LIKED, DISLIKED, OTHERS = range(2, 13), range(13, 24), range(24, 48)
 
 
 def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
-    """A random GPT-2 in eval mode; ``noise`` moves its weights away from those of the same seed without noise.
+    """A random GPT-2 in eval mode; `noise` moves its weights away from those of the same seed without noise.
 
     The weights are drawn here, name by name, so that no version of transformers gives others.
     """
@@ -51,12 +47,23 @@ def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
     return policy
 
 
-def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of a model's parameters, by name (those that are tied once)."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
-def _numbers(answer: Any) -> dict[str, Any]:
-    """What a step returned, as plain data: floats stay floats, anything else becomes the name of its type."""
+def plain_answer(answer: Any) -> dict[str, Any]:
+    """What a step returned, as plain data: floats stay floats, anything else becomes the name of its type.
+
+    An answer that is no dict becomes one with the single entry `__type__`.
+    """
     if not isinstance(answer, dict):
         return {"__type__": type(answer).__name__}
     return {str(key): value if type(value) is float else type(value).__name__ for key, value in answer.items()}
+
+
+def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:
+    """A list of one number: how often the optimizer's `step` has run from now on."""
+    count = [0]
+    optimizer.register_step_post_hook(lambda *_: count.__setitem__(0, count[0] + 1))
+    return count

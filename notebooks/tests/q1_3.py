@@ -5,9 +5,7 @@ OK_FORMAT = False
 name = "q1_3"
 points = 8
 
-@test_case(points=1, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=1, hidden=False)
 def test_sample_greedy(sample_next_token):
     """Temperature 0 takes the largest logit; the result is int64 of shape [B]."""
     import torch
@@ -23,9 +21,7 @@ def test_sample_greedy(sample_next_token):
     sample_next_token(logits, temperature=0.5, top_k=1)
     assert torch.equal(logits, before), 'sample_next_token changed its argument `logits` in place; work on a copy.'
 
-@test_case(points=2, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=2, hidden=False)
 def test_sample_frequencies(sample_next_token):
     """20,000 draws from logits that stand for the weights 1, 2, 4."""
     import torch
@@ -54,9 +50,7 @@ def test_sample_frequencies(sample_next_token):
     check(frequencies('sample_next_token (top_k 2)', top_k=2), torch.tensor([0.0, 0.3333, 0.6667]), {'top_k has no effect. Filter the logits first.': [0.1429, 0.2857, 0.5714], 'the filter kept the least likely tokens.': [0.3333, 0.6667, 0.0], 'a filtered token is drawn: its logit must be -inf, not 0.': [0.1429, 0.2857, 0.5714]}, name='sample_next_token (top_k 2)', atol=0.02)
     check(frequencies('sample_next_token (temperature 2, top_k 2)', temperature=2.0, top_k=2), torch.tensor([0.0, 0.4142, 0.5858]), {'the temperature has no effect when top_k is given.': [0.0, 0.3333, 0.6667], 'top_k has no effect when a temperature is given.': [0.2265, 0.3204, 0.4531]}, name='sample_next_token (temperature 2, top_k 2)', atol=0.02)
 
-@test_case(points=1, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=1, hidden=False)
 def test_sample_generator(sample_next_token):
     """The generator decides the draws; rows are independent; large logits do no harm."""
     import torch

@@ -5,9 +5,7 @@ OK_FORMAT = False
 name = "q1_6"
 points = 5
 
-@test_case(points=1, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=1, hidden=False)
 def test_log_loss_values(forecast_log_loss):
     """Three forecasts, outcomes as int, float and bool."""
     import torch
@@ -22,9 +20,7 @@ def test_log_loss_values(forecast_log_loss):
         check(got, 0.690491, mistakes, name=f'forecast_log_loss (outcomes as {kind})')
         assert is_float(got), f'forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one).'
 
-@test_case(points=1, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=1, hidden=False)
 def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
     import torch

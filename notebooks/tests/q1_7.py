@@ -5,9 +5,7 @@ OK_FORMAT = False
 name = "q1_7"
 points = 1
 
-@test_case(points=1, hidden=False,
-    success_message="",
-    failure_message="")
+@test_case(points=1, hidden=False)
 def test_forecasts_complete(my_forecasts):
     """One probability for each task, not all the same."""
     from helpers.baseline import quiz

@@ -8,9 +8,9 @@ points = 9
 @test_case(points=2, hidden=False)
 def test_reinforce_step_update(reinforce_step):
     import torch
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.reinforce import run_on_table
-    run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
+    run = worlds.run('reinforce_table', reinforce_step, rewards=[[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
     first, second = run['changes']
     assert first.any() or run['results'][0] is not None, 'reinforce_step returned None and changed nothing: it is not written yet.'
     assert first.any(), 'reinforce_step: the policy did not change. Is there a loss.backward() and an optimizer.step(), in this order, and zero_grad() before both? Are the log-probs computed anew from policy_logits, with gradients?'
@@ -23,9 +23,9 @@ def test_reinforce_step_update(reinforce_step):
 
 @test_case(points=1, hidden=False)
 def test_reinforce_step_report(reinforce_step):
-    from helpers.worlds.reinforce import run_on_table
+    from helpers import worlds
     for training in (False, True):
-        run = run_on_table(reinforce_step, [[1.0, 0.0, 0.2]], training=training)
+        run = worlds.run('reinforce_table', reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run['results'][0]
         assert isinstance(result, dict), f'reinforce_step: return a dict of floats; you returned a {type(result).__name__}.'
         for key in ('loss', 'reward'):

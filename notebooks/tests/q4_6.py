@@ -8,9 +8,9 @@ points = 6
 @test_case(points=1, hidden=False,
     success_message="The first step starts from ln 2, and changes the policy only.")
 def test_first_step(dpo_step):
-    from helpers.worlds.dpo import run_single_steps
+    from helpers import worlds
     assert callable(dpo_step), 'dpo_step is not written yet'
-    record = run_single_steps(dpo_step, 0, moved=False)
+    record = worlds.run('dpo_single', dpo_step, seed=0, moved=False)
     answer = record['answers'][0]
     assert '__type__' not in answer, f"dpo_step returned a {answer.get('__type__')}; it should return a dict of floats"
     for key, wanted in (('loss', 0.6931), ('accuracy', 0.5), ('chosen_reward', 0.0), ('rejected_reward', 0.0)):
@@ -29,10 +29,10 @@ def test_first_step(dpo_step):
 @test_case(points=1, hidden=False,
     success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
 def test_moved_policy(dpo_step):
+    from helpers import worlds
     from helpers.checks import check
-    from helpers.worlds.dpo import run_single_steps
     assert callable(dpo_step), 'dpo_step is not written yet'
-    record = run_single_steps(dpo_step, 3, moved=True)
+    record = worlds.run('dpo_single', dpo_step, seed=3, moved=True)
     first = record['answers'][0]
     swapped = 'chosen and rejected are swapped'
     lacking = 'the reference is missing'

@@ -1,11 +1,5 @@
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# title: "Sample"
-# part: 1
-# minutes: {laptop: 1, t4: 1}
-
 # %% [markdown]
-# # A sample master
+# # Part 1 · A sample master
 #
 # Used by the tests of the build.
 
@@ -15,18 +9,8 @@ import torch
 # %% [markdown]
 # ## 1.1 Doubling
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: q1_1
-# points: 3
-# function: double
-
-# %% [markdown]
+# %% [markdown] q="q1_1"
 # **Exercise 1.1 · `double`.** Return twice `values`, detached from nothing.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
 
 # %%
 def double(values):
@@ -35,22 +19,7 @@ def double(values):
     return values * 2  # the secret of the sample
     # END SOLUTION
 
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 1
-hidden: false
-success_message: ""
-failure_message: ""
-"""  # END TEST CONFIG
-
-
+# %% points=1 success="Two numbers are doubled."
 def test_small(double):
     """Two numbers."""
     import torch
@@ -59,32 +28,12 @@ def test_small(double):
     assert got is not None, "the function returned None"
     assert got.tolist() == [2.0, 4.0], "not twice the values"
 
-
-test_small(double)  # IGNORE
-
-# %%
-""" # BEGIN TEST CONFIG
-points: 2
-hidden: true
-success_message: ""
-failure_message: ""
-"""  # END TEST CONFIG
-
-
+# %% points=2 hidden=true
 def test_hidden_shape(double):
     import torch
 
     got = double(torch.full((7,), 1.5))
     assert got.shape == (7,) and float(got.sum()) == 21.0, "HIDDEN-CANARY wrong for seven values"
-
-
-test_hidden_shape(double)  # IGNORE
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
 
 # %%
 # Sanity check: doubling 3 gives 6.
@@ -102,29 +51,16 @@ print(double(torch.tensor(float(choice))))
 history = [float(double(torch.tensor(float(step)))) for step in range(3)]
 raise_if_graded = len(history)
 
-# %% [raw]
-# # BEGIN QUESTION
-# name: w1_1
-# points: 2
-# manual: true
-# rubric:
-#   - {points: 1, text: "RUBRIC-CANARY names the factor"}
-#   - {points: 1, text: "says why"}
-
-# %% [markdown]
+# %% [markdown] q="w1_1"
 # **Question 1.A.** Why two?
-
-# %% [raw]
-# # BEGIN SOLUTION
 
 # %% [markdown]
 # SAMPLE-ANSWER-CANARY: because doubling multiplies by two.
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # END QUESTION
+#
+# **Rubric**
+# - 1 point: RUBRIC-CANARY names the factor
+# - 1 point: says why, in a line
+#   that goes on below
 
 # %% [markdown]
 # The end.

@@ -151,7 +151,7 @@ def test_the_gradescope_zip_is_pinned_complete_and_normalised(built):
     assert names == sorted(names)
     assert dates == {(1980, 1, 1, 0, 0, 0)}
     assert "files/helpers/notebook/start.py" in names
-    assert "files/autograder/verify.py" in names
+    assert "files/autograder/reference/verify.py" in names
     assert "test_hidden_shape" in test
     packages = re.findall(r"^\s+- ([\w.\[\],-]+)(.*)$", environment.split("pip:")[1], re.MULTILINE)
     assert len(packages) > 8
@@ -179,8 +179,6 @@ def test_building_twice_gives_the_same_bytes(built, tmp_path):
 def test_a_changed_committed_file_is_named(built, tmp_path):
     shutil.copytree(built / "notebooks", tmp_path / "notebooks")
     shutil.copytree(built / "solutions", tmp_path / "solutions")
-    (tmp_path / "helpers").mkdir()
-    shutil.copyfile(built / "helpers" / "selection.py", tmp_path / "helpers" / "selection.py")
     assert difference(built, tmp_path, [1]) == []
     with (tmp_path / "notebooks" / "tests" / "q1_1.py").open("a") as file:
         file.write("# edited by hand\n")
@@ -204,20 +202,15 @@ def broken(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("# name: q1_1", "# name: q2_1", "must begin with q1_"),
-        ("hidden: false", "hidden: true", "needs a public test"),
+        ('q="q1_1"', 'q="q2_1"', "must begin with q1_"),
+        ("# %% points=1", "# %% points=1 hidden=true", "needs a public test"),
         (
             "    # BEGIN SOLUTION\n    return values * 2  # the secret of the sample\n    # END SOLUTION\n",
             "    return 1\n",
             "in it",
         ),
         ("def double(values):\n", "limit = 3\ndef double(values):\n", "must stand alone"),
-        ("# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.", "#", "rubric and a sample answer"),
-        (
-            'failure_message: ""\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            'failure_message: say "no"\n"""  # END TEST CONFIG\n\n\ndef test_small',
-            "double quotes",
-        ),
+        ('success="Two numbers are doubled."', """success='Two "numbers".'""", "double quotes"),
     ],
 )
 def test_a_master_against_the_rules_is_refused(tmp_path, old, new, message):

@@ -30,13 +30,17 @@ def test_questions_are_read_in_order(questions):
         ("test_small", 1.0, False),
         ("test_hidden_shape", 2.0, True),
     ]
-    assert "IGNORE" not in code.tests[0].source
+    assert code.tests[0].success_message == "Two numbers are doubled."
     assert code.solution.startswith("def double(values):")
     assert "SOLUTION" not in code.solution
     assert "return values * 2" in code.solution
     assert written.manual
-    assert written.rubric[0]["points"] == 1
-    assert written.sample_answer.startswith("SAMPLE-ANSWER-CANARY")
+    assert written.points == 2
+    assert written.rubric == (
+        "1 point: RUBRIC-CANARY names the factor",
+        "1 point: says why, in a line that goes on below",
+    )
+    assert written.sample_answer == "SAMPLE-ANSWER-CANARY: because doubling multiplies by two."
     assert written.prompt == "**Question 1.A.** Why two?"
 
 
@@ -100,12 +104,31 @@ def edit(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("# points: 3", "# points: 4", "add up to 3"),
-        ("# function: double", "# function: triple", "does not define `triple`"),
-        ("# # END TESTS", "# # END SOLUTION", "END SOLUTION"),
-        ("def test_hidden_shape(double)", "def test_small(double)", "one name"),
-        ("# name: q1_1", "# title: q1_1", "needs `name"),
-        ("points: 2\nhidden: true", "hidden: true", "needs `points`"),
+        ("def double(values):", "def double(values)", "line 15, question q1_1: the code does not parse"),
+        (
+            "def double(values):",
+            "def triple(x):\n    return x\n\ndef double(values):",
+            "must define one function, not triple",
+        ),
+        ("def test_hidden_shape(double)", "def test_small(double)", "two tests have one name, test_small"),
+        ('[markdown] q="q1_1"', "[markdown]", "a test is a code cell after a question's answer"),
+        ("# %% points=1", '# %% success="right"', "a test needs `points` or `hidden` beside success"),
+        ("# %% points=2 hidden=true", '# %% points="2" hidden=true', "needs `points=` and a number"),
+        ("# %% points=1", "# %% point=1", "unknown on a cell's line: point"),
+        ("# %% points=1", "# %% a test", "unknown on a cell's line: title"),
+        ("# %% points=1", "# %% [raw] points=1", "code and markdown cells only"),
+        ('q="q1_1"', 'q="q1_1" points=3', "`q` and nothing else"),
+        ('q="w1_1"', 'q="q1_1"', "question q1_1: two questions have this name"),
+        ("# %%\ndef double", '# %% tags=["x"] points=1\ndef double', "is its answer, without"),
+        ("# %%\ndef double", "# %% [markdown]\n# def double", "has no tests, every other has some"),
+        ("# %% points=1", "# %%\nlimit = 3\n\n# %% points=1", "a test is a code cell after a question's answer"),
+        ("# **Rubric**", "# Rubric", "ends with a line `..Rubric..` and a list"),
+        (
+            "# SAMPLE-ANSWER-CANARY: because doubling multiplies by two.",
+            "#",
+            "ends with a line `..Rubric..` and a list",
+        ),
+        ("# - 1 point: says why", "# - says why", "each line of the rubric reads"),
     ],
 )
 def test_a_broken_master_is_named(tmp_path, old, new, message):
@@ -113,10 +136,19 @@ def test_a_broken_master_is_named(tmp_path, old, new, message):
         masters.load_questions_from(edit(tmp_path, old, new), 1)
 
 
+def test_a_question_at_the_end_needs_an_answer(tmp_path):
+    path = edit(tmp_path, "# %% [markdown]\n# The end.", '# %% [markdown] q="w1_2"\n# Why?')
+    with pytest.raises(masters.MasterError, match="question w1_2: the question has no answer"):
+        masters.read_cells(path)
+
+
+def test_the_title_is_the_first_heading(tmp_path):
+    assert masters.read_title(SAMPLE) == "Part 1 · A sample master"
+    with pytest.raises(masters.MasterError, match="must begin with the title"):
+        masters.read_title(edit(tmp_path, "# # Part 1 · A sample master", "# Used by tests"))
+
+
 def test_every_master_in_the_repository_parses():
     for part in masters.existing_parts():
-        questions = masters.load_questions(part)
-        assert questions
-        config = masters.read_config(masters.master_path(part))
-        assert config["part"] == part
-        assert config["title"]
+        assert masters.load_questions(part)
+        assert masters.read_title(masters.master_path(part)).startswith(f"Part {part} · ")

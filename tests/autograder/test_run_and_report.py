@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from autograder import cli, masters
+from autograder import cli, masters, stamps
 from autograder.publish import paper as pages
 from autograder.publish import release
 from autograder.publish.settings import Course
@@ -35,6 +35,7 @@ def small(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(masters, "SOLUTIONS", tmp_path / "solutions")
     monkeypatch.setattr(run, "RUN_FOLDER", tmp_path / "run")
     monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(stamps, "ROOT", tmp_path)
     monkeypatch.setattr(report, "REPORT", tmp_path / "report.html")
     monkeypatch.setattr(run, "masters", masters)
     (tmp_path / "solutions").mkdir()
@@ -72,10 +73,10 @@ def test_a_change_of_the_notebook_or_of_a_helper_runs_it_again(small):
     write(small, "1 + 1")
     keys = {run.run_part(1).key}
     (small / "helpers" / "new.py").write_text("x = 1\n")
-    keys.add(run.content_key(1, fast=False, preset="tiny"))
+    keys.add(stamps.executed(1, fast=False, preset="tiny"))
     write(small, "1 + 2")
-    keys.add(run.content_key(1, fast=False, preset="tiny"))
-    keys.add(run.content_key(1, fast=True, preset="tiny"))
+    keys.add(stamps.executed(1, fast=False, preset="tiny"))
+    keys.add(stamps.executed(1, fast=True, preset="tiny"))
     assert len(keys) == 4
 
 
@@ -86,6 +87,19 @@ def test_a_cell_that_fails_is_told_and_run_again_next_time(small):
     assert "ZeroDivisionError" in found.error
     write(small, "1 / 1")
     assert run.run_part(1).ok
+
+
+def test_the_cell_that_hands_in_is_left_out_and_stays_in_the_notebook(small):
+    made = notebook("1 + 1", "open('handed-in.txt', 'w')", "2 + 2")
+    made.cells[1].id = "course-submit"
+    nbformat.write(made, small / "solutions" / f"{NAME}.ipynb")
+    seen: list[tuple[int, int]] = []
+    assert run.run_part(1, progress=lambda done, total: seen.append((done, total))).ok
+    assert seen == [(1, 2), (2, 2)]
+    assert not (small / "run" / "work" / "handed-in.txt").exists()
+    executed = nbformat.read(run.executed_path(1), as_version=4).cells
+    assert [cell.source for cell in executed] == [cell.source for cell in made.cells]
+    assert executed[1].execution_count is None
 
 
 def test_a_solution_that_is_not_built_is_told(small):
@@ -102,7 +116,7 @@ def test_the_report_page_shows_table_and_plots_and_needs_nothing_from_elsewhere(
     marks = [check.Marks(1, "in process", 3.0, 3.0, 0.0), check.Marks(1, "otter", 3.0, 2.0, 0.0, ["q1_1: lost <one>"])]
     rows = [report.Row(1, "A & B", 2, 3.0, 2.0, found, marks)]
     text = report.write_report(rows, small / "report.html").read_text()
-    assert "alt='Reward over steps'" in text
+    assert 'alt="Reward over steps"' in text
     assert PIXEL in text
     assert "A &amp; B" in text
     assert "test reward: 0.87" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from autograder.publish.cells import setup_cells
-from helpers.notebook import grader, versions
-from helpers.notebook import start as environment
+from helpers.notebook import grader, start, versions
 
 from .conftest import COURSE
 
@@ -42,8 +42,8 @@ def hosted(tmp_path, root, built):
     course = tmp_path / "source"
     course.mkdir()
     helpers = course / "helpers"
-    helpers.mkdir()
-    for name in ("__init__", "environment", "devices"):
+    shutil.copytree(root / "helpers" / "notebook", helpers / "notebook", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__", "parts", "devices"):
         (helpers / f"{name}.py").write_text((root / "helpers" / f"{name}.py").read_text())
     for name in ("requirements.txt", "requirements-colab.txt"):
         (course / name).write_text((root / name).read_text())
@@ -168,7 +168,7 @@ def test_versions_out_of_range_are_named_with_what_to_do(tmp_path, monkeypatch):
 
 
 def test_a_python_that_is_too_new_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "PYTHONS", ((3, 1), (3, 2)))
+    monkeypatch.setattr(versions, "PYTHONS", ((3, 1), (3, 2)))
     (problem,) = versions.version_problems(tmp_path)
     assert "tested with Python 3.1 to 3.2" in problem
 
@@ -179,7 +179,7 @@ def test_installed_versions_of_this_project_are_in_range():
 
 def test_start_refuses_a_part_that_does_not_exist():
     with pytest.raises(ValueError, match="no part 6"):
-        environment.start(6)
+        start.start(6)
 
 
 # ------------------------------------------------------------------------------------------- check, headline
@@ -201,9 +201,9 @@ def test_all_passed_says_public():
 
 def test_headlines_are_written_only_where_a_run_asks_for_them(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_HEADLINES", raising=False)
-    environment.headline("reward", 0.5)
+    start.headline("reward", 0.5)
     monkeypatch.setenv("COURSE_HEADLINES", str(tmp_path / "h.json"))
-    environment.headline("reward", 0.123456)
-    environment.headline("steps", 7)
-    environment.headline("reward", 0.9)
+    start.headline("reward", 0.123456)
+    start.headline("steps", 7)
+    start.headline("reward", 0.9)
     assert json.loads((tmp_path / "h.json").read_text()) == {"reward": 0.9, "steps": 7.0}

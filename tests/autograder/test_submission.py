@@ -11,7 +11,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.notebook import start as environment
 from helpers.notebook import submission
 
 pytestmark = pytest.mark.xdist_group("build")
@@ -156,7 +155,6 @@ def colab(folder, monkeypatch):
     modules["google.colab"].files = modules["google.colab.files"]
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(environment, "in_colab", lambda: True)
     monkeypatch.setattr(submission, "in_colab", lambda: True)
     return folder, modules, downloads, content
 

@@ -10,6 +10,7 @@ import pytest
 from autograder.grade.jobs import Job
 from autograder.grade.judging import judge
 from autograder.grade.limits import Limits
+from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.bubblewrap import Sandbox
 
 from .samples import EASY, SECRET
@@ -24,10 +25,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def grade(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
-    """Grade code cells; the result as plain data."""
+def grade(sandbox: Sandbox) -> Callable[..., SubmissionResult]:
+    """Grade code cells."""
 
-    def run(cells: Sequence[dict[str, Any]], part: int = EASY, only: Sequence[str] = (), **job: Any) -> dict[str, Any]:
+    def run(
+        cells: Sequence[dict[str, Any]], part: int = EASY, only: Sequence[str] = (), **job: Any
+    ) -> SubmissionResult:
         return judge.grade(sandbox, Job("ada", part, tuple(cells), SECRET, only=tuple(only), **job))
 
     return run

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
+from autograder.grade.result import LoadReport, Protection, QuestionResult, SubmissionResult, Usage
+from autograder.testing import TestResult
 
 
-def judge_quickly(job: Job, limits: Limits, trust: bool) -> dict[str, Any]:
-    """A result that follows from the seed; a student called ``killer…`` takes the worker process with it."""
+def judge_quickly(job: Job, limits: Limits, trust: bool, *, passed: bool | None = None) -> SubmissionResult:
+    """A result that follows from the seed, if not given; a student called `killer…` takes the worker process with it."""
     if job.student.startswith("killer"):
         os._exit(9)
     time.sleep(0.02)
-    points = int(job.seed[:4], 16) % 5
-    test = {
-        "name": "test_it", "hidden": False, "passed": points > 2, "error": False, "points": float(points), "possible": 4.0,
-        "message": "", "seconds": 0.0,
-    }  # fmt: skip
-    question = {
-        "name": "q2_1",
-        "function": "token_log_probs",
-        "points": float(points),
-        "possible": 4.0,
-        "tests": [test],
-    }
-    return {
-        "student": job.student,
-        "part": job.part,
-        "status": "graded",
-        "points": float(points),
-        "possible": 4.0,
-        "questions": [question],
-        "cells": {"defined": {}, "errors": [], "ran": 1, "left_out": 0, "fault": None},
-        "usage": {"seconds": 0.02, "cpu_seconds": 0.02, "memory": 1 << 20, "processes": 1},
-        "protection": {"sandboxed": True},
-        "measured": {},
-    }
+    test = TestResult("test_it", False, 4.0, int(job.seed[:4], 16) % 2 == 0 if passed is None else passed, "")
+    return SubmissionResult(
+        job.student,
+        job.part,
+        possible=4.0,
+        questions=(QuestionResult("q2_1", "token_log_probs", 4.0, (test,)),),
+        cells=LoadReport(ran=1),
+        usage=Usage(seconds=0.02, cpu_seconds=0.02, memory=1 << 20, processes=1),
+        protection=Protection(sandboxed=True),
+    )

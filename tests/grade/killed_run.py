@@ -14,5 +14,5 @@ if __name__ == "__main__":
         store.set("secret", "ab" * 32)
         plan = runner.make_plan(workers=0, scheduler="", trust=False)
         for _job, result in runner.work(store, runner.take_in(store, source), plan):
-            print(result["student"], flush=True)
+            print(result.student, flush=True)
         runner.write_outputs(store, out)

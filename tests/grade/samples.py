@@ -25,7 +25,7 @@ def code(*sources: str, tags: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...
 def master_sources(part: int) -> list[str]:
     """The code cells of a part's solution notebook, tests left out."""
     cells = masters.read_cells(masters.master_path(part))
-    return [masters.strip_markers(c.source) for c in cells if c.kind == "code" and "tests" not in c.block]
+    return [masters.strip_markers(c.source) for c in cells if c.kind == "code" and c.role != "test"]
 
 
 def solution(part: int) -> tuple[dict[str, Any], ...]:

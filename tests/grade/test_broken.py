@@ -12,6 +12,7 @@ import pytest
 from autograder.grade import runner
 from autograder.grade.limits import Limits
 from autograder.grade.results import outputs
+from autograder.grade.results.outputs import SheetRow
 from autograder.grade.results.store import Store
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.schedule import Plan, Worker
@@ -21,9 +22,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("broken")]  # one bat
 
 
 @pytest.fixture(scope="module")
-def batch(
-    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, dict[str, dict[str, Any]]]]:
+def batch(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, SheetRow]]]:
     """All broken submissions graded in one run; the results by name."""
     folder = tmp_path_factory.mktemp("class")
     for number, kind in enumerate(KINDS):
@@ -54,29 +53,29 @@ def batch(
         jobs = [
             job.__class__(**{**job.__dict__, "only": ("q2_1",)}) for job in runner.take_in(store, folder / "submitted")
         ]
-        digests = {row["student"]: row["digest"] for row in store.submissions()}
+        digests = {found.student: found.digest for found in store.submissions()}
         for job in jobs:
-            store.save(job.student, job.part, digests[job.student], "x", worker.grade(job))
-        yield out, {row["student"]: row for row in outputs.sheet(store)}
+            store.save(digests[job.student], "x", worker.grade(job))
+        yield out, {row.student: row for row in outputs.sheet(store)}
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)), ids=[kind.name for kind in KINDS])
-def test_broken(batch: tuple[Path, dict[str, dict[str, Any]]], number: int) -> None:
+def test_broken(batch: tuple[Path, dict[str, SheetRow]], number: int) -> None:
     kind: Broken = KINDS[number]
     row = batch[1][f"s{number:02}"]
-    assert row["state"] not in ("error", "not graded"), row["result"]
-    said = row["problem"] + json.dumps(row["result"] or {}) + " ".join(row["notes"])
+    assert row.state not in ("error", "not graded"), row.result
+    said = row.submission.problem + str(row.result) + " ".join(row.submission.notes)
     assert kind.told.lower() in said.lower(), said[:2000]
-    points = next((q["points"] for q in row["questions"] if q["name"] == "q2_1"), 0.0)
+    points = next((q.points for q in row.questions if q.name == "q2_1"), 0.0)
     assert points == kind.points, said[:2000]
 
 
-def test_links_and_huge_files(batch: tuple[Path, dict[str, dict[str, Any]]]) -> None:
-    assert "link" in batch[1]["linker"]["problem"]
-    assert "200 MB" in batch[1]["huge"]["problem"]
+def test_links_and_huge_files(batch: tuple[Path, dict[str, SheetRow]]) -> None:
+    assert "link" in batch[1]["linker"].submission.problem
+    assert "200 MB" in batch[1]["huge"].submission.problem
 
 
-def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, dict[str, Any]]]) -> None:
+def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, SheetRow]]) -> None:
     out, rows = batch
     with Store(out / runner.DATABASE) as store:
         runner.write_outputs(store, out)
@@ -95,9 +94,9 @@ def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.Monke
     def broken(*_: Any, **__: Any) -> Any:
         raise SandboxBrokenError("gone")
 
-    monkeypatch.setattr("autograder.grade.judge.grade", broken)
+    monkeypatch.setattr("autograder.grade.judging.judge.grade", broken)
     monkeypatch.setattr(Worker, "_ready", lambda self: object())
     result = Worker(Limits(), trust=False).grade(Job("ada", 2, (), "00" * 32))
-    assert result["status"] == "error"
-    assert result["points"] is None
+    assert result.status == "error"
+    assert result.points is None
     assert Plan().workers == 1

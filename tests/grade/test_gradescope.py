@@ -137,9 +137,10 @@ def test_the_zip_holds_the_judge_and_one_master() -> None:
     assert "bubblewrap" in made["setup.sh"].decode()
     assert "autograder.grade.gradescope" in made["run_autograder"].decode()
     assert [name for name in made if name.startswith("course/solutions/")] == ["course/solutions/02_reinforce.py"]
-    names = {"gradescope.py", "judge.py", "inside/child.py", "inside/confine.py", "templates/feedback.html.j2"}
+    names = {"gradescope.py", "judging/judge.py", "results/templates/feedback.html.j2"}
+    names |= {f"sandbox/inside/{name}.py" for name in ("child", "confine")}
     assert {f"course/autograder/grade/{name}" for name in names} <= set(made)
-    assert "course/autograder/verify.py" in made
+    assert "course/autograder/reference/verify.py" in made
     assert not [name for name in made if "__pycache__" in name or "/build/" in name]
 
 

@@ -3,51 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from autograder import masters
+from autograder.grade.result import SubmissionResult
 from tests.grade.samples import blank, solution, with_answer
 from tests.test_variants import VARIANTS, Variant, exercises, run_variant
 
 pytestmark = pytest.mark.sandbox
-STEPS = ("reinforce_step", "dpo_step")  # their functional tests take seconds, not milliseconds
-Grade = Callable[..., dict[str, Any]]
+STEPS = ("reinforce_step", "dpo_step")  # their tests take seconds, not milliseconds
+Grade = Callable[..., SubmissionResult]
 
 
-def failures(result: dict[str, Any]) -> str:
+def failures(result: SubmissionResult) -> str:
     """What did not pass, for the message."""
     return "\n".join(
-        f"{q['name']} {t['name']}: {t['message']}" for q in result["questions"] for t in q["tests"] if not t["passed"]
-    ) + str(result["cells"])
+        f"{q.name} {t.name}: {t.message}" for q in result.questions for t in q.tests if not t.passed
+    ) + str(result.cells)
 
 
 def quick(part: int) -> list[str]:
-    """The questions of a part without the functional tests."""
+    """The questions of a part without the training steps."""
     return [q.name for q in masters.load_questions(part) if not q.manual and q.function not in STEPS]
 
 
 @pytest.mark.parametrize("part", masters.existing_parts())
 def test_solution_gets_every_point(grade: Grade, part: int) -> None:
     result = grade(solution(part), part, quick(part))
-    assert result["status"] == "graded", failures(result)
-    assert result["points"] == result["possible"] > 0, failures(result)
+    assert result.status == "graded", failures(result)
+    assert result.points == result.possible > 0, failures(result)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "question"), [(2, "q2_7"), (4, "q4_6")])
 def test_solution_of_a_step_gets_every_point(grade: Grade, part: int, question: str) -> None:
     result = grade(solution(part), part, [question])
-    assert result["status"] == "graded", failures(result)
-    assert result["points"] == result["possible"] > 0, failures(result)
+    assert result.status == "graded", failures(result)
+    assert result.points == result.possible > 0, failures(result)
 
 
 @pytest.mark.parametrize("part", masters.existing_parts())
 def test_blank_gets_nothing(grade: Grade, part: int) -> None:
     result = grade(blank(part), part)
-    assert result["status"] == "graded", failures(result)
-    assert result["points"] == 0, [t for q in result["questions"] for t in q["tests"] if t["passed"]]
+    assert result.status == "graded", failures(result)
+    assert result.points == 0, [t for q in result.questions for t in q.tests if t.passed]
 
 
 def chosen() -> list[Variant]:
@@ -78,9 +78,9 @@ def compare(grade: Grade, function: str) -> None:
     for variant in (v for v in chosen() if v.function == function):
         here = {r.name: r.passed for r in run_variant(variant)}
         result = grade(with_answer(question.part, variant.source), question.part, [question.name])
-        assert result["status"] == "graded", f"{variant.name}: {failures(result)}"
-        there = {t["name"]: t["passed"] for t in result["questions"][0]["tests"]}
+        assert result.status == "graded", f"{variant.name}: {failures(result)}"
+        there = {t.name: t.passed for t in result.questions[0].tests}
         assert all(there.values()) == all(here.values()), f"{variant.name}: {failures(result)}"
         if function not in DRAWING:
             assert there == here, f"{variant.name}: {failures(result)}"
-        assert (result["points"] == result["possible"]) == variant.right, f"{variant.name}: {failures(result)}"
+        assert (result.points == result.possible) == variant.right, f"{variant.name}: {failures(result)}"

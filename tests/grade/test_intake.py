@@ -25,7 +25,7 @@ def put(path: Path, data: bytes = TWO) -> None:
     path.write_bytes(data)
 
 
-def found(source: Path, roster: dict[str, Person] | None = None) -> dict[tuple[str, int], intake.Submission]:
+def found(source: Path, roster: dict[str, Person] | None = None) -> dict[tuple[str, int], intake.HandIn]:
     """The submissions by student and part."""
     return {s.key: s for s in intake.collect(source, roster)}
 

@@ -12,17 +12,19 @@ from autograder.grade.jobs import Job, questions_of
 from autograder.grade.judging import judge
 from autograder.grade.judging.conversation import StudentError
 from autograder.grade.judging.standins import as_exception
+from autograder.grade.result import LoadReport
 from autograder.masters import TestCase
+from autograder.testing import TestResult
 from tests.grade.samples import SECRET
 
 QUESTION = next(q for q in masters.load_questions(2) if q.name == "q2_1")
 
 
-def verdict(body: str, function: Any, hidden: bool = False) -> tuple[bool, str, bool, str]:
+def verdict(body: str, function: Any, hidden: bool = False) -> TestResult:
     """Run a test with this body on a function."""
     lines = "\n".join(f"    {line}" for line in body.split("\n"))
     test = TestCase("test_it", 1.0, hidden, f"def test_it(token_log_probs):\n    import torch\n{lines}\n")
-    return judge.run_test(QUESTION, test, {"token_log_probs": function}, 7)
+    return judge.judge_test(QUESTION, test, {"token_log_probs": function}, 7)
 
 
 def raising(fault: StudentError, hidden: bool = False) -> Any:
@@ -38,14 +40,16 @@ USE = "token_log_probs(torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.long)
 
 
 def test_passing_and_failing() -> None:
-    assert verdict("assert token_log_probs() == 1", lambda: 1)[0]
-    assert verdict("assert token_log_probs() == 1, 'no'", lambda: 2) == (False, "no", False, "")
+    passed = verdict("assert token_log_probs() == 1", lambda: 1)
+    assert (passed.passed, passed.points) == (True, 1.0)
+    failed = verdict("assert token_log_probs() == 1, 'no'", lambda: 2)
+    assert (failed.passed, failed.points, failed.message, failed.error, failed.detail) == (False, 0.0, "no", False, "")
 
 
 def test_a_test_that_trips_over_a_result_is_the_students_loss() -> None:
-    passed, message, error, _ = verdict(USE, lambda *_: None)
-    assert (passed, error) == (False, False)
-    assert "could not work with" in message
+    result = verdict(USE, lambda *_: None)
+    assert (result.passed, result.error) == (False, False)
+    assert "could not work with" in result.message
 
 
 @pytest.mark.parametrize(
@@ -60,47 +64,49 @@ def test_a_test_that_trips_over_a_result_is_the_students_loss() -> None:
     ],
 )
 def test_a_test_that_breaks_for_the_solution_too_is_the_judges_error(body: str) -> None:
-    passed, _, error, _ = verdict(body, lambda *_: None)
-    assert (passed, error) == (False, True)
+    result = verdict(body, lambda *_: None)
+    assert (result.passed, result.error, result.points) == (False, True, None)
+    assert "instructor" in result.message
 
 
 def test_a_test_that_does_not_compile_or_asks_for_an_unknown_name() -> None:
     for source in ("def test_it(:", "def test_it(no_such_function): pass"):
-        passed, message, error, _ = judge.run_test(QUESTION, TestCase("test_it", 1.0, False, source), {}, 7)
-        assert (passed, error) == (False, True), message
+        result = judge.judge_test(QUESTION, TestCase("test_it", 1.0, False, source), {}, 7)
+        assert (result.passed, result.error) == (False, True), result.message
 
 
 @pytest.mark.parametrize("kind", ["timeout", "died", "memory", "protocol", "missing", "given up"])
 def test_faults_of_the_students_side(kind: str) -> None:
     body = f"try:\n    {USE}\nexcept Exception as error:\n    raise AssertionError('wrapped') from error"
     for text in (USE, body):
-        assert verdict(text, raising(StudentError(kind, "it broke"))) == (False, "it broke", False, "")
+        result = verdict(text, raising(StudentError(kind, "it broke")))
+        assert (result.passed, result.message, result.error) == (False, "it broke", False)
 
 
 def test_what_the_students_exception_says_is_kept_from_hidden_tests() -> None:
     fault = StudentError("raised", "f raised ValueError", "the input was 17")
     fault.kinds = ("ValueError", "Exception", "BaseException", "object")
-    assert "17" in verdict(USE, raising(fault, hidden=False))[1]
-    passed, message, error, detail = verdict(USE, raising(fault, hidden=True), hidden=True)
-    assert (passed, error) == (False, False)
-    assert "17" not in message
-    assert detail == "the input was 17"
+    assert "17" in verdict(USE, raising(fault, hidden=False)).message
+    result = verdict(USE, raising(fault, hidden=True), hidden=True)
+    assert (result.passed, result.error) == (False, False)
+    assert "17" not in result.message
+    assert result.detail == "the input was 17"
 
 
 def test_a_world_that_fails_without_the_student_is_looked_into() -> None:
     fault = StudentError("raised", "dpo_step raised OSError")
     fault.outside = True
-    assert verdict(USE, raising(fault))[2] is False, "the solution passes, so it is the student's"
-    assert verdict(f"{USE}\nraise OSError('no assets')", raising(fault))[2] is True
+    assert verdict(USE, raising(fault)).error is False, "the solution passes, so it is the student's"
+    assert verdict(f"{USE}\nraise OSError('no assets')", raising(fault)).error is True
 
 
 def test_waiting_for_an_exception_works_with_stand_ins() -> None:
     fault = StudentError("raised", "f raised ValueError")
     fault.kinds = ("ValueError",)
     body = f"try:\n    {USE}\nexcept ValueError:\n    return\nraise AssertionError('nothing was raised')"
-    assert verdict(body, raising(fault))[0]
+    assert verdict(body, raising(fault)).passed
     fault.kinds = ("TypeError",)
-    assert not verdict(body, raising(fault))[0]
+    assert not verdict(body, raising(fault)).passed
 
 
 def test_seeds_differ_between_questions_and_students_and_stay_the_same() -> None:
@@ -129,8 +135,8 @@ def test_a_judges_error_leaves_the_submission_without_a_mark(monkeypatch: pytest
         """Stands for a conversation that never speaks."""
 
         def __init__(self, *_: Any) -> None:
-            self.loaded: dict[str, Any] = {}
-            self.usage = SimpleNamespace(cpu_seconds=0.0, memory=0, children=1)
+            self.loaded = LoadReport()
+            self.spent = SimpleNamespace(cpu_seconds=0.0, memory=0, children=1)
 
         def open(self) -> None:
             """Nothing."""
@@ -141,7 +147,7 @@ def test_a_judges_error_leaves_the_submission_without_a_mark(monkeypatch: pytest
     monkeypatch.setattr(judge, "Conversation", Talk)
     monkeypatch.setattr(judge, "_measured", lambda env: {})
     monkeypatch.setattr(judge, "_try", lambda *_: judge.JudgeError("tripped"))
-    result = judge.grade(SimpleNamespace(protection={}), Job("ada", 2, (), SECRET, only=("q2_1",)))  # type: ignore[arg-type]
-    assert result["status"] == "error"
-    assert result["points"] is None
-    assert all(test["points"] is None and "instructor" in test["message"] for test in result["questions"][0]["tests"])
+    result = judge.grade(SimpleNamespace(protection=None), Job("ada", 2, (), SECRET, only=("q2_1",)))  # type: ignore[arg-type]
+    assert result.status == "error"
+    assert result.points is None
+    assert all(test.points is None and "instructor" in test.message for test in result.questions[0].tests)

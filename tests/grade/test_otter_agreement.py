@@ -11,13 +11,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import otter
 import pytest
 
 from autograder import masters, testing
 from autograder.grade.intake import notebook as submitted
+from autograder.grade.result import SubmissionResult
 from autograder.publish.otter_forms import build_otter_forms
 from autograder.publish.settings import load_course
 from helpers.parts import PARTS
@@ -71,10 +71,10 @@ def test_otters_engine_gives_the_same_verdicts(
 @pytest.mark.sandbox
 @pytest.mark.parametrize("part", masters.existing_parts())
 def test_otter_run_gives_the_same_points(
-    archive: Callable[[int], Path], grade: Callable[..., dict[str, Any]], part: int, tmp_path: Path
+    archive: Callable[[int], Path], grade: Callable[..., SubmissionResult], part: int, tmp_path: Path
 ) -> None:
     """One wrong variant of every function, all in one notebook."""
     notebook = mixed.mixed_notebook(part, 3)
     theirs = mixed.by_otter(notebook, part, archive(part), tmp_path)
     cells = submitted.read((tmp_path / f"{PARTS[part]}.ipynb").read_bytes()).code
-    assert {q["name"]: q["points"] for q in grade(cells, part)["questions"]} == theirs
+    assert {q.name: q.points for q in grade(cells, part).questions} == theirs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from autograder.grade.limits import Limits
 from autograder.grade.results import outputs, similarity, written
 from autograder.grade.results.gradebook import write_gradebook
 from autograder.grade.results.store import Store
+from helpers.parts import PARTS
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import code, notebook
 
@@ -43,13 +45,14 @@ def store(tmp_path: Path) -> Any:
     (folder / "broken.ipynb").write_text("{")
     with runner.open_store(tmp_path / "out") as made:
         made.set_roster([Person("ada", f"Ada {EVIL}", "ada@x.y", {"section": "1"}), Person("absent", "Abs Ent")])
-        digests = {}
         jobs = runner.take_in(made, folder)
-        digests = {row["student"]: row["digest"] for row in made.submissions()}
+        digests = {found.student: found.digest for found in made.submissions()}
         for job in jobs:
             result = judge_quickly(job, Limits(), False)
-            result["questions"][0]["tests"][0] |= {"message": f"wrong: {EVIL}", "detail": "the hidden input was 17"}
-            made.save(job.student, job.part, digests[job.student], "t", result)
+            (question,) = result.questions
+            test = replace(question.tests[0], message=f"wrong: {EVIL}", detail="the hidden input was 17")
+            result = replace(result, questions=(replace(question, tests=(test,)),))
+            made.save(digests[job.student], "t", result)
         yield made
 
 
@@ -101,9 +104,9 @@ def test_imports_name_everybody(store: Store, tmp_path: Path) -> None:
 
 
 def test_gradescopes_form(store: Store) -> None:
-    rows = {row["student"]: row for row in outputs.sheet(store)}
+    rows = {row.student: row for row in outputs.sheet(store)}
     answer = outputs.gradescope(rows["ada"])
-    assert answer["score"] == outputs.total(rows["ada"])
+    assert answer["score"] == rows["ada"].total
     tests = {test["name"]: test for test in answer["tests"]}
     assert tests["q2_1 · test_it"]["visibility"] == "visible"
     assert all(
@@ -114,14 +117,12 @@ def test_gradescopes_form(store: Store) -> None:
 
 def test_written_answers_and_their_marks(store: Store, tmp_path: Path) -> None:
     question = written_questions(2)[0]
-    rows = {row["student"]: row for row in outputs.sheet(store)}
+    rows = {row.student: row for row in outputs.sheet(store)}
     entries = {
-        name: next(q for q in row["questions"] if q["name"] == question.name)
-        for name, row in rows.items()
-        if row["part"]
+        name: next(q for q in row.questions if q.name == question.name) for name, row in rows.items() if row.part
     }
-    assert entries["ada"]["points"] is None
-    assert entries["empty"]["points"] == 0
+    assert entries["ada"].points is None
+    assert entries["empty"].points == 0
     written.write_pages(store, tmp_path / "written")
     page = (tmp_path / "written" / f"{question.name}.html").read_text()
     assert "<strong>bold</strong>" in page
@@ -137,9 +138,9 @@ def test_written_answers_and_their_marks(store: Store, tmp_path: Path) -> None:
         writer.writeheader()
         writer.writerows(marks)
     assert written.merge(store, path) >= 1
-    row = next(row for row in outputs.sheet(store) if row["student"] == "ada")
-    entry = next(q for q in row["questions"] if q["name"] == question.name)
-    assert (entry["points"], entry["comment"]) == (1.5, "good")
+    row = next(row for row in outputs.sheet(store) if row.student == "ada")
+    entry = next(q for q in row.questions if q.name == question.name)
+    assert (entry.points, entry.comment) == (1.5, "good")
     path.write_text(f"answer,points\n{code_of_ada},1\nA-00000000,1\n{code_of_ada},99\n")
     with pytest.raises(written.MarksFileError, match=r"unknown answer.*99"):
         written.merge(store, path)
@@ -153,29 +154,25 @@ def test_nbgraders_gradebook(store: Store, tmp_path: Path) -> None:
     assert write_gradebook(store, tmp_path / "gradebook.db") == count
     with Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as book:
         submission = book.find_submission("02_reinforce-of-record", "ada")
-        row = next(row for row in outputs.sheet(store) if row["student"] == "ada")
-        assert submission.score == outputs.total(row)
+        row = next(row for row in outputs.sheet(store) if row.student == "ada")
+        assert submission.score == row.total
 
 
 def test_similarity_sees_through_renaming_and_not_the_task() -> None:
     own = "\n".join(
         f"def helper_{n}(values, factor):\n    total = {n} * sum(v ** {n} for v in values if v != factor)\n"
         f"    while total > factor + {n}:\n        total = total / ({n} + len(values)) - factor\n    return [total, {n}]"
-        for n in range(1, 6)
+        for n in PARTS
     )
     renamed = own.replace("values", "xs").replace("total", "acc").replace("factor", "k").replace("helper", "tool")
     given = (
         "def token_log_probs(logits, ids):\n    return logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])\n"
     )
-    rows = [{"student": name, "code": code(given + text)} for name, text in [("a", own), ("b", "# mine\n" + renamed)]]
+    cells = {name: code(given + text) for name, text in [("a", own), ("b", "# mine\n" + renamed)]}
     for n in range(10):
-        rows.append(
-            {
-                "student": f"s{n}",
-                "code": code(given + "\n".join(f"x{n}_{i} = foo{i}.bar{n}({i}) @ {n}" for i in range(30))),
-            }
-        )
-    pairs = similarity.pairs(rows, 2, handed_out="")
+        text = "\n".join(f"x{n}_{i} = foo{i}.bar{n}({i}) @ {n}" for i in range(30))
+        cells[f"s{n}"] = code(given + text)
+    pairs = similarity.pairs(cells, 2, handed_out="")
     assert [(pair.first, pair.second) for pair in pairs[:1]] == [("a", "b")]
     assert pairs[0].index > 0.9
     assert all({p.first, p.second} == {"a", "b"} for p in pairs)

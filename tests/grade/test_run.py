@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.grade import runner, schedule
 from autograder.grade.jobs import Job
+from autograder.grade.result import SubmissionResult
 from autograder.grade.results.store import Store
 from autograder.grade.sandbox import bubblewrap as sandbox
 from autograder.grade.schedule import Plan
@@ -69,10 +71,10 @@ def test_a_worker_that_dies_and_one_that_dies_twice(monkeypatch: pytest.MonkeyPa
     students.insert(4, "killer")
     results = {job.student: result for job, result in schedule.run(jobs(*students), Plan(workers=2))}
     assert set(results) == set(students)
-    assert results["killer"]["status"] == "error"
-    assert results["killer"]["points"] is None
-    assert "two workers died" in results["killer"]["error"]["message"]
-    assert all(results[s]["status"] == "graded" for s in students if s != "killer")
+    assert results["killer"].status == "error"
+    assert results["killer"].points is None
+    assert "two workers died" in results["killer"].failure.message
+    assert all(results[s].status == "graded" for s in students if s != "killer")
 
 
 def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +85,12 @@ def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.
             dies = job.student == "killer" or (job.student == "unlucky" and len(some) > 1)
             yield (
                 job,
-                SimpleNamespace(result=lambda: {"status": "graded"}),
+                SimpleNamespace(result=lambda: SimpleNamespace(status="graded")),
                 KilledWorker("t", None, 1) if dies else None,
             )
 
     monkeypatch.setattr(schedule, "_finished", finished)
-    found = [(j.student, r["status"]) for j, r in schedule._through(None, jobs("a", "killer", "unlucky", "b"), Plan())]
+    found = [(j.student, r.status) for j, r in schedule._through(None, jobs("a", "killer", "unlucky", "b"), Plan())]
     assert found == [("a", "graded"), ("b", "graded"), ("killer", "error"), ("unlucky", "graded")]
 
 
@@ -114,7 +116,7 @@ def test_an_existing_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             process.terminate()
             process.wait(timeout=60)
     assert sorted(job.student for job, _ in results) == ["a", "b", "c"]
-    assert all(result["status"] == "graded" for _, result in results)
+    assert all(result.status == "graded" for _, result in results)
 
 
 def test_no_scheduler_there() -> None:
@@ -183,21 +185,23 @@ def test_regrade_touches_only_what_it_must(tmp_path: Path, monkeypatch: pytest.M
     assert CliRunner().invoke(app, ["grade", str(source), "-o", str(out), "-w", "0"]).exit_code == 0
     seeds: dict[str, str] = {}
 
-    def better(job: Job, limits: object, trust: bool) -> dict[str, object]:
+    def better(job: Job, limits: Any, trust: bool) -> SubmissionResult:
         assert job.only == ("q2_1",)
         seeds[job.student] = job.seed
-        result = judge_quickly(job, limits, trust)  # type: ignore[arg-type]
-        result["questions"][0]["points"] = 4.0
-        return result
+        return judge_quickly(job, limits, trust, passed=True)
 
+    monkeypatch.setattr(schedule, "on_worker", functools.partial(judge_quickly, passed=False))
+    assert CliRunner().invoke(app, ["regrade", "-q", "q2_1", "-o", str(out), "-w", "0"]).exit_code == 0
     monkeypatch.setattr(schedule, "on_worker", better)
     result = CliRunner().invoke(app, ["regrade", "-q", "q2_1", "-o", str(out), "-w", "0"])
     assert result.exit_code == 0, result.output
     with (out / "regrade.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
-    assert all(row["new"] == "4" for row in rows)
+    assert all((row["old"], row["new"], row["changed"]) == ("0", "4", "yes") for row in rows)
     with Store(out / runner.DATABASE) as store:
+        kept = store.connection.execute("SELECT content FROM earlier").fetchall()
+        assert len(kept) == 6, "what a regrading replaces is kept"
         assert set(seeds.values()) == {store.seed(2)}, "other random inputs than before"
     assert CliRunner().invoke(app, ["regrade", "-q", "q9_9", "-o", str(out)]).exit_code == 2
     assert CliRunner().invoke(app, ["regrade", "-q", "q2_1", "-o", str(tmp_path / "none")]).exit_code == 2

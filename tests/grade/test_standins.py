@@ -12,9 +12,11 @@ import torch
 from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
 from autograder.grade.limits import Limits
+from autograder.grade.result import LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
+from helpers import worlds
 from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
@@ -55,10 +57,12 @@ BUFFER = torch.zeros(2)
 def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
 def sparse(): return torch.eye(3).to_sparse()
+def note(policy, optimizer, rollout, reward_model):
+    return {"reward": reward_model(rollout.texts).mean().item(), "policy": policy}
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale reuse"
+    "deep large sparse missing fussy scale reuse note"
 ).split()
 
 
@@ -226,10 +230,10 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
     outcomes = call("fussy").each({"n": n} for n in (0, 2, 3, 4))
     assert [next(outcomes)(), next(outcomes)()] == [0, 2]
-    assert not talk.usage.strikes
+    assert not talk.spent.strikes
     with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
         next(outcomes)
-    assert talk.usage.strikes == {"fussy": 1}
+    assert talk.spent.strikes == {"fussy": 1}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +244,7 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
-    talk = SimpleNamespace(connection=0, loaded={"defined": {"f": True}}, incarnation=1, limits=Limits(), caps=Caps())
+    talk = SimpleNamespace(connection=0, loaded=LoadReport({"f": True}), incarnation=1, limits=Limits(), caps=Caps())
     replies = iter([(answer, [torch.zeros(1)])] * 3)  # they end: a judge that takes any answer would ask for ever
     talk.ask = lambda *_: next(replies)
     with pytest.raises(StudentError, match="agreed form"):
@@ -288,3 +292,18 @@ def test_deep_and_large_messages_are_refused() -> None:
         check_size({"a": deep}, Caps())
     with pytest.raises(ProtocolError):
         check_size({"a": [0] * 200_000}, Caps())
+
+
+def test_only_registered_worlds_are_run(call: Call) -> None:
+    for name in ("no_such_world", "helpers.models", "find"):
+        with pytest.raises(ValueError, match="raised ValueError"):
+            call("same").run_remotely(name)
+        assert not call("same").records
+
+
+def test_a_world_runs_beside_the_students_code_and_its_record_is_kept(call: Call) -> None:
+    stand_in = call("note")
+    record = worlds.run("reinforce_table", stand_in, rewards=[[1.0, 0.0, 0.2]])
+    assert stand_in.records == {"reinforce_table": record}
+    assert record["results"][0]["reward"] == pytest.approx(0.4)
+    assert type(record["results"][0]["policy"]).__name__ == "TablePolicy"

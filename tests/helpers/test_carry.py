@@ -78,8 +78,8 @@ def test_failing_public_tests_are_told(here, capsys):
     [
         (["x = 1"], "does not define wanted"),
         (["def wanted(x):\n    '''Doc.'''\n    ..."], "not written yet"),
-        (["def wanted(x)\n    return 1"], "syntax error"),
-        (["import nothing_of_that_name\ndef wanted(x):\n    return nothing_of_that_name.f(x)"], "failed"),
+        (["x = 1", "def wanted(x)\n    return 1"], "does not define wanted; cell 2, line 1: SyntaxError"),
+        (["wanted = nothing_of_that_name.f"], "does not define wanted; cell 1, line 1: NameError"),
     ],
 )
 def test_what_is_wrong_and_what_to_do_are_said(here, cells, reason):
@@ -88,6 +88,37 @@ def test_what_is_wrong_and_what_to_do_are_said(here, cells, reason):
         load_functions("02_reinforce", ["wanted"])
     assert "Part 2" in str(caught.value)
     assert "paste your functions" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ['MINUS = float("-inf")\ndef wanted(x): return x if x > MINUS else None'],
+        ["import torch\nDTYPE = torch.float32\ndef wanted(x): return torch.tensor(x, dtype=DTYPE).item()"],
+        ["import functools\ndef general(x, y): return x\nwanted = functools.partial(general, y=1)"],
+        ["if True:\n    def wanted(x): return x"],
+        ["def wanted(x): return x\ntorch.gather?"],
+        ["def wanted(x): return x\nfiles = !ls"],
+        ["%%time\ndef wanted(x): return x"],
+        ["def wanted(x):\n    ...", "import functools\nwanted = functools.partial(lambda x, y: x, y=1)"],
+    ],
+)
+def test_what_the_grader_takes_is_taken(here, cells):
+    write(here, cells)
+    assert load_functions("02_reinforce", ["wanted"]).wanted(8.0) == 8.0
+
+
+def test_what_fails_on_the_way_is_told_and_the_functions_are_used_as_in_the_grader(here, capsys):
+    write(here, ["scratch(", "import nothing_of_that_name as n\ndef wanted(x): return n.f(x) if x < 0 else x"])
+    assert load_functions("02_reinforce", ["wanted"]).wanted(1) == 1
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert "cell 2, line 1: ModuleNotFoundError" in warning
+
+
+def test_a_file_that_is_no_notebook_is_named(here):
+    (here / "02_reinforce.ipynb").write_text("<html>", encoding="utf-8")
+    with pytest.raises(MissingFunctionError, match="this is no notebook"):
+        load_functions("02_reinforce", ["wanted"])
 
 
 def test_no_notebook_at_all(here):

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
+from helpers.assets.recipes import recorded
 from helpers.kl import figures as kl_figures
 from helpers.kl import sweep
 from helpers.runs import History
@@ -25,7 +26,7 @@ class Trainer:
         self.asked: list[str] = []
         self.interrupt: str | None = None
 
-    def plan(self, folder: Path, plan: dict, **common) -> dict[str, sweep.Run]:
+    def plan(self, folder: Path, plan: dict, **common) -> dict[str, sweep.SweepRun]:
         asked, owner = self.asked, self
 
         def train_one(name, settings, checkpoints):
@@ -116,11 +117,13 @@ def test_more_prompts_count_for_repetition_alone(policy, tokenizer, reward_model
     assert next(texts, None) is None
 
 
-def make_run(name: str = "α = 0.1", **scores: float) -> sweep.Run:
+def make_run(name: str = "α = 0.1", **scores: float) -> sweep.SweepRun:
     records = [
         {"step": float(i), "reward": 0.5, "k1": 0.1 * i, **({"kl": 0.2 * i} if i % 5 == 0 else {})} for i in range(11)
     ]
-    return sweep.Run(name, {"alpha": 0.1}, {**SCORES, **scores}, records, [dict(SAMPLE, reward=0.5, second_reward=0.4)])
+    return sweep.SweepRun(
+        name, {"alpha": 0.1}, {**SCORES, **scores}, records, [dict(SAMPLE, reward=0.5, second_reward=0.4)]
+    )
 
 
 def test_pages_escape_and_colour_every_token():
@@ -143,11 +146,11 @@ def test_points_go_to_the_frontier_file(tmp_path):
 
 
 def test_recorded_copy_reads_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "ASSETS", tmp_path)
+    monkeypatch.setattr(recorded, "ASSETS", tmp_path)
     monkeypatch.setattr("helpers.data.ASSETS", tmp_path)
     (tmp_path / "recorded").mkdir()
     sweep.save_run(make_run(), tmp_path / "a.json")
-    sweep.record(tmp_path)
+    recorded.record_sweep(tmp_path)
     run = sweep.recorded_runs()["α = 0.1"]
     assert run.scores == make_run().scores
     assert [record["step"] for record in run.records] == [0.0, 5.0, 10.0]
@@ -165,7 +168,7 @@ def test_the_exact_kl_is_drawn_where_it_was_computed():
 
 def test_figures_name_every_run_in_their_alternative_text():
     runs = {"near": make_run("near", kl=1.0, second_reward=0.5), "far": make_run("far", kl=30.0, second_reward=0.2)}
-    for figure in (kl_figures.plot_runs(runs, ("reward", "kl", "k1")), kl_figures.plot_opinions(runs)):
+    for figure in (kl_figures.plot_sweep(runs, ("reward", "kl", "k1")), kl_figures.plot_opinions_by_kl(runs)):
         assert "near" in figure.alt
         assert "far" in figure.alt
         plt.close(figure)

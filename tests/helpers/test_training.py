@@ -11,10 +11,11 @@ import time
 import pytest
 import torch
 
+from helpers.data import batch_at
 from helpers.generation import Rollout
 from helpers.models import policy_logits
-from helpers.runs import History
-from helpers.training import batch_source, load_points, rollout_source, save_point, train
+from helpers.runs import History, load_points, save_point
+from helpers.training import rollout_source, train
 
 PROMPTS = [f"the film {number}" for number in range(12)]
 
@@ -194,15 +195,20 @@ def test_the_stop_button_finishes_the_step_and_keeps_everything(new_policy, tmp_
     assert finished == [0, 1, 2, 3, 4, 5, 6, 7, 8], "the run must go on after the last whole step"
 
 
-def test_an_interrupt_inside_a_step_keeps_the_history():
+def test_an_interrupt_inside_a_step_keeps_the_history_and_the_last_whole_checkpoint(new_policy, tmp_path):
+    policy = new_policy()
+
     def step(batch, number):
-        if number == 2:
+        if number == 3:
             raise KeyboardInterrupt
         return {"loss": 1.0}
 
-    history = train(step, ["x"], steps=5, progress=False)
+    options = {"policy": policy, "optimizer": torch.optim.AdamW(policy.parameters()), "folder": tmp_path}
+    history = train(step, ["x"], steps=5, checkpoint_every=2, progress=False, **options)
     assert history.stopped == "interrupted"
-    assert len(history) == 2
+    assert len(history) == 3
+    saved = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
+    assert (saved["step"], saved["finished"]) == (2, False), "after three steps the weights may be half updated"
 
 
 def test_it_runs_outside_the_main_thread():
@@ -215,20 +221,15 @@ def test_it_runs_outside_the_main_thread():
     assert len(results[0]) == 2
 
 
-def test_history_and_stopping():
+def test_the_history_keeps_what_every_step_reports():
     numbers = iter(range(100))
     history = train(
-        lambda batch: {"loss": next(numbers), "twice": torch.tensor(2.0)},
-        [1, 2, 3],
-        steps=50,
-        record_every=4,
-        stop_when=lambda record: record["loss"] >= 9,
-        progress=False,
+        lambda batch: {"loss": next(numbers), "twice": torch.tensor(2.0)}, [1, 2, 3], steps=5, progress=False
     )
-    assert history["step"] == [0, 4, 8]
-    assert history["loss"] == [0, 4, 8]
-    assert history.stopped == "stop_when"
-    assert history.mean("loss", last=2) == 6
+    assert history["step"] == [0, 1, 2, 3, 4]
+    assert history["loss"] == [0, 1, 2, 3, 4]
+    assert history.stopped == "finished"
+    assert history.mean("loss", last=2) == 3.5
     assert list(history.to_pandas().columns) == ["step", "loss", "twice"]
     with pytest.raises(KeyError, match="kl"):
         history["kl"]
@@ -252,12 +253,12 @@ def test_a_step_that_reports_no_numbers_is_told_so(reported):
 
 
 def test_batches_of_an_epoch_hold_every_item_once():
-    source = batch_source(list(range(10)), 3, seed=1)
-    epochs = [[item for step in range(3) for item in source(3 * epoch + step)] for epoch in range(2)]
+    items = list(range(10))
+    epochs = [[item for step in range(3) for item in batch_at(items, 3, 3 * epoch + step, 1)] for epoch in range(2)]
     assert all(len(set(epoch)) == 9 for epoch in epochs)
     assert epochs[0] != epochs[1]
     with pytest.raises(ValueError, match="at least as many"):
-        batch_source([1, 2], 3)(0)
+        batch_at([1, 2], 3, 0)
 
 
 def test_frontier_points_are_kept_and_replaced(tmp_path):

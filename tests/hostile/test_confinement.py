@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_no_test_no_solution_no_file_of_the_instructor(probe: Callable[..., Any]
     assert set(probe("listing", "/")) <= {
         "bin", "course", "dev", "etc", "home", "lib", "lib32", "lib64", "opt", "proc", "python", "root", "sbin", "sys", "tmp",
         "usr",
-        *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), os.sys.prefix, os.sys.base_prefix))),
+        *(path.parts[1] for path in map(Path, (os.path.realpath("/proc/self/exe"), sys.prefix, sys.base_prefix))),
     }  # fmt: skip
     inside = probe("files", "/course")
     words = {part.split(".")[0] for name in inside for part in Path(name).parts}
@@ -183,10 +184,10 @@ def test_memory(probe: Callable[..., Any]) -> None:
 
 def test_memory_of_many_processes_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stays below its own limit, together they do not: the watchdog sees it where the kernel may not be asked."""
-    monkeypatch.setattr("autograder.grade.sandbox.Group.make", lambda limits: Group("none", []))
+    monkeypatch.setattr("autograder.grade.sandbox.bubblewrap.Group.make", lambda limits: Group("none", []))
     limits = Limits(group_memory=800 << 20)
     with Sandbox(limits, models=False) as box, Conversation(box, code(PROBES), NAMES) as talk:
-        assert box.protection["cgroup"] == "none"
+        assert box.protection.cgroup == "none"
         assert make_env(talk, NAMES)["memory"](300 << 20) == 300 << 20
         with pytest.raises(StudentError, match="more memory than a submission may"):
             make_env(talk, NAMES)["spread"](5, 300 << 20)
@@ -195,7 +196,7 @@ def test_memory_of_many_processes_without_control_groups(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_control_groups_of_both_kinds(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which files are written, and where kills are counted, as the kernel's documentation has them."""
-    monkeypatch.setattr("autograder.grade.cgroups.BASE", tmp_path)
+    monkeypatch.setattr("autograder.grade.sandbox.cgroups.BASE", tmp_path)
     events = {"v1": "memory.oom_control", "v2": "memory.events"}[version]
     if version == "v1":
         (tmp_path / "memory").mkdir()
@@ -251,7 +252,7 @@ def test_the_way_of_an_ordinary_user() -> None:
 
 
 def test_a_parent_that_dies_takes_all_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autograder.grade.sandbox.START", "raise SystemExit(3)")
+    monkeypatch.setattr("autograder.grade.sandbox.bubblewrap.START", "raise SystemExit(3)")
     with pytest.raises(NoSandboxError, match="did not start"):
         Sandbox(Limits(), models=False)
 
@@ -263,7 +264,7 @@ def test_the_command_line_hides_installed_copies_of_the_tests() -> None:
     shown = [line[n + 1] for n, word in enumerate(line) if word in ("--ro-bind", "--bind")]
     assert "--bind" not in line
     assert str(ROOT) not in shown
-    assert not [path for path in shown if "autograder" in path and not path.endswith("grade/inside")]
+    assert not [path for path in shown if "autograder" in path and not path.endswith("sandbox/inside")]
     assert json.dumps(line)
 
 

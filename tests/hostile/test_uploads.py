@@ -24,6 +24,8 @@ from autograder.grade import runner, schedule
 from autograder.grade.intake import collect as intake
 from autograder.grade.intake.roster import Person
 from autograder.grade.jobs import Job
+from autograder.grade.limits import Limits
+from autograder.grade.result import CellError, LoadReport, SubmissionResult
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import notebook
 from tests.hostile.uploads import (
@@ -40,7 +42,7 @@ OTHER = notebook("def token_log_probs(logits, ids): return 1")
 ANN_AND_ZOE = {("ann", 2), ("zoe", 2)}
 
 
-def found(source: Path, *people: Person) -> dict[tuple[str, int], intake.Submission]:
+def found(source: Path, *people: Person) -> dict[tuple[str, int], intake.HandIn]:
     """The submissions by student and part."""
     return {s.key: s for s in intake.collect(source, {p.student: p for p in people})}
 
@@ -212,12 +214,13 @@ def test_metadata_of_any_kind(content: bytes, tmp_path: Path) -> None:
 def test_text_that_no_file_can_hold(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In answers, sources, ids, tags, names of files, and what the child says: everybody has all pages, on every run."""
 
-    def judge(job: Job, limits: object, trust: bool) -> dict[str, Any]:
-        result = judge_quickly(job, limits, trust)  # type: ignore[arg-type]
-        if job.student == "mallory":
-            result["cells"]["errors"] = [{"cell": 1, "line": 1, "type": text, "message": text}]
-            result["questions"][0]["tests"][0]["message"] = text
-        return result
+    def judge(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
+        result = judge_quickly(job, limits, trust)
+        if job.student != "mallory":
+            return result
+        (question,) = result.questions
+        said = replace(question, tests=(replace(question.tests[0], message=text),))
+        return replace(result, questions=(said,), cells=LoadReport(errors=(CellError(1, 1, text, text),)))
 
     monkeypatch.setattr(schedule, "on_worker", judge)
     for student in ("ann", "mallory", "zoe"):
@@ -242,8 +245,8 @@ def test_a_page_that_cannot_be_written_costs_that_page(tmp_path: Path, monkeypat
 
     real = outputs.feedback
 
-    def feedback(row: dict[str, Any]) -> str:
-        if row["student"] == "mallory":
+    def feedback(row: outputs.SheetRow) -> str:
+        if row.student == "mallory":
             raise RuntimeError("tripped")
         return real(row)
 
@@ -362,7 +365,7 @@ def test_two_claims_to_one_identity(first: str, second: str, kept: str, tmp_path
     assert result.exit_code == 4, result.output
     assert "both claim to be zoe" in re.sub(r"\s+", " ", result.output)
     with runner.open_store(out) as store:
-        rows = {row["student"]: row["file"] for row in store.submissions()}
+        rows = {kept.student: kept.file for kept in store.submissions()}
     assert rows.get("zoe", "") == kept
     assert {first, second} <= set(rows.values())
 
@@ -411,9 +414,9 @@ def test_a_classs_archive_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_regrade_sees_the_files_of_the_first_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, dict[str, str]]] = []
 
-    def judge(job: Job, limits: object, trust: bool) -> dict[str, Any]:
+    def judge(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
         seen.append((job.part, job.files))
-        return judge_quickly(job, limits, trust)  # type: ignore[arg-type]
+        return judge_quickly(job, limits, trust)
 
     monkeypatch.setattr(schedule, "on_worker", judge)
     four = notebook("def dpo_step(a): ...\ndef compute_dpo_loss(a): ...")

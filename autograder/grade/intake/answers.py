@@ -30,7 +30,7 @@ LARGEST_PICTURE = 1 << 20  # bytes
 MOST_PICTURES = 5  # of an answer
 WORTH_SHOWING = 20  # letters of a text that stands far from every question
 MOST_FAR = 10  # such texts
-CODE = re.compile(r"^\s*(?:def|class|import|from|return|for|while|if|with)\b|^\s*[@%!]", re.MULTILINE)
+CODE = re.compile(r"^[ \t]*(?:def|class|import|from|return|for|while|if|with)\b|^[ \t]*[@%!]", re.MULTILINE)
 
 
 def find_answers(cells: list[dict[str, Any]], course: dict[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from .answers import paragraphs, squeeze
 
 SECONDS = 20.0  # processor time for one request
 CLASS_SECONDS = 600.0  # for the table of a class's archive
+RENDER_SECONDS = 2.0  # for one answer as a page
 WALL = 6.0  # times that on the clock, as the machine may be busy
 LARGEST_ANSWER = 64 << 20  # bytes
 LARGEST_TABLE = 512 << 20  # bytes
@@ -100,6 +101,7 @@ class Reader:
         if not line.endswith(b"\n"):
             raise ReadingError(self._bury(bool(line)))
         answer = json.loads(line)
+        answer["length"] = len(line)
         if "problem" in answer:
             raise ReadingError(answer["problem"])
         return answer
@@ -126,7 +128,7 @@ def course() -> dict[str, Any]:
     for part in masters.existing_parts():
         questions = masters.load_questions(part)
         cells = masters.read_cells(masters.master_path(part))
-        texts = [cell.source for cell in cells if cell.kind == "markdown" and "solution" not in cell.block]
+        texts = [cell.source for cell in cells if cell.kind == "markdown" and cell.role != "answer"]
         code = []
         built = ROOT / "notebooks" / f"{PARTS[part]}.ipynb"
         if built.exists():
@@ -151,6 +153,6 @@ def _shared() -> Reader:
 def to_html(text: str) -> str:
     """A student's Markdown as HTML, made in the reader; plain text where that fails."""
     try:
-        return _shared().ask("render", 5.0, text=text)["html"]
+        return _shared().ask("render", RENDER_SECONDS, text=text)["html"]
     except ReadingError:
         return f"<pre>{html.escape(text)}</pre>"

@@ -24,6 +24,7 @@ from .listing import File, Listing, list_source
 from .owners import EARLIER, Owner, class_folder, is_stray, owner, part_in_name
 from .roster import Directory, Person
 
+UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
 UNIT_SECONDS = 30.0  # of the reader's processor time for all that one student handed in
 DEATH = 10.0  # what ending the reader counts for
 LARGEST_EARLIER = 5_000_000  # characters of another part's code that goes along with a submission
@@ -41,7 +42,7 @@ class Notebook:
 
 
 @dataclass
-class Submission:
+class HandIn:
     """One student's hand-in of one part: the notebook, or why there is none.
 
     Attributes:
@@ -94,12 +95,12 @@ class Collection:
         aside: files that are nobody's.
     """
 
-    submissions: list[Submission]
+    submissions: list[HandIn]
     warnings: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
 
 
-def collect(source: Path, roster: dict[str, Person] | None = None) -> list[Submission]:
+def collect(source: Path, roster: dict[str, Person] | None = None) -> list[HandIn]:
     """The submissions of `take`, without its warnings."""
     return take(source, roster).submissions
 
@@ -130,18 +131,19 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
         metadata = _people(listing, reader, warnings)
         name = folder[-1] if folder else archive
         units, aside = _units(listing, directory)
-        found: list[Submission] = []
+        found: list[HandIn] = []
         for outer, files in units.items():
             whose = owner(outer, name, metadata, directory)
-            found += [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
-    submissions = _settle(_choose_each(found), warnings)
+            made = [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
+            found += _choose_each(made)
+    submissions = _settle(found, warnings)
     for submission in submissions:
         if directory.people and submission.student not in directory.people:
             submission.notes.append("not on the roster")
     return Collection(sorted(submissions, key=lambda s: (s.student, s.part)), warnings, aside)
 
 
-def earlier_files(submissions: Iterable[Submission]) -> dict[str, dict[str, str]]:
+def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
     """For every student the code of all parts that were handed in, as notebooks by file name, to take functions from."""
     files: dict[str, dict[str, str]] = {}
     for submission in submissions:
@@ -189,7 +191,12 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
     """Read what came under one name: for each file found its path below that name's, and what the reader made of it."""
     first = files[0].path[0]
     others = sum(count for path, count in listing.others.items() if path[0] == first)
-    left = {"entries": MOST_ENTRIES - others - len(files), "size": MOST_BYTES, "seconds": UNIT_SECONDS}
+    left = {
+        "entries": MOST_ENTRIES - others - len(files),
+        "size": MOST_BYTES,
+        "seconds": UNIT_SECONDS,
+        "length": UNIT_TEXT,
+    }
     made: list[tuple[str, dict[str, Any]]] = []
 
     def plain(problem: str, file: File) -> tuple[str, dict[str, Any]]:
@@ -198,6 +205,8 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
     for file in files:
         if left["entries"] < 0:
             return [plain(f"more than {MOST_ENTRIES:,} files were handed in", files[0])]
+        if left["length"] < 0:
+            return [plain(f"its notebooks hold more than {UNIT_TEXT >> 20} MB of code", files[0])]
         if left["seconds"] <= 0:
             return [plain("reading it took too much time", files[0])]
         if file.place is None or file.problem:
@@ -212,6 +221,7 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
             return [plain(answer["over"], files[0])]
         left["entries"] -= answer["entries"]
         left["size"] -= answer["size"]
+        left["length"] -= answer["length"]
         for found in answer["files"]:
             path = f"{file.name}/{found['path']}" if found["path"] else file.name
             made.append((path, found | {"modified": file.modified}))
@@ -234,9 +244,9 @@ def _ask(reader: Reader, file: File, left: dict[str, float]) -> dict[str, Any]:
     return answer
 
 
-def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str, Any]) -> Submission:
+def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str, Any]) -> HandIn:
     """A file as a submission of the one whose outermost name it came under."""
-    made = Submission(whose.student, 0, encodable(path), found["digest"], problem=found["problem"], name=whose.name)
+    made = HandIn(whose.student, 0, encodable(path), found["digest"], problem=found["problem"], name=whose.name)
     made.email, made.attempt, made.modified = whose.email, whose.attempt, found["modified"]
     made.claimant, made.owner = outer[0], whose
     folders = path.split("/")[:-1]
@@ -253,31 +263,28 @@ def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str
     return made
 
 
-def _choose_each(found: list[Submission]) -> list[Submission]:
-    """One submission for each outermost name and part; what could not be read is noted where there is something better."""
-    chosen: list[Submission] = []
-    for versions in _grouped(found, lambda s: s.claimant).values():
-        useful = [s for s in versions if s.problem != USELESS]
-        best = [_choose(same) for same in _grouped(useful, lambda s: s.part).values()]
-        readable = [s for s in best if s.notebook is not None]
-        for lost in [s for s in best if not s.part and readable]:
-            readable[-1].notes.append(f"{lost.file} could not be read: {lost.problem}")
-        best = [s for s in best if s.part or not readable]
-        if not best:
-            best = versions[:1]
-            best[0].problem = f"no notebook was handed in, only {best[0].file}"
-        chosen += best
-    return chosen
+def _choose_each(versions: list[HandIn]) -> list[HandIn]:
+    """What counts of all that came under one name, by part; what could not be read is noted where there is better."""
+    useful = [s for s in versions if s.problem != USELESS]
+    best = [_choose(same) for same in _grouped(useful, lambda s: s.part).values()]
+    readable = [s for s in best if s.notebook is not None]
+    for lost in [s for s in best if not s.part and readable]:
+        readable[-1].notes.append(f"{lost.file} could not be read: {lost.problem}")
+    best = [s for s in best if s.part or not readable]
+    if not best:
+        best = versions[:1]
+        best[0].problem = f"no notebook was handed in, only {best[0].file}"
+    return best
 
 
-def _grouped(submissions: Iterable[Submission], key: Any) -> dict[Any, list[Submission]]:
-    groups: dict[Any, list[Submission]] = {}
+def _grouped(submissions: Iterable[HandIn], key: Any) -> dict[Any, list[HandIn]]:
+    groups: dict[Any, list[HandIn]] = {}
     for submission in submissions:
         groups.setdefault(key(submission), []).append(submission)
     return groups
 
 
-def _choose(versions: list[Submission]) -> Submission:
+def _choose(versions: list[HandIn]) -> HandIn:
     """The version that counts: readable before unreadable, the latest attempt, the latest written, the last by name."""
     versions.sort(key=lambda s: (not s.beside, s.notebook is not None, s.attempt, s.modified, s.file))
     chosen = versions[-1]
@@ -289,13 +296,13 @@ def _choose(versions: list[Submission]) -> Submission:
     return chosen
 
 
-def _settle(submissions: list[Submission], warnings: list[str]) -> list[Submission]:
+def _settle(submissions: list[HandIn], warnings: list[str]) -> list[HandIn]:
     """Bring together what is one person's, and keep apart what only claims to be.
 
     A platform's own number is one person's however many files have it. Otherwise two outermost names that mean one person
     are two claims: neither replaces the other, and only one that is the very id may keep it.
     """
-    settled: list[Submission] = []
+    settled: list[HandIn] = []
     for claims in _grouped(submissions, lambda s: folded(s.student)).values():
         platforms = {s.owner.platform for s in claims}
         if len(platforms) == 1 and None not in platforms:
@@ -317,7 +324,7 @@ def _settle(submissions: list[Submission], warnings: list[str]) -> list[Submissi
     return settled
 
 
-def _keep_apart(claims: list[Submission], rivals: list[Submission], warnings: list[str]) -> None:
+def _keep_apart(claims: list[HandIn], rivals: list[HandIn], warnings: list[str]) -> None:
     """Give claims to one identity names of their own, but for one that is more plainly the id than all others; and say so."""
     student = claims[0].owner.student
     weights = Counter({s.claimant: s.owner.weight for s in rivals})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import CellError, LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
@@ -20,10 +21,10 @@ GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have
 
 
 class StudentError(Exception):
-    """Something the student's side did wrong. The message is safe to show; ``private`` may quote the hidden test's input.
+    """Something the student's side did wrong. The message is safe to show; `private` may quote the hidden test's input.
 
     Attributes:
-        kind: ``raised``, ``timeout``, ``died``, ``memory``, ``protocol``, ``missing`` or ``given up``.
+        kind: `raised`, `timeout`, `died`, `memory`, `protocol`, `missing` or `given up`.
         private: what the student's own exception said; shown for public tests only.
         outside: an exception that no line of the student's was on the way of; it may be the judge's own.
         kinds: the built-in exceptions that the student's exception belongs to.
@@ -39,15 +40,13 @@ class StudentError(Exception):
 
 
 @dataclass
-class Usage:
-    """What a submission has used so far."""
+class Spent:
+    """What a submission has spent so far; `strikes` counts how often each function ran out of time or killed its process."""
 
     cpu_seconds: float = 0.0
     memory: int = 0
     children: int = 0
-    strikes: dict[str, int] = field(
-        default_factory=dict
-    )  # by function: how often it ran out of time or killed its process
+    strikes: dict[str, int] = field(default_factory=dict)
 
 
 class Conversation:
@@ -55,7 +54,7 @@ class Conversation:
 
     Args:
         sandbox: the warm parent.
-        cells: the notebook's code cells (``number``, ``source``, ``tags``).
+        cells: the notebook's code cells (`number`, `source`, `tags`).
         wanted: names of the functions that will be called.
         files: small text files to lie beside the notebook (the student's own other parts).
         limits: bounds for this submission.
@@ -77,16 +76,16 @@ class Conversation:
         self.limits = limits or sandbox.limits
         self.caps = caps or Caps(blob=16 << 20)
         self.connection: socket.socket | None = None
-        self.usage = Usage()
-        self.loaded: dict[str, Any] = {}
+        self.spent = Spent()
+        self.loaded = LoadReport()
         self.started = time.monotonic()
         self.end = self.started + self.limits.total_seconds
         self.incarnation = 0
 
     # ---------------------------------------------------------------------------------------------- life
 
-    def open(self) -> dict[str, Any]:
-        """Start the child and run the notebook's definitions; return what happened (see ``inside.child.Child.load``).
+    def open(self) -> LoadReport:
+        """Start the child and run the notebook's definitions; return what happened (see `inside.child.Child.load`).
 
         Raises:
             StudentError: the code killed its process, took too long or spoke out of turn.
@@ -94,7 +93,7 @@ class Conversation:
         what = "running the notebook's cells"
         self._still_tried(what)
         self.connection = self.sandbox.spawn()
-        self.usage.children += 1
+        self.spent.children += 1
         self.incarnation += 1
         message = {
             "op": "load",
@@ -109,27 +108,25 @@ class Conversation:
         self.loaded = self._checked_load(answer)
         return self.loaded
 
-    def _checked_load(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _checked_load(self, answer: dict[str, Any]) -> LoadReport:
         defined, errors = answer.get("defined"), answer.get("errors")
         if not isinstance(defined, dict) or not isinstance(errors, list):
             raise StudentError("protocol", "the process answered nonsense after running the notebook's cells")
-        clean = []
-        for error in errors[:50]:
-            if isinstance(error, dict):
-                clean.append(
-                    {
-                        "cell": _number(error.get("cell")),
-                        "line": _number(error.get("line")),
-                        "type": printable(str(error.get("type"))[:80]),
-                        "message": printable(str(error.get("message"))[:300]),
-                    }
+        return LoadReport(
+            defined={name: bool(defined.get(name)) for name in self.wanted if name in defined},
+            errors=tuple(
+                CellError(
+                    cell=_number(error.get("cell")),
+                    line=_number(error.get("line")),
+                    type=printable(str(error.get("type"))[:80]),
+                    message=printable(str(error.get("message"))[:300]),
                 )
-        return {
-            "defined": {name: bool(defined.get(name)) for name in self.wanted if name in defined},
-            "errors": clean,
-            "ran": _number(answer.get("ran")),
-            "left_out": _number(answer.get("left_out")),
-        }
+                for error in errors[:50]
+                if isinstance(error, dict)
+            ),
+            ran=_number(answer.get("ran")),
+            left_out=_number(answer.get("left_out")),
+        )
 
     def __enter__(self) -> Conversation:
         self.open()
@@ -147,8 +144,8 @@ class Conversation:
         connection, self.connection = self.connection, None
         assert connection is not None
         outcome = self.sandbox.reap(connection)
-        self.usage.cpu_seconds += outcome.get("cpu_seconds", 0.0)
-        self.usage.memory = max(self.usage.memory, outcome.get("memory", 0))
+        self.spent.cpu_seconds += outcome.get("cpu_seconds", 0.0)
+        self.spent.memory = max(self.spent.memory, outcome.get("memory", 0))
         return outcome
 
     # ---------------------------------------------------------------------------------------------- asking
@@ -267,10 +264,10 @@ class Conversation:
     # ---------------------------------------------------------------------------------------------- faults
 
     def _strike(self, what: str) -> None:
-        self.usage.strikes[what] = self.usage.strikes.get(what, 0) + 1
+        self.spent.strikes[what] = self.spent.strikes.get(what, 0) + 1
 
     def _still_tried(self, what: str) -> None:
-        strikes = self.usage.strikes.get(what, 0)
+        strikes = self.spent.strikes.get(what, 0)
         if strikes >= self.limits.strikes:
             text = f"{what} ran out of time or ended its process {strikes} times before; nothing more was tried with it"
             raise StudentError("given up", text)

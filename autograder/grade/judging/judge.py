@@ -1,12 +1,13 @@
 """Grade one submission: run the masters' tests, out here, on stand-ins for the student's functions in the sandbox.
 
-Whose fault a failure is, is decided so: an assertion that fails, anything the student's side did, and any other exception
-that the same test does *not* raise for the course's own solution is the student's (a lost point). A test that breaks for
-the solution too, or that says ``JudgeError``, is the judge's: an error and no mark.
+An assertion that fails, anything the student's side did, and any other exception that the same test does *not* raise for
+the course's own solution costs the student the point. A test that breaks for the solution too, or that says `JudgeError`,
+is an error of the judge's and no mark (`autograder.testing.is_judges_fault` decides).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import inspect
@@ -21,9 +22,11 @@ import torch
 from autograder import masters, testing
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.limits import Limits
+from autograder.grade.result import QuestionResult, SubmissionResult, Usage
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 from autograder.masters import Question, TestCase
 from autograder.reference.verify import SEED_VARIABLE, JudgeError
+from autograder.testing import TestResult
 
 from .conversation import Conversation, StudentError
 from .measured import measure
@@ -41,20 +44,15 @@ def question_seed(secret: str, question: str) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed what a test may draw from: the judge's generators, and ``verify`` by its environment variable."""
+    """Seed what a test may draw from: the judge's generators, and `verify` by its environment variable."""
     os.environ[SEED_VARIABLE] = str(seed)
     torch.default_generator.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
 
-def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str, Any]:
+def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> SubmissionResult:
     """Grade one submission.
-
-    Returns:
-        Plain data: ``student``, ``part``, ``status`` (``graded`` or ``error``), ``points`` (None after a judge's error),
-        ``possible``, ``questions`` with their ``tests``, ``cells`` (what ran and which cells raised), ``usage``,
-        ``protection``.
 
     Raises:
         SandboxBrokenError, NoSandboxError: the sandbox failed, so there is no result at all.
@@ -70,111 +68,89 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> dict[str,
             talk.open()
         except StudentError as fault:
             load_fault = str(fault)
-        graded = [_grade_question(question, env, job, talk) for question in questions]
+        graded = tuple(_judge_question(question, env, job) for question in questions)
     finally:
         talk.close()
-    broken = any(test["error"] for question in graded for test in question["tests"])
-    return {
-        "student": job.student,
-        "part": job.part,
-        "status": "error" if broken else "graded",
-        "points": None if broken else sum(question["points"] for question in graded),
-        "possible": sum(question["possible"] for question in graded),
-        "questions": graded,
-        "cells": (talk.loaded or {"defined": {}, "errors": [], "ran": 0, "left_out": 0}) | {"fault": load_fault},
-        "usage": {
-            "seconds": round(time.monotonic() - began, 3),
-            "cpu_seconds": round(talk.usage.cpu_seconds, 3),
-            "memory": talk.usage.memory,
-            "processes": talk.usage.children,
-        },
-        "protection": sandbox.protection,
-        "measured": _measured(env),
-    }
+    return SubmissionResult(
+        student=job.student,
+        part=job.part,
+        possible=sum(question.possible for question in graded),
+        questions=graded,
+        cells=dataclasses.replace(talk.loaded, fault=load_fault),
+        usage=Usage(
+            seconds=round(time.monotonic() - began, 3),
+            cpu_seconds=round(talk.spent.cpu_seconds, 3),
+            memory=talk.spent.memory,
+            processes=talk.spent.children,
+        ),
+        protection=sandbox.protection,
+        measured=_measured(env),
+    )
 
 
 def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Reward and KL of the policies that were trained on the way, by function."""
-    found = {}
-    for name, function in env.items():
-        if isinstance(function.trained, dict):
-            measures = measure(function.trained)
-            if measures is not None:
-                found[name] = measures
-    return found
+    found = {name: measure(function.records) for name, function in env.items()}
+    return {name: measures for name, measures in found.items() if measures is not None}
 
 
-def _grade_question(question: Question, env: dict[str, Any], job: Job, talk: Conversation) -> dict[str, Any]:
-    tests = []
+def _judge_question(question: Question, env: dict[str, Any], job: Job) -> QuestionResult:
     seed = question_seed(job.seed, question.name)
-    for test in question.tests:
-        began = time.monotonic()
-        passed, message, error, detail = run_test(question, test, env, seed)
-        tests.append(
-            {
-                "name": test.name,
-                "hidden": test.hidden,
-                "passed": passed,
-                "error": error,
-                "points": None if error else test.points if passed else 0.0,
-                "possible": test.points,
-                "message": (WARNING if error else "") + clean(message),
-                "detail": clean(detail),
-                "seconds": round(time.monotonic() - began, 4),
-            }
-        )
-    broken = any(test["error"] for test in tests)
-    return {
-        "name": question.name,
-        "function": question.function,
-        "points": None if broken else sum(test["points"] for test in tests),
-        "possible": question.points,
-        "tests": tests,
-    }
+    tests = tuple(judge_test(question, test, env, seed) for test in question.tests)
+    return QuestionResult(question.name, question.function, question.points, tests)
 
 
-def run_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> tuple[bool, str, bool, str]:
-    """Run one test on stand-ins.
-
-    Returns:
-        Whether it passed; the message; whether the judge itself failed; and what the student's exception said, which is
-        for the instructor only (in a hidden test it may quote the input).
-    """
+def judge_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> TestResult:
+    """Run one test on stand-ins."""
+    began = time.monotonic()
     for value in env.values():
         if isinstance(value, StandIn):
             value.hidden = test.hidden
-    outcome = _try(question, test, env, seed)
-    if outcome is None:
-        return True, test.success_message, False, ""
-    fault = _student_fault(outcome)
-    message, error = _verdict(question, test, outcome, fault, seed)
-    return False, message, error, fault.private if fault is not None else ""
+    raised = _try(question, test, env, seed)
+    fault = _student_error(raised)
+    error = False
+    if raised is not None:
+        traced = None if fault is None else fault.kind != "raised" or not fault.outside
+        try:
+            error = testing.is_judges_fault(raised, traced, lambda: _breaks_anyway(question, test, seed))
+        except JudgeError as failure:
+            raised, error = failure, True
+    return TestResult(
+        name=test.name,
+        hidden=test.hidden,
+        possible=test.points,
+        passed=raised is None,
+        message=clean(_message(question, test, raised, fault, error)),
+        error=error,
+        detail=clean(fault.private) if fault is not None else "",
+        seconds=round(time.monotonic() - began, 4),
+    )
 
 
-def _verdict(
-    question: Question, test: TestCase, outcome: Exception, fault: StudentError | None, seed: int
-) -> tuple[str, bool]:
-    """The message about a test that did not pass, and whether the judge itself failed."""
-    if isinstance(outcome, JudgeError):
-        return f"{type(outcome).__name__}: {outcome}", True
-    if fault is not None and fault.kind != "raised":
-        return str(fault), False
-    suspicious = fault is not None and fault.outside
-    if isinstance(outcome, AssertionError) and not suspicious:
-        return str(outcome) or test.failure_message or f"the test {test.name} failed", False
-    if fault is not None and not suspicious:
-        return str(fault), False
-    try:
-        for_solution = _try(question, test, trusted_env(question.part), seed)
-    except JudgeError as error:
-        return str(error), True
-    if for_solution is not None and not isinstance(for_solution, AssertionError):
-        return f"{type(outcome).__name__}: {outcome}", True
+def _breaks_anyway(question: Question, test: TestCase, seed: int) -> bool:
+    """Whether a test breaks for the course's own solution too.
+
+    Raises:
+        JudgeError: the solution does not run.
+    """
+    raised = _try(question, test, trusted_env(question.part), seed)
+    return raised is not None and not isinstance(raised, AssertionError)
+
+
+def _message(
+    question: Question, test: TestCase, raised: Exception | None, fault: StudentError | None, error: bool
+) -> str:
+    """What is said about a test: to the student, or after an error to the instructor."""
+    if raised is None:
+        return test.success_message
+    if error:
+        return f"{WARNING}{type(raised).__name__}: {raised}"
+    if isinstance(raised, AssertionError) and (fault is None or (fault.kind == "raised" and not fault.outside)):
+        return testing.failure_text(raised, test)
     if fault is not None:
-        return str(fault), False
-    detail = "" if test.hidden else f": {outcome}"
-    kind = type(outcome).__name__
-    return f"the test could not work with what {question.function} returned ({kind}{detail})", False
+        return str(fault)
+    detail = "" if test.hidden else f": {raised}"
+    return f"the test could not work with what {question.function} returned ({type(raised).__name__}{detail})"
 
 
 def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> Exception | None:
@@ -197,10 +173,10 @@ def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> 
     return None
 
 
-def _student_fault(error: BaseException) -> StudentError | None:
-    """The student's fault behind an exception, if there is one."""
+def _student_error(error: BaseException | None) -> StudentError | None:
+    """The student's error behind an exception, if there is one."""
     seen: set[int] = set()
-    current: BaseException | None = error
+    current = error
     while current is not None and id(current) not in seen:
         if isinstance(current, StudentError):
             return current

@@ -1,6 +1,6 @@
 """How far a student's step moved the embedded policy: its reward and its KL to the reference, for the class report.
 
-It decides nothing. The weights are those that the functional test of ``reinforce_step`` got back from the sandbox.
+It decides nothing. The weights are those that a hidden test of `reinforce_step` got back from the sandbox.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 TEXTS, TOKENS, SEED = 48, 16, 20240
+WORLD = "reinforce_training"  # of `helpers.worlds`: the one that trains the embedded policy
 
 
 @functools.cache
@@ -23,8 +24,21 @@ def _world() -> tuple[Any, Any, Any, list[str]]:
     return policy, tokenizer, load_reward_model("tiny", device="cpu"), load_prompts("tiny", "test")[:TEXTS]
 
 
-def measure(weights: Mapping[str, Any]) -> dict[str, float] | None:
-    """Mean reward and KL (nats per text, by sampling) of the embedded policy with other weights; None if they do not fit."""
+def measure(records: Mapping[str, Any]) -> dict[str, float] | None:
+    """Mean reward and KL (nats per text, by sampling) of the embedded policy as a student's step has trained it.
+
+    Args:
+        records: what the worlds that the step was run in have recorded, by the world's name; not trusted.
+
+    Returns:
+        The two numbers; None where the embedded policy was not trained, or its weights do not fit.
+    """
+    record = records.get(WORLD)
+    weights = record.get("weights") if isinstance(record, dict) else None
+    return _measure(weights) if isinstance(weights, dict) else None
+
+
+def _measure(weights: Mapping[str, Any]) -> dict[str, float] | None:
     from helpers.generation import generate
     from helpers.models import policy_logits
 

@@ -1,7 +1,7 @@
 """Stand-ins for a student's functions: the tests call them as if they were the functions themselves.
 
 A call sends the arguments to the child and brings the result back. What comes back is made of plain tensors, numbers,
-texts, tuples, lists and dicts; anything else becomes an :class:`~.inside.values.Other`. Gradients pass: the result's
+texts, tuples, lists and dicts; anything else becomes an `Other`. Gradients pass: the result's
 backward asks the child for the gradients of the inputs. Inputs that the student's function changed in place are changed
 here as well, so that a test sees it.
 """
@@ -11,8 +11,6 @@ from __future__ import annotations
 import builtins
 import functools
 import hashlib
-import importlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +39,7 @@ _TYPES: dict[str, type[StudentRaisedError]] = {}
 
 
 def exception_type(name: str) -> type[StudentRaisedError]:
-    """A subclass of :class:`StudentRaisedError` and of the built-in exception of that name."""
+    """A subclass of `StudentRaisedError` and of the built-in exception of that name."""
     if name not in _TYPES:
         _TYPES[name] = type(
             name, (StudentRaisedError, getattr(builtins, name)), {"__init__": StudentRaisedError.__init__}
@@ -65,7 +63,7 @@ class StandIn:
         self._conversation = conversation
         self._name = name
         self.__name__ = self.__qualname__ = name
-        self.trained: dict[str, torch.Tensor] | None = None  # the weights of the last training run, for the report
+        self.records: dict[str, Any] = {}  # by world, of the latest run in it
         self.hidden = True  # whether the running test is hidden: then nothing the student's code says is quoted
 
     def __repr__(self) -> str:
@@ -85,7 +83,7 @@ class StandIn:
         """Call the student's function with each of these keyword arguments, many calls in one message.
 
         Yields:
-            For each call a function that returns its result, or raises as :meth:`__call__` does.
+            For each call a function that returns its result, or raises as `__call__` does.
 
         Raises:
             StudentError: a call did not come back at all.
@@ -111,46 +109,31 @@ class StandIn:
         except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
 
-    def run_remotely(self, kind: str, seed: int, steps: int, **arguments: Any) -> Any:
-        """Run a world of ``helpers.worlds.run_training`` with the student's step (see :meth:`run_world`)."""
-        return self.run_world("worlds", "run_training", 1, (kind, seed, steps), arguments)
-
-    def run_world(
-        self, module: str, runner: str, place: int, arguments: tuple[Any, ...], named: Mapping[str, Any]
-    ) -> Any:
-        """Run a function of the course's helpers that trains with the student's step, beside it in the sandbox.
-
-        Args:
-            module: the module in ``helpers``.
-            runner: the function.
-            place: where in its arguments the student's function belongs.
-            arguments: the other arguments, in order.
-            named: its keyword arguments.
+    def run_remotely(self, world: str, **arguments: Any) -> Any:
+        """Run one of `helpers.worlds` with the student's function, beside it in the sandbox.
 
         Returns:
-            The record, as plain data; whoever asked measures it.
+            The record, as plain data; whoever asked measures it. The latest of each world is kept in `records`.
+
+        Raises:
+            StudentError: the function raised, died or ran out of time.
         """
         encoder = values.Encoder(CALLER_CAPS)
         message = {
             "op": "run",
             "function": self._name,
-            "module": module,
-            "runner": runner,
-            "place": place,
-            "args": encoder.encode(list(arguments)),
-            "kwargs": encoder.encode(dict(named)),
+            "world": world,
+            "arguments": encoder.encode(arguments),
             "seed": next_seed(),
         }
         seconds = self._conversation.limits.run_seconds
         try:
             check_defined(self._conversation, self._name)
             answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
-            record = decode(answer.get("result"), tensors, RUN_CAPS)
-            if arguments[:1] == ("reinforce_training",) and isinstance(record, dict):
-                self.trained = record.get("weights")
-            return record
+            self.records[world] = decode(answer.get("result"), tensors, RUN_CAPS)
         except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
+        return self.records[world]
 
 
 def next_seed() -> int:
@@ -180,10 +163,10 @@ def check_defined(conversation: Conversation, name: str) -> None:
     """
     if conversation.connection is None:
         conversation.open()
-    if not conversation.loaded["defined"].get(name, False):
+    if not conversation.loaded.defined.get(name, False):
         text = (
             "is no function"
-            if name in conversation.loaded["defined"]
+            if name in conversation.loaded.defined
             else "is not defined in the notebook, or its cell failed"
         )
         raise StudentError("missing", f"{name} {text}")
@@ -354,33 +337,6 @@ class _Remote(torch.autograd.Function):
         return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full))
 
 
-@functools.cache
-def redirect_worlds() -> None:
-    """Make the worlds of ``helpers.worlds`` run in the sandbox when they are given a stand-in.
-
-    A world is a function whose first argument is called ``step``; public tests call worlds by name.
-    """
-    for name in ("worlds.reinforce", "worlds.dpo"):
-        module = importlib.import_module(f"helpers.{name}")
-        for world, function in inspect.getmembers(module, inspect.isfunction):
-            if (
-                function.__module__ == module.__name__
-                and next(iter(inspect.signature(function).parameters), "") == "step"
-            ):
-                setattr(module, world, _redirected(name, world, function))
-
-
-def _redirected(module: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def world(step: Any, *arguments: Any, **named: Any) -> Any:
-        if isinstance(step, StandIn):
-            return step.run_world(module, name, 0, arguments, named)
-        return function(step, *arguments, **named)
-
-    return world
-
-
 def make_env(conversation: Conversation, names: list[str]) -> dict[str, Callable[..., Any]]:
     """Stand-ins for all functions of a part, by name."""
-    redirect_worlds()
     return {name: StandIn(conversation, name) for name in names}

@@ -1,0 +1,1 @@
+"""What a grading run leaves: the database, the mark files, feedback pages, the class report, marking pages."""

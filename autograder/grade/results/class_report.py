@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from autograder import masters
+from autograder.grade.result import SubmissionResult
+from autograder.testing import TestResult
 from helpers.parts import PARTS, ROOT
 
-from . import outputs, similarity
+from . import similarity
+from .outputs import QuestionRow, SheetRow, sheet
 from .pages import render, svg
 from .store import Store
 
@@ -20,68 +24,49 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6e7781"  # told apart by colour-bli
 
 def write(store: Store, path: Path) -> Path:
     """Write the report."""
-    rows = outputs.sheet(store)
-    path.write_text(render("report.html.j2", **content(store, rows)), encoding="utf-8")
+    path.write_text(render("report.html.j2", **content(store, sheet(store))), encoding="utf-8")
     return path
 
 
-def content(store: Store, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def content(store: Store, rows: Sequence[SheetRow]) -> dict[str, Any]:
     """Everything that the report says."""
-    parts = sorted({row["part"] for row in rows if row["part"] in PARTS})
-    present = {row["student"] for row in rows}
-    unsandboxed = [r for r in rows if r["result"] and not r["result"].get("protection", {}).get("sandboxed", True)]
+    parts = sorted({row.part for row in rows if row.part in PARTS})
+    present = {row.student for row in rows}
+    results = [row.result for row in rows if row.result]
     return {
         "title": store.setting("title", "Class report"),
-        "counts": Counter(row["state"] for row in rows),
+        "counts": Counter(row.state for row in rows),
         "submissions": len(rows),
         "students": len(present),
-        "missing": [person for person in store.roster() if person["student"] not in present],
-        "unsandboxed": len(unsandboxed),
-        "protection": _protection(rows),
-        "parts": [_part(part, [row for row in rows if row["part"] == part]) for part in parts],
-        "broken": [row for row in rows if row["state"] in ("unreadable", "error", "not graded") or _cells_failed(row)],
-        "usage": _usage(rows),
-        "trained": _trained(rows),
+        "missing": [person for student, person in store.roster().items() if student not in present],
+        "unsandboxed": sum(result.protection is not None and not result.protection.sandboxed for result in results),
+        "protection": _protection(results),
+        "parts": [_part(part, [row for row in rows if row.part == part]) for part in parts],
+        "broken": [row for row in rows if row.state in ("unreadable", "error", "not graded") or _cells_failed(row)],
+        "usage": _usage(results),
+        "trained": _trained(results),
     }
 
 
-def _protection(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
+def _protection(results: Sequence[SubmissionResult]) -> list[tuple[str, int]]:
     """How submissions were confined, each way with how many."""
     ways: Counter[str] = Counter()
-    for row in rows:
-        found = (row["result"] or {}).get("protection") or {}
-        if found.get("sandboxed"):
-            seccomp = "a seccomp filter" if found.get("seccomp") else "no seccomp filter"
-            groups = {"v1": "control groups", "v2": "control groups"}.get(found.get("cgroup", ""), "a memory watchdog")
+    for result in results:
+        found = result.protection
+        if found is not None and found.sandboxed:
+            seccomp = "a seccomp filter" if found.seccomp else "no seccomp filter"
+            groups = "control groups" if found.cgroup in ("v1", "v2") else "a memory watchdog"
             ways[f"bubblewrap, {seccomp}, {groups}"] += 1
     return ways.most_common()
 
 
-def _cells_failed(row: dict[str, Any]) -> bool:
-    cells = (row["result"] or {}).get("cells", {})
-    return bool(cells.get("errors") or cells.get("fault"))
+def _cells_failed(row: SheetRow) -> bool:
+    return row.result is not None and bool(row.result.cells.errors or row.result.cells.fault)
 
 
-def _part(part: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    sums = [outputs.total(row) for row in rows]
-    given = [value for value in sums if value is not None]
+def _part(part: int, rows: Sequence[SheetRow]) -> dict[str, Any]:
+    given = [row.total for row in rows if row.total is not None]
     worth = sum(q.points for q in masters.load_questions(part))
-    questions = []
-    for question in masters.load_questions(part):
-        values = [q["points"] for row in rows for q in row["questions"] if q["name"] == question.name]
-        known = [value for value in values if value is not None]
-        questions.append(
-            {
-                "name": question.name,
-                "function": question.function or "written",
-                "possible": question.points,
-                "mean": sum(known) / len(known) if known else None,
-                "full": sum(value >= question.points for value in known),
-                "zero": sum(value == 0 for value in known),
-                "marked": len(known),
-                "bar": _bar(known, question.points),
-            }
-        )
     return {
         "number": part,
         "title": PARTS[part],
@@ -90,10 +75,27 @@ def _part(part: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": sum(given) / len(given) if given else None,
         "median": sorted(given)[len(given) // 2] if given else None,
         "figure": _histogram(given, worth, part) if given else "",
-        "questions": questions,
+        "questions": [_question(question, rows) for question in masters.load_questions(part)],
         "hardest": _hardest(rows),
         "mistakes": _mistakes(rows),
-        "alike": similarity.pairs([row for row in rows if row["code"]], part, handed_out(part)),
+        "alike": similarity.pairs(
+            {row.student: row.submission.code for row in rows if row.submission.code}, part, handed_out(part)
+        ),
+    }
+
+
+def _question(question: masters.Question, rows: Sequence[SheetRow]) -> dict[str, Any]:
+    values = [q.points for row in rows for q in row.questions if q.name == question.name]
+    known = [value for value in values if value is not None]
+    return {
+        "name": question.name,
+        "function": question.function or "written",
+        "possible": question.points,
+        "mean": sum(known) / len(known) if known else None,
+        "full": sum(value >= question.points for value in known),
+        "zero": sum(value == 0 for value in known),
+        "marked": len(known),
+        "bar": _bar(known, question.points),
     }
 
 
@@ -109,25 +111,26 @@ def handed_out(part: int) -> str:
     """The code of the student notebook, or of the master where it is not built."""
     path = ROOT / "notebooks" / f"{PARTS[part]}.ipynb"
     if path.exists():
-        import json
-
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     cells = masters.read_cells(masters.master_path(part))
-    return "\n".join(cell.source for cell in cells if cell.kind == "code" and "solution" not in cell.block)
+    return "\n".join(cell.source for cell in cells if cell.kind == "code" and cell.role != "answer")
 
 
-def _tests(rows: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    return [(q["name"], test) for row in rows for q in row["questions"] for test in q["tests"] if not test["error"]]
+def _tests(rows: Sequence[SheetRow]) -> Iterator[tuple[str, QuestionRow, TestResult]]:
+    """Every test that was judged, with the student and the question."""
+    for row in rows:
+        for question in row.questions:
+            yield from ((row.student, question, test) for test in question.tests if not test.error)
 
 
-def _hardest(rows: Sequence[dict[str, Any]], most: int = 10) -> list[dict[str, Any]]:
+def _hardest(rows: Sequence[SheetRow], most: int = 10) -> list[dict[str, Any]]:
     tried: Counter[tuple[str, str, bool]] = Counter()
     failed: Counter[tuple[str, str, bool]] = Counter()
-    for question, test in _tests(rows):
-        key = (question, test["name"], test["hidden"])
+    for _, question, test in _tests(rows):
+        key = (question.name, test.name, test.hidden)
         tried[key] += 1
-        failed[key] += not test["passed"]
+        failed[key] += not test.passed
     ordered = sorted(tried, key=lambda key: (-failed[key] / tried[key], key))
     return [
         {"question": q, "test": t, "hidden": h, "failed": failed[q, t, h], "tried": tried[q, t, h]}
@@ -136,47 +139,39 @@ def _hardest(rows: Sequence[dict[str, Any]], most: int = 10) -> list[dict[str, A
     ]
 
 
-def _mistakes(rows: Sequence[dict[str, Any]], most: int = 15) -> list[tuple[str, int, str]]:
+def _mistakes(rows: Sequence[SheetRow], most: int = 15) -> list[tuple[str, int, str]]:
     """The commonest messages, numbers and places left out so that alike ones count together: text, students, question."""
     told: dict[str, set[str]] = {}
     where: dict[str, str] = {}
-    for row in rows:
-        for question in row["questions"]:
-            for test in question["tests"]:
-                if test["passed"] or test["error"] or not test["message"]:
-                    continue
-                text = test["message"].split("\n")[0]
-                text = re.sub(r" \(line \d+ of code cell \d+\)", "", text)
-                text = re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w])", "…", text)[:220]
-                told.setdefault(text, set()).add(row["student"])
-                where.setdefault(text, question["name"])
+    for student, question, test in _tests(rows):
+        if not test.passed and test.message:
+            text = re.sub(r" \(line \d+ of code cell \d+\)", "", test.message.split("\n")[0])
+            text = re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w])", "…", text)[:220]
+            told.setdefault(text, set()).add(student)
+            where.setdefault(text, question.name)
     ordered = sorted(told, key=lambda text: (-len(told[text]), text))
     return [(text, len(told[text]), where[text]) for text in ordered[:most]]
 
 
-def _usage(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    usages = [
-        row["result"]["usage"] | {"student": row["student"], "part": row["part"]} for row in rows if row["result"]
-    ]
-    usages = [usage for usage in usages if usage.get("seconds") is not None]
-    seconds = sorted(usage["seconds"] for usage in usages)
-    if not seconds:
+def _usage(results: Sequence[SubmissionResult]) -> dict[str, Any]:
+    used = [(result.usage, result) for result in results if result.usage]
+    if not used:
         return {}
+    seconds = sorted(usage.seconds for usage, _ in used)
     return {
         "total": sum(seconds),
         "median": seconds[len(seconds) // 2],
-        "longest": sorted(usages, key=lambda u: -u["seconds"])[:5],
-        "largest": sorted(usages, key=lambda u: -(u["memory"] or 0))[:5],
+        "longest": [result for _, result in sorted(used, key=lambda pair: -pair[0].seconds)[:5]],
+        "largest": [result for _, result in sorted(used, key=lambda pair: -pair[0].memory)[:5]],
     }
 
 
-def _trained(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The policies that the functional tests measured, on the reward–KL plane."""
+def _trained(results: Sequence[SubmissionResult]) -> dict[str, Any]:
+    """The policies that were trained with a student's step, on the reward–KL plane."""
     points = [
-        (row["student"], m["kl"], m["reward"])
-        for row in rows
-        for m in ((row["result"] or {}).get("measured") or {}).values()
-        if m.get("kl") is not None and m.get("reward") is not None
+        (result.student, measures["kl"], measures["reward"])
+        for result in results
+        for measures in result.measured.values()
     ]
     return {"count": len(points), "figure": _plane(points) if points else ""}
 
@@ -207,7 +202,7 @@ def _plane(points: Sequence[tuple[str, float, float]]) -> Any:
     figure, axes = _figure(6.4, 3.6)
     axes.scatter([kl for _, kl, _ in points], [reward for _, _, reward in points], color=BLUE, alpha=0.7)
     axes.set(
-        title="Policies after the functional test", xlabel="KL to the reference (nats per text)", ylabel="mean reward"
+        title="Policies after the test training", xlabel="KL to the reference (nats per text)", ylabel="mean reward"
     )
     best = max(points, key=lambda point: point[2])
     text = f"Scatter plot of {len(points)} policies; the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}."

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from helpers.parts import PARTS
 
-from .outputs import sheet, total
+from .outputs import sheet
 from .store import Store
 
 
 def write_gradebook(store: Store, path: Path) -> int:
-    """Put every graded submission into ``gradebook.db``, question by question; return how many.
+    """Put every graded submission into `gradebook.db`, question by question; return how many.
 
     An assignment that nbgrader knows by the part's name keeps its own cells; ours stand in a notebook called
-    ``<part>-of-record``, so that nothing of nbgrader's is written over.
+    `<part>-of-record`, so that nothing of nbgrader's is written over.
     """
     from nbgrader.api import Gradebook, MissingEntry
 
@@ -27,25 +25,27 @@ def write_gradebook(store: Store, path: Path) -> int:
     if programs not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
 
-    rows: Sequence[dict[str, Any]] = [row for row in sheet(store) if total(row) is not None and row["part"] in PARTS]
+    rows = [row for row in sheet(store) if row.total is not None and row.part in PARTS]
     with Gradebook(f"sqlite:///{path.resolve()}") as book:
         for row in rows:
-            title = PARTS[row["part"]]
+            title = PARTS[row.part]
             assignment = f"{title}-of-record"
             book.update_or_create_assignment(assignment)
             book.update_or_create_notebook(assignment, assignment)
-            for question in row["questions"]:
+            for question in row.questions:
                 book.update_or_create_grade_cell(
-                    question["name"], assignment, assignment, max_score=question["possible"], cell_type="code"
+                    question.name, assignment, assignment, max_score=question.possible, cell_type="code"
                 )
-            first, _, last = row["name"].rpartition(" ")
-            book.update_or_create_student(row["student"], first_name=first, last_name=last, email=row["email"] or None)
+            first, _, last = row.submission.name.rpartition(" ")
+            book.update_or_create_student(
+                row.student, first_name=first, last_name=last, email=row.submission.email or None
+            )
             with contextlib.suppress(MissingEntry):
-                book.remove_submission(assignment, row["student"])
-            book.add_submission(assignment, row["student"])
-            submitted = book.find_submission_notebook(assignment, assignment, row["student"])
+                book.remove_submission(assignment, row.student)
+            book.add_submission(assignment, row.student)
+            submitted = book.find_submission_notebook(assignment, assignment, row.student)
             for grade in submitted.grades:
-                points = {q["name"]: q["points"] for q in row["questions"]}[grade.name]
+                points = {q.name: q.points for q in row.questions}[grade.name]
                 grade.auto_score = None
                 grade.manual_score = points
                 grade.needs_manual_grade = points is None

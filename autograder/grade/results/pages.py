@@ -1,4 +1,4 @@
-"""Pages of HTML that work offline and in print, from the templates beside this module. Everything is escaped."""
+"""Pages of HTML that work offline and in print, from a package's templates. Everything in them is escaped."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from autograder.grade.limits import MEBIBYTE
 
+OWN = "autograder.grade.results"
+
 
 @functools.cache
-def environment() -> jinja2.Environment:
-    """The templates, with escaping on."""
+def templates(package: str) -> jinja2.Environment:
+    """A package's templates, which may build on the ones here, with escaping on."""
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("autograder.grade.results"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in (package, OWN)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -31,9 +33,9 @@ def points(value: float | None) -> str:
     return "–" if value is None else f"{value:g}"
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template."""
-    return environment().get_template(template).render(**values)
+def render(template: str, package: str = OWN, **values: Any) -> str:
+    """Fill a template of a package."""
+    return templates(package).get_template(template).render(**values)
 
 
 def to_html(text: str) -> Markup:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def tokens(code: str) -> list[str]:
 
 
 def shingles(code: str) -> set[int]:
-    """The hashes of all runs of ``SHINGLE`` tokens."""
+    """The hashes of all runs of `SHINGLE` tokens."""
     found = tokens(code)
     return {hash(tuple(found[i : i + SHINGLE])) for i in range(len(found) - SHINGLE + 1)}
 
@@ -68,28 +68,28 @@ def code_of(cells: Iterable[dict[str, Any]]) -> str:
 
 
 def pairs(
-    rows: Sequence[dict[str, Any]], part: int, handed_out: str = "", least: float = 0.3, most: int = 50
+    code: Mapping[str, Iterable[dict[str, Any]]], part: int, handed_out: str = "", least: float = 0.3, most: int = 50
 ) -> list[Pair]:
     """The most alike pairs of one part.
 
     Args:
-        rows: submissions with ``student`` and ``code`` (cells).
+        code: the code cells of each student.
         part: the part, for the result.
         handed_out: the code of the student notebook, which everybody has.
         least: the smallest index told.
         most: how many pairs are told.
     """
     given = shingles(handed_out)
-    students = [row["student"] for row in rows]
-    own = [shingles(code_of(row["code"])) - given for row in rows]
+    students = list(code)
+    own = [shingles(code_of(cells)) - given for cells in code.values()]
     counts = Counter(s for found in own for s in found)
-    limit = max(5, len(rows) // 5)
+    limit = max(5, len(students) // 5)
     kept = {s: n for n, s in enumerate(s for s, count in counts.items() if 2 <= count <= limit)}
     rare = [{s for s in found if counts[s] <= limit} for found in own]
     indices = [sorted(kept[s] for s in found if s in kept) for found in rare]
     pointer = np.cumsum([0, *(len(i) for i in indices)])
     flat = np.array([n for i in indices for n in i], dtype=np.int64)
-    matrix = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointer), shape=(len(rows), max(1, len(kept))))
+    matrix = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointer), shape=(len(students), max(1, len(kept))))
     common = (matrix @ matrix.T).tocoo()
     result = []
     for i, j, shared in zip(common.row, common.col, common.data, strict=True):

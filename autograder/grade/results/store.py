@@ -13,9 +13,13 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from autograder.grade.intake.collect import HandIn
+from autograder.grade.intake.roster import Person
+from autograder.grade.result import SubmissionResult
 from autograder.grade.text import encodable
 
 SCHEMA = """
@@ -42,13 +46,56 @@ CREATE TABLE IF NOT EXISTS roster (student TEXT PRIMARY KEY, name TEXT NOT NULL,
 """
 
 
-def _json(value: Any) -> str:
-    """A value as it is kept. This is where all text comes in, so what no file could hold is replaced here."""
-    return encodable(json.dumps(value, ensure_ascii=False))
+@dataclass(frozen=True)
+class StoredSubmission:
+    """A submission as it is kept, so that every output can be made from the database alone.
+
+    Attributes:
+        part: 1 to 5, or 0 if it could not be told.
+        digest: of the file.
+        problem: why it could not be read; empty if it could.
+        code: the code cells (`number`, `source`, `tags`).
+        written: the answers to written questions, by question.
+        files: the student's notebooks of other parts, by file name, so that a regrade sees what the first run saw.
+    """
+
+    student: str
+    part: int
+    file: str
+    digest: str
+    name: str
+    email: str
+    notes: list[str]
+    problem: str
+    code: list[dict[str, Any]]
+    written: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: HandIn, files: dict[str, str] | None = None) -> StoredSubmission:
+        """What is kept of a hand-in."""
+        code = list(found.notebook.code) if found.notebook else []
+        written = found.notebook.written if found.notebook else {}
+        which = found.student, found.part, found.file, found.digest, found.name, found.email
+        return cls(*which, found.notes, found.problem, code, written, files or {})
+
+
+def _kept(value: Any) -> str | int:
+    """A value as a column holds it. This is where all text comes in, so what no file could hold is replaced here."""
+    if isinstance(value, int):
+        return value
+    return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+class HandMark(NamedTuple):
+    """A mark that a person gave."""
+
+    points: float
+    comment: str
 
 
 class Store:
-    """The results of a class. Only the process that runs ``course grade`` writes to it."""
+    """The results of a class. Only the process that runs `course grade` writes to it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,47 +141,34 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ submissions
 
-    def register(self, submission: Any, written: dict[str, str], files: dict[str, str] | None = None) -> None:
-        """Note a submission, so that outputs can be made and questions graded again from this file alone.
-
-        Args:
-            submission: see `intake.collect.Submission`.
-            written: the answers to written questions, by question.
-            files: the student's notebooks of other parts, by file name.
-        """
-        code = submission.notebook.code if submission.notebook else ()
-        row = (
-            submission.student, submission.part, submission.file, submission.digest, submission.name, submission.email,
-            _json(submission.notes), submission.problem, _json(list(code)),
-            _json(written), _json(files or {}),
-        )  # fmt: skip
-        values = [encodable(value) if isinstance(value, str) else value for value in row]
-        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", values)
+    def register(self, submission: StoredSubmission) -> None:
+        """Note a submission."""
+        row = [_kept(value) for value in asdict(submission).values()]
+        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
 
     def forget_unreadable(self, student: str) -> None:
         """Drop a file of a student's whose part could not be told, now that a readable one has come."""
         self.connection.execute("DELETE FROM submission WHERE student = ? AND part = 0", (student,))
 
-    def submissions(self) -> list[dict[str, Any]]:
+    def submissions(self) -> list[StoredSubmission]:
         """All submissions, ordered by student and part."""
         rows = self.connection.execute("SELECT * FROM submission ORDER BY student, part").fetchall()
-        return [
-            dict(row) | {key: json.loads(row[key]) for key in ("notes", "code", "written", "files")} for row in rows
-        ]
+        texts = ("notes", "code", "written", "files")
+        return [StoredSubmission(**{**dict(row), **{key: json.loads(row[key]) for key in texts}}) for row in rows]
 
-    def set_roster(self, people: list[Any]) -> None:
+    def set_roster(self, people: list[Person]) -> None:
         """Keep the roster."""
         self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM roster")
         for person in people:
-            row = (person.student, person.name, person.email, _json(person.other))
+            row = (person.student, person.name, person.email, _kept(person.other))
             self.connection.execute("INSERT INTO roster VALUES (?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 
-    def roster(self) -> list[dict[str, Any]]:
-        """The people of the roster."""
+    def roster(self) -> dict[str, Person]:
+        """The people of the roster, by their id and in its order."""
         rows = self.connection.execute("SELECT * FROM roster ORDER BY student").fetchall()
-        return [dict(row) | {"other": json.loads(row["other"])} for row in rows]
+        return {row["student"]: Person(**{**dict(row), "other": json.loads(row["other"])}) for row in rows}
 
     # ------------------------------------------------------------------------------------------------ results
 
@@ -145,36 +179,40 @@ class Store:
         ).fetchone()
         return row is not None and (row["digest"], row["tests"]) == (digest, tests)
 
-    def save(self, student: str, part: int, digest: str, tests: str, content: dict[str, Any], why: str = "") -> None:
-        """Commit a result; with ``why``, keep the one it replaces."""
+    def save(self, digest: str, tests: str, result: SubmissionResult, why: str = "") -> None:
+        """Commit a result; with `why`, keep the one it replaces.
+
+        Args:
+            digest: of the file that was judged.
+            tests: the digest of what judged it; empty if that failed, so that it is not done.
+            result: what judging gave.
+            why: what the replaced result is kept for.
+        """
+        key = (result.student, result.part)
         self.connection.execute("BEGIN IMMEDIATE")
-        if why and (old := self.result(student, part)) is not None:
-            self.connection.execute(
-                "INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", (student, part, time.time(), why, _json(old))
-            )
-        row = (student, part, digest, tests, time.time(), _json(content))
+        if why and (old := self.result(*key)) is not None:
+            row = (*key, time.time(), why, _kept(old.to_json()))
+            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", row)
+        row = (*key, digest, tests, time.time(), _kept(result.to_json()))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 
-    def current(self, submission: dict[str, Any]) -> dict[str, Any] | None:
+    def current(self, submission: StoredSubmission) -> SubmissionResult | None:
         """The result of this very file, not of one that was handed in before it."""
-        key = (submission["student"], submission["part"], submission["digest"])
-        row = self.connection.execute(
-            "SELECT content FROM result WHERE student = ? AND part = ? AND digest = ?", key
-        ).fetchone()
-        return json.loads(row["content"]) if row else None
+        where = "WHERE student = ? AND part = ? AND digest = ?"
+        return next(self._results(where, submission.student, submission.part, submission.digest), None)
 
-    def result(self, student: str, part: int) -> dict[str, Any] | None:
+    def result(self, student: str, part: int) -> SubmissionResult | None:
         """One result."""
-        row = self.connection.execute(
-            "SELECT content FROM result WHERE student = ? AND part = ?", (student, part)
-        ).fetchone()
-        return json.loads(row["content"]) if row else None
+        return next(self._results("WHERE student = ? AND part = ?", student, part), None)
 
-    def results(self) -> Iterator[dict[str, Any]]:
+    def results(self) -> Iterator[SubmissionResult]:
         """All results, ordered by student and part."""
-        for row in self.connection.execute("SELECT content FROM result ORDER BY student, part"):
-            yield json.loads(row["content"])
+        return self._results("ORDER BY student, part")
+
+    def _results(self, where: str, *values: str | int) -> Iterator[SubmissionResult]:
+        for row in self.connection.execute(f"SELECT content FROM result {where}", values):
+            yield SubmissionResult.from_json(json.loads(row["content"]))
 
     # ------------------------------------------------------------------------------------------------ marks by hand
 
@@ -183,7 +221,7 @@ class Store:
         row = (student, question, points, comment, source)
         self.connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?, ?)", row)
 
-    def marks(self) -> dict[tuple[str, str], tuple[float, str]]:
-        """All marks given by people: (student, question) → points and comment."""
+    def marks(self) -> dict[tuple[str, str], HandMark]:
+        """All marks given by people, by student and question."""
         rows = self.connection.execute("SELECT * FROM mark").fetchall()
-        return {(row["student"], row["question"]): (row["points"], row["comment"]) for row in rows}
+        return {(row["student"], row["question"]): HandMark(row["points"], row["comment"]) for row in rows}

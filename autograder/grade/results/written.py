@@ -1,9 +1,12 @@
-"""Written questions: find the answers, lay them out for a person to mark, merge the marks."""
+"""Written questions: lay the answers out for a person to mark, merge the marks."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +20,44 @@ from autograder.masters import Question
 
 from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
-from .store import Store
+from .store import HandMark, Store, StoredSubmission
 
 
-def page(question: Question, rows: Sequence[dict[str, Any]], seed: str) -> str:
+@dataclass(frozen=True)
+class AnonymousAnswer:
+    """A student's answer to one question under the name that stands for the student; `mark` if it has one already."""
+
+    code: str
+    text: str
+    mark: HandMark | None
+
+    @property
+    def html(self) -> Markup:
+        """The answer for a page."""
+        return Markup(students_html(self.text))
+
+    def csv_row(self, question: Question) -> list[Any]:
+        """The line to enter a mark in; who wrote nothing has none of the points already."""
+        points = self.mark.points if self.mark else "" if self.text else 0
+        return [self.code, points, f"{question.points:g}", self.mark.comment if self.mark else ""]
+
+
+def page(question: Question, answers: Sequence[AnonymousAnswer], seed: str) -> str:
     """One question with everybody's answers, anonymous and shuffled, rubric and sample answer at the side."""
-    shuffled = sorted(rows, key=lambda row: row["code"])
+    shuffled = sorted(answers, key=lambda answer: answer.code)
     random.Random(f"{seed}/{question.name}").shuffle(shuffled)
-    answered = [row | {"html": Markup(students_html(row["answer"]))} for row in shuffled]
-    rubric = [_rubric_line(entry) for entry in question.rubric]
     return render(
         "written.html.j2",
         question=question,
         prompt=to_html(question.prompt),
         sample=to_html(question.sample_answer),
-        rubric=rubric,
-        answers=answered,
+        rubric=question.rubric,
+        answers=shuffled,
     )
-
-
-def _rubric_line(entry: Any) -> str:
-    if isinstance(entry, dict):
-        return "; ".join(f"{key}: {value}" for key, value in entry.items())
-    return str(entry)
 
 
 def code_name(seed: str, student: str, question: str) -> str:
     """The name that stands for a student on a question's page: another one for each question."""
-    import hashlib
-    import hmac
-
     digest = hmac.new(bytes.fromhex(seed), f"written/{question}/{student}".encode(), hashlib.sha256).hexdigest()
     return f"A-{digest[:8]}"
 
@@ -54,34 +65,29 @@ def code_name(seed: str, student: str, question: str) -> str:
 def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -> list[Path]:
     """Write a page and an empty CSV for marks a question; return the pages. What fails is added to `problems`."""
     secret = store.secret()
-    by_part: dict[int, list[dict[str, Any]]] = {}
-    for row in store.submissions():
-        by_part.setdefault(row["part"], []).append(row)
+    by_part: dict[int, list[StoredSubmission]] = {}
+    for submission in store.submissions():
+        by_part.setdefault(submission.part, []).append(submission)
     marks = store.marks()
     made = []
     for part in sorted(set(by_part) & set(masters.existing_parts())):
         for question in written_questions(part):
-            rows = []
-            for submission in by_part[part]:
-                answer = submission["written"].get(question.name, "")
-                code = code_name(secret, submission["student"], question.name)
-                points, comment = marks.get((submission["student"], question.name), ("", ""))
-                rows.append({"code": code, "answer": answer, "points": points, "comment": comment})
+            answers = [
+                AnonymousAnswer(
+                    code_name(secret, found.student, question.name),
+                    found.written.get(question.name, ""),
+                    marks.get((found.student, question.name)),
+                )
+                for found in by_part[part]
+            ]
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{question.name}.html"
             with one_by_one(f"written/{question.name}", problems):
-                made.append(_write_page(question, rows, secret, folder))
+                write_text(path, page(question, answers, secret))
+                lines = [answer.csv_row(question) for answer in sorted(answers, key=lambda a: a.code)]
+                write_rows(folder / f"{question.name}.csv", [["answer", "points", "possible", "comment"], *lines])
+                made.append(path)
     return made
-
-
-def _write_page(question: Question, rows: Sequence[dict[str, Any]], secret: str, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{question.name}.html"
-    write_text(path, page(question, rows, secret))
-    lines: list[list[Any]] = [["answer", "points", "possible", "comment"]]
-    for row in sorted(rows, key=lambda r: r["code"]):
-        points = row["points"] if row["answer"] or row["points"] != "" else 0
-        lines.append([row["code"], points, f"{question.points:g}", row["comment"]])
-    write_rows(folder / f"{question.name}.csv", lines)
-    return path
 
 
 class MarksFileError(ValueError):
@@ -89,7 +95,7 @@ class MarksFileError(ValueError):
 
 
 def merge(store: Store, path: Path) -> int:
-    """Take over the marks of a CSV (``answer`` or ``student``, ``question`` if not the file's name, ``points``, ``comment``).
+    """Take over the marks of a CSV (`answer` or `student`, `question` if not the file's name, `points`, `comment`).
 
     Returns:
         How many marks were taken; rows without points are left for later.
@@ -98,7 +104,7 @@ def merge(store: Store, path: Path) -> int:
         MarksFileError: an unknown student or question, or points out of range. Then no mark of the file is taken.
     """
     questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
-    students = sorted({row["student"] for row in store.submissions()})
+    students = sorted({submission.student for submission in store.submissions()})
     secret = store.secret()
     try:
         rows = read_table(path)
@@ -110,29 +116,36 @@ def merge(store: Store, path: Path) -> int:
         )
     taken, problems = [], []
     for line, row in enumerate(rows, start=2):
-        text = (row.get("points") or "").strip()
-        name = (row.get("question") or path.stem).strip()
-        if not text:
-            continue
-        question = questions.get(name)
-        if question is None:
-            problems.append(f"line {line}: there is no written question {name!r}")
+        name = row.get("question") or path.stem
+        if not row.get("points"):
             continue
         codes = {code_name(secret, student, name): student for student in students}
-        student = codes.get((row.get("answer") or "").strip()) or (row.get("student") or "").strip()
-        if student not in students:
-            problems.append(f"line {line}: unknown answer {row.get('answer') or row.get('student')!r}")
-            continue
+        student = codes.get(row.get("answer", "")) or row.get("student", "")
         try:
-            points = float(text.replace(",", "."))
-        except ValueError:
-            points = -1.0
-        if not 0 <= points <= question.points:
-            problems.append(f"line {line}: {text!r} is no number from 0 to {question.points:g}")
-            continue
-        taken.append((student, name, points, (row.get("comment") or "").strip()))
+            taken.append((student, name, _points(row, questions.get(name), name, student in students), row))
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
     if problems:
         raise MarksFileError(f"{path}: " + "; ".join(problems[:20]))
-    for student, name, points, comment in taken:
-        store.set_mark(student, name, points, comment, path.name)
+    for student, name, points, row in taken:
+        store.set_mark(student, name, points, row.get("comment", ""), path.name)
     return len(taken)
+
+
+def _points(row: dict[str, str], question: Question | None, name: str, known: bool) -> float:
+    """The points in a line of marks.
+
+    Raises:
+        ValueError: what is wrong with the line.
+    """
+    if question is None:
+        raise ValueError(f"there is no written question {name!r}")
+    if not known:
+        raise ValueError(f"unknown answer {row.get('answer') or row.get('student')!r}")
+    try:
+        points = float(row["points"].replace(",", "."))
+    except ValueError:
+        points = -1.0
+    if not 0 <= points <= question.points:
+        raise ValueError(f"{row['points']!r} is no number from 0 to {question.points:g}")
+    return points

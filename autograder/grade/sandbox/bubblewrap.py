@@ -1,6 +1,6 @@
 """The judge's side of the sandbox: start the warm parent in bubblewrap, get a fresh child a submission, kill it.
 
-Fails closed: without bubblewrap or the namespaces, :class:`NoSandboxError` is raised and nothing is graded.
+Fails closed: without bubblewrap or the namespaces, `NoSandboxError` is raised and nothing is graded.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
 from .cgroups import Group
@@ -34,6 +35,20 @@ CPU = Path("/sys/devices/system/cpu")
 VENV = Path("/python")  # where a virtual environment is seen inside: its own place may lie below a covered /tmp
 COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "USER": "student",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "COURSE_FAST": "1",
+}
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
     "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
@@ -51,7 +66,7 @@ class SandboxBrokenError(RuntimeError):
 
 
 def find_bubblewrap() -> str:
-    """Return the path of ``bwrap``.
+    """Return the path of `bwrap`.
 
     Raises:
         NoSandboxError: it is not installed, or this is not Linux.
@@ -80,10 +95,10 @@ def visible_folders() -> list[Path]:
 
 
 def seen_as(path: Path) -> Path:
-    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at ``VENV``.
+    """Where a path of this machine is found inside the sandbox: a virtual environment is shown at `VENV`.
 
     Raises:
-        NoSandboxError: the path lies where the sandbox has its own ``/tmp``, ``/proc`` or ``/dev``.
+        NoSandboxError: the path lies where the sandbox has its own `/tmp`, `/proc` or `/dev`.
     """
     if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
         return VENV / path.relative_to(sys.prefix)
@@ -105,7 +120,7 @@ def instructors_own(visible: Iterable[Path]) -> list[Path]:
 
 
 def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
-    """The folder ``helpers`` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
+    """The folder `helpers` in a form that the sandbox's user can read: itself, or a copy if its files are private."""
     source = ROOT / "helpers"
     private = (p for p in source.rglob("*") if not p.stat().st_mode & stat.S_IROTH and "__pycache__" not in p.parts)
     if not as_root or next(private, None) is None:
@@ -115,6 +130,17 @@ def readable_helpers(scratch: Path, *, as_root: bool) -> Path:
     for path in [scratch, copy, *copy.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return copy
+
+
+def hiding(private: Iterable[Path]) -> list[str]:
+    """The options that cover what lies in a visible folder and must not be seen."""
+    shown = [seen_as(folder) for folder in visible_folders()]
+    line = []
+    for hidden in private:
+        for place in dict.fromkeys((seen_as(hidden), hidden)):
+            if any(place.is_relative_to(folder) for folder in shown):
+                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+    return line
 
 
 def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool, models: bool) -> list[str]:
@@ -134,44 +160,26 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
                 made.add(parent)
                 line.extend(["--perms", "0755", "--dir", str(parent)])
 
-    def show(source: Path, target: Path | None = None) -> None:
+    def bind(source: Path, target: Path | None = None) -> None:
         parents(target or source)
         line.extend(["--ro-bind", str(source), str(target or source)])
 
     for folder in visible_folders():
-        show(folder, seen_as(folder))
+        bind(folder, seen_as(folder))
         made.add(seen_as(folder))
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/") / name
         if path.is_symlink():
             line += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            show(path)
-    shown = [seen_as(folder) for folder in visible_folders()]
-    for hidden in instructors_own(visible_folders()):
-        for place in dict.fromkeys((seen_as(hidden), hidden)):
-            if any(place.is_relative_to(folder) for folder in shown):
-                line += ["--tmpfs", str(place)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+            bind(path)
+    line += hiding(instructors_own(visible_folders()))
     if CPU.is_dir():  # torch asks it which instructions there are; without it results differ in the last digit
-        show(CPU)
-    show(INSIDE, Path("/course/inside"))
-    show(helpers, Path("/course/helpers"))
+        bind(CPU)
+    bind(INSIDE, Path("/course/inside"))
+    bind(helpers, Path("/course/helpers"))
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",
-        "USER": "student",
-        "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "COURSE_FAST": "1",
-    }
-    for name, value in environment.items():
+    for name, value in ENVIRONMENT.items():
         line += ["--setenv", name, value]
     line += ["--chdir", "/tmp", "--", str(seen_as(Path(sys.executable))), "-s", "-c", START]
     return [*line, str(fd), str(uid), str(uid), str(int(models))]
@@ -188,7 +196,7 @@ def own_uid() -> int:
 
 
 class Sandbox:
-    """A warm parent in bubblewrap. Use :meth:`spawn` for a fresh child; one child lives at a time."""
+    """A warm parent in bubblewrap. Use `spawn` for a fresh child; one child lives at a time."""
 
     def __init__(
         self, limits: Limits | None = None, *, models: bool = True, patience: float = 900, as_root: bool | None = None
@@ -235,13 +243,13 @@ class Sandbox:
             raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
         limited = self.group.kind != "none"
         self.watchdog = None if limited else Watchdog(self.process.pid, self.limits.group_memory)
-        self.protection = {
-            "sandboxed": True,
-            "bubblewrap": True,
-            "seccomp": bool(ready["seccomp"]),
-            "cgroup": self.group.kind,
-            "versions": ready["ready"],
-        }
+        self.protection = Protection(
+            sandboxed=True,
+            bubblewrap=True,
+            seccomp=bool(ready["seccomp"]),
+            cgroup=self.group.kind,
+            versions=ready["ready"],
+        )
 
     def _hear(self, deadline: float) -> dict[str, Any]:
         self.control.settimeout(max(0.01, deadline - time.monotonic()))

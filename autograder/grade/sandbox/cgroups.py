@@ -16,7 +16,7 @@ BASE = Path("/sys/fs/cgroup")
 
 
 class Group:
-    """One control group (two folders in version 1). Use :meth:`make`."""
+    """One control group (two folders in version 1). Use `make`."""
 
     def __init__(self, kind: str, folders: list[Path]) -> None:
         self.kind = kind
@@ -52,7 +52,7 @@ class Group:
         return cls("none", [])
 
     def wrap(self, line: list[str]) -> list[str]:
-        """A command line that enters the group and then becomes ``line``."""
+        """A command line that enters the group and then becomes `line`."""
         if not self.folders:
             return line
         enter = "".join(f'echo $$ > "{folder}/cgroup.procs" && ' for folder in self.folders)

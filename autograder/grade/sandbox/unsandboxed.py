@@ -1,4 +1,4 @@
-"""``--trust``: the same children without the sandbox, for code one trusts. Every result is stamped as unsandboxed.
+"""`--trust`: the same children without the sandbox, for code one trusts. Every result is stamped as unsandboxed.
 
 The student's code still runs in a process of its own with limits on time and memory, so an endless loop or a crash does no
 harm. It can read the instructor's files and use the network.
@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 
 from .bubblewrap import ROOT, SandboxBrokenError
 
@@ -31,11 +32,11 @@ START = (
 
 
 class Unsandboxed:
-    """Looks like :class:`~.sandbox.Sandbox` and protects nothing."""
+    """Looks like `Sandbox` and protects nothing."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.protection = {"sandboxed": False, "bubblewrap": False, "seccomp": False, "cgroup": "none", "versions": {}}
+        self.protection = Protection(sandboxed=False)
         self.alive = True
         self.process: subprocess.Popen[bytes] | None = None
 

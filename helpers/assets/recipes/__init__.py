@@ -1,0 +1,1 @@
+"""How the embedded models and data were made: one module a stage, run by `python -m helpers.assets.recipes`."""

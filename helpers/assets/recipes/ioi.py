@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-NAMES = (  # noqa: SIM905
+NAMES = (
     "Mary John Tom James Anna Paul Sarah David Emma Peter Laura Mark Julia Simon Alice Robert Grace Henry Kate Daniel "
     "Helen Jack Rachel Michael Jane Adam Lucy George Amy Chris Linda Martin Susan Kevin Rose Alan Maria Ryan Clara Eric"
 ).split()

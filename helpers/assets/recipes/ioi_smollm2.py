@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -37,7 +38,9 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
         kept[layer] = leaf
         return leaf
 
-    with circuits.hooks([circuits.head_output_hook(parts, layer, follow) for layer in range(len(parts.blocks))]):
+    with ExitStack() as hooks:
+        for layer in range(len(parts.blocks)):
+            hooks.enter_context(circuits.head_output_hook(parts, layer, follow))
         logits = model(batch.swapped_ids, use_cache=False).logits[:, -1]
     difference(logits, batch).mean().backward()
     result = {}
@@ -45,6 +48,7 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
     for name, where in batch.positions.items():
         scores = []
         for layer, outputs in kept.items():
+            assert outputs.grad is not None
             change = (clean[layer] - outputs.detach()) * outputs.grad  # [N, T, H, D]
             scores.append(change[rows, where].sum((0, 2)))
         result[name] = torch.stack(scores)
@@ -80,8 +84,11 @@ def main(arguments: Sequence[str]) -> None:
     all_heads = circuits.anatomy(model).all_heads()
     rows = torch.arange(len(batch))
 
+    assert run.patterns is not None
+    patterns = run.patterns
+
     def describe(head: circuits.Head, origin: str) -> dict:
-        look = run.patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
+        look = patterns[head[0], rows, head[1], batch.positions[origin]]  # [N, T]
         to = {goal: look.gather(1, batch.positions[goal][:, None]).mean().item() for goal in ioi.POSITIONS}
         return {"head": f"{head[0]}.{head[1]}", "direct": heads[head].item(), "attention": to}
 

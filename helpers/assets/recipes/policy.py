@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,11 +54,11 @@ def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenize
     pieces = decompositions(full, tokenizer)
     first = torch.tensor([row[0] for row in pieces])  # [V_full]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    rows: list[dict | None] = [None] * len(texts)
+    rows: dict[int, dict[str, np.ndarray]] = {}
     clock = time.time()
     for start in range(0, len(order), 64):
         chunk = order[start : start + 64]
-        teacher_ids = [[1] + full(texts[i])["input_ids"][:60] + [2] for i in chunk]
+        teacher_ids = [[1, *full(texts[i])["input_ids"][:60], 2] for i in chunk]
         longest = max(map(len, teacher_ids))
         ids = torch.tensor([row + [2] * (longest - len(row)) for row in teacher_ids])  # [B, T]
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in teacher_ids])  # [B, T]
@@ -71,13 +72,16 @@ def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenize
             rows[i] = align(row, small, pieces, indices, values)
         if start // 64 % 20 == 0:
             print(f"targets {start}/{len(order)} {time.time() - clock:.0f} s", flush=True)
-    lengths = np.array([len(row["ids"]) for row in rows])
-    np.savez(path, lengths=lengths, **{key: np.concatenate([row[key] for row in rows]) for key in rows[0]})
+    inside = [rows[i] for i in range(len(texts))]
+    columns: dict[str, Any] = {key: np.concatenate([row[key] for row in inside]) for key in inside[0]}
+    np.savez(path, lengths=np.array([len(row["ids"]) for row in inside]), **columns)
 
 
-def align(teacher_row: list[int], small: list[int], pieces, indices: torch.Tensor, values: torch.Tensor) -> dict:
+def align(
+    teacher_row: list[int], small: list[int], pieces: list[list[int]], indices: torch.Tensor, values: torch.Tensor
+) -> dict[str, np.ndarray]:
     """Place the teacher's targets at the first piece of each of its tokens; the other pieces keep none."""
-    small = small[: CONTEXT - 2] + [0] if len(small) > CONTEXT - 2 else small + [0]
+    small = [*small[: CONTEXT - 2], 0] if len(small) > CONTEXT - 2 else [*small, 0]
     index = np.zeros((len(small), TOP), np.int16)
     value = np.zeros((len(small), TOP), np.float16)
     joined = [piece for token in teacher_row[1:] for piece in pieces[token]]
@@ -146,7 +150,9 @@ def collate(rows: list[tuple], lead: bool) -> tuple[torch.Tensor, ...]:
     return x, y, index, value
 
 
-def distillation_loss(logits, labels, index, value, soft: float = SOFT) -> torch.Tensor:
+def distillation_loss(
+    logits: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, value: torch.Tensor, soft: float = SOFT
+) -> torch.Tensor:
     """Mean over tokens of (1 − soft)·cross-entropy with the text + soft·cross-entropy with the teacher, where there is one."""
     log_probs = logits.log_softmax(-1)  # [B, T, V]
     keep = labels >= 0
@@ -224,7 +230,7 @@ def train(
 
 
 @torch.inference_mode()
-def bits_per_character(model: GPT2LMHeadModel, tokenizer, texts: list[str]) -> float:
+def bits_per_character(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> float:
     """−log2 p(text | end token) summed over ``texts``, divided by their characters (the closing end token not counted)."""
     bits, characters = 0.0, 0
     for start in range(0, len(texts), 64):
@@ -247,7 +253,7 @@ def words(text: str) -> list[str]:
 
 
 @torch.inference_mode()
-def samples(model: GPT2LMHeadModel, tokenizer, count: int, seed: int = 0) -> list[str]:
+def samples(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, count: int, seed: int = 0) -> list[str]:
     """Unconditional samples at temperature 1, whole distribution."""
     torch.manual_seed(seed)
     start = torch.zeros(count, 1, dtype=torch.long)
@@ -269,7 +275,7 @@ def share_of_known_words(texts: list[str], training: list[str]) -> float:
     return sum(found) / len(found)
 
 
-def save(model: GPT2LMHeadModel, tokenizer, out: Path) -> None:
+def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     """Write the checkpoint in float16 (``from_pretrained(dtype=float32)`` widens it again) and the tokenizer."""
     half = GPT2LMHeadModel(model.config)
     half.load_state_dict(model.state_dict())

@@ -25,6 +25,8 @@ from transformers import (
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
@@ -94,14 +96,22 @@ def scrambled(texts: list[str], seed: int) -> list[str]:
     return result
 
 
-def encode(tokenizer, texts: list[str]) -> list[list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids with the classifier's special tokens, at most ``LENGTH`` long."""
     return tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]
 
 
 def fit(
-    model, tokenizer, texts: list[str], targets: list[float], *, epochs: int, rate: float, name: str, size: int = 32,
-) -> torch.nn.Module:  # fmt: skip
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    targets: list[float],
+    *,
+    epochs: int,
+    rate: float,
+    name: str,
+    size: int = 32,
+) -> PreTrainedModel:
     """Train on soft targets P(positive) with cross-entropy (which is KL up to a constant), warm-up and linear decay."""
     ids, goal = encode(tokenizer, texts), torch.tensor(targets)
     plan = [b for epoch in range(epochs) for b in batches(ids, size, random.Random(epoch))]
@@ -138,7 +148,9 @@ def pad(rows: list[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 @torch.inference_mode()
-def predict(model, tokenizer, texts: list[str], half: bool = False) -> list[float]:
+def predict(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], half: bool = False
+) -> list[float]:
     """P(positive) of each text; ``half`` computes in bfloat16, for labelling many."""
     ids = encode(tokenizer, texts)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -153,7 +165,9 @@ def predict(model, tokenizer, texts: list[str], half: bool = False) -> list[floa
     return result
 
 
-def measure(model, tokenizer, out: Path, split: str = "test") -> dict[str, float]:
+def measure(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path, split: str = "test"
+) -> dict[str, float]:
     """Accuracy and area under the ROC curve against human ratings above 0."""
     texts, _ = rows_of(split, out)
     truth, guess = human_labels(split, out), predict(model, tokenizer, texts)
@@ -245,7 +259,7 @@ def small_distilbert(cache: Path, kept: list[int], width: int = 128) -> DistilBe
     return model
 
 
-def save(model, tokenizer, folder: Path) -> None:
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the checkpoint in float16 and its tokenizer."""
     kind = type(model)
     half = kind(model.config)
@@ -285,7 +299,9 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
 
 
 @torch.no_grad()
-def calibrate(model, tokenizer, out: Path, mean: float = VALIDATION_MEAN) -> float:
+def calibrate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path, mean: float = VALIDATION_MEAN
+) -> float:
     """Shift the bias of the label POSITIVE until the mean P(positive) of the validation snippets is ``mean``; returns the shift.
 
     It changes no order of texts, so the AUC stays.

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 PACKAGES = {
     "snippets": ["--no-binary", ":all:", "vaderSentiment==0.5"],
@@ -40,13 +40,17 @@ def rated_snippets(domain: str, cache: Path) -> list[dict]:
     folder = cache / "snippets"
     archive = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
     if not (folder / "hutto_ICWSM_2014").exists():
-        with zipfile.ZipFile(fetch("snippets", cache)) as bundle, bundle.open(archive) as stream:
-            tarfile.open(fileobj=stream).extractall(folder, filter="data")
+        with (
+            zipfile.ZipFile(fetch("snippets", cache)) as bundle,
+            bundle.open(archive) as stream,
+            tarfile.open(fileobj=stream) as inner,
+        ):
+            inner.extractall(folder, filter="data")
     base = folder / "hutto_ICWSM_2014"
-    texts = dict(
-        (line.split("\t")[0], line.rstrip("\n").split("\t")[2])
+    texts = {
+        line.split("\t")[0]: line.rstrip("\n").split("\t")[2]
         for line in (base / f"{domain}ReviewSnippets_GroundTruth.txt").read_text(encoding="utf-8-sig").splitlines()
-    )
+    }
     rows = []
     for line in (base / f"{domain}ReviewSnippets_anonDataRatings.txt").read_text(encoding="utf-8-sig").splitlines():
         key, _, _, ratings = line.split("\t")
@@ -71,7 +75,7 @@ def tidy(text: str) -> str:
     return " ".join(text.split())
 
 
-def smollm2(cache: Path):
+def smollm2(cache: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """SmolLM2-135M-Instruct and its tokenizer, converted once from the GGUF file to a plain checkpoint."""
     plain = cache / "smollm2"
     if not (plain / "model.safetensors").exists():

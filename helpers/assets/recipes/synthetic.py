@@ -28,7 +28,7 @@ def training_texts(out: Path) -> list[str]:
     return [row["text"] for row in rows if row["split"] in ("train", "gold")]
 
 
-def batches(sequences: list[list[int]], size: int, draw: random.Random):
+def batches(sequences: list[list[int]], size: int, draw: random.Random) -> list[list[int]]:
     """Batches of index lists, shuffled, with rows of similar length together."""
     order = list(range(len(sequences)))
     draw.shuffle(order)
@@ -56,7 +56,7 @@ def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
     torch.manual_seed(0)
     model, tokenizer = sources.smollm2(cache)
     bos, eos = 1, 2
-    sequences = [[bos] + tokenizer(text)["input_ids"][:60] + [eos] for text in training_texts(out)]
+    sequences = [[bos, *tokenizer(text)["input_ids"][:60], eos] for text in training_texts(out)]
     plan = [batch for epoch in range(epochs) for batch in batches(sequences, BATCH, random.Random(epoch))]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(

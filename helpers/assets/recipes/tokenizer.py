@@ -65,7 +65,9 @@ def decompositions(full: PreTrainedTokenizerFast, small: PreTrainedTokenizerFast
     return [[0] if i in special else [piece.id for piece in model.tokenize(s)] for i, s in enumerate(strings)]
 
 
-def starting_embeddings(teacher_embeddings: torch.Tensor, full, small, width: int) -> torch.Tensor:
+def starting_embeddings(
+    teacher_embeddings: torch.Tensor, full: PreTrainedTokenizerFast, small: PreTrainedTokenizerFast, width: int
+) -> torch.Tensor:
     """``[V, width]``: a PCA of SmolLM2's embeddings of the kept tokens, scaled to GPT-2's usual 0.02 · √width norm."""
     ids = full.convert_tokens_to_ids(small.convert_ids_to_tokens(list(range(len(small)))))
     rows = teacher_embeddings[torch.tensor(ids)].float()  # [V, D]

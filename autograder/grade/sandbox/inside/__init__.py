@@ -1,4 +1,4 @@
 """The only part of the grader that is visible inside the sandbox. Nothing here knows a test or a solution.
 
-The package imports nothing of :mod:`autograder`, because the sandbox holds these files alone.
+The package imports nothing of `autograder`, because the sandbox holds these files alone.
 """

@@ -1,4 +1,4 @@
-"""A child without the sandbox (``--trust``): limits on time and memory, nothing else."""
+"""A child without the sandbox (`--trust`): limits on time and memory, nothing else."""
 
 from __future__ import annotations
 

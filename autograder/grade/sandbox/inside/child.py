@@ -1,14 +1,13 @@
 """A student's code and the judge's calls, in the confined process. Whatever happens here counts for this student only.
 
-The judge sends one message, gets one answer: ``load`` (run the notebook's definitions), ``calls`` (of a function of the
-student's), ``backward`` (gradients of an earlier result) and ``run`` (a function of the course's helpers that trains with
-the student's step). While a call runs, the child may ask back once or more: ``callback``.
+The judge sends one message, gets one answer: `load` (run the notebook's definitions), `calls` (of a function of the
+student's), `backward` (gradients of an earlier result) and `run` (one of `helpers.worlds`, with the
+student's step). While a call runs, the child may ask back once or more: `callback`.
 """
 
 from __future__ import annotations
 
 import builtins
-import importlib
 import io
 import linecache
 import os
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from helpers import worlds
 from helpers.notebook.selection import Statement, select
 
 from . import protocol, values
@@ -36,7 +36,7 @@ RESULTS_KEPT = 64  # results whose gradients can still be asked for
 
 
 class TimeLimitError(BaseException):
-    """Raised inside the student's code when its time is up (a BaseException, so that ``except Exception`` lets it pass)."""
+    """Raised inside the student's code when its time is up (a BaseException, so that `except Exception` lets it pass)."""
 
 
 class Output(io.TextIOBase):
@@ -83,12 +83,12 @@ class Child:
             except TimeLimitError:
                 answer, data = {"error": {"type": "TimeLimitError", "message": "", "line": None}}, b""
             except BaseException as error:
-                answer, data = {"error": self.describe(error)}, b""
+                answer, data = {"error": self.as_data(error)}, b""
             finally:
                 _start_clock(0)
             answer |= {"id": message["id"], "printed": self.output.take()[:2000]}
             if len(data) > Caps(blob=128 << 20).blob:
-                answer, data = {"id": message["id"], "error": self.describe(ValueError("the result is too large"))}, b""
+                answer, data = {"id": message["id"], "error": self.as_data(ValueError("the result is too large"))}, b""
             protocol.send(self.connection, answer, data)
 
     # ------------------------------------------------------------------------------------------------- load
@@ -143,7 +143,7 @@ class Child:
                     raise
                 break
             except BaseException as error:
-                answer, tensors = {"error": self.describe(error)}, []
+                answer, tensors = {"error": self.as_data(error)}, []
             finally:
                 left = max(_start_clock(0), SHORTEST)
             answers.append(answer | {"tensors": len(tensors)})
@@ -207,21 +207,21 @@ class Child:
         return {"none": [n for n, g in enumerate(found) if g is None]}, [g for g in found if g is not None]
 
     def run(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], list[torch.Tensor]]:
-        """Run a function of the course's helpers that trains with the student's step; return what it recorded."""
-        runner = getattr(importlib.import_module(f"helpers.{message['module']}"), message["runner"])
-        decoder = values.Decoder(values.unpack(blob, Caps(tensors=100_000)), Caps(depth=64))
-        arguments, named = decoder.decode(message["args"]), decoder.decode(message["kwargs"])
-        arguments.insert(message["place"], self.space.get(message["function"]))
+        """Run a world of the course's with the student's step; return what it recorded."""
+        world = worlds.find(message["world"])
+        arguments = values.Decoder(values.unpack(blob, Caps(tensors=100_000)), Caps(depth=64)).decode(
+            message["arguments"]
+        )
         _seed(message["seed"])
         _start_clock(message["seconds"])
-        record = runner(*arguments, **named)
+        record = world(self.space.get(message["function"]), **arguments)
         _start_clock(0)
         encoder = values.Encoder(Caps())
         return {"result": encoder.encode(record)}, encoder.tensors
 
     # ------------------------------------------------------------------------------------------------ errors
 
-    def describe(self, error: BaseException) -> dict[str, Any]:
+    def as_data(self, error: BaseException) -> dict[str, Any]:
         """An exception as data: type, message, the kinds it belongs to, and the last line of the student's code."""
         place = None
         for frame, line in traceback.walk_tb(error.__traceback__):

@@ -1,8 +1,8 @@
 """Lock a forked process in: namespaces, mounts, limits, capabilities and a seccomp filter, through the C library.
 
-Two processes take part. The *keeper* (:func:`new_namespaces`) enters a new user, mount, PID, network, IPC, UTS and
+Two processes take part. The *keeper* (`new_namespaces`) enters a new user, mount, PID, network, IPC, UTS and
 cgroup namespace and forks. Its child is process 1 of the new PID namespace; it covers every writable place, gives up
-all privileges (:func:`lock_down`) and only then runs a student's code. When process 1 ends, the kernel kills whatever
+all privileges (`lock_down`) and only then runs a student's code. When process 1 ends, the kernel kills whatever
 it started.
 """
 
@@ -64,7 +64,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def stay_inspectable() -> None:
-    """Undo what a change of user id does to ``/proc/self``: without this a process cannot write its own uid map."""
+    """Undo what a change of user id does to `/proc/self`: without this a process cannot write its own uid map."""
     _checked(LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 

@@ -47,7 +47,7 @@ def send(connection: socket.socket, message: dict[str, Any], blob: bytes = b"", 
 
     Raises:
         ConnectionLostError: nobody reads it.
-        TooLateError: the deadline (on ``time.monotonic``) passed while the other side read nothing.
+        TooLateError: the deadline (on `time.monotonic`) passed while the other side read nothing.
     """
     text = json.dumps(message, allow_nan=False).encode()
     frame = b"".join((HEADER.pack(len(text), len(blob)), text, blob))  # in one piece, so that the reader wakes up once
@@ -68,8 +68,8 @@ def receive(
     Args:
         connection: where it comes from.
         caps: what is too large; None for a sender that is trusted, as the judge is by the child.
-        deadline: on ``time.monotonic``.
-        tick: called now and then while nothing comes; it may raise ``TooLateError``.
+        deadline: on `time.monotonic`.
+        tick: called now and then while nothing comes; it may raise `TooLateError`.
 
     Raises:
         ConnectionLostError: the other side closed the connection.
@@ -122,7 +122,7 @@ def _left(deadline: float | None) -> float | None:
 def _exactly(
     connection: socket.socket, length: int, deadline: float | None, tick: Callable[[], None] | None
 ) -> bytearray:
-    """Read ``length`` bytes; memory grows with what has arrived, not with what was announced."""
+    """Read `length` bytes; memory grows with what has arrived, not with what was announced."""
     data = bytearray()
     while len(data) < length:
         left = _left(deadline)

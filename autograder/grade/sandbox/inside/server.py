@@ -3,9 +3,9 @@
 It runs no student code, opens no file that a student wrote and reads nothing a child sends: a child's only connection
 is the socket to the judge, which the judge made and this process passed on and closed.
 
-Commands are JSON texts, one a packet, from the judge over the socket whose number is in ``sys.argv``:
-``{"do": "spawn", "limits": {…}}`` with the child's socket attached, answered by ``{"spawned": true}`` and, once the child
-has ended, by ``{"ended": {…}}``; ``{"do": "kill"}``. When the judge closes the socket, everything ends.
+Commands are JSON texts, one a packet, from the judge over the socket whose number is in `sys.argv`:
+`{"do": "spawn", "limits": {…}}` with the child's socket attached, answered by `{"spawned": true}` and, once the child
+has ended, by `{"ended": {…}}`; `{"do": "kill"}`. When the judge closes the socket, everything ends.
 """
 
 from __future__ import annotations

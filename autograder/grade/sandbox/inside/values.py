@@ -1,7 +1,7 @@
 """Python values as JSON and tensors, and back. Both sides use it; only plain data can cross.
 
 Encoded kinds: null, bool, int, float, str, tensor, list, tuple, dict, frozenset, set, callable (by number), generator (its
-state), NumPy's arrays and scalars, and ``other`` (a value of a type that does not cross; only its type's name does).
+state), NumPy's arrays and scalars, and `other` (a value of a type that does not cross; only its type's name does).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Other:
 
 
 def other(type_name: Any) -> Other:
-    """Make an :class:`Other` whose class has the given name, cleaned."""
+    """Make an `Other` whose class has the given name, cleaned."""
     name = re.sub(r"\W", "", str(type_name))[:40] or "unknown"
     return type(name, (Other,), {})()
 
@@ -43,11 +43,11 @@ class Encoder:
     Attributes:
         tensors: the tensors found, in order; the same object gets one place.
         callables: functions found, by number (they are called back by that number).
-        generators: ``torch.Generator`` objects found, by number.
+        generators: `torch.Generator` objects found, by number.
     """
 
     def __init__(self, caps: Caps | None = None, callables: list[Callable[..., Any]] | None = None) -> None:
-        """Bound what may be written; ``callables`` holds the functions of the calls before in the same message."""
+        """Bound what may be written; `callables` holds the functions of the calls before in the same message."""
         self.caps = caps or Caps()
         self.tensors: list[torch.Tensor] = []
         self.callables: list[Callable[..., Any]] = [] if callables is None else callables
@@ -123,7 +123,7 @@ def pack(tensors: list[torch.Tensor]) -> bytes:
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not ``Tensor`` itself."""
+    """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not `Tensor` itself."""
     if type(tensor) is torch.Tensor and tensor.is_cpu and not tensor.is_conj() and not tensor.is_neg():
         return tensor.detach()  # nearly always; the rest takes ten times as long
     with torch.no_grad():
@@ -131,7 +131,7 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def unpack(blob: bytes, caps: Caps) -> list[torch.Tensor]:
-    """Read tensors that :func:`pack` wrote; the sender is not trusted.
+    """Read tensors that `pack` wrote; the sender is not trusted.
 
     Raises:
         ProtocolError: it is no safetensors text, or its names are not 0, 1, 2 …
@@ -166,7 +166,7 @@ class Decoder:
         """Read one value.
 
         Raises:
-            ProtocolError: it has not the form that :class:`Encoder` writes.
+            ProtocolError: it has not the form that `Encoder` writes.
         """
         if depth > self.caps.depth:
             raise ProtocolError("a value is nested too deep")
@@ -214,7 +214,7 @@ def layout(tensor: torch.Tensor) -> dict[str, Any] | None:
 
 
 def laid_out(tensor: torch.Tensor, how: Mapping[str, Any] | None) -> torch.Tensor:
-    """Lay a tensor out as :func:`layout` described it (only the judge's messages ask for this)."""
+    """Lay a tensor out as `layout` described it (only the judge's messages ask for this)."""
     if how is None:
         return tensor
     stride = how["stride"]
