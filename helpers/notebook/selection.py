@@ -29,8 +29,10 @@ from dataclasses import dataclass, field
 
 try:
     from IPython.core.inputtransformer2 import TransformerManager
+
+    AS_JUPYTER: Callable[[str], str] | None = TransformerManager().transform_cell
 except ImportError:  # a Python without Jupyter: the patterns below know what is common
-    TransformerManager = None
+    AS_JUPYTER = None
 
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
 RUN_BODY = ("time", "timeit", "capture", "prun", "memit", "mprun")  # cell magics whose body is ordinary code
@@ -126,11 +128,11 @@ def _without_magics(source: str, name: str) -> tuple[str, ast.Module]:
     Raises:
         SyntaxError, ValueError, MemoryError, RecursionError: it cannot be parsed.
     """
-    if TransformerManager is None:
+    if AS_JUPYTER is None:
         lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
         source = "\n".join(lines)
         return source, ast.parse(source, name)
-    source = TransformerManager().transform_cell(source)
+    source = AS_JUPYTER(source)
     return source, ast.fix_missing_locations(_Plain().visit(ast.parse(source, name)))
 
 
@@ -163,9 +165,9 @@ def _ipython_method(node: ast.AST) -> str:
 
 def _runs(node: ast.AST) -> str | None:
     """The code that a line magic would run, or None if it is none of those that do."""
-    if _ipython_method(node) != "run_line_magic" or not all(isinstance(a, ast.Constant) for a in node.args):
+    if not isinstance(node, ast.Call) or _ipython_method(node) != "run_line_magic":
         return None
-    name, text = [argument.value for argument in node.args[:2]]
+    name, text = [str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)][:2]
     return re.sub(r"^(?:-\S+\s+)+", "", text) if name in RUN_LINE else None
 
 

@@ -191,7 +191,7 @@ WITH_MAGICS = {
 @pytest.mark.parametrize("jupyter", [True, False])
 def test_cells_are_read_as_jupyterlab_reads_them(start: str, jupyter: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not jupyter:
-        monkeypatch.setattr(selection, "TransformerManager", None)
+        monkeypatch.setattr(selection, "AS_JUPYTER", None)
         if start.startswith(("%time K", "/")):
             return  # what only IPython can tell
     found = selection.select(code(start + "def f(x): return x"), ("f",))

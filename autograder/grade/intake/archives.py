@@ -6,6 +6,7 @@ file cannot reach anything. Sizes are checked while reading, whatever the archiv
 
 from __future__ import annotations
 
+import functools
 import io
 import stat
 import tarfile
@@ -183,7 +184,7 @@ def _zip(file: Any, most: int) -> Iterator[Member]:
         elif info.flag_bits & 1:
             problem = "encrypted"
         end = "/" if info.is_dir() else ""
-        yield Member(safe_path(_zip_name(info)) + end, problem, lambda info=info: archive.open(info))
+        yield Member(safe_path(_zip_name(info)) + end, problem, functools.partial(archive.open, info))
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -223,4 +224,4 @@ def _tar(file: Any, most: int) -> Iterator[Member]:
         elif not info.name.lower().endswith(USEFUL):
             problem = USELESS
         end = "/" if info.isdir() else ""
-        yield Member(safe_path(info.name) + end, problem, lambda info=info: archive.extractfile(info))
+        yield Member(safe_path(info.name) + end, problem, functools.partial(archive.extractfile, info))

@@ -159,10 +159,9 @@ def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, 
     """Gradescope's own list of who made which submission, if this is its export."""
     for file in listing.files:
         if file.path == (METADATA,) and file.place is not None:
-            on_disk = isinstance(file.place, str)
+            path, number = (file.place, -1) if isinstance(file.place, str) else ("", file.place)
             try:
-                place = {"path": file.place if on_disk else "", "number": -1 if on_disk else file.place}
-                return reader.ask("read_people", **place)["people"]
+                return reader.ask("read_people", path=path, number=number)["people"]
             except ReadingError as error:
                 warnings.append(f"{METADATA} was not used: {error}. Submissions go by their folders' names.")
     return {}

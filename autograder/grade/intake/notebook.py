@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from autograder.grade.text import encodable, printable
 
 from .answers import find_answers
 from .archives import LARGEST
+
+Made = TypeVar("Made")
 
 MOST_CELLS = 5_000
 LARGEST_SOURCE = 4 << 20  # characters of all code together
@@ -52,18 +54,23 @@ def read(data: bytes, course: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(number: int, cell: dict[str, Any]) -> dict[str, Any]:
     """A cell reduced to what is looked at, each field of the kind it must be."""
-    metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
-    tags = metadata.get("tags") if isinstance(metadata.get("tags"), list) else []
-    grader = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
+    metadata = _of(dict, cell.get("metadata"))
+    tags = _of(list, metadata.get("tags"))
+    grader = _of(dict, metadata.get("nbgrader"))
     return {
         "number": number,
-        "kind": cell.get("cell_type") if isinstance(cell.get("cell_type"), str) else "",
+        "kind": _of(str, cell.get("cell_type")),
         "source": encodable(_source(cell)),
         "tags": [printable(str(tag)[:80]) for tag in tags[:20]],
         "names": [str(cell.get("id", ""))[:80], str(grader.get("grade_id", ""))[:80]],
         "locked": grader.get("locked") is True,
-        "attachments": cell.get("attachments") if isinstance(cell.get("attachments"), dict) else {},
+        "attachments": _of(dict, cell.get("attachments")),
     }
+
+
+def _of(kind: type[Made], value: Any) -> Made:
+    """The value if it is of this kind, else an empty one."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _cells(data: bytes, notes: list[str]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ class Owner:
         email: the address, if known.
         attempt: Canvas counts them.
         late: Canvas says so.
-        platform: the name with which the platform's own number came: all files with both are one person's.
+        platform: the platform's own number and the name beside it: all files with both are one person's.
         weight: how plainly the id stood there: 3 it is the whole name or the platform's number, 2 the name but for its
             ending, 1 it was cut out of the name, 0 the person was found by a name or an e-mail address.
     """
@@ -139,13 +139,20 @@ def _platform_owner(path: Path) -> Owner | None:
     if moodle and canvas and len(path) > 1:
         return Owner(first)  # whose name in it is the platform's cannot be told
     if moodle and not canvas:  # in a file's name the student's part stands last, so the first pattern is the platform's
-        return Owner(moodle["id"], moodle["name"], platform=folded(moodle["name"]))
+        return Owner(moodle["id"], moodle["name"], platform=f"{moodle['id']} {folded(moodle['name'])}")
     if len(path) > 1 and GRADESCOPE.fullmatch(first):
         return Owner(first)
     if canvas:
         number = ATTEMPT.search(re.sub(r"\.\w+$", "", canvas["file"]))
         attempt = int(number[1][:9]) if number else 0
-        return Owner(canvas["user"], canvas["name"], "", attempt, bool(canvas["late"]), folded(canvas["name"]))
+        return Owner(
+            canvas["user"],
+            canvas["name"],
+            "",
+            attempt,
+            bool(canvas["late"]),
+            f"{canvas['user']} {folded(canvas['name'])}",
+        )
     return None
 
 

@@ -191,8 +191,8 @@ class Store:
         key = (result.student, result.part)
         self.connection.execute("BEGIN IMMEDIATE")
         if why and (old := self.result(*key)) is not None:
-            row = (*key, time.time(), why, _kept(old.to_json()))
-            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", row)
+            before = (*key, time.time(), why, _kept(old.to_json()))
+            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", before)
         row = (*key, digest, tests, time.time(), _kept(result.to_json()))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
