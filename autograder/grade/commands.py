@@ -23,7 +23,7 @@ console = Console()
 errors = Console(stderr=True)
 
 OUT = Path("build/grades")
-JUDGE_FAILED, MISUSE, NO_SANDBOX = 1, 2, 3
+JUDGE_FAILED, MISUSE, NO_SANDBOX, LOOK = 1, 2, 3, 4
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for results; a run goes on from what is in it.")]
 Workers = Annotated[
@@ -58,13 +58,16 @@ def grade(
     """Grade submissions in the sandbox: the marks of record.
 
     Run it again after an interruption: only what is not done yet is graded. Exit code 0: all judged; 1: the grader
-    itself failed on some (they have no mark); 2: the call was wrong; 3: there is no sandbox here.
+    itself failed on some (they have no mark, or no page); 2: the call was wrong; 3: there is no sandbox here; 4: all that was
+    found is judged, but there is something to look at: people of the roster without a submission, names claimed twice, files
+    that you may not read, marks files without marks.
     """
     from . import runner
 
     if submissions is None and not merge and nbgrader is None:
         errors.print("Say what to grade, or what to merge: course grade SUBMISSIONS, course grade --merge marks.csv")
         raise typer.Exit(MISUSE)
+    look: list[str] = []
     with _clear_errors(), runner.open_store(out) as store:
         if roster is not None:
             runner.take_roster(store, roster)
@@ -74,19 +77,26 @@ def grade(
                 errors.print("[bold]Without a sandbox:[/] the students' code can read your files and use the network.")
             plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
             _work(store, jobs, plan, live=live, as_json=as_json)
+            look += runner.notices(store)
+            if aside := runner.left_aside(store):
+                _say(f"Left aside, as nobody's: {', '.join(aside[:20])}", as_json)
         for path in merge or []:
             from autograder.grade.results.written import merge as merge_marks
 
             count = merge_marks(store, path)
             _say(f"{count} marks taken from {path}", as_json)
-        made = runner.write_outputs(store, out)
+            look += [] if count else [f"0 marks taken from {path}: no row has anything in its column `points`"]
+        made, problems = _write(store, out)
         if nbgrader is not None:
             from autograder.grade.results.gradebook import write_gradebook
 
             _say(f"{write_gradebook(store, nbgrader)} submissions written to {nbgrader}", as_json)
         failed = _summary(store, out, made, as_json)
-    if failed:
+    _tell(look, as_json)
+    if failed or problems:
         raise typer.Exit(JUDGE_FAILED)
+    if look:
+        raise typer.Exit(LOOK)
 
 
 def regrade(
@@ -106,7 +116,7 @@ def regrade(
         plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
         before = runner.points_of(store, question)
         _work(store, jobs, plan, live=live, as_json=as_json, why="regrade " + ",".join(question))
-        made = runner.write_outputs(store, out)
+        made, problems = _write(store, out)
         after = runner.points_of(store, question)
         changed = [(key, old, after.get(key)) for key, old in before.items() if old != after.get(key)]
         runner.write_changes(out / "regrade.csv", before, after)
@@ -120,7 +130,7 @@ def regrade(
             console.print(table if changed else f"None of {len(before)} marks changed.")
             console.print(f"All of them, old and new: {out / 'regrade.csv'}")
         failed = _summary(store, out, made, as_json)
-    if failed:
+    if failed or problems:
         raise typer.Exit(JUDGE_FAILED)
 
 
@@ -137,6 +147,25 @@ def _points(value: float | None) -> str:
 def _say(text: str, as_json: bool) -> None:
     if not as_json:
         console.print(escape(text))
+
+
+def _write(store: Any, out: Path) -> tuple[dict[str, Path], list[str]]:
+    """Write all outputs; say what could not be written."""
+    from . import runner
+
+    problems: list[str] = []
+    made = runner.write_outputs(store, out, problems)
+    for problem in problems:
+        errors.print(f"[bold red]Error:[/] {escape(problem)}", highlight=False)
+    return made, problems
+
+
+def _tell(notices: list[str], as_json: bool) -> None:
+    """Say what the instructor has to look at, where it is not overlooked: at the end, and on the other stream."""
+    if as_json and notices:
+        print(json.dumps({"look": notices}))
+    for notice in notices:
+        errors.print(f"[bold red]Look at this:[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -20,15 +20,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autograder.grade.intake.answers import answers as written_answers
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 
-from .intake import collect as intake
+from .intake.collect import collect, earlier_files
 from .jobs import Job
 from .judging import judge
 from .limits import Limits, bounded_memory
 from .results import outputs
 from .results.store import StoredSubmission
+from .text import encodable
 
 SECONDS = 600
 UNPRIVILEGED = 65534
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The grader failed: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         clear(results)
-        results.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        results.write_text(encodable(json.dumps(answer, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
     return 0
 
 
@@ -89,7 +89,8 @@ def grade_folder(root: Path) -> dict[str, Any]:
         NoSandboxError: this container allows none.
     """
     student, name = who(root)
-    found = [s for s in intake.collect(root / "submission") if not s.beside]
+    everything = collect(root / "submission")
+    found = [s for s in everything if not s.beside]
     readable = [s for s in found if s.notebook is not None]
     if not readable:
         problem = found[0].problem if found else "nothing was handed in"
@@ -97,9 +98,13 @@ def grade_folder(root: Path) -> dict[str, Any]:
     chosen = max(readable, key=lambda s: s.modified)
     assert chosen.notebook is not None
     limits = Limits(total_seconds=SECONDS)
+    own = [
+        replace(s, student=student) for s in everything if s.part != chosen.part
+    ]  # whatever their names: one person's
+    job = Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32), earlier_files(own).get(student, {}))
     with Sandbox(limits) as sandbox, bounded_memory(limits.judge_memory):
-        result = judge.grade(sandbox, Job(student, chosen.part, chosen.notebook.code, secrets.token_hex(32)), limits)
-    submission = StoredSubmission.of(replace(chosen, student=student, name=name), written_answers(chosen.notebook))
+        result = judge.grade(sandbox, job, limits)
+    submission = StoredSubmission.of(replace(chosen, student=student, name=name))
     answer = outputs.gradescope(outputs.sheet_row(submission, result, {}))
     if len(readable) > 1:
         answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autograder import masters, stamps
-from autograder.grade.intake.answers import answers as written_answers
-from autograder.grade.intake.collect import HandIn
 from autograder.grade.results.store import Store, StoredSubmission
 from helpers.parts import PARTS
 
 from . import schedule
-from .intake import collect as intake
+from .intake.collect import HandIn, earlier_files, take
+from .intake.roster import Person, load_roster, missing
 from .jobs import Job, questions_of
 from .limits import Limits
 from .result import SubmissionResult
@@ -48,49 +47,56 @@ tests_digest = functools.cache(stamps.marks)  # by part: what the verdict depend
 
 def take_roster(store: Store, path: Path) -> None:
     """Read the roster and keep it."""
-    store.set_roster(list(intake.load_roster(path).values()))
+    store.set_roster(list(load_roster(path).values()))
 
 
 def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -> list[Job]:
-    """Register all submissions under a path; return the jobs that are not done yet.
+    """Register all submissions under a path; return the jobs that are not done yet. `notices` says what to look at.
 
     Raises:
         FileNotFoundError: there is no such path, or nothing in it.
+        ValueError: the class's archive cannot be read at all.
     """
-    everything = intake.collect(source, store.roster())
-    found = [s for s in everything if not s.beside and (not parts or s.part in parts or not s.part)]
+    people = store.roster()
+    taken = take(source, people)
+    found = [s for s in taken.submissions if not s.beside and (not parts or s.part in parts or not s.part)]
+    store.set("notices", json.dumps(_notices(taken.submissions, taken.warnings, people)))
+    store.set("aside", json.dumps(taken.aside))
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
-    files: dict[str, dict[str, str]] = {}
-    for submission in everything:
-        if submission.notebook is not None:
-            files.setdefault(submission.student, {})[f"{PARTS[submission.part]}.ipynb"] = _code_only(submission)
+    files = earlier_files(taken.submissions)
     jobs = []
     for submission in found:
-        answers = written_answers(submission.notebook) if submission.notebook else {}
+        own = f"{PARTS.get(submission.part)}.ipynb"
+        others = {name: text for name, text in files.get(submission.student, {}).items() if name != own}
         if submission.part:
             store.forget_unreadable(submission.student)
-        store.register(StoredSubmission.of(submission, answers))
+        store.register(StoredSubmission.of(submission, others))
         if submission.notebook is None:
             continue
         if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
-            jobs.append(_job(store, submission, files[submission.student]))
+            seed = store.seed(submission.part)
+            jobs.append(Job(submission.student, submission.part, submission.notebook.code, seed, others))
     return jobs
 
 
-def _code_only(submission: HandIn) -> str:
-    """A notebook of a submission's code cells alone, for the student's other parts to take functions from."""
-    assert submission.notebook is not None
-    cells = [{"cell_type": "code", "metadata": {}, "source": cell["source"]} for cell in submission.notebook.code]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+def _notices(submissions: Sequence[HandIn], warnings: Sequence[str], people: dict[str, Person]) -> list[str]:
+    """What the instructor has to look at: disputed names, files this user may not open, people without a submission."""
+    closed = [f"{s.student}: {s.file}: {s.problem}" for s in submissions if "PermissionError" in s.problem]
+    absent = missing((s.student for s in submissions), people)
+    shown = ", ".join(absent[:20]) + (f" and {len(absent) - 20} more" if len(absent) > 20 else "")
+    nobody = [f"Nothing was handed in by {len(absent)} of {len(people)} on the roster: {shown}"] if absent else []
+    return [*warnings, *closed, *nobody]
 
 
-def _job(store: Store, submission: HandIn, files: dict[str, str]) -> Job:
-    assert submission.notebook is not None
-    own = f"{PARTS[submission.part]}.ipynb"
-    others = {name: text for name, text in files.items() if name != own and len(text) < 5_000_000}
-    seed = store.seed(submission.part)
-    return Job(submission.student, submission.part, submission.notebook.code, seed, others)
+def notices(store: Store) -> list[str]:
+    """What the last run found that the instructor has to look at."""
+    return json.loads(store.setting("notices", "[]"))
+
+
+def left_aside(store: Store) -> list[str]:
+    """The files that the last run found and that are nobody's."""
+    return json.loads(store.setting("aside", "[]"))
 
 
 def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
@@ -107,7 +113,7 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     for found in store.submissions():
         only = tuple(name for name in names if name in by_part.get(found.part, ()))
         if only and not found.problem and store.current(found) is not None:
-            jobs.append(Job(found.student, found.part, tuple(found.code), store.seed(found.part), {}, only))
+            jobs.append(Job(found.student, found.part, tuple(found.code), store.seed(found.part), found.files, only))
     return jobs
 
 
@@ -157,10 +163,14 @@ def write_changes(
             writer.writerow([outputs.safe_cell(key[0]), key[1], *cells, "yes" if old != new else ""])
 
 
-def write_outputs(store: Store, out: Path) -> dict[str, Path]:
-    """Write everything that is made from the results; return the paths by kind."""
-    made = outputs.write_all(store, out)
-    made["report"] = report.write(store, out / "report.html")
-    if written.write_pages(store, out / "written"):
+def write_outputs(store: Store, out: Path, problems: list[str] | None = None) -> dict[str, Path]:
+    """Write everything that is made from the results, each thing by itself; return the paths by kind.
+
+    What could not be written is added to `problems`.
+    """
+    made = outputs.write_all(store, out, problems)
+    with outputs.one_by_one("report.html", problems):
+        made["report"] = report.write(store, out / "report.html")
+    if written.write_pages(store, out / "written", problems):
         made["written"] = out / "written"
     return made

@@ -23,19 +23,30 @@ import dis
 import functools
 import re
 import types
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+try:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    AS_JUPYTER: Callable[[str], str] | None = TransformerManager().transform_cell
+except ImportError:  # a Python without Jupyter: the patterns below know what is common
+    AS_JUPYTER = None
+
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF", "DELETE_NAME", "DELETE_GLOBAL"}
 RUN_BODY = ("time", "timeit", "capture", "prun", "memit", "mprun")  # cell magics whose body is ordinary code
+RUN_LINE = ("time", "prun")  # line magics that run the rest of their line where the notebook's names are
+AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as a notebook does
 INNER_BINDING = re.compile(r":=|\bglobal\b")
 LATE_BINDING = re.compile(r"\b(exec|globals|setattr|locals|vars)\b")
 MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|\?{1,2}[\w.]+\s*)$")
+MAGIC_START = re.compile(r"^\s*(?:[%!]|[\w, ]+=\s*[%!])")
 MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 INNER_SCOPES = (*FUNCTIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 BINDING = (*FUNCTIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)  # they name what they bind
-UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)  # what parsing and compiling raise
+UNREADABLE = (SyntaxError, ValueError, MemoryError, RuntimeError, OverflowError)  # what parsing and compiling raise
 
 
 @dataclass
@@ -57,7 +68,7 @@ class Statement:
         Raises:
             SyntaxError, ValueError, MemoryError, RecursionError, OverflowError: it parses, but does not compile.
         """
-        return compile(ast.Module(body=[self.node], type_ignores=[]), f"cell {self.cell}", "exec", dont_inherit=True)
+        return compile(ast.Module([self.node], []), f"cell {self.cell}", "exec", flags=AWAIT, dont_inherit=True)
 
     def needs(self, of: set[str]) -> set[str]:
         """Those of some names that it looks up, directly or inside a function."""
@@ -78,7 +89,7 @@ class Selection:
     def code_of(self, statement: Statement) -> types.CodeType:
         """A chosen statement, compiled with the notebook's flags; tracebacks name its cell."""
         module = ast.Module(body=[statement.node], type_ignores=[])
-        return compile(module, f"cell {statement.cell}", "exec", flags=self.flags, dont_inherit=True)
+        return compile(module, f"cell {statement.cell}", "exec", flags=self.flags | AWAIT, dont_inherit=True)
 
 
 def read(source: str, name: str) -> tuple[str, ast.Module] | None:
@@ -90,15 +101,74 @@ def read(source: str, name: str) -> tuple[str, ast.Module] | None:
     source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
     first = source.lstrip().split("\n", 1)
     if first[0].startswith("%%"):
-        if first[0][2:].split(" ")[0].strip() not in RUN_BODY or len(first) < 2:
+        if len(first) < 2 or first[0][2:].partition(" ")[0].strip() not in RUN_BODY:
             return None
         source = first[1]
     try:
         return source, ast.parse(source, name)
     except UNREADABLE:
+        return _without_magics(_joined(source), name)
+
+
+def _joined(source: str) -> str:
+    """A cell with magics and shell lines that go on over several lines made one line each, and the lines' numbers kept."""
+    lines: list[str] = []
+    waiting = deque(source.split("\n"))
+    while waiting:
+        line, skipped = waiting.popleft(), 0
+        while MAGIC_START.match(line) and line.endswith("\\") and waiting:
+            line, skipped = f"{line[:-1]} {waiting.popleft()}", skipped + 1
+        lines += [line, *[""] * skipped]
+    return "\n".join(lines)
+
+
+def _without_magics(source: str, name: str) -> tuple[str, ast.Module]:
+    """A cell as IPython reads it, parsed, with what only IPython can do replaced by nothing.
+
+    Raises:
+        SyntaxError, ValueError, MemoryError, RecursionError: it cannot be parsed.
+    """
+    if AS_JUPYTER is None:
         lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
         source = "\n".join(lines)
         return source, ast.parse(source, name)
+    source = AS_JUPYTER(source)
+    return source, ast.fix_missing_locations(_Plain().visit(ast.parse(source, name)))
+
+
+class _Plain(ast.NodeTransformer):
+    """Replaces calls of IPython by nothing, and those that run code by the code."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
+        """A line magic that stands by itself."""
+        if (text := _runs(node.value)) is not None:
+            body = ast.parse(text).body
+            return [ast.increment_lineno(statement, node.lineno - 1) for statement in body] or ast.Pass()
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A magic or shell command inside a statement."""
+        if (text := _runs(node)) is not None:
+            return ast.copy_location(ast.parse(text, mode="eval").body, node)
+        if _ipython_method(node):
+            return ast.copy_location(ast.Constant(None), node)
+        return self.generic_visit(node)
+
+
+def _ipython_method(node: ast.AST) -> str:
+    """The method of `get_ipython()` that an expression calls; an empty text for every other expression."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+        whose = node.func.value.func
+        return node.func.attr if isinstance(whose, ast.Name) and whose.id == "get_ipython" else ""
+    return ""
+
+
+def _runs(node: ast.AST) -> str | None:
+    """The code that a line magic would run, or None if it is none of those that do."""
+    if not isinstance(node, ast.Call) or _ipython_method(node) != "run_line_magic":
+        return None
+    name, text = [str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)][:2]
+    return re.sub(r"^(?:-\S+\s+)+", "", text) if name in RUN_LINE else None
 
 
 def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selection:
@@ -135,7 +205,7 @@ def select(cells: Sequence[dict[str, object]], wanted: Iterable[str]) -> Selecti
     @functools.cache
     def compiles(number: int) -> bool:
         try:
-            compile(trees[number], f"cell {number}", "exec", dont_inherit=True)
+            compile(trees[number], f"cell {number}", "exec", flags=AWAIT, dont_inherit=True)
         except UNREADABLE as error:
             errors.append(_described(number, error))
             return False

@@ -94,6 +94,7 @@ KINDS = [
     Broken("duplicate cells, the last one counts", "a.ipynb", cells(WRONG, GOOD, GOOD), "", 4.0),
     Broken("duplicate cells, the last one wrong", "a.ipynb", cells(GOOD, WRONG), "token_log_probs"),
     Broken("magics and shell lines", "a.ipynb", cells("%%time\n%matplotlib inline\n!pip install torch\nx = !ls\ntorch?\n" + GOOD, "%%bash\nrm -rf /"), "", 4.0),
+    Broken("magics over several lines", "a.ipynb", cells("!pip install -q \\\n  torch\n%config A.b = \\\n  1\n%time K = 1\n" + GOOD), "", 4.0),
     Broken("an empty file", "a.ipynb", lambda: b"", "empty"),
     Broken("cut off", "a.ipynb", lambda: notebook(GOOD)[:-40], "cut off"),
     Broken("JSON, but no notebook", "a.ipynb", lambda: b'{"a": [1, 2]}', "no list of cells"),

@@ -16,9 +16,13 @@ import pytest
 
 from autograder import masters
 from autograder.grade import gradescope
+from autograder.grade.jobs import Job
+from autograder.grade.limits import Limits
+from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
 from autograder.publish.gradescope_zip import with_grader
 from helpers.parts import ROOT
+from tests.grade.fake import judge_quickly
 from tests.grade.samples import WRONG, notebook
 
 TOO_LARGE = f"""{{ echo '{{"score": 3, "tests": []'
@@ -57,6 +61,26 @@ def test_in_the_sandbox(root: Path, sandbox: Sandbox, monkeypatch: pytest.Monkey
     assert any(name.startswith("q2_1 ·") for name in names)
     assert "w2_1" in names
     assert {test["visibility"] for test in answer["tests"]} == {"visible", "after_published"}
+
+
+def test_the_judge_sees_the_earlier_parts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `course grade` does: functions may come from the student's own notebook of another part."""
+    jobs: list[Job] = []
+
+    def judge(sandbox: object, job: Job, limits: Limits) -> SubmissionResult:
+        jobs.append(job)
+        return judge_quickly(job, limits, False)
+
+    monkeypatch.setattr(gradescope, "Sandbox", lambda limits: contextlib.nullcontext())
+    monkeypatch.setattr(gradescope.judge, "grade", judge)
+    (root / "submission_metadata.json").write_text('{"users": [{"sid": "7", "name": "half \\ud83d"}]}')
+    (root / "submission" / "04_dpo.ipynb").write_bytes(notebook("def dpo_step(a): ...\ndef compute_dpo_loss(a): ..."))
+    (root / "submission" / "earlier").mkdir()
+    (root / "submission" / "02_reinforce.ipynb").rename(root / "submission" / "earlier" / "02_reinforce.ipynb")
+    assert "tests" in result(root)
+    (job,) = jobs
+    assert job.part == 4
+    assert "token_log_probs" in job.files["02_reinforce.ipynb"]
 
 
 def test_what_cannot_be_read_is_told(root: Path) -> None:

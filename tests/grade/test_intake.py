@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from autograder.grade.intake import archives
 from autograder.grade.intake import collect as intake
+from autograder.grade.intake.apart import course
 from autograder.grade.intake.notebook import UnreadableNotebookError, find_part, read
+from autograder.grade.intake.roster import Person, load_roster, missing
 from tests.grade.samples import code, notebook
 
 TWO = notebook("def token_log_probs(logits, ids): ...")
@@ -23,7 +25,7 @@ def put(path: Path, data: bytes = TWO) -> None:
     path.write_bytes(data)
 
 
-def found(source: Path, roster: dict[str, intake.Person] | None = None) -> dict[tuple[str, int], intake.HandIn]:
+def found(source: Path, roster: dict[str, Person] | None = None) -> dict[tuple[str, int], intake.HandIn]:
     """The submissions by student and part."""
     return {s.key: s for s in intake.collect(source, roster)}
 
@@ -114,30 +116,34 @@ def test_roster(tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_text(
         "\ufeffID,Name,Email\n11,Ada Lovelace,ada@x.y\n12,Bob Noyce,bob@x.y\n13,Nobody,\n"
     )
-    people = intake.load_roster(tmp_path / "roster.csv")
+    people = load_roster(tmp_path / "roster.csv")
     put(tmp_path / "class" / "noycebob_5_6_02.ipynb")
     put(tmp_path / "class" / "ADA@X.Y.ipynb")
     put(tmp_path / "class" / "stranger.ipynb")
     result = found(tmp_path / "class", people)
     assert set(result) == {("11", 2), ("12", 2), ("stranger", 2)}
     assert result["stranger", 2].notes == ["not on the roster"]
+    assert missing([s.student for s in result.values()], people) == ["13"]
     (tmp_path / "roster.csv").write_text("id\n1\n1\n")
     with pytest.raises(ValueError, match="twice"):
-        intake.load_roster(tmp_path / "roster.csv")
+        load_roster(tmp_path / "roster.csv")
 
 
 def test_labels_cannot_lead_anywhere() -> None:
     for name in ("../../etc/passwd", "/etc/passwd", "C:\\x\\..\\y", "a/\x00/b", "..", "\u202egpj.exe"):
-        path = archives.safe_path(name)
+        path = PurePosixPath(archives.safe_path(name))
         assert not path.is_absolute()
         assert ".." not in path.parts
         assert str(path).isprintable()
 
 
 def test_the_part_is_told_from_the_notebook() -> None:
-    assert read(TWO).part == 2
-    assert read(FOUR).part == 4
-    assert read(notebook("x = 1", markdown="**Exercise 3.2 · `kl_estimates`.** Write it.")).part == 3
-    assert read(notebook("x = 1\ngrader.check('q5_1')")).part == 5
+    def part(data: bytes) -> int:
+        return read(data, course())["part"]
+
+    assert part(TWO) == 2
+    assert part(FOUR) == 4
+    assert part(notebook("x = 1", markdown="**Exercise 3.2 · `kl_estimates`.** Write it.")) == 3
+    assert part(notebook("x = 1\ngrader.check('q5_1')")) == 5
     with pytest.raises(UnreadableNotebookError, match="none of this course"):
-        find_part(list(code("def other(): ...")), [])
+        find_part(list(code("def other(): ...")), [], course())

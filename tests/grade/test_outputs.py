@@ -12,7 +12,7 @@ import pytest
 
 from autograder import masters
 from autograder.grade import runner
-from autograder.grade.intake.collect import Person
+from autograder.grade.intake.roster import Person
 from autograder.grade.jobs import written_questions
 from autograder.grade.limits import Limits
 from autograder.grade.results import outputs, similarity, written

@@ -170,3 +170,42 @@ def test_what_a_statement_binds_is_what_its_byte_code_binds(part: int) -> None:
 def test_a_binding_that_hides_in_a_simple_statement_is_found(line: str) -> None:
     found = selection.select(code("x = 1", line), ["graded"])
     assert [statement.cell for statement in found.statements] == [2]
+
+
+WITH_MAGICS = {
+    "a shell line over two lines": "!pip install -q \\\n  torch\n",
+    "a magic over two lines": "%config InlineBackend.figure_format = \\\n  'svg'\n",
+    "a shell value over two lines": "files = !ls | \\\n  grep x\n",
+    "a timed statement": "%time K = 1\n",
+    "a timed value": "K = %time 1\n",
+    "help": "torch?\n?torch\ntorch.ones??\n",
+    "automatic brackets": "/print 3\n",
+    "two exclamation marks": "!!ls\n",
+    "in a block": "if True:\n    !ls \\\n      -l\n    %matplotlib inline\n",
+    "a whole cell's magic": "%%time\n!ls\n",
+    "awaiting": "await asyncio.sleep(0)\n",
+}
+
+
+@pytest.mark.parametrize("start", WITH_MAGICS.values(), ids=WITH_MAGICS)
+@pytest.mark.parametrize("jupyter", [True, False])
+def test_cells_are_read_as_jupyterlab_reads_them(start: str, jupyter: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not jupyter:
+        monkeypatch.setattr(selection, "AS_JUPYTER", None)
+        if start.startswith(("%time K", "/")):
+            return  # what only IPython can tell
+    found = selection.select(code(start + "def f(x): return x"), ("f",))
+    assert not found.errors
+    (statement,) = [s for s in found.statements if "f" in s.binds]
+    assert statement.node.lineno == start.count("\n") + 1 - start.startswith("%%"), "messages would name another line"
+
+
+def test_indented_and_prompted_cells() -> None:
+    assert run("  K = 1\n  def f(x): return x + K")["f"](1) == 2
+    assert run(">>> def f(x):\n...     return x")["f"](1) == 1
+    assert run("%time K = 3", "def f(x): return K")["f"](1) == 3
+
+
+def test_what_no_one_can_read_names_cell_and_line() -> None:
+    (error,) = selection.select(code("x = 1", "!ls\ndef f(:"), ("f",)).errors
+    assert (error["cell"], error["line"], error["type"]) == (2, 2, "SyntaxError")

@@ -1,4 +1,4 @@
-"""Read archives of submissions without ever writing one of their files to disk.
+"""Read archives of submissions without ever writing one of their files to disk. Runs in the reader, never in the grader.
 
 Names inside an archive are labels only: nothing is extracted, so a path that leads out of the archive, a link or a device
 file cannot reach anything. Sizes are checked while reading, whatever the archive's own table says.
@@ -6,32 +6,69 @@ file cannot reach anything. Sizes are checked while reading, whatever the archiv
 
 from __future__ import annotations
 
+import functools
 import io
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from typing import Any
 
-from .notebook import LARGEST
+from autograder.grade.text import label
 
+LARGEST = 50 << 20  # bytes of a notebook
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
-MOST_ENTRIES = 20_000
-MOST_BYTES = 4 << 30  # of one archive, unpacked
-MOST_STUDENT_BYTES = 256 << 20  # of an archive inside the archive
+USEFUL = (".ipynb", *ARCHIVES)
+USELESS = "no notebook"
+METADATA = "submission_metadata.yml"  # Gradescope's list of who made which submission
+MOST_TOLD = 2_000  # files of no use in a folder that may be a class's whose names are kept
+MOST_ENTRIES = 20_000  # of one student
+MOST_BYTES = 256 << 20  # of one student, unpacked
+MOST_CLASS_ENTRIES = 1_000_000  # of a whole class's archive
 DEEPEST = 2  # archives within archives
-USEFUL = (".ipynb", ".yml", ".yaml", *ARCHIVES)
+LONGEST_NAME = 64 << 10  # bytes of a name in a tar, which is read before anything else is known
+CENTRAL_ENTRY = 300  # bytes that an entry of a zip's table may take on average
+
+
+class OverBudgetError(ValueError):
+    """One student handed in more than is read of one; the message says what."""
+
+
+@dataclass
+class Budget:
+    """What may still be read of one student: files and unpacked bytes."""
+
+    entries: int = MOST_ENTRIES
+    bytes: int = MOST_BYTES
+
+    def count(self, entries: int = 1) -> None:
+        """Take files off.
+
+        Raises:
+            OverBudgetError: nothing is left.
+        """
+        self.entries -= entries
+        if self.entries < 0:
+            raise OverBudgetError(f"more than {MOST_ENTRIES:,} files were handed in")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a submission: its path as a label, its bytes, and when it was written, if known; or why it is unreadable."""
+    """A file in an archive: its path as a label, its bytes; or why it is unreadable."""
 
-    path: PurePosixPath
-    data: bytes
-    modified: float = 0.0
+    path: str
+    data: bytes = b""
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of an open archive, not read yet; `problem` says why it never will be."""
+
+    path: str
+    problem: str
+    open: Callable[[], Any]
 
 
 def is_archive(name: str) -> bool:
@@ -39,120 +76,152 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def safe_path(name: str) -> PurePosixPath:
-    """An entry's name as a relative path: no root, no drive, no `..`, no control characters."""
-    text = "".join(c if c.isprintable() else "_" for c in name.replace("\\", "/"))
-    parts = [part for part in text.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
-    return PurePosixPath(*[part[:200] for part in parts[-8:]]) if parts else PurePosixPath("unnamed")
+def stem(name: str) -> str:
+    """An archive's name without its ending."""
+    return next((name[: -len(ending)] for ending in ARCHIVES if name.lower().endswith(ending)), name)
 
 
-def walk(source: Path) -> Iterator[Entry]:
-    """Yield the notebooks, and what tells whose they are, of a file, a folder or an archive.
+def safe_path(name: str) -> str:
+    """An entry's name as a relative path: no root, no drive, no `..`, nothing unprintable. The first folder stays the first."""
+    parts = label(name.replace("\\", "/")).split("/")
+    if parts and len(parts[0]) == 2 and parts[0][1] == ":":
+        parts = parts[1:]
+    kept = [part[:200] for part in parts if part.strip() not in ("", ".", "..")]
+    return "/".join([*kept[:15], *kept[15:][-1:]]) or "unnamed"
 
-    Links are not followed. Of other files only the name is told when a student handed in nothing else.
+
+def is_hidden(path: str) -> bool:
+    """Whether a file is no student's work but a system's, by any part of its path."""
+    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in path.split("/"))
+
+
+def is_told(path: Sequence[str], count: int) -> bool:
+    """Whether the name of a folder's `count`-th file of no use is kept; of most folders one is enough."""
+    return count <= (MOST_TOLD if len(path) <= 4 else 1) or path[-1] == METADATA
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong, in few words."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than is given to one student's file"
+    return label(f"{type(error).__name__}: {error}")[:200]
+
+
+def members(file: Any, name: str, most: int) -> Iterator[Member]:
+    """All files of an open archive, and folders too if they are empty of anything useful (as a path that ends in `/`).
+
+    Raises:
+        OverBudgetError: its table names more than `most` files.
+        Exception: it is damaged, in one of many ways.
     """
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            label = PurePosixPath(*path.relative_to(source).parts)
-            if any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in label.parts):
-                continue
-            if path.is_symlink():
-                yield Entry(label, b"", problem="a link to another place; links are not followed")
-            elif path.is_file():
-                yield from _file(path, label)
-    else:
-        yield from _file(source, PurePosixPath(source.name))
+    return _zip(file, most) if name.lower().endswith(".zip") else _tar(file, most)
 
 
-def _file(path: Path, label: PurePosixPath) -> Iterator[Entry]:
-    modified = path.stat().st_mtime
-    name = path.name.lower()
-    if not name.endswith(USEFUL):
-        yield Entry(label, b"", modified, problem="no notebook")
-    elif is_archive(name):
-        with path.open("rb") as file:
-            yield from _archive(file, label, modified, 1)
-    elif path.stat().st_size > LARGEST:
-        yield Entry(label, b"", modified, problem=_too_large(path.stat().st_size))
-    else:
-        yield Entry(label, path.read_bytes(), modified)
+def read(file: Any, name: str, budget: Budget, depth: int = 1) -> Iterator[Entry]:
+    """Yield the notebooks of a student's archive, and the names of its other files. A damaged archive is an entry as well.
 
-
-def _too_large(size: int) -> str:
-    return f"the file has {size >> 20} MB; {LARGEST >> 20} MB are allowed (clear the outputs)"
-
-
-def _archive(file: io.IOBase, label: PurePosixPath, modified: float, depth: int) -> Iterator[Entry]:
-    budget = [MOST_BYTES if depth == 1 else MOST_STUDENT_BYTES]
-    base = label.with_name(label.name[: -len(next(a for a in ARCHIVES if label.name.lower().endswith(a)))])
+    Raises:
+        OverBudgetError: it holds more than is read of one student.
+    """
     try:
-        members = _zip(file, budget) if label.name.lower().endswith(".zip") else _tar(file, budget)
-        for count, (name, data, written, problem) in enumerate(members):
-            if count >= MOST_ENTRIES:
-                yield Entry(base, b"", modified, problem=f"an archive of more than {MOST_ENTRIES} files")
-                return
-            path = base / safe_path(name)
-            if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+        for member in members(file, name, budget.entries):
+            budget.count()
+            if is_hidden(member.path) or member.path.endswith("/"):
                 continue
-            if problem or not is_archive(name):
-                yield Entry(path, data, written or modified, problem)
+            if member.problem:
+                yield Entry(member.path, problem=member.problem)
+            elif not is_archive(member.path):
+                yield load(member, budget)
             elif depth >= DEEPEST:
-                yield Entry(path, b"", modified, problem="an archive in an archive in an archive")
+                yield Entry(member.path, problem="an archive in an archive in an archive")
             else:
-                yield from _archive(io.BytesIO(data), path, written or modified, depth + 1)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        yield Entry(base, b"", modified, problem=f"the archive is damaged ({type(error).__name__}: {error})"[:200])
+                inner = load(member, budget)
+                if inner.problem:
+                    yield inner
+                else:
+                    for entry in read(io.BytesIO(inner.data), member.path, budget, depth + 1):
+                        yield Entry(f"{member.path}/{entry.path}", entry.data, entry.problem)
+    except OverBudgetError:
+        raise
+    except Exception as error:  # the libraries raise many kinds for what is damaged
+        yield Entry(stem(name), problem=f"the archive is damaged ({describe(error)})")
 
 
-Member = tuple[str, bytes, float, str]
+def load(member: Member, budget: Budget) -> Entry:
+    """Read one file up to what is allowed, whatever size it claims (a zip bomb stops here).
+
+    Raises:
+        OverBudgetError: the student's bytes are used up.
+    """
+    largest = MOST_BYTES if is_archive(member.path) else LARGEST
+    try:
+        with member.open() as file:
+            data = file.read(min(largest, budget.bytes) + 1)
+    except Exception as error:
+        return Entry(member.path, problem=f"it cannot be read: damaged or closed ({describe(error)})")
+    budget.bytes -= len(data)
+    if budget.bytes < 0:
+        raise OverBudgetError(f"what was handed in unpacks to more than {MOST_BYTES >> 20} MB")
+    if len(data) > largest:
+        return Entry(member.path, problem=f"the file unpacks to more than {largest >> 20} MB (clear the outputs)")
+    return Entry(member.path, data)
 
 
-def _zip(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            if stat.S_ISLNK(info.external_attr >> 16):
-                yield info.filename, b"", 0.0, "a link; links are not followed"
-            elif not info.filename.lower().endswith(USEFUL):
-                yield info.filename, b"", 0.0, "no notebook"
-            elif info.flag_bits & 1:
-                yield info.filename, b"", 0.0, "encrypted"
-            else:
-                with archive.open(info) as member:
-                    yield info.filename, *_bounded(member, budget, is_archive(info.filename))
+def _zip(file: Any, most: int) -> Iterator[Member]:
+    record = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # what ZipFile itself goes by, before it reads the table
+    if record and record[zipfile._ECD_SIZE] > most * CENTRAL_ENTRY + 65_536:  # type: ignore[attr-defined]
+        raise OverBudgetError(f"the archive's table names more than {most:,} files")
+    file.seek(0)
+    archive = zipfile.ZipFile(file)
+    if len(archive.infolist()) > most:
+        raise OverBudgetError(f"the archive holds more than {most:,} files")
+    for info in archive.infolist():
+        problem = ""
+        if stat.S_ISLNK(info.external_attr >> 16):
+            problem = "a link; links are not followed"
+        elif not info.filename.lower().endswith(USEFUL):
+            problem = USELESS
+        elif info.flag_bits & 1:
+            problem = "encrypted"
+        end = "/" if info.is_dir() else ""
+        yield Member(safe_path(_zip_name(info)) + end, problem, functools.partial(archive.open, info))
 
 
-def _tar(file: io.IOBase, budget: list[int]) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:*") as archive:
-        for info in archive:
-            if info.isdir():
-                continue
-            if not info.isfile():
-                yield info.name, b"", 0.0, "a link or a device; only files are read"
-            elif not info.name.lower().endswith(USEFUL):
-                yield info.name, b"", 0.0, "no notebook"
-            else:
-                member = archive.extractfile(info)
-                assert member is not None
-                yield info.name, *_bounded(member, budget, is_archive(info.name))
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """The name as it was meant: programs that do not say so write UTF-8 too, and zipfile reads it as DOS's code page."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
-def _bounded(member: object, budget: list[int], archive: bool) -> tuple[bytes, float, str]:
-    """Read a member up to what is allowed, whatever size it claims (a zip bomb stops here)."""
-    most = min(MOST_STUDENT_BYTES if archive else LARGEST, budget[0])
-    data = member.read(most + 1)  # type: ignore[attr-defined]
-    budget[0] -= len(data)
-    if len(data) > most:
-        if budget[0] <= 0:
-            raise ValueError("the archive unpacks to far more than a class can hand in")
-        return b"", 0.0, _too_large(len(data)).replace("has", "unpacks to more than")
-    return data, 0.0, ""
+class _Header(tarfile.TarInfo):
+    """A header that refuses names longer than any file system allows, before they are read."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        names = (
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+        )
+        if self.type in names and not 0 <= self.size <= LONGEST_NAME:
+            raise tarfile.ReadError(f"a name of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def _tar(file: Any, most: int) -> Iterator[Member]:
+    archive = tarfile.open(fileobj=file, mode="r:*", tarinfo=_Header)  # noqa: SIM115 (members are read later)
+    for count, info in enumerate(archive):
+        if count >= most:
+            raise OverBudgetError(f"the archive holds more than {most:,} files")
+        problem = ""
+        if not (info.isfile() or info.isdir()):
+            problem = "a link or a device; only files are read"
+        elif not info.name.lower().endswith(USEFUL):
+            problem = USELESS
+        end = "/" if info.isdir() else ""
+        yield Member(safe_path(info.name) + end, problem, functools.partial(archive.extractfile, info))

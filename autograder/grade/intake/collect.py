@@ -1,31 +1,44 @@
 """Find submissions in whatever form they came: who handed in which part, and which file counts.
 
-Known layouts: nbgrader's `submitted/<student>/<assignment>/`; one folder a student; one notebook a student; the
-archives that Gradescope, Canvas and Moodle export; the course's own submission file (a zip with the notebook). The layout is
-told from the names themselves, so a mixture is no trouble.
+Known layouts: nbgrader's `submitted/<student>/<assignment>/`; one folder a student; one notebook a student; the archives that
+Gradescope, Canvas and Moodle export; the course's own submission file (a zip with the notebook). The layout is told from the
+outermost names, so a mixture is no trouble. All files are parsed in a process of their own, and what one student hands in is
+bounded: too much or too bad, and that student is unreadable, nobody else.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import re
+import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
-import yaml
-
+from autograder.grade.text import encodable, folded
 from helpers.parts import PARTS
 
-from .archives import Entry, is_archive, walk
-from .notebook import Notebook, UnreadableNotebookError, read
+from .apart import SECONDS, Reader, ReadingError
+from .archives import METADATA, MOST_BYTES, MOST_ENTRIES, USELESS, is_archive, stem
+from .listing import File, Listing, list_source
+from .owners import EARLIER, Owner, class_folder, is_stray, owner, part_in_name
+from .roster import Directory, Person
 
-CANVAS = re.compile(r"^(?P<name>[^_]+?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)$")
-MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$")
-GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
-ATTEMPT = re.compile(r"-(\d+)$")
-METADATA = "submission_metadata.yml"
-EARLIER = "earlier"  # the folder in the course's own submission file with the student's notebooks of earlier parts
+UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
+UNIT_SECONDS = 30.0  # of the reader's processor time for all that one student handed in
+DEATH = 10.0  # what ending the reader counts for
+LARGEST_EARLIER = 5_000_000  # characters of another part's code that goes along with a submission
+MANY = 5  # notebooks of one part under one name: perhaps a whole class in an archive of archives
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A submitted notebook, reduced to what grading needs: its part, code cells, written answers, and what was odd."""
+
+    part: int
+    code: tuple[dict[str, Any], ...]
+    written: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -35,15 +48,25 @@ class HandIn:
     Attributes:
         student: the id that results are kept under.
         part: 1 to 5, or 0 if it could not be told.
+        file: the path it came under.
+        digest: of the file.
         notebook: the notebook, if it could be read.
         problem: what is wrong, for the student and the instructor.
         notes: what was noticed and did no harm.
+        name: the student's name, if known.
+        email: the student's address, if known.
+        modified: when the file was last written, if known.
+        attempt: the platform's count, if it counts.
+        beside: handed in beside another part, not to be graded.
+        claimant: the outermost name it came under.
+        owner: whose that name says it is.
+        versions: how many files there were of which this one counts.
     """
 
     student: str
     part: int
     file: str
-    digest: str
+    digest: str = ""
     notebook: Notebook | None = None
     problem: str = ""
     notes: list[str] = field(default_factory=list)
@@ -51,7 +74,10 @@ class HandIn:
     email: str = ""
     modified: float = 0.0
     attempt: int = 0
-    beside: bool = False  # handed in beside another part, not to be graded
+    beside: bool = False
+    claimant: str = ""
+    owner: Owner = field(default_factory=lambda: Owner(""))
+    versions: int = 1
 
     @property
     def key(self) -> tuple[str, int]:
@@ -59,45 +85,27 @@ class HandIn:
         return self.student, self.part
 
 
-@dataclass(frozen=True)
-class Person:
-    """A line of the roster."""
+@dataclass
+class Collection:
+    """What was found.
 
-    student: str
-    name: str = ""
-    email: str = ""
-    other: dict[str, str] = field(default_factory=dict)
-
-
-def load_roster(path: Path) -> dict[str, Person]:
-    """Read a roster: a CSV with a column `id` (or `student`, `sid`, `username`), and perhaps `name` and `email`.
-
-    Raises:
-        ValueError: there is no column with ids, or an id stands in it twice.
+    Attributes:
+        submissions: one for each student and part.
+        warnings: what the instructor has to look at: names claimed twice, lists that could not be used.
+        aside: files that are nobody's.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{path}: the roster is empty")
-    columns = {name.strip().lower(): name for name in rows[0] if name}
-    ids = next(
-        (columns[c] for c in ("id", "student", "student id", "sid", "username", "user", "email") if c in columns), None
-    )
-    if ids is None:
-        raise ValueError(f"{path}: the roster needs a column `id`; it has {', '.join(columns)}")
-    people: dict[str, Person] = {}
-    for row in rows:
-        values = {key.lower().strip(): (value or "").strip() for key, value in row.items() if key}
-        student = (row[ids] or "").strip()
-        if not student:
-            continue
-        if student in people:
-            raise ValueError(f"{path}: the id {student} stands in the roster twice")
-        people[student] = Person(student, values.get("name", ""), values.get("email", ""), values)
-    return people
+
+    submissions: list[HandIn]
+    warnings: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
 
 def collect(source: Path, roster: dict[str, Person] | None = None) -> list[HandIn]:
+    """The submissions of `take`, without its warnings."""
+    return take(source, roster).submissions
+
+
+def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
     """Read all submissions under a folder, file or archive, one for each student and part.
 
     A notebook of an earlier part that came in the course's own submission file is marked as `beside`: it is there for
@@ -105,172 +113,174 @@ def collect(source: Path, roster: dict[str, Person] | None = None) -> list[HandI
 
     Raises:
         FileNotFoundError: there is no such path.
+        ValueError: the class's archive cannot be read at all.
     """
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
-    people = roster or {}
-    files: list[_File] = []
-    metadata: dict[str, dict[str, str]] = {}
-    for entry in walk(source):  # one at a time: what is kept of a notebook is its cells
-        if entry.path.name == METADATA:
-            metadata |= _gradescope_metadata(entry)
-        else:
-            files.append(_parse(entry))
-    strip = _common_prefix([file.path for file in files], source)
-    found: dict[tuple[str, int], list[HandIn]] = {}
-    empty: dict[str, HandIn] = {}
-    for file in files:
-        submission = _submission(file, strip, metadata, people)
-        if submission.problem == "no notebook":
-            empty.setdefault(submission.student, submission)
-        else:
-            found.setdefault(submission.key, []).append(submission)
-    chosen = [_choose(versions) for versions in found.values()]
-    complete = {s.student for s in chosen if s.notebook}
-    chosen = [s for s in chosen if s.notebook or s.part or s.student not in complete]
-    handed_in = {s.student for s in chosen}
-    for student, submission in empty.items():
-        if student not in handed_in:
-            submission.problem = f"no notebook was handed in, only {submission.file}"
-            chosen.append(submission)
-    return sorted(chosen, key=lambda s: (s.student, s.part))
-
-
-@dataclass(frozen=True)
-class _File:
-    """What is kept of a file that was handed in."""
-
-    path: PurePosixPath
-    digest: str
-    modified: float
-    notebook: Notebook | None
-    problem: str
-
-
-def _parse(entry: Entry) -> _File:
-    notebook, problem = None, entry.problem
-    if not problem and not entry.path.name.lower().endswith(".ipynb"):
-        problem = "no notebook"
-    if not problem:
+    directory = Directory(roster or {})
+    warnings: list[str] = []
+    with Reader() as reader:
         try:
-            notebook = read(entry.data)
-        except UnreadableNotebookError as error:
-            problem = str(error)
-    return _File(entry.path, hashlib.sha256(entry.data).hexdigest(), entry.modified, notebook, problem)
+            listing = list_source(source, reader)
+        except ReadingError as error:
+            raise ValueError(f"{source} cannot be read: {error}. Unpack it and give the folder.") from error
+        archive = stem(source.name) if source.is_file() and is_archive(source.name) else ""
+        shown = [file.path for file in listing.files if file.is_useful] or [f.path for f in listing.files]
+        folder = class_folder(shown, archive, directory)
+        listing = listing.below(folder)
+        metadata = _people(listing, reader, warnings)
+        name = folder[-1] if folder else archive
+        units, aside = _units(listing, directory)
+        found: list[HandIn] = []
+        for outer, files in units.items():
+            whose = owner(outer, name, metadata, directory)
+            made = [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
+            found += _choose_each(made)
+    submissions = _settle(found, warnings)
+    for submission in submissions:
+        if directory.people and submission.student not in directory.people:
+            submission.notes.append("not on the roster")
+    return Collection(sorted(submissions, key=lambda s: (s.student, s.part)), warnings, aside)
 
 
-def _gradescope_metadata(entry: Entry) -> dict[str, dict[str, str]]:
-    """Who made which submission of a Gradescope export: folder name → `student`, `name`, `email`."""
-    people: dict[str, dict[str, str]] = {}
-    try:
-        content = yaml.safe_load(entry.data)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-        return people
-    for folder, values in content.items() if isinstance(content, dict) else ():
-        submitters = values.get(":submitters") if isinstance(values, dict) else None
-        first = submitters[0] if isinstance(submitters, list) and submitters else {}
-        plain = {str(key).strip(":"): str(value) for key, value in first.items()} if isinstance(first, dict) else {}
-        student = plain.get("sid") or plain.get("email") or plain.get("name") or str(folder)
-        people[str(folder)] = {"student": student, "name": plain.get("name", ""), "email": plain.get("email", "")}
-    return people
+def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
+    """For every student the code of all parts that were handed in, as notebooks by file name, to take functions from."""
+    files: dict[str, dict[str, str]] = {}
+    for submission in submissions:
+        if submission.notebook is not None:
+            cells = [{"cell_type": "code", "metadata": {}, "source": c["source"]} for c in submission.notebook.code]
+            text = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+            if len(text) < LARGEST_EARLIER:
+                files.setdefault(submission.student, {})[f"{PARTS[submission.part]}.ipynb"] = text
+    return files
 
 
-def _common_prefix(paths: list[PurePosixPath], source: Path) -> int:
-    """How many leading folders are no student's: those of the archive, of Gradescope's export, `submitted`."""
-    deep = [path.parts[:-1] for path in paths]
-    strip = 1 if source.is_file() and is_archive(source.name) else 0
-    while deep and all(len(parts) > strip + 1 for parts in deep) and len({parts[strip] for parts in deep}) == 1:
-        name = deep[0][strip]
-        if _folder_student(name) is not None:
-            break
-        strip += 1
-    known = ("submitted", "submissions")
-    if deep and all(len(parts) > strip and parts[strip].lower() in known for parts in deep):
-        strip += 1
-    return strip
+def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, str]]:
+    """Gradescope's own list of who made which submission, if this is its export."""
+    for file in listing.files:
+        if file.path == (METADATA,) and file.place is not None:
+            path, number = (file.place, -1) if isinstance(file.place, str) else ("", file.place)
+            try:
+                return reader.ask("read_people", path=path, number=number)["people"]
+            except ReadingError as error:
+                warnings.append(f"{METADATA} was not used: {error}. Submissions go by their folders' names.")
+    return {}
 
 
-def _folder_student(name: str) -> tuple[str, str] | None:
-    """The id and name in a folder's name, for the layouts that write them there."""
-    if match := MOODLE.match(name):
-        return match["id"], match["name"]
-    if GRADESCOPE.match(name):
-        return name, ""
-    return None
+def _units(listing: Listing, directory: Directory) -> tuple[dict[tuple[str, ...], list[File]], list[str]]:
+    """What was handed in by its outermost name, and what is nobody's.
+
+    A folder's name is followed by an empty one. A folder with nothing in it is there as well.
+    """
+    units: dict[tuple[str, ...], list[File]] = {(path[0], ""): [] for path in listing.others}
+    aside = []
+    in_folders = len(units) > sum(len(file.path) == 1 and file.is_useful for file in listing.files)
+    for file in listing.files:
+        if len(file.path) == 1 and file.problem == USELESS and is_stray(file.path, in_folders, directory):
+            aside.append(file.name)
+        else:
+            units.setdefault((file.path[0], "") if len(file.path) > 1 else file.path, []).append(file)
+    for outer, files in units.items():
+        if not files:
+            files.append(File(outer, None, "the folder is empty"))
+    return dict(sorted(units.items())), [name for name in aside if name != METADATA]
 
 
-def _submission(file: _File, strip: int, metadata: dict[str, dict[str, str]], people: dict[str, Person]) -> HandIn:
-    student, name, email, attempt, notes = _owner(file.path, strip, metadata)
-    student = _match(student, name, email, people)
-    made = HandIn(student, 0, str(file.path), file.digest, file.notebook, file.problem, notes, name, email)
-    made.modified, made.attempt = file.modified, attempt
-    made.beside = EARLIER in file.path.parts[:-1]
-    if (person := people.get(student)) is not None:
-        made.name, made.email = person.name or name, person.email or email
-    elif people:
-        made.notes.append("not on the roster")
-    if file.notebook is not None:
-        made.part = file.notebook.part
-        made.notes += file.notebook.notes
-    elif file.problem != "no notebook":
-        made.part = _part_in_name(str(file.path))
+def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tuple[str, dict[str, Any]]]:
+    """Read what came under one name: for each file found its path below that name's, and what the reader made of it."""
+    first = files[0].path[0]
+    others = sum(count for path, count in listing.others.items() if path[0] == first)
+    left = {
+        "entries": MOST_ENTRIES - others - len(files),
+        "size": MOST_BYTES,
+        "seconds": UNIT_SECONDS,
+        "length": UNIT_TEXT,
+    }
+    made: list[tuple[str, dict[str, Any]]] = []
+
+    def plain(problem: str, file: File) -> tuple[str, dict[str, Any]]:
+        return file.name.rstrip("/"), {"problem": problem, "notebook": None, "digest": "", "modified": file.modified}
+
+    for file in files:
+        if left["entries"] < 0:
+            return [plain(f"more than {MOST_ENTRIES:,} files were handed in", files[0])]
+        if left["length"] < 0:
+            return [plain(f"its notebooks hold more than {UNIT_TEXT >> 20} MB of code", files[0])]
+        if left["seconds"] <= 0:
+            return [plain("reading it took too much time", files[0])]
+        if file.place is None or file.problem:
+            made.append(plain(file.problem, file))
+            continue
+        try:
+            answer = _ask(reader, file, left)
+        except ReadingError as error:
+            made.append(plain(f"it cannot be read ({error})", file))
+            continue
+        if "over" in answer:
+            return [plain(answer["over"], files[0])]
+        left["entries"] -= answer["entries"]
+        left["size"] -= answer["size"]
+        left["length"] -= answer["length"]
+        for found in answer["files"]:
+            path = f"{file.name}/{found['path']}" if found["path"] else file.name
+            made.append((path, found | {"modified": file.modified}))
     return made
 
 
-def _part_in_name(name: str) -> int:
-    for part, title in PARTS.items():
-        if title.lower() in name.lower() or title.split("_", 1)[1].lower() in name.lower():
-            return part
-    return 0
+def _ask(reader: Reader, file: File, left: dict[str, float]) -> dict[str, Any]:
+    """Have a file read, and count what that took."""
+    bounds = {"entries": max(0, int(left["entries"])), "size": int(left["size"])}
+    seconds = min(SECONDS, left["seconds"])
+    try:
+        if isinstance(file.place, str):
+            answer = reader.ask("read_file", seconds, path=file.place, **bounds)
+        else:
+            answer = reader.ask("read_member", seconds, number=file.place, **bounds)
+    except ReadingError:
+        left["seconds"] -= DEATH if reader.process is None else 0.0
+        raise
+    left["seconds"] -= answer["seconds"]
+    return answer
 
 
-def _owner(
-    path: PurePosixPath, strip: int, metadata: dict[str, dict[str, str]]
-) -> tuple[str, str, str, int, list[str]]:
-    """Whose file this is: id, name, e-mail, attempt, notes."""
-    parts = path.parts[strip:] or path.parts[-1:]
-    for part in parts[:-1]:
-        if part in metadata:
-            known = metadata[part]
-            return known["student"], known["name"], known["email"], 0, []
-        if (folder := _folder_student(part)) is not None:
-            return folder[0], folder[1], "", 0, []
-    for part in parts:  # a file, or the archive that a student handed in
-        if match := MOODLE.match(part):
-            return match["id"], match["name"], "", 0, []
-        if match := CANVAS.match(part):
-            stem = re.sub(r"\.\w+$", "", match["file"])
-            number = ATTEMPT.search(stem)
-            notes = ["handed in late (Canvas)"] if match["late"] else []
-            return match["user"], match["name"], "", int(number[1]) if number else 0, notes
-    if len(parts) > 1:
-        return parts[0].strip(), "", "", 0, []
-    stem = re.sub(r"\.ipynb$", "", parts[0], flags=re.IGNORECASE)
-    for title in PARTS.values():
-        stem = re.sub(re.escape(title), "", stem, flags=re.IGNORECASE)
-    stem = re.sub(r"(?i)[\s_-]*\(?submission\)?", "", stem).strip(" _-.")
-    outer = path.parts[-2] if len(path.parts) > 1 else ""  # of an archive with one notebook in it
-    return stem or outer or re.sub(r"\.ipynb$", "", parts[0]), "", "", 0, []
+def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str, Any]) -> HandIn:
+    """A file as a submission of the one whose outermost name it came under."""
+    made = HandIn(whose.student, 0, encodable(path), found["digest"], problem=found["problem"], name=whose.name)
+    made.email, made.attempt, made.modified = whose.email, whose.attempt, found["modified"]
+    made.claimant, made.owner = outer[0], whose
+    folders = path.split("/")[:-1]
+    made.beside = EARLIER in folders[1:] or (folders[:1] == [EARLIER] and whose.student != EARLIER)
+    if whose.late:
+        made.notes.append("handed in late (Canvas)")
+    if found["notebook"] is not None:
+        content = found["notebook"]
+        made.notebook = Notebook(content["part"], tuple(content["code"]), content["written"], tuple(content["notes"]))
+        made.part = content["part"]
+        made.notes += content["notes"]
+    elif made.problem != USELESS:
+        made.part = part_in_name(path)
+    return made
 
 
-def _match(student: str, name: str, email: str, people: dict[str, Person]) -> str:
-    """The roster's id for what the layout says, by id, e-mail, or a name that occurs once."""
-    if student in people or not people:
-        return student
-    wanted = {text.casefold() for text in (student, email) if text}
-    for person in people.values():
-        if person.student.casefold() in wanted or (person.email and person.email.casefold() in wanted):
-            return person.student
-        if {value.casefold() for value in person.other.values() if value} & {student.casefold()}:
-            return person.student
-    squeezed = re.sub(r"\W", "", name or student).casefold()
-    same = [p.student for p in people.values() if squeezed and _same_name(p.name, squeezed)]
-    return same[0] if len(same) == 1 else student
+def _choose_each(versions: list[HandIn]) -> list[HandIn]:
+    """What counts of all that came under one name, by part; what could not be read is noted where there is better."""
+    useful = [s for s in versions if s.problem != USELESS]
+    best = [_choose(same) for same in _grouped(useful, lambda s: s.part).values()]
+    readable = [s for s in best if s.notebook is not None]
+    for lost in [s for s in best if not s.part and readable]:
+        readable[-1].notes.append(f"{lost.file} could not be read: {lost.problem}")
+    best = [s for s in best if s.part or not readable]
+    if not best:
+        best = versions[:1]
+        best[0].problem = f"no notebook was handed in, only {best[0].file}"
+    return best
 
 
-def _same_name(name: str, squeezed: str) -> bool:
-    words = re.findall(r"\w+", name.casefold())
-    return bool(words) and squeezed in ("".join(words), "".join(reversed(words)), "".join(words[-1:] + words[:-1]))
+def _grouped(submissions: Iterable[HandIn], key: Any) -> dict[Any, list[HandIn]]:
+    groups: dict[Any, list[HandIn]] = {}
+    for submission in submissions:
+        groups.setdefault(key(submission), []).append(submission)
+    return groups
 
 
 def _choose(versions: list[HandIn]) -> HandIn:
@@ -278,7 +288,50 @@ def _choose(versions: list[HandIn]) -> HandIn:
     versions.sort(key=lambda s: (not s.beside, s.notebook is not None, s.attempt, s.modified, s.file))
     chosen = versions[-1]
     rivals = [s for s in versions[:-1] if not s.beside]
+    chosen.versions = len(rivals) + 1
     if rivals:
         others = ", ".join(s.file for s in rivals[:5])
         chosen.notes.append(f"{len(rivals) + 1} files of this part; the latest, {chosen.file}, counts, not {others}")
     return chosen
+
+
+def _settle(submissions: list[HandIn], warnings: list[str]) -> list[HandIn]:
+    """Bring together what is one person's, and keep apart what only claims to be.
+
+    A platform's own number is one person's however many files have it. Otherwise two outermost names that mean one person
+    are two claims: neither replaces the other, and only one that is the very id may keep it.
+    """
+    settled: list[HandIn] = []
+    for claims in _grouped(submissions, lambda s: folded(s.student)).values():
+        platforms = {s.owner.platform for s in claims}
+        if len(platforms) == 1 and None not in platforms:
+            settled += [_choose(same) for same in _grouped(claims, lambda s: s.part).values()]
+            continue
+        by_part = _grouped(claims, lambda s: s.part)
+        for part, same in by_part.items():
+            direct = [s for s in same if not s.beside] or same[-1:]
+            rivals = claims if part == 0 else direct  # of which part it would have been is not known
+            if len({s.claimant for s in rivals}) > 1:
+                _keep_apart(direct, rivals, warnings)
+            settled += direct
+    for submission in settled:
+        if submission.versions >= MANY:
+            warnings.append(
+                f"{submission.claimant} holds {submission.versions} notebooks of one part, of which one counts. If it is a "
+                f"whole class's archive, grade it by itself: course grade …/{submission.claimant}"
+            )
+    return settled
+
+
+def _keep_apart(claims: list[HandIn], rivals: list[HandIn], warnings: list[str]) -> None:
+    """Give claims to one identity names of their own, but for one that is more plainly the id than all others; and say so."""
+    student = claims[0].owner.student
+    weights = Counter({s.claimant: s.owner.weight for s in rivals})
+    (first, most), (_, next_most) = weights.most_common(2)
+    text = f"{' and '.join(sorted(weights))} both claim to be {student}'s: neither replaces the other; look at both"
+    if text not in warnings:
+        warnings.append(text)
+    for submission in claims:
+        submission.notes.append("another file was handed in under this name as well; your instructor has been told")
+        if most == next_most or submission.claimant != first:
+            submission.student = f"{student} [{submission.claimant}]"

@@ -1,20 +1,19 @@
-"""Read a submitted notebook: bytes nobody may trust in, code cells and answers to written questions out."""
+"""Read a submitted notebook: bytes nobody may trust in, code cells and answers to written questions out. Runs in the reader."""
 
 from __future__ import annotations
 
 import codecs
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import nbformat
+from autograder.grade.text import encodable, printable
 
-from autograder import masters
+from .answers import find_answers
+from .archives import LARGEST
 
-Shape = TypeVar("Shape", dict[str, Any], list[Any])
+Made = TypeVar("Made")
 
-LARGEST = 50 << 20  # bytes
 MOST_CELLS = 5_000
 LARGEST_SOURCE = 4 << 20  # characters of all code together
 
@@ -23,47 +22,55 @@ class UnreadableNotebookError(ValueError):
     """The file cannot be graded; the message tells the student and the instructor why."""
 
 
-@dataclass(frozen=True)
-class Notebook:
-    """A submitted notebook, reduced to what grading needs.
-
-    Attributes:
-        part: which of the five it is.
-        code: the code cells: `number` (counted from 1 over all cells), `source`, `tags`.
-        markdown: the text cells: `number`, `source`, `metadata`, `id`.
-        notes: what was odd about the file.
-    """
-
-    part: int
-    code: tuple[dict[str, Any], ...]
-    markdown: tuple[dict[str, Any], ...]
-    notes: tuple[str, ...] = field(default=())
-
-
-def read(data: bytes) -> Notebook:
+def read(data: bytes, course: dict[str, Any]) -> dict[str, Any]:
     """Read a notebook.
+
+    Args:
+        data: the file.
+        course: by part, as text: `functions`, `written` and `given` (see `apart.course`).
+
+    Returns:
+        `part`, which of the five it is; `code`, its code cells (`number`, counted from 1 over all cells, `source`, `tags`);
+        `written`, the answers by question; `notes`, what was odd about the file.
 
     Raises:
         UnreadableNotebookError: it is empty, too large, no notebook, or none of this course's.
     """
     notes: list[str] = []
-    cells = _cells(data, notes)
-    code: list[dict[str, Any]] = []
-    markdown: list[dict[str, Any]] = []
-    for number, cell in enumerate(cells, start=1):
-        source = _source(cell)
-        metadata = _as(dict, cell.get("metadata"))
-        tags = _as(list, metadata.get("tags"))
-        if cell.get("cell_type") == "code":
-            code.append({"number": number, "source": source, "tags": [str(tag)[:80] for tag in tags[:20]]})
-        elif cell.get("cell_type") == "markdown":
-            name = str(cell.get("id", ""))[:80]
-            markdown.append({"number": number, "source": source, "metadata": metadata, "id": name})
+    cells = [_cell(number, cell) for number, cell in enumerate(_cells(data, notes), start=1)]
+    code = [cell for cell in cells if cell["kind"] == "code"]
     if sum(len(cell["source"]) for cell in code) > LARGEST_SOURCE:
         raise UnreadableNotebookError("the notebook holds more than 4 million characters of code")
     if not code:
         raise UnreadableNotebookError("the notebook has no code cell")
-    return Notebook(find_part(code, markdown), tuple(code), tuple(markdown), tuple(notes))
+    part = find_part(code, [cell for cell in cells if cell["kind"] == "markdown"], course)
+    return {
+        "part": part,
+        "code": [{key: cell[key] for key in ("number", "source", "tags")} for cell in code],
+        "written": find_answers(cells, course[str(part)]),
+        "notes": notes,
+    }
+
+
+def _cell(number: int, cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell reduced to what is looked at, each field of the kind it must be."""
+    metadata = _of(dict, cell.get("metadata"))
+    tags = _of(list, metadata.get("tags"))
+    grader = _of(dict, metadata.get("nbgrader"))
+    return {
+        "number": number,
+        "kind": _of(str, cell.get("cell_type")),
+        "source": encodable(_source(cell)),
+        "tags": [printable(str(tag)[:80]) for tag in tags[:20]],
+        "names": [str(cell.get("id", ""))[:80], str(grader.get("grade_id", ""))[:80]],
+        "locked": grader.get("locked") is True,
+        "attachments": _of(dict, cell.get("attachments")),
+    }
+
+
+def _of(kind: type[Made], value: Any) -> Made:
+    """The value if it is of this kind, else an empty one."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _cells(data: bytes, notes: list[str]) -> list[dict[str, Any]]:
@@ -110,6 +117,8 @@ def _json(text: str) -> Any:
 
 
 def _convert(content: dict[str, Any]) -> dict[str, Any]:
+    import nbformat  # only old notebooks need it, and importing it takes longer than reading ten others
+
     try:
         return nbformat.convert(nbformat.from_dict(content), 4)
     except Exception as error:  # the library raises many kinds for what is not a notebook
@@ -128,7 +137,7 @@ def _source(cell: dict[str, Any]) -> str:
     return source if isinstance(source, str) else ""
 
 
-def find_part(code: list[dict[str, Any]], markdown: list[dict[str, Any]]) -> int:
+def find_part(code: list[dict[str, Any]], markdown: list[dict[str, Any]], course: dict[str, Any]) -> int:
     """Tell the part by the graded functions that the notebook defines, then by the exercises its text names.
 
     Raises:
@@ -139,12 +148,11 @@ def find_part(code: list[dict[str, Any]], markdown: list[dict[str, Any]]) -> int
     defined |= set(re.findall(r"^(\w+)\s*(?::[^=\n]+)?=", text, re.MULTILINE))
     prose = "\n".join(cell["source"] for cell in markdown)
     scores = {}
-    for part in masters.existing_parts():
-        functions = {q.function for q in masters.load_questions(part) if q.function}
+    for part, content in course.items():
         headings = len(set(re.findall(rf"(?:Exercise|Question)\s+{part}\.\d+", prose)))
         checks = len(set(re.findall(rf"grader\.check\(\s*[\"']q{part}_\d+", text)))
-        scores[part] = (len(functions & defined), headings + checks)
-    best = max(scores, key=lambda part: scores[part], default=0)
+        scores[part] = (len(defined.intersection(content["functions"])), headings + checks)
+    best = max(scores, key=lambda part: scores[part], default="")
     if not scores or scores[best] == (0, 0):
         raise UnreadableNotebookError("the notebook is none of this course's: it defines no exercise and names none")
-    return best
+    return int(best)

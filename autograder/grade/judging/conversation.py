@@ -15,6 +15,7 @@ from autograder.grade.result import CellError, LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
+from autograder.grade.text import printable
 
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
 
@@ -117,8 +118,8 @@ class Conversation:
                 CellError(
                     cell=_number(error.get("cell")),
                     line=_number(error.get("line")),
-                    type=str(error.get("type"))[:80],
-                    message=str(error.get("message"))[:300],
+                    type=printable(str(error.get("type"))[:80]),
+                    message=printable(str(error.get("message"))[:300]),
                 )
                 for error in errors[:50]
                 if isinstance(error, dict)
@@ -312,7 +313,7 @@ class Conversation:
         where = ""
         if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:
             where = f" (line {place['line']} of code cell {place['cell']})"
-        message = str(error.get("message", ""))[:1000]
+        message = printable(str(error.get("message", ""))[:1000])
         fault = StudentError("raised", f"{what} raised {kind}{where}", message)
         fault.kinds = tuple(str(k) for k in error["kinds"]) if isinstance(error.get("kinds"), list) else ()
         fault.outside = not where

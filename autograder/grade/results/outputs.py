@@ -5,17 +5,20 @@ Everything is made from `results.db` alone, so it can be made again at any time 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from autograder import masters
 from autograder.grade.result import SubmissionResult
+from autograder.grade.text import encodable
 from autograder.testing import TestResult
 from helpers.parts import PARTS
 
@@ -111,8 +114,9 @@ def safe_cell(text: Any) -> Any:
     return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+def write_rows(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Write a CSV that no spreadsheet takes formulas from."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         csv.writer(file).writerows([[safe_cell(value) for value in row] for row in rows])
 
 
@@ -120,23 +124,45 @@ def file_name(row: SheetRow) -> str:
     """A name for a submission's files: safe on every system, different for different students."""
     plain = re.sub(r"[^\w.@-]", "_", row.student, flags=re.ASCII)[:80].strip(".") or "student"
     if plain != row.student:
-        plain += "-" + hashlib.sha256(row.student.encode()).hexdigest()[:8]
+        plain += "-" + hashlib.sha256(row.student.encode("utf-8", "replace")).hexdigest()[:8]
     return f"{plain}-part{row.part}"
 
 
-def write_all(store: Store, folder: Path) -> dict[str, Path]:
-    """Write every output; return what was written, by kind."""
+def write_text(path: Path, text: str) -> None:
+    """Write a page; a character that UTF-8 cannot hold is spelled out, it stops nothing."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def one_by_one(what: str, problems: list[str] | None) -> Iterator[None]:
+    """Let what fails inside cost this one output alone; its name and the reason are logged, and added to `problems`."""
+    try:
+        yield
+    except Exception as error:  # whatever a student's text did to it: the others' pages must be written
+        text = encodable(f"{what} could not be written: {type(error).__name__}: {error}")[:300]
+        logging.getLogger(__name__).error(text)
+        if problems is not None:
+            problems.append(text)
+
+
+def write_all(store: Store, folder: Path, problems: list[str] | None = None) -> dict[str, Path]:
+    """Write every output; return what was written, by kind. What could not be is added to `problems`."""
     rows = sheet(store)
     folder.mkdir(parents=True, exist_ok=True)
     made = {"grades": folder / "grades.csv", "gradescope": folder / "gradescope", "feedback": folder / "feedback"}
-    write_csv(rows, made["grades"])
+    with one_by_one("grades.csv", problems):
+        write_csv(rows, made["grades"])
     for kind in ("gradescope", "feedback"):
         made[kind].mkdir(exist_ok=True)
     for row in rows:
-        content = json.dumps(gradescope(row), indent=1, ensure_ascii=False)
-        (made["gradescope"] / f"{file_name(row)}.json").write_text(content + "\n", encoding="utf-8")
-        (made["feedback"] / f"{file_name(row)}.html").write_text(feedback(row), encoding="utf-8")
-    made |= imports(store, rows, folder / "import")
+        name = file_name(row)
+        with one_by_one(f"gradescope/{name}.json", problems):
+            content = json.dumps(gradescope(row), indent=1, ensure_ascii=False)
+            write_text(made["gradescope"] / f"{name}.json", content + "\n")
+        with one_by_one(f"feedback/{name}.html", problems):
+            write_text(made["feedback"] / f"{name}.html", feedback(row))
+    with one_by_one("import/", problems):
+        made |= imports(store, rows, folder / "import")
     return made
 
 
@@ -154,7 +180,7 @@ def write_csv(rows: Sequence[SheetRow], path: Path) -> None:
         sums = _number(row.total), _number(row.possible)
         points = [_number(by_name.get(name)) for name in names]
         lines.append([row.student, found.name, row.part or "", row.state, *sums, stamp, message, *points])
-    _write(path, lines)
+    write_rows(path, lines)
 
 
 def _number(value: float | None) -> str:
@@ -228,7 +254,7 @@ def imports(store: Store, rows: Sequence[SheetRow], folder: Path) -> dict[str, P
         nbgrader += [[t, student, w, s] for t, w, s in zip(titles, worth, scores, strict=True) if s != ""]
     made = {name: folder / f"{name}.csv" for name in ("canvas", "moodle", "nbgrader")}
     for name, lines in (("canvas", canvas), ("moodle", moodle), ("nbgrader", nbgrader)):
-        _write(made[name], lines)
+        write_rows(made[name], lines)
     return made
 
 

@@ -13,19 +13,21 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autograder.grade.intake.collect import HandIn, Person
+from autograder.grade.intake.collect import HandIn
+from autograder.grade.intake.roster import Person
 from autograder.grade.result import SubmissionResult
+from autograder.grade.text import encodable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS submission (
     student TEXT NOT NULL, part INTEGER NOT NULL,
     file TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL, notes TEXT NOT NULL,
-    problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL,
+    problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL, files TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (student, part)
 );
 CREATE TABLE IF NOT EXISTS result (
@@ -54,6 +56,7 @@ class StoredSubmission:
         problem: why it could not be read; empty if it could.
         code: the code cells (`number`, `source`, `tags`).
         written: the answers to written questions, by question.
+        files: the student's notebooks of other parts, by file name, so that a regrade sees what the first run saw.
     """
 
     student: str
@@ -66,13 +69,22 @@ class StoredSubmission:
     problem: str
     code: list[dict[str, Any]]
     written: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, found: HandIn, written: dict[str, str]) -> StoredSubmission:
+    def of(cls, found: HandIn, files: dict[str, str] | None = None) -> StoredSubmission:
         """What is kept of a hand-in."""
         code = list(found.notebook.code) if found.notebook else []
-        who = found.name, found.email
-        return cls(found.student, found.part, found.file, found.digest, *who, found.notes, found.problem, code, written)
+        written = found.notebook.written if found.notebook else {}
+        which = found.student, found.part, found.file, found.digest, found.name, found.email
+        return cls(*which, found.notes, found.problem, code, written, files or {})
+
+
+def _kept(value: Any) -> str | int:
+    """A value as a column holds it. This is where all text comes in, so what no file could hold is replaced here."""
+    if isinstance(value, int):
+        return value
+    return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 class HandMark(NamedTuple):
@@ -93,6 +105,8 @@ class Store:
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
         self.connection.executescript(SCHEMA)
+        if "files" not in {row["name"] for row in self.connection.execute("PRAGMA table_info(submission)")}:
+            self.connection.execute("ALTER TABLE submission ADD COLUMN files TEXT NOT NULL DEFAULT '{}'")
         path.chmod(0o600)  # it holds the seeds and everybody's marks
 
     def close(self) -> None:
@@ -129,7 +143,7 @@ class Store:
 
     def register(self, submission: StoredSubmission) -> None:
         """Note a submission."""
-        row = [value if isinstance(value, str | int) else json.dumps(value) for value in asdict(submission).values()]
+        row = [_kept(value) for value in asdict(submission).values()]
         self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
 
     def forget_unreadable(self, student: str) -> None:
@@ -139,7 +153,7 @@ class Store:
     def submissions(self) -> list[StoredSubmission]:
         """All submissions, ordered by student and part."""
         rows = self.connection.execute("SELECT * FROM submission ORDER BY student, part").fetchall()
-        texts = ("notes", "code", "written")
+        texts = ("notes", "code", "written", "files")
         return [StoredSubmission(**{**dict(row), **{key: json.loads(row[key]) for key in texts}}) for row in rows]
 
     def set_roster(self, people: list[Person]) -> None:
@@ -147,7 +161,7 @@ class Store:
         self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM roster")
         for person in people:
-            row = (person.student, person.name, person.email, json.dumps(person.other))
+            row = (person.student, person.name, person.email, _kept(person.other))
             self.connection.execute("INSERT INTO roster VALUES (?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 
@@ -177,9 +191,9 @@ class Store:
         key = (result.student, result.part)
         self.connection.execute("BEGIN IMMEDIATE")
         if why and (old := self.result(*key)) is not None:
-            replaced = (*key, time.time(), why, json.dumps(old.to_json()))
-            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", replaced)
-        row = (*key, digest, tests, time.time(), json.dumps(result.to_json()))
+            before = (*key, time.time(), why, _kept(old.to_json()))
+            self.connection.execute("INSERT INTO earlier VALUES (?, ?, ?, ?, ?)", before)
+        row = (*key, digest, tests, time.time(), _kept(result.to_json()))
         self.connection.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?)", row)
         self.connection.execute("COMMIT")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
 import random
@@ -14,9 +13,12 @@ from typing import Any
 from markupsafe import Markup
 
 from autograder import masters
+from autograder.grade.intake.apart import to_html as students_html
 from autograder.grade.jobs import written_questions
+from autograder.grade.tables import TableError, read_table
 from autograder.masters import Question
 
+from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
 from .store import HandMark, Store, StoredSubmission
 
@@ -32,7 +34,7 @@ class AnonymousAnswer:
     @property
     def html(self) -> Markup:
         """The answer for a page."""
-        return to_html(self.text)
+        return Markup(students_html(self.text))
 
     def csv_row(self, question: Question) -> list[Any]:
         """The line to enter a mark in; who wrote nothing has none of the points already."""
@@ -60,8 +62,8 @@ def code_name(seed: str, student: str, question: str) -> str:
     return f"A-{digest[:8]}"
 
 
-def write_pages(store: Store, folder: Path) -> list[Path]:
-    """Write a page and an empty CSV for marks a question; return the pages."""
+def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -> list[Path]:
+    """Write a page and an empty CSV for marks a question; return the pages. What fails is added to `problems`."""
     secret = store.secret()
     by_part: dict[int, list[StoredSubmission]] = {}
     for submission in store.submissions():
@@ -80,12 +82,11 @@ def write_pages(store: Store, folder: Path) -> list[Path]:
             ]
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{question.name}.html"
-            path.write_text(page(question, answers, secret), encoding="utf-8")
-            made.append(path)
-            with (folder / f"{question.name}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["answer", "points", "possible", "comment"])
-                writer.writerows(answer.csv_row(question) for answer in sorted(answers, key=lambda a: a.code))
+            with one_by_one(f"written/{question.name}", problems):
+                write_text(path, page(question, answers, secret))
+                lines = [answer.csv_row(question) for answer in sorted(answers, key=lambda a: a.code)]
+                write_rows(folder / f"{question.name}.csv", [["answer", "points", "possible", "comment"], *lines])
+                made.append(path)
     return made
 
 
@@ -105,8 +106,14 @@ def merge(store: Store, path: Path) -> int:
     questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
     students = sorted({submission.student for submission in store.submissions()})
     secret = store.secret()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in csv.DictReader(file)]
+    try:
+        rows = read_table(path)
+    except TableError as error:
+        raise MarksFileError(str(error)) from error
+    if rows and not ("points" in rows[0] and {"answer", "student"} & set(rows[0])):
+        raise MarksFileError(
+            f"{path}: it needs the columns `answer` (or `student`) and `points`; it has {', '.join(rows[0])}"
+        )
     taken, problems = [], []
     for line, row in enumerate(rows, start=2):
         name = row.get("question") or path.stem
