@@ -6,7 +6,7 @@ notebook runs, not what it learns. A part may have a third, for a classroom with
 
 from __future__ import annotations
 
-from dataclasses import field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,8 +22,13 @@ class Row(NamedTuple):
     classroom: Any = None
 
 
+@dataclass(frozen=True)
 class Sizes:
     """The sizes of one notebook, as read-only attributes. `print` shows them with what each decides."""
+
+    if TYPE_CHECKING:  # each part has other names: `sizes_of` adds the fields
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __str__(self) -> str:
         shown = {row.name: "all" if (value := getattr(self, row.name)) is None else str(value) for row in fields(self)}
