@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from autograder import masters  # noqa: E402
 from autograder.grade import schedule  # noqa: E402
 from autograder.grade.intake import notebook  # noqa: E402
+from autograder.grade.intake.apart import course  # noqa: E402
 from autograder.grade.jobs import Job  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
 from autograder.grade.schedule import Plan  # noqa: E402
@@ -56,8 +57,8 @@ def solution_file(part: int) -> Path:
 
 def job(part: int, only: tuple[str, ...], name: str) -> Job:
     """The solution as a submission."""
-    read = notebook.read(solution_file(part).read_bytes())
-    return Job(name, part, read.code, SECRET, only=only)
+    read = notebook.read(solution_file(part).read_bytes(), course())
+    return Job(name, part, tuple(read["code"]), SECRET, only=only)
 
 
 def timed(calls: Sequence[Callable[[], object]]) -> list[float]:

@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 from autograder import masters  # noqa: E402
 from autograder.grade import schedule  # noqa: E402
 from autograder.grade.intake import notebook  # noqa: E402
+from autograder.grade.intake.apart import course  # noqa: E402
 from autograder.grade.jobs import Job  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
 from tests.grade import mixed  # noqa: E402
@@ -43,7 +44,7 @@ def compare(part: int, number: int) -> dict[str, Any]:
         began = time.perf_counter()
         theirs = mixed.by_otter(made, part, ROOT / "build" / "otter" / f"{part:02d}.zip", Path(folder))
         middle = time.perf_counter()
-        cells = notebook.read((Path(folder) / f"{PARTS[part]}.ipynb").read_bytes()).code
+        cells = tuple(notebook.read((Path(folder) / f"{PARTS[part]}.ipynb").read_bytes(), course())["code"])
     result = schedule.on_worker(Job(f"{part}/{number}", part, cells, SECRET), Limits(), False)
     ours = {question.name: question.points for question in result.questions}
     names = {variant.function: variant.name for variant in mixed.chosen(part, number)}

@@ -17,6 +17,7 @@ import pytest
 
 from autograder import masters, testing
 from autograder.grade.intake import notebook as submitted
+from autograder.grade.intake.apart import course
 from autograder.grade.result import SubmissionResult
 from autograder.publish.otter_forms import build_otter_forms
 from autograder.publish.settings import load_course
@@ -76,5 +77,5 @@ def test_otter_run_gives_the_same_points(
     """One wrong variant of every function, all in one notebook."""
     notebook = mixed.mixed_notebook(part, 3)
     theirs = mixed.by_otter(notebook, part, archive(part), tmp_path)
-    cells = submitted.read((tmp_path / f"{PARTS[part]}.ipynb").read_bytes()).code
+    cells = tuple(submitted.read((tmp_path / f"{PARTS[part]}.ipynb").read_bytes(), course())["code"])
     assert {q.name: q.points for q in grade(cells, part).questions} == theirs

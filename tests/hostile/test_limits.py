@@ -296,7 +296,7 @@ def test_workers_grade_within_the_bound(sandbox: Sandbox, monkeypatch: pytest.Mo
     monkeypatch.setattr(judge, "grade", lambda *_: {"bytes": len(bytearray(600 * MEBIBYTE))})
     result = worker.grade(Job("ada", 2, (), "00"))
     assert (result.status, result.points) == ("error", None)
-    assert result.error is not None
-    assert "MemoryError" in result.error.message
+    assert result.failure is not None
+    assert "MemoryError" in result.failure.message
     monkeypatch.setattr(judge, "grade", lambda *_: len(bytearray(60 * MEBIBYTE)))
     assert worker.grade(Job("ada", 2, (), "00")) == 60 * MEBIBYTE  # type: ignore[comparison-overlap]

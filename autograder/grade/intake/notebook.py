@@ -16,6 +16,7 @@ Made = TypeVar("Made")
 
 MOST_CELLS = 5_000
 LARGEST_SOURCE = 4 << 20  # characters of all code together
+Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 
 class UnreadableNotebookError(ValueError):
