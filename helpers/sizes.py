@@ -7,9 +7,10 @@ notebook runs, not what it learns. A part may have a third, for a classroom with
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Scale(Protocol):
     """What of a preset decides how much is done: how long its evaluations and training runs are meant to be."""
 
