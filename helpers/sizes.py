@@ -7,13 +7,26 @@ notebook runs, not what it learns. A part may have a third, for a classroom with
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from .presets import Preset
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 
-class Row(NamedTuple):
+@runtime_checkable
+class Scale(Protocol):
+    """What of a preset decides how much is done: how long its evaluations and training runs are meant to be."""
+
+    @property
+    def evaluation_prompts(self) -> int: ...
+    @property
+    def tiny(self) -> bool: ...
+    @property
+    def reinforce(self) -> Any: ...
+    @property
+    def kl(self) -> Any: ...
+    @property
+    def dpo(self) -> Any: ...
+
+
+class SizeRow(NamedTuple):
     """One size in its settings, and what it decides. Where a number counts things, `None` takes all there are."""
 
     decides: str
@@ -40,7 +53,7 @@ class Sizes:
         return "\n".join(lines)
 
 
-def table(part: str, preset: Preset) -> dict[str, Row]:
+def table(part: str, preset: Scale) -> dict[str, SizeRow]:
     """The sizes of a part with a preset, in every setting.
 
     Args:
@@ -62,64 +75,64 @@ def table(part: str, preset: Preset) -> dict[str, Row]:
     return tables[part](preset)
 
 
-def _baseline(preset: Preset) -> dict[str, Row]:
+def _baseline(preset: Scale) -> dict[str, SizeRow]:
     return {
-        "rated_sentences": Row("sentences rated by people on which the reward model is judged", None, 200),
-        "test_prompts": Row("test prompts of the evaluation", preset.evaluation_prompts or None, 96),
+        "rated_sentences": SizeRow("sentences rated by people on which the reward model is judged", None, 200),
+        "test_prompts": SizeRow("test prompts of the evaluation", preset.evaluation_prompts or None, 96),
     }
 
 
-def _reinforce(preset: Preset) -> dict[str, Row]:
+def _reinforce(preset: Scale) -> dict[str, SizeRow]:
     prompts = preset.evaluation_prompts
     return {
-        "training_steps": Row("batches of completions in the training run", preset.reinforce.steps, 6),
-        "dry_run_steps": Row("batches in the dry run before it", 5, 2),
-        "experiment_batches": Row("repetitions in the baseline experiment", 2000, 200),
-        "test_prompts": Row("prompts of an evaluation", prompts or 512, prompts or 32),
-        "watched_prompts": Row("prompts completed now and then during training", 64, 8),
-        "cartpole_iterations": Row("updates on the pole, from 8 episodes each (optional section)", 40, 2),
-        "lander_iterations": Row("updates on the ship (optional section)", 150, 1),
-        "lander_episodes": Row("episodes for each of them", 10, 2),
+        "training_steps": SizeRow("batches of completions in the training run", preset.reinforce.steps, 6),
+        "dry_run_steps": SizeRow("batches in the dry run before it", 5, 2),
+        "experiment_batches": SizeRow("repetitions in the baseline experiment", 2000, 200),
+        "test_prompts": SizeRow("prompts of an evaluation", prompts or 512, prompts or 32),
+        "watched_prompts": SizeRow("prompts completed now and then during training", 64, 8),
+        "cartpole_iterations": SizeRow("updates on the pole, from 8 episodes each (optional section)", 40, 2),
+        "lander_iterations": SizeRow("updates on the ship (optional section)", 150, 1),
+        "lander_episodes": SizeRow("episodes for each of them", 10, 2),
     }
 
 
-def _kl(preset: Preset) -> dict[str, Row]:
+def _kl(preset: Scale) -> dict[str, SizeRow]:
     steps = preset.kl.steps
     return {
-        "steps": Row("training steps in each run", steps, 3, steps // 2),
-        "alphas": Row("strengths of the KL penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
-        "held_out": Row("prompts on which each trained policy is examined", 256, 8, 128),
+        "steps": SizeRow("training steps in each run", steps, 3, steps // 2),
+        "alphas": SizeRow("strengths of the KL penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
+        "held_out": SizeRow("prompts on which each trained policy is examined", 256, 8, 128),
     }  # fmt: skip
 
 
-def _dpo(preset: Preset) -> dict[str, Row]:
+def _dpo(preset: Scale) -> dict[str, SizeRow]:
     return {
-        "train_prompts": Row("prompts whose completions become training pairs", 1200 if preset.tiny else 4000, 40),
-        "test_prompts": Row("prompts whose completions become test pairs", 250, 20),
-        "completions_per_prompt": Row("K, completions sampled for each prompt", 4, 4),
-        "evaluation_prompts": Row("prompts for the reward of a trained policy", 256, 16),
-        "epochs": Row("times that each training pair is seen", preset.dpo.epochs, 1),
-        "betas": Row("values of β in section 4.6, a run each", (0.1, 0.25, 0.5), (preset.dpo.beta, 0.5)),
-        "experiment_pairs": Row("pairs used in the side experiments of section 4.7", 256, 32),
-        "trl_steps": Row("steps of each of TRL's trainers (optional section)", 16, 2),
+        "train_prompts": SizeRow("prompts whose completions become training pairs", 1200 if preset.tiny else 4000, 40),
+        "test_prompts": SizeRow("prompts whose completions become test pairs", 250, 20),
+        "completions_per_prompt": SizeRow("K, completions sampled for each prompt", 4, 4),
+        "evaluation_prompts": SizeRow("prompts for the reward of a trained policy", 256, 16),
+        "epochs": SizeRow("times that each training pair is seen", preset.dpo.epochs, 1),
+        "betas": SizeRow("values of β in section 4.6, a run each", (0.1, 0.25, 0.5), (preset.dpo.beta, 0.5)),
+        "experiment_pairs": SizeRow("pairs used in the side experiments of section 4.7", 256, 32),
+        "trl_steps": SizeRow("steps of each of TRL's trainers (optional section)", 16, 2),
     }
 
 
-def _interpretability(_preset: Preset) -> dict[str, Row]:
+def _interpretability(_preset: Scale) -> dict[str, SizeRow]:
     return {
-        "shap_evaluations": Row("masked versions of a text that shap may score", 250, 60),
-        "longest_exact_sentence": Row("words, in the measurement of what exact values cost", 11, 6),
-        "sentences": Row("sentences explained in section 5.3", None, 3),
-        "samples_per_policy": Row("texts of each policy in the bar plot of rewarded words", 24, 4),
-        "prompts_each": Row("IOI prompts for each of the 24 sentence patterns and orders of names", 10, 2),
-        "subsets": Row("subsets K in the picture of completeness", None, 4),
-        "circuits_tried": Row("circuits of three heads in the search for the best", None, 20),
-        "reward_steps": Row("training steps in section 5.11", 150, 5),
-        "real_model": Row("whether section 5.12 runs where its package is installed", True, False),
+        "shap_evaluations": SizeRow("masked versions of a text that shap may score", 250, 60),
+        "longest_exact_sentence": SizeRow("words, in the measurement of what exact values cost", 11, 6),
+        "sentences": SizeRow("sentences explained in section 5.3", None, 3),
+        "samples_per_policy": SizeRow("texts of each policy in the bar plot of rewarded words", 24, 4),
+        "prompts_each": SizeRow("IOI prompts for each of the 24 sentence patterns and orders of names", 10, 2),
+        "subsets": SizeRow("subsets K in the picture of completeness", None, 4),
+        "circuits_tried": SizeRow("circuits of three heads in the search for the best", None, 20),
+        "reward_steps": SizeRow("training steps in section 5.11", 150, 5),
+        "real_model": SizeRow("whether section 5.12 runs where its package is installed", True, False),
     }
 
 
-def choose_sizes(part: str, preset: Preset, *, fast: bool, quick: bool = False, **changes: Any) -> Sizes:
+def choose_sizes(part: str, preset: Scale, *, fast: bool, quick: bool = False, **changes: Any) -> Sizes:
     """The sizes of a part in one setting; see `Preset.sizes`, which notebooks call.
 
     Args:

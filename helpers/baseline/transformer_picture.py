@@ -110,7 +110,7 @@ def feedback(letter: str, word: object) -> str:
     return f"{letter}: not {word}. {ROLES[word]}. {reason}"
 
 
-def check_words(labels: Mapping[str, str] | None) -> int:
+def check_words(labels: object) -> int:
     """Print what is right and why the rest is not, draw the picture with the words in it, and return the number right.
 
     Args:
@@ -130,7 +130,7 @@ def check_words(labels: Mapping[str, str] | None) -> int:
     return number
 
 
-def require(labels: Mapping[str, str] | None, letters: str) -> None:
+def require(labels: object, letters: str) -> None:
     """Check some of the blanks.
 
     Raises:
@@ -148,7 +148,7 @@ def require(labels: Mapping[str, str] | None, letters: str) -> None:
 _CENTRE, _WIDE, _HIGH = 4.6, 3.0, 0.46
 
 
-def _blank(axes: Axes, x: float, y: float, letter: str, labels: Mapping[str, str], wide: float = _WIDE) -> None:
+def _blank(axes: Axes, x: float, y: float, letter: str, labels: Mapping[str, object], wide: float = _WIDE) -> None:
     word = labels.get(letter)
     if not isinstance(word, str) or not word:
         box(axes, x, y, f"{letter}:  ? ? ?", "#fff7d6", width=wide, height=_HIGH)
@@ -165,7 +165,7 @@ def _side_arrow(axes: Axes, low: float, high: float) -> None:
     axes.text(right + 0.12, (low + high) / 2, "a copy\npasses by", fontsize=8, va="center", color=INK)
 
 
-def draw(labels: Mapping[str, str] | None = None) -> Figure:
+def draw(labels: object = None) -> Figure:
     """Draw the picture; blanks that are filled in get a colour and a sign (blue ✓ right, orange ✗ not)."""
     labels = labels if isinstance(labels, Mapping) else {}
     figure, axes = plt.subplots(figsize=(7.4, 9.2), layout="constrained")

@@ -135,7 +135,7 @@ def edit(tmp_path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("def double(values):", "def double(values)", "line 15, question q1_1: the code does not parse"),
+        ("def double(values):", "def double(values)", "line 16, question q1_1: the code does not parse"),
         (
             "def double(values):",
             "def triple(x):\n    return x\n\ndef double(values):",
