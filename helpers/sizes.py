@@ -100,7 +100,7 @@ def _kl(preset: Scale) -> dict[str, SizeRow]:
     steps = preset.kl.steps
     return {
         "steps": SizeRow("training steps in each run", steps, 3, steps // 2),
-        "alphas": SizeRow("strengths of the KL penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
+        "alphas": SizeRow("strengths of the penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
         "held_out": SizeRow("prompts on which each trained policy is examined", 256, 8, 128),
     }  # fmt: skip
 

@@ -9,11 +9,34 @@ import tarfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from typer.testing import CliRunner
+
+from autograder.cli import app
+from autograder.grade.intake import collect as intake
+from autograder.grade.intake.roster import Person
 from tests.grade.samples import notebook
 
 TWO = notebook("def token_log_probs(logits, ids): ...")
 METADATA = "submission_metadata.yml"
+OTHER = notebook("def token_log_probs(logits, ids): return 1")
+ANN_AND_ZOE = {("ann", 2), ("zoe", 2)}
+
+
+def found(source: Path, *people: Person) -> dict[tuple[str, int], intake.HandIn]:
+    """The submissions by student and part."""
+    return {s.key: s for s in intake.collect(source, {p.student: p for p in people})}
+
+
+def readable(source: Path, *people: Person) -> set[tuple[str, int]]:
+    """Whose notebooks of which part could be read."""
+    return {key for key, s in found(source, *people).items() if s.notebook}
+
+
+def grade(*arguments: object) -> Any:
+    """Run `course grade` here."""
+    return CliRunner().invoke(app, ["grade", "--workers", "0", *map(str, arguments)])
 
 
 def put(path: Path, data: bytes = TWO) -> None:

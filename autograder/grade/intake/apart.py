@@ -67,7 +67,7 @@ class Reader:
         return self._ask("open_class", CLASS_SECONDS, LARGEST_TABLE, path=str(path.resolve()))
 
     def ask(self, operation: str, seconds: float = SECONDS, **arguments: Any) -> dict[str, Any]:
-        """Have something parsed; see `reader.Reader` for the operations.
+        """Have something parsed; see `reader.Session` for the operations.
 
         Raises:
             ReadingError: the reader refused, crashed, or took too much time or memory.

@@ -33,7 +33,7 @@ MOST_PEOPLE = 50_000
 Answer = dict[str, Any]
 
 
-class Reader:
+class Session:
     """What the process keeps between requests: the course's questions, and the class's archive if there is one."""
 
     def __init__(self) -> None:
@@ -185,13 +185,13 @@ def answer(operation: Callable[..., Answer], arguments: dict[str, Any]) -> Answe
 
 def main() -> None:
     """Answer requests until there are no more."""
-    reader = Reader()
+    session = Session()
     bound_memory(MEMORY)
     for line in sys.stdin.buffer:
         request = json.loads(line)
         bound_time(request["seconds"])
         begun = time.process_time()
-        result = answer(getattr(reader, request["operation"]), request["arguments"])
+        result = answer(getattr(session, request["operation"]), request["arguments"])
         result["seconds"] = time.process_time() - begun
         bound_time(0)
         sys.stdout.buffer.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
