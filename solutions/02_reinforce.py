@@ -560,6 +560,8 @@ def test_leave_one_out_single(leave_one_out_advantages):
         "a batch of one divides by 0. There are no others, and the definition says 0.": [float("inf")],
         "a batch of one divides by 0. There are no others; the definition says 0.": [float("-inf")],
     }, name="leave_one_out_advantages of one reward")
+    two = leave_one_out_advantages(torch.tensor([0.75, 0.25]))
+    check(two, torch.tensor([0.5, -0.5]), {}, name="leave_one_out_advantages of two rewards")
 # %% hidden={"values dtypes edges gradients purity": 1}
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,

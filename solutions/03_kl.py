@@ -589,7 +589,7 @@ def test_shaped_detached(kl_shaped_rewards):
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
     )
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
 # %% [markdown]
 # **Sanity check.** The same completion under a rising α.
 # At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.

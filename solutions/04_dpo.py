@@ -916,7 +916,7 @@ def test_moved_policy(dpo_step):
     }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-# %% hidden={"reported": 1, "update": 1, "reference": 1, "training": 1}
+# %% hidden={"reported": 1, "update": 1, "reference update": 1, "training": 1}
 # %% [markdown]
 # **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is
 # the same in every epoch and for every β. You computed them once, above (`kept_train`). The next cell shows that a step

@@ -1229,7 +1229,7 @@ def test_small_example(patching_effect):
     except ZeroDivisionError:
         raise AssertionError("patching_effect: equal means must raise a ValueError; yours raised a ZeroDivisionError.") from None
     raise AssertionError(f"patching_effect: clean and corrupted have the same mean, so a ValueError is asked for; yours returned {found}.")
-# %% hidden={"values dtypes": 1, "edges purity": 1, "errors": 1}
+# %% hidden={"values dtypes": 1, "edges purity": 1, "errors values": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
 # A ValueError where the clean and the corrupted means are equal.

@@ -58,8 +58,11 @@ def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
 def table_game(worth: torch.Tensor) -> Game:
     """The game in which the coalition with bit pattern ``k`` is worth ``worth[k]``."""
     numbers = worth.tolist()
+    players = range(len(numbers).bit_length() - 1)
 
     def value(coalition: frozenset[int]) -> float:
+        if not all(player in players for player in coalition):  # 1 << player would fill the judge's memory
+            raise ValueError(f"players are 0 to {players.stop - 1}")
         return numbers[sum(1 << player for player in coalition)]
 
     return value
@@ -141,6 +144,9 @@ def verify_evaluations(function: Callable[..., Any]) -> None:
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             found = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
             raise AssertionError(f"exact_shapley_values: the result is {found}; asked for a float64 tensor")
+        wanted = exact_shapley_values(table_game(worth), players)
+        if result.shape != wanted.shape or not torch.allclose(result, wanted, rtol=0, atol=1e-9):
+            raise AssertionError(f"exact_shapley_values: wrong values for {players} players")
 
 
 OWN_ASPECTS["exact_shapley_values"] = {"evaluations": verify_evaluations}

@@ -19,3 +19,5 @@ def test_leave_one_out_single(leave_one_out_advantages):
     import torch
     from helpers.checks import check
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {'a batch of one gives 0 / 0, which is NaN. There are no others, and the definition says 0.': [float('nan')], 'a batch of one has no others; the definition says 0, not the reward itself.': [0.7], 'a batch of one divides by 0. There are no others, and the definition says 0.': [float('inf')], 'a batch of one divides by 0. There are no others; the definition says 0.': [float('-inf')]}, name='leave_one_out_advantages of one reward')
+    two = leave_one_out_advantages(torch.tensor([0.75, 0.25]))
+    check(two, torch.tensor([0.5, -0.5]), {}, name='leave_one_out_advantages of two rewards')

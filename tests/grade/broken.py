@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from tests.grade.samples import WRONG, master_sources, notebook, stubbed
 
 FUNCTION = next(source for source in master_sources(2) if "def token_log_probs" in source)
+UNTELLABLE = """class Odd(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+def fail():
+    raise Odd
+"""
 GOOD = f"import torch\nimport torch.nn.functional as F\n{FUNCTION}"
 
 
@@ -68,6 +75,7 @@ def old_format() -> bytes:
 
 LOOP = "while True: pass"
 KINDS = [
+    Broken("an error that cannot be told", "a.ipynb", cells(GOOD, UNTELLABLE, "compute_reinforce_loss = fail()"), "Odd", 4.0),
     Broken("an error in the function", "a.ipynb", function("return 1 / 0"), "ZeroDivisionError"),
     Broken("an error in a needed cell", "a.ipynb", cells("K = 1 / 0", "def token_log_probs(logits, ids): return K"), "NameError"),
     Broken("an error in another cell", "a.ipynb", cells("1 / 0", "raise SystemExit", GOOD), "", 4.0),

@@ -44,7 +44,7 @@ def _measure(weights: Mapping[str, Any]) -> dict[str, float] | None:
 
     reference, tokenizer, reward_model, prompts = _world()
     shapes = {name: weight.shape for name, weight in reference.state_dict().items()}
-    if not weights or any(shapes.get(name) != getattr(weight, "shape", None) for name, weight in weights.items()):
+    if not weights or not all(_is_weight(weight, shapes.get(name)) for name, weight in weights.items()):
         return None
     before = {name: weight.clone() for name, weight in reference.state_dict().items()}
     try:
@@ -60,6 +60,11 @@ def _measure(weights: Mapping[str, Any]) -> dict[str, float] | None:
         kl = torch.where(mask, moved - start, 0.0).sum(dim=1).mean().item()
     reward = reward_model(rollout.texts).mean().item()
     return {"kl": round(kl, 4), "reward": round(reward, 4)} if kl == kl and reward == reward else None
+
+
+def _is_weight(value: object, shape: torch.Size | None) -> bool:
+    """Whether a recorded value can be one of the policy's weights: what comes out of the sandbox may be anything."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and value.shape == shape
 
 
 def _log_probs(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

@@ -109,7 +109,7 @@ class Child:
             except TimeLimitError:
                 errors.append(self._place(statement, "TimeLimitError", f"stopped after {message['seconds']:g} s"))
             except BaseException as error:
-                errors.append(self._place(statement, type(error).__name__, str(error)[:500]))
+                errors.append(self._place(statement, type(error).__name__, _text(error)[:500]))
             finally:
                 _start_clock(0)
         defined = {name: callable(self.space.get(name)) for name in message["wanted"] if name in self.space}
@@ -227,12 +227,17 @@ class Child:
         for frame, line in traceback.walk_tb(error.__traceback__):
             if frame.f_code.co_filename.startswith("cell "):
                 place = {"cell": int(frame.f_code.co_filename[5:]), "line": line, "function": frame.f_code.co_name[:80]}
-        try:
-            message = str(error)[:1000]
-        except BaseException:
-            message = ""
+        message = _text(error)[:1000]
         kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
         return {"type": type(error).__name__[:80], "message": message, "kinds": kinds, "place": place}
+
+
+def _text(error: BaseException) -> str:
+    """An exception's message; empty where the student's class cannot give one."""
+    try:
+        return str(error)
+    except BaseException:  # whatever a `__str__` of the student's raises
+        return ""
 
 
 def _same(old: torch.Tensor, new: torch.Tensor) -> bool:

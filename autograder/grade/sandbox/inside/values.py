@@ -184,7 +184,10 @@ class Decoder:
         if kind == "str" and isinstance(content, str):
             return content
         if kind == "int" and isinstance(content, str) and len(content) < 70:
-            return int(content)
+            number = int(content)
+            if abs(number) > LARGEST_INT:
+                raise ProtocolError("an integer is too large")
+            return number
         if kind == "float" and isinstance(content, str) and len(content) < 40:
             return float(content) if content in ("nan", "inf", "-inf") else float.fromhex(content)
         if kind == "tensor" and type(content) is int and content >= 0:
