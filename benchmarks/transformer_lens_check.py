@@ -1,7 +1,7 @@
-"""``python -m benchmarks.transformer_lens_check``: the hook layer beside TransformerLens 2.16 on a random GPT-2.
+"""`python -m benchmarks.transformer_lens_check`: the hook layer beside TransformerLens 2.16 on a random GPT-2.
 
 TransformerLens is not among the course's requirements (its releases pin other versions of transformers), so this is no
-test: the tests compare with brute force instead. Install it apart: ``pip install transformer-lens==2.16``.
+test: the tests compare with brute force instead. Install it apart: `pip install transformer-lens==2.16`.
 """
 
 from __future__ import annotations

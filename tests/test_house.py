@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,21 @@ def test_what_is_general_never_imports_a_parts_folder() -> None:
 
 def test_what_lies_in_the_sandbox_imports_nothing_of_the_judge() -> None:
     assert not arrows(r"autograder\.grade\.sandbox\.inside", r"autograder(?!\.grade\.sandbox\.inside)[\w.]*")
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def test_docstrings_speak_one_dialect() -> None:
+    """Code in a docstring or a comment stands between single backticks, without Sphinx's roles."""
+    other = re.compile(r"(?<!`)``(?!`)|:(func|class|mod|meth|attr):`")
+    wrong = []
+    for name in FILES:
+        with (ROOT / name).open("rb") as file:
+            tokens = [t for t in tokenize.tokenize(file.readline) if t.type in (tokenize.COMMENT, tokenize.STRING)]
+        texts = [t for t in tokens if t.type == tokenize.COMMENT or t.string.startswith('"""')]
+        wrong += [f"{name}:{t.start[0]}" for t in texts if other.search(t.string) and not name.startswith(LONG)]
+    assert not wrong
 
 
 # --- names and sizes ------------------------------------------------------------------------------------------------

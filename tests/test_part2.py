@@ -70,14 +70,14 @@ TOKENS, LENGTH = 3, 3
 
 
 def sequence_table() -> Tensor:
-    """All sequences of ``LENGTH`` tokens: ``[27, 3]``."""
+    """All sequences of `LENGTH` tokens: `[27, 3]`."""
     return torch.tensor(list(itertools.product(range(TOKENS), repeat=LENGTH)))
 
 
 def tiny_logits(theta: Tensor, sequences: Tensor) -> Tensor:
-    """A language model of three tokens: the next token's logits depend on the present one and the place, ``[N, L+1, V]``.
+    """A language model of three tokens: the next token's logits depend on the present one and the place, `[N, L+1, V]`.
 
-    Column 0 is the prompt, one token that is always the same; ``theta`` is ``[L, V+1, V]``.
+    Column 0 is the prompt, one token that is always the same; `theta` is `[L, V+1, V]`.
     """
     before = torch.cat([torch.full((len(sequences), 1), TOKENS), sequences], dim=1)  # [N, L+1]
     rows = [theta[place, before[:, place]] for place in range(LENGTH)]

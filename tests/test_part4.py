@@ -39,7 +39,7 @@ def solution() -> SimpleNamespace:
 
 
 def random_log_probs(seed: int, batch: int = 6) -> list[Tensor]:
-    """Chosen and rejected under policy and reference, float64 ``[B]`` each."""
+    """Chosen and rejected under policy and reference, float64 `[B]` each."""
     draw = torch.Generator().manual_seed(seed)
     start = -30 + 5 * torch.randn(2, batch, generator=draw, dtype=torch.float64)
     moved = start + 3 * torch.randn(2, batch, generator=draw, dtype=torch.float64)
@@ -152,7 +152,7 @@ def test_weight_is_what_autograd_finds(solution, seed: int, beta: float) -> None
 
 @pytest.mark.parametrize(("wins", "beta"), [(8, 0.5), (6, 0.1), (3, 1.0)])
 def test_two_completions(solution, wins: int, beta: float) -> None:
-    """A wins ``wins`` of ten comparisons: the best margin is the log-odds of that share, divided by β."""
+    """A wins `wins` of ten comparisons: the best margin is the log-odds of that share, divided by β."""
     reference = torch.tensor([0.7, 0.3], dtype=torch.float64).log()
     share = wins / 10
     best = math.log(share / (1 - share)) / beta

@@ -2,8 +2,8 @@
 
 Which points an answer gets depends on nothing but the answer: other hidden inputs give the same.
 
-Each file ``tests/variants/<function>.py`` holds answers as students write them, each below a header line:
-``# === right: in what style`` or ``# === wrong: which mistake | a piece of the message that names it``.
+Each file `tests/variants/<function>.py` holds answers as students write them, each below a header line:
+`# === right: in what style` or `# === wrong: which mistake | a piece of the message that names it`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Float64 references of the exercises, one module a part; importing ``partN`` registers its specs with the verifier."""
+"""Float64 references of the exercises, one module a part; importing `partN` registers its specs with the verifier."""

@@ -1,4 +1,4 @@
-"""``python -m autograder.reference``: write the fixed reference tensors of every part (``tensors/partN.safetensors``)."""
+"""`python -m autograder.reference`: write the fixed reference tensors of every part (`tensors/partN.safetensors`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "tensors"
 
 
 def tensors_of(part: int) -> dict[str, torch.Tensor]:
-    """Inputs and float64 results of every case of a part at seed 0, under ``function/case/in|out/name``."""
+    """Inputs and float64 results of every case of a part at seed 0, under `function/case/in|out/name`."""
     module = importlib.import_module(f"autograder.reference.part{part}")
     result: dict[str, torch.Tensor] = {}
     for name in module.FUNCTIONS:
@@ -47,7 +47,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 
 def main() -> int:
-    """Write the files, or with ``--check`` compare them with what the references give now (exit code 1 if they differ)."""
+    """Write the files, or with `--check` compare them with what the references give now (exit code 1 if they differ)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()

@@ -22,7 +22,7 @@ FUNCTIONS = (
 
 
 def top_k_filter(logits: torch.Tensor, k: int) -> torch.Tensor:
-    """By counting: an entry stays if fewer than ``k`` of its row are larger."""
+    """By counting: an entry stays if fewer than `k` of its row are larger."""
     if k <= 0 or k >= logits.shape[1]:
         return logits.clone()
     larger = (logits.unsqueeze(1) > logits.unsqueeze(2)).sum(dim=2)  # [B, V]: how many of the row are larger
@@ -30,7 +30,7 @@ def top_k_filter(logits: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def top_k_cases(generator: torch.Generator) -> list[Case]:
-    """Shapes, borders of ``k`` and ties."""
+    """Shapes, borders of `k` and ties."""
 
     def draw(rows: int, entries: int) -> torch.Tensor:
         """Different multiples of 1/8 around 0: no ties, in bfloat16 neither."""

@@ -1,6 +1,6 @@
 """Part 2 (REINFORCE): float64 references and the inputs they are compared on.
 
-``reinforce_step`` is judged by what it does to a model: see ``autograder.reference.steps``.
+`reinforce_step` is judged by what it does to a model: see `autograder.reference.steps`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ FUNCTIONS = (
 
 
 def token_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
-    """``[B, T, V], [B, T] -> [B, T-1]``: log-probability of the token that came next."""
+    """`[B, T, V], [B, T] -> [B, T-1]`: log-probability of the token that came next."""
     return torch.log_softmax(logits[:, :-1], dim=-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
 
 
 def compute_reinforce_loss(log_probs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
-    """``[B, T], [B], [B, T] -> scalar``: minus the advantage-weighted log-probability, summed over tokens, mean over rows."""
+    """`[B, T], [B], [B, T] -> scalar`: minus the advantage-weighted log-probability, summed over tokens, mean over rows."""
     kept = torch.where(mask, log_probs, torch.zeros_like(log_probs))
     return -(advantages.detach() * kept.sum(dim=1)).mean()
 
 
 def leave_one_out_advantages(rewards: Tensor) -> Tensor:
-    """``[B] -> [B]``: each reward minus the mean of the others; 0 for a batch of 1."""
+    """`[B] -> [B]`: each reward minus the mean of the others; 0 for a batch of 1."""
     rewards = rewards.detach()
     count = rewards.numel()
     if count == 1:
@@ -46,19 +46,19 @@ def leave_one_out_advantages(rewards: Tensor) -> Tensor:
 
 
 def gaussian_log_prob(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """``[B, D], [B, D], [D, D] -> [B]``: log-density of a multivariate Gaussian."""
+    """`[B, D], [B, D], [D, D] -> [B]`: log-density of a multivariate Gaussian."""
     offset = action - mean
     squared = (offset * torch.linalg.solve(covariance, offset.T).T).sum(dim=1)
     return -0.5 * (squared + torch.logdet(covariance) + mean.shape[1] * math.log(2 * math.pi))
 
 
 def gaussian_score(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """``[B, D], [B, D], [D, D] -> [B, D]``: gradient of that log-density to the mean."""
+    """`[B, D], [B, D], [D, D] -> [B, D]`: gradient of that log-density to the mean."""
     return torch.linalg.solve(covariance, (action - mean).T).T
 
 
 def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
-    """``[T], float -> [T]``: the discounted sum of this reward and all later ones."""
+    """`[T], float -> [T]`: the discounted sum of this reward and all later ones."""
     steps = torch.arange(len(rewards))
     gap = steps[None, :] - steps[:, None]
     weights = torch.where(gap >= 0, torch.tensor(float(discount), dtype=torch.float64) ** gap.clamp(min=0), 0.0)
@@ -203,7 +203,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
 
 
 def _from_root(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A Gaussian function's arguments, with the covariance ``root·rootᵀ``.
+    """A Gaussian function's arguments, with the covariance `root·rootᵀ`.
 
     Right implementations may use a symmetric covariance or its transpose, whose gradients differ; the root's do not.
     """

@@ -22,7 +22,7 @@ FUNCTIONS = (
 
 
 def sequence_log_prob(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the log-probabilities of the masked-in tokens, each given the tokens before it: ``[B]``."""
+    """Sum of the log-probabilities of the masked-in tokens, each given the tokens before it: `[B]`."""
     log_probs = logits[:, :-1] - logits[:, :-1].logsumexp(-1, keepdim=True)
     next_ones = log_probs.gather(-1, ids[:, 1:, None])[..., 0]
     return torch.where(mask[:, 1:].bool(), next_ones, torch.zeros_like(next_ones)).sum(-1)
@@ -35,7 +35,7 @@ def _margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, referenc
 def compute_dpo_loss(
     policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``(loss, chosen rewards [B], rejected rewards [B])``."""
+    """`(loss, chosen rewards [B], rejected rewards [B])`."""
     margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     loss = torch.nn.functional.softplus(-beta * margin).mean()
     chosen = beta * (policy_chosen - reference_chosen)
@@ -46,7 +46,7 @@ def compute_dpo_loss(
 def dpo_gradient_weight(
     policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
 ) -> Tensor:
-    """σ(−β·margin) of each pair: ``[B]``, detached."""
+    """σ(−β·margin) of each pair: `[B]`, detached."""
     margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     return torch.special.expit(-beta * margin).detach()
 
@@ -61,7 +61,7 @@ def preference_accuracy(chosen_rewards: Tensor, rejected_rewards: Tensor) -> flo
 
 
 def make_preference_pairs(rewards: Tensor, min_gap: float = 0.0) -> Tensor:
-    """Rows (prompt, best, worst) of the prompts whose gap is larger than ``min_gap``: int64 ``[M, 3]``."""
+    """Rows (prompt, best, worst) of the prompts whose gap is larger than `min_gap`: int64 `[M, 3]`."""
     rows = []
     for prompt, row in enumerate(rewards.tolist()):
         best, worst = row.index(max(row)), row.index(min(row))

@@ -56,7 +56,7 @@ def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
 
 
 def table_game(worth: torch.Tensor) -> Game:
-    """The game in which the coalition with bit pattern ``k`` is worth ``worth[k]``."""
+    """The game in which the coalition with bit pattern `k` is worth `worth[k]`."""
     numbers = worth.tolist()
     players = range(len(numbers).bit_length() - 1)
 
@@ -262,7 +262,7 @@ def faithfulness(circuit: torch.Tensor, full: torch.Tensor) -> float:
 
 
 def patching_cases(generator: torch.Generator) -> list[Case]:
-    """Logit differences of ``B`` prompts in three runs."""
+    """Logit differences of `B` prompts in three runs."""
 
     def inputs(rows: int, goal: float, start: float, reached: float) -> dict[str, torch.Tensor]:
         noise = torch.randn(3, rows, generator=generator, dtype=torch.float64) * 0.5
@@ -281,7 +281,7 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
 
 
 def faithfulness_cases(generator: torch.Generator) -> list[Case]:
-    """Logit differences of ``B`` prompts in the circuit and in the whole model."""
+    """Logit differences of `B` prompts in the circuit and in the whole model."""
 
     def inputs(rows: int, circuit: float, full: float) -> dict[str, torch.Tensor]:
         noise = torch.randn(2, rows, generator=generator, dtype=torch.float64).clamp(-2, 2)

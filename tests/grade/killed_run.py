@@ -1,4 +1,4 @@
-"""A grading run in a process of its own, to be killed: ``python -m tests.grade.killed_run SUBMISSIONS OUT``."""
+"""A grading run in a process of its own, to be killed: `python -m tests.grade.killed_run SUBMISSIONS OUT`."""
 
 import sys
 from pathlib import Path

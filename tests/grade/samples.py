@@ -34,7 +34,7 @@ def solution(part: int) -> tuple[dict[str, Any], ...]:
 
 
 def blank(part: int) -> tuple[dict[str, Any], ...]:
-    """The same with every graded function's body replaced by ``...``, as students get it."""
+    """The same with every graded function's body replaced by `...`, as students get it."""
     functions = {q.function for q in masters.load_questions(part)}
     return code(*(stubbed(source, functions) for source in master_sources(part)))
 

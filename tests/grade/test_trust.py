@@ -1,4 +1,4 @@
-"""``--trust``: graded all the same, and stamped as unsandboxed."""
+"""`--trust`: graded all the same, and stamped as unsandboxed."""
 
 from __future__ import annotations
 

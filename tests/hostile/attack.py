@@ -1,7 +1,7 @@
 """Attacks on the grader, as submissions. Each says what it tries; none may gain a point.
 
-Every attack defines ``token_log_probs`` (a wrong answer, unless the attack works) and does its work when the function is
-called or when its cell is run. ``{wrong}`` stands for a wrong result of the right shape.
+Every attack defines `token_log_probs` (a wrong answer, unless the attack works) and does its work when the function is
+called or when its cell is run. `{wrong}` stands for a wrong result of the right shape.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WRONG = "torch.zeros(ids.shape[0], ids.shape[1] - 1, dtype=logits.dtype)"
 class Attack:
     """One attack: its name, what it tries, and the cell's code.
 
-    ``kills`` is whether it ends or blocks its own process, so that it costs time.
+    `kills` is whether it ends or blocks its own process, so that it costs time.
     """
 
     name: str
