@@ -16,7 +16,6 @@ Made = TypeVar("Made")
 
 MOST_CELLS = 5_000
 LARGEST_SOURCE = 4 << 20  # characters of all code together
-Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 
 class UnreadableNotebookError(ValueError):
@@ -124,11 +123,6 @@ def _convert(content: dict[str, Any]) -> dict[str, Any]:
         return nbformat.convert(nbformat.from_dict(content), 4)
     except Exception as error:  # the library raises many kinds for what is not a notebook
         raise UnreadableNotebookError(f"the notebook's format cannot be converted: {type(error).__name__}") from None
-
-
-def _as(kind: type[Shape], value: object) -> Shape:
-    """The value if it is of this kind, else an empty one: nothing in a hand-in is sure to have its usual form."""
-    return value if isinstance(value, kind) else kind()
 
 
 def _source(cell: dict[str, Any]) -> str:
