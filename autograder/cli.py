@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autograder.grade import commands
+from autograder.grade.commands import console, errors
 from helpers.parts import PARTS
 
 app = typer.Typer(
@@ -27,9 +27,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
-console = Console()
-errors = Console(stderr=True)
-
 Parts = Annotated[
     list[int] | None,
     typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=min(PARTS), max=max(PARTS)),
@@ -54,7 +51,7 @@ def clear_errors() -> Iterator[None]:
         yield
     except (BuildError, MasterError, ReleaseError, FileNotFoundError, ValueError) as error:
         errors.print("[bold red]Error:[/] ", end="")
-        errors.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        errors.print(str(error), highlight=False, markup=False)
         raise typer.Exit(WRONG) from error
 
 
@@ -286,8 +283,8 @@ def report(
             "[green]✓[/]" if row.good else "[red]✗[/]",
             headline_text(row.run, 4),
         )
-    console.print(table)
-    console.print(f"The plots: {path}", highlight=False, soft_wrap=True)
+    console.print(table, soft_wrap=False)
+    console.print(f"The plots: {path}", highlight=False)
     if not all(found.ok for found in runs.values()) or not all(m.ok for several in marks.values() for m in several):
         raise typer.Exit(WRONG)
 
@@ -313,9 +310,7 @@ def release(
     if as_json:
         show_json(files)
         return
-    console.print(
-        f"{len(files)} files in {folder}. Push them to {course.repository} and tag them {course.tag}.", soft_wrap=True
-    )
+    console.print(f"{len(files)} files in {folder}. Push them to {course.repository} and tag them {course.tag}.")
     if not course.has_repository:
         errors.print(
             "[yellow]Note:[/] course.toml still names the placeholder: in Colab the first cell will find nothing."
@@ -340,7 +335,7 @@ def print_pages(
         for number in chosen(part):
             for kind in KINDS:
                 page = print_part(number, kind, folder or PAGES, pdf=pdf)
-                console.print(str(page.pdf or page.html), highlight=False, soft_wrap=True)
+                console.print(str(page.pdf or page.html), highlight=False)
 
 
 commands.register(app)

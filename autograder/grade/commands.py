@@ -19,8 +19,8 @@ from rich.table import Table
 
 from helpers.parts import PARTS
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(soft_wrap=True)  # no line is broken here: a path stays in one piece, to be copied
+errors = Console(stderr=True, soft_wrap=True)
 
 OUT = Path("build/grades")
 JUDGE_FAILED, MISUSE, NO_SANDBOX, LOOK = 1, 2, 3, 4
@@ -127,7 +127,7 @@ def regrade(
             table = Table("student", "question", "old", "new", title=f"{len(changed)} of {len(before)} marks changed")
             for (student, name), old, new in changed:
                 table.add_row(escape(student), name, _points(old), _points(new))
-            console.print(table if changed else f"None of {len(before)} marks changed.")
+            console.print(table if changed else f"None of {len(before)} marks changed.", soft_wrap=not changed)
             console.print(f"All of them, old and new: {out / 'regrade.csv'}")
         failed = _summary(store, out, made, as_json)
     if failed or problems:
@@ -165,7 +165,7 @@ def _tell(notices: list[str], as_json: bool) -> None:
     if as_json and notices:
         print(json.dumps({"look": notices}))
     for notice in notices:
-        errors.print(f"[bold red]Look at this:[/] {escape(notice)}", highlight=False, soft_wrap=True)
+        errors.print(f"[bold red]Look at this:[/] {escape(notice)}", highlight=False)
 
 
 @contextmanager

@@ -176,7 +176,8 @@ def test_who_is_missing_is_said_loudly(tmp_path: Path) -> None:
     assert grade(tmp_path / "class", "--out", tmp_path / "out", "--roster", tmp_path / "roster.csv").exit_code == 0
 
 
-def test_a_classs_archive_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_classs_archive_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal breaks no path in two
     for name, data in (("a.zip", b"PK\x03\x04"), ("b.tar.gz", b"x"), ("c.zip", b"")):
         (tmp_path / name).write_bytes(data)
         result = grade(tmp_path / name, "--out", tmp_path / "out")
