@@ -27,6 +27,7 @@ from .jobs import Job
 from .judging import judge
 from .limits import Limits, bounded_memory
 from .results import outputs
+from .results.rows import sheet_row
 from .results.store import StoredSubmission
 from .text import encodable
 
@@ -105,7 +106,7 @@ def grade_folder(root: Path) -> dict[str, Any]:
     with Sandbox(limits) as sandbox, bounded_memory(limits.judge_memory):
         result = judge.grade(sandbox, job, limits)
     submission = StoredSubmission.of(replace(chosen, student=student, name=name))
-    answer = outputs.gradescope(outputs.sheet_row(submission, result, {}))
+    answer = outputs.gradescope(sheet_row(submission, result, {}))
     if len(readable) > 1:
         answer["output"] += f" Of {len(readable)} notebooks, {chosen.file} was graded."
     return answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import json
@@ -11,9 +10,11 @@ from pathlib import Path
 
 from autograder import masters, stamps
 from autograder.grade.results.store import Store, StoredSubmission
+from autograder.publish.settings import load_deadlines
 from helpers.parts import PARTS
 
 from . import schedule
+from .deadlines import FILES, parse_deadlines, read_extensions, read_times
 from .intake.collect import HandIn, earlier_files, take
 from .intake.roster import Person, load_roster, missing
 from .jobs import Job, questions_of
@@ -21,9 +22,16 @@ from .limits import Limits
 from .result import SubmissionResult
 from .results import class_report as report
 from .results import outputs, written
+from .results.rows import number
+from .results.writing import for_the_owner_alone, one_by_one, write_rows
 from .schedule import Plan
+from .text import folded
 
 DATABASE = "results.db"
+OUTPUTS = (  # what a run writes into its folder
+    *("grades.csv", "to_look_at.csv", "report.html", "regrade.csv", "feedback", "gradescope", "import", "written"),
+    *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+)
 
 
 def open_store(out: Path, *, must_exist: bool = False) -> Store:
@@ -50,6 +58,42 @@ def take_roster(store: Store, path: Path) -> None:
     store.set_roster(list(load_roster(path).values()))
 
 
+def take_deadlines(
+    store: Store, *, extensions: Path | None = None, times: str = "", course: Path | None = None
+) -> list[str]:
+    """Keep the deadlines of `course.toml`, and what tables say of extensions and of times; return what to look at.
+
+    Args:
+        store: where to keep them.
+        extensions: a table of who has longer (see `deadlines.read_extensions`).
+        times: a table of when things were handed in (see `deadlines.read_times`), or `files`: the files' own times count.
+        course: `course.toml`.
+
+    Raises:
+        ValueError: a setting or a line is wrong; the message says which.
+    """
+    table = load_deadlines(course)
+    parts, zone = parse_deadlines(table)
+    store.set("deadlines", json.dumps(table))
+    known = {folded(name) for name in (*store.roster(), *(found.student for found in store.submissions()))}
+    look = []
+    if extensions is not None:
+        changes = read_extensions(extensions, zone)
+        store.set("extensions", json.dumps([dataclasses.astuple(change) for change in changes]))
+        strangers = dict.fromkeys(change.student for change in changes if folded(change.student) not in known)
+        look += [f"{extensions}: nobody has the id {', '.join(strangers)}"] if strangers else []
+    if times and times != FILES:
+        found = read_times(Path(times), zone)
+        store.set("times", json.dumps([[*key, text] for key, text in found.items()]))
+        unknown = dict.fromkeys(student for student, _ in found if student not in known)
+        look += [f"{times}: nobody has the id {', '.join(unknown)}"] if unknown else []
+    if times:
+        store.set("trust files", "yes" if times == FILES else "")
+    if (extensions or times) and not parts:
+        look.append("course.toml has no [deadlines], so nothing is late")
+    return look
+
+
 def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -> list[Job]:
     """Register all submissions under a path; return the jobs that are not done yet. `notices` says what to look at.
 
@@ -64,6 +108,7 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     store.set("aside", json.dumps(taken.aside))
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
+    store.forget_disputed({submission.part for submission in found})
     files = earlier_files(taken.submissions)
     jobs = []
     for submission in found:
@@ -154,13 +199,11 @@ def write_changes(
     path: Path, before: dict[tuple[str, str], float | None], after: dict[tuple[str, str], float | None]
 ) -> None:
     """Old and new marks side by side."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["student", "question", "old", "new", "changed"])
-        for key in sorted(set(before) | set(after)):
-            old, new = before.get(key), after.get(key)
-            cells = ["" if value is None else f"{value:g}" for value in (old, new)]
-            writer.writerow([outputs.safe_cell(key[0]), key[1], *cells, "yes" if old != new else ""])
+    lines = [["student", "question", "old", "new", "changed"]]
+    for key in sorted(set(before) | set(after)):
+        old, new = before.get(key), after.get(key)
+        lines.append([*key, number(old), number(new), "yes" if old != new else ""])
+    write_rows(path, lines)
 
 
 def write_outputs(store: Store, out: Path, problems: list[str] | None = None) -> dict[str, Path]:
@@ -168,9 +211,10 @@ def write_outputs(store: Store, out: Path, problems: list[str] | None = None) ->
 
     What could not be written is added to `problems`.
     """
-    made = outputs.write_all(store, out, problems)
-    with outputs.one_by_one("report.html", problems):
-        made["report"] = report.write(store, out / "report.html")
-    if written.write_pages(store, out / "written", problems):
-        made["written"] = out / "written"
+    with for_the_owner_alone(out, OUTPUTS):
+        made = outputs.write_all(store, out, problems)
+        with one_by_one("report.html", problems):
+            made["report"] = report.write(store, out / "report.html")
+        if written.write_pages(store, out / "written", problems):
+            made["written"] = out / "written"
     return made

@@ -66,7 +66,7 @@ class Session:
                 continue
             others[folder] += member.problem == archives.USELESS
             if member.problem != archives.USELESS or archives.is_told(path.split("/"), others[folder]):
-                files.append([number, path, member.problem])
+                files.append([number, path, member.problem, member.time])
         return {"files": files, "others": others}
 
     def read_file(self, path: str, entries: int, size: int) -> Answer:
@@ -104,10 +104,18 @@ class Session:
         digest = hashlib.sha256(entry.data).hexdigest()
         return {"path": entry.path, "digest": digest, "notebook": notebook, "problem": printable(problem)}
 
-    def read_people(self, path: str, number: int) -> Answer:
-        """Read Gradescope's list of who made which submission; `number` tells the file in the class's archive, if in one."""
+    def read_time(self, path: str, number: int) -> Answer:
+        """Read the first line of a file in which nbgrader wrote a time."""
+        return {"time": printable(self._bytes(path, number, 100).decode("utf-8", "replace")).strip().partition("\n")[0]}
+
+    def _bytes(self, path: str, number: int, most: int) -> bytes:
+        """The beginning of a file; `number` tells it in the class's archive, if it is in one."""
         with Path(path).open("rb") if number < 0 else self.members[number].open() as file:
-            data = file.read(LARGEST_METADATA + 1)
+            return file.read(most)
+
+    def read_people(self, path: str, number: int) -> Answer:
+        """Read Gradescope's list of who made which submission."""
+        data = self._bytes(path, number, LARGEST_METADATA + 1)
         if len(data) > LARGEST_METADATA:
             raise ValueError("it is too large")
         return {"people": people_of(data)}
@@ -122,7 +130,7 @@ class Session:
 
 
 def people_of(data: bytes) -> dict[str, dict[str, str]]:
-    """Who made which submission of a Gradescope export: folder → `student`, `name`, `email`.
+    """Who made which submission of a Gradescope export, and when: folder → `student`, `name`, `email`, `time`.
 
     Only plain texts are taken: no tags, no anchors and no aliases, which could make something large out of little.
 
@@ -152,7 +160,13 @@ def people_of(data: bytes) -> dict[str, dict[str, str]]:
             if isinstance(key, str) and isinstance(value, str)
         }
         student = plain.get("sid") or plain.get("email") or plain.get("name") or str(folder)
-        people[str(folder)] = {"student": student, "name": plain.get("name", ""), "email": plain.get("email", "")}
+        made = values.get(":created_at", "") if isinstance(values, dict) else ""
+        people[str(folder)] = {
+            "student": student,
+            "name": plain.get("name", ""),
+            "email": plain.get("email", ""),
+            "time": printable(made)[:100] if isinstance(made, str) else "",
+        }
     return people
 
 
