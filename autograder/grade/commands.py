@@ -266,6 +266,10 @@ def _summary(store: Any, out: Path, made: dict[str, Path], as_json: bool) -> int
         console.print(f"  {kind:<11} {escape(str(path))}", highlight=False)
     if told:
         console.print(escape(told))
+    if out.stat().st_mode & 0o077:
+        console.print(
+            f"Others on this machine may look into {escape(str(out))}; the files of this run are yours alone."
+        )
     for row in [row for row in rows if row.state in ("unreadable", "to look at")][:MOST_TOLD]:
         where, why = f"part {row.part}" if row.part else "part not known", row.submission.problem or " ".join(row.look)
         errors.print(f"[bold red]Look at this:[/] {escape(f'{row.student} ({where}): {why}')}", highlight=False)

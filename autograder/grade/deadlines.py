@@ -183,7 +183,7 @@ def parse_deadlines(table: Mapping[str, Any]) -> tuple[dict[int, Deadline], tzin
         if name in RULES or name == "timezone":
             continue
         where = f"deadlines.{name}"
-        part = _named(name, lambda name=name: part_named(name))  # type: ignore[misc]
+        part = _named(name, lambda name=name: part_named(name))
         if not isinstance(values, Mapping):
             raise ValueError(f"{where} must be a table: [deadlines.{part}] with due = {FORM.split()[-1]}")
         if part in parts:
@@ -206,16 +206,16 @@ def _deadline(where: str, values: Mapping[str, Any], common: dict[str, float], z
             raise ValueError(f"{where}.{name} is no setting; there are {', '.join(known)}")
     if "due" not in values:
         raise ValueError(f"{where}.due is missing; write due = {FORM.split()[-1]}")
-    dates = {}
+    dates: dict[str, datetime] = {}
     for name in DATES:
         if name in values:
             value = values[name]
             text = value.isoformat() if hasattr(value, "isoformat") else str(value)
-            dates[name] = _named(f"{where.partition('.')[2]}.{name}", lambda text=text: moment(text, zone))  # type: ignore[misc]
+            dates[name] = _named(f"{where.partition('.')[2]}.{name}", lambda text=text: moment(text, zone))
     if "closes" in dates and dates["closes"] < dates["due"]:
         raise ValueError(f"{where}.closes is before {where}.due")
     rules = common | {name: _rule(f"{where}.{name}", name, values[name]) for name in RULES if name in values}
-    return Deadline(**dates, **rules)
+    return Deadline(dates["due"], dates.get("closes"), **rules)
 
 
 def _rule(where: str, name: str, value: Any) -> float:

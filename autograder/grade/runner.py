@@ -35,13 +35,17 @@ OUTPUTS = (  # what a run writes into its folder
 
 
 def open_store(out: Path, *, must_exist: bool = False) -> Store:
-    """Open a folder's results.
+    """Open a folder's results. A folder that is a run's own is closed to others.
 
     Raises:
         FileNotFoundError: nothing was graded there yet, but something must have been.
     """
     if must_exist and not (out / DATABASE).exists():
         raise FileNotFoundError(f"there are no results in {out}; run `course grade` first")
+    if out.is_dir() and (
+        (out / DATABASE).exists() or not any(out.iterdir())
+    ):  # a folder that holds other things is left
+        out.chmod(0o700)
     return Store(out / DATABASE)
 
 

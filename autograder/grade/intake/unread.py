@@ -37,7 +37,7 @@ def find_unread(
         For each its `cell`, `line` and `why`, and those of the `functions` that it defines; none of them if it defines what
         the others may need.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for cell in code:
         if len(found) == MOST:
             break

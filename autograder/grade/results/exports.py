@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from autograder import masters
 from helpers.parts import PARTS
@@ -172,7 +173,7 @@ def _in_form_of(name: str, page: str) -> bytes:
     """A page in a file that opens under a name: a notebook with the page in a cell, a zip with the page in it."""
     if name.lower().endswith(".ipynb"):
         body = BODY.search(page)
-        cell = {
+        cell: dict[str, Any] = {
             "cell_type": "markdown",
             "id": "feedback",
             "metadata": {},

@@ -131,7 +131,8 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         path.touch(mode=0o600)  # it holds the seeds and everybody's marks; SQLite gives its other files the same mode
-        path.chmod(0o600)
+        for kept in path.parent.glob(f"{path.name}*"):
+            kept.chmod(0o600)
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
