@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import zipfile
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from autograder.cli import app
 from autograder.grade import runner, schedule
 from autograder.grade.deadlines import UNKNOWN, UNKNOWN_LATE, Arrival, Deadlines, parse_deadlines
 from autograder.grade.moments import moment, zone_of
 from autograder.grade.results import outputs
 from autograder.publish import settings
 from helpers.parts import PARTS
+from tests.grade.marking import STUB, TESTED, enter, grade, judge_all, put, table
 from tests.grade.samples import notebook
-from tests.grade.test_marks import STUB, TESTED, judge_all, put, table
 
 DUE = "2026-10-01T23:59:00+02:00"
 COURSE = f"""
@@ -44,11 +41,6 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(COURSE)
     monkeypatch.setattr(settings, "COURSE", path)
     return path
-
-
-def grade(*arguments: object) -> Result:
-    """Call `course grade`."""
-    return CliRunner().invoke(app, ["grade", *map(str, arguments), "--workers", "0"])
 
 
 def rules(text: str = COURSE, **more: Any) -> Deadlines:
@@ -212,7 +204,9 @@ def test_nbgraders_gradebook_has_the_penalty(tmp_path: Path) -> None:
 def states(out: Path) -> dict[str, tuple[str, float | None]]:
     """State and penalty of each student."""
     with runner.open_store(out) as store:
-        return {row.student: (row.state, row.lateness and row.lateness.penalty) for row in outputs.sheet(store)}
+        return {
+            row.student: (row.state, row.lateness.penalty if row.lateness else None) for row in outputs.sheet(store)
+        }
 
 
 def test_nbgraders_exchange_writes_the_time(tmp_path: Path) -> None:
@@ -291,15 +285,8 @@ def test_who_has_longer(separator: str, encoding: str, tmp_path: Path) -> None:
     result = grade(source, "--out", out, "--extensions", tmp_path / "more.csv")
     assert result.exit_code == 0, result.output
     assert {name: penalty for name, (_, penalty) in states(out).items()} == {"ann": 0, "bob": 0, "jörg": 0.2, "zoe": 0}
-    assert grade("--merge", write(tmp_path / "w2_1.csv", ["student", "points"]), "--out", out).exit_code in (0, 4)
+    assert grade("--merge", enter(tmp_path / "w2_1.csv", ["student", "points"]), "--out", out).exit_code in (0, 4)
     assert states(out)["ann"][1] == 0, "extensions are kept"
-
-
-def write(path: Path, *lines: list[str]) -> Path:
-    """A CSV."""
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(lines)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -332,7 +319,7 @@ def test_wrong_lines_are_named(text: str, told: str, tmp_path: Path) -> None:
 def test_somebody_nobody_knows_is_told(tmp_path: Path) -> None:
     source = export(tmp_path / "class", {"ann": "2026-10-01 20:00:00 Z"})
     result = grade(
-        source, "--out", tmp_path / "out", "--extensions", write(tmp_path / "m.csv", ["id", "days"], ["anm", "1"])
+        source, "--out", tmp_path / "out", "--extensions", enter(tmp_path / "m.csv", ["id", "days"], ["anm", "1"])
     )
     assert result.exit_code == 4
     assert "nobody has the id anm" in result.output

@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import os
 import sqlite3
-import stat
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from autograder import masters
-from autograder.cli import app
 from autograder.grade import runner, schedule
-from autograder.grade.jobs import Job, written_questions
-from autograder.grade.limits import Limits
-from autograder.grade.result import LoadReport, Protection, QuestionResult, SubmissionResult, Usage
+from autograder.grade.jobs import written_questions
 from autograder.grade.results import outputs
 from autograder.grade.results.gradebook import write_gradebook
-from autograder.grade.results.rows import SheetRow
-from autograder.testing import TestResult
 from helpers.parts import PARTS
+from tests.grade.marking import (
+    EASY,
+    STUB,
+    TESTED,
+    WRITTEN,
+    class_of_three_in,
+    enter,
+    grade,
+    judge_all,
+    put,
+    rows_of,
+    table,
+)
 from tests.grade.samples import notebook
-
-STUB = "def token_log_probs(logits, ids): ..."
-EASY = masters.load_questions(2)
-WORTH = sum(q.points for q in EASY)
-TESTED = sum(q.points for q in EASY if not q.manual)
-WRITTEN = [q.name for q in EASY if q.manual]
-
-
-def judge_all(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
-    """Every question judged: full points, but for the functions that a cell says are wrong (`# wrong: q2_1`)."""
-    text = "\n".join(cell["source"] for cell in job.cells)
-    questions = tuple(
-        QuestionResult(
-            q.name,
-            q.function,
-            q.points,
-            (TestResult("test_it", False, q.points, f"# wrong: {q.name}" not in text, "said"),),
-        )
-        for q in masters.load_questions(job.part)
-        if not q.manual and (not job.only or q.name in job.only)
-    )
-    possible = sum(question.possible for question in questions)
-    usage, protection = Usage(0.1, 0.1, 1, 1), Protection(sandboxed=True)
-    return SubmissionResult(job.student, job.part, possible, questions, LoadReport(), usage, protection)
 
 
 @pytest.fixture(autouse=True)
@@ -60,53 +37,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "on_worker", judge_all)
 
 
-def answered(*sources: str, **extra: Any) -> bytes:
-    """A notebook with code cells and an answer to the first written question."""
-    content = json.loads(notebook(*sources, **extra))
-    content["cells"].append(
-        {"cell_type": "markdown", "metadata": {}, "id": f"{WRITTEN[0]}-answer", "source": "A long answer of mine."}
-    )
-    return json.dumps(content).encode()
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def grade(*arguments: object) -> Result:
-    """Call `course grade`."""
-    return CliRunner().invoke(app, ["grade", *map(str, arguments), "--workers", "0"])
-
-
-def table(path: Path, key: str = "student") -> dict[str, dict[str, str]]:
-    """A CSV by one of its columns."""
-    with path.open(encoding="utf-8") as file:
-        return {row[key]: row for row in csv.DictReader(file)}
-
-
-def rows_of(out: Path) -> dict[str, SheetRow]:
-    """What is known of each student."""
-    with runner.open_store(out) as store:
-        return {row.student: row for row in outputs.sheet(store)}
-
-
-def enter(path: Path, *lines: Sequence[str]) -> Path:
-    """A file of marks."""
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(lines)
-    return path
-
-
 @pytest.fixture
 def class_of_three(tmp_path: Path) -> Path:
     """Ann's written answer waits for a mark, Bob wrote none, of Cleo's file nothing can be read."""
-    source = tmp_path / "class"
-    put(source / "ann" / "02_reinforce.ipynb", answered(STUB))
-    put(source / "bob" / "02_reinforce.ipynb", notebook(STUB))
-    put(source / "cleo" / "02_reinforce.ipynb", b"{ cut off")
-    return source
+    return class_of_three_in(tmp_path / "class")
 
 
 # ------------------------------------------------------------------------------------------ marks that wait
@@ -211,7 +145,8 @@ def test_nbgraders_gradebook_knows_what_waits(class_of_three: Path, tmp_path: Pa
 RIGHT = "grader.check('q2_1')"
 WRONG = f"# wrong: q2_1\n{RIGHT}"
 PYTHON_4 = {"metadata": {"language_info": {"name": "python", "version": "4.2.1"}}}
-LOST = {  # what JupyterLab may run and the grader cannot read: cells, and a piece of what is said
+# what JupyterLab may run and the grader cannot read: cells, the file, and a piece of what is said
+LOST: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "a magic of the student's own": (("%%skip_if False\ndef token_log_probs(logits, ids): return 1",), {}, "%%skip_if"),
     "another notebook": (("%run ./mine.ipynb",), {}, "`%run`"),
     "without its sign": (("run mine.py",), {}, "`%run`"),
@@ -312,126 +247,6 @@ def test_an_answer_that_stands_nowhere_near_waits(tmp_path: Path) -> None:
     put(tmp_path / "class" / "bob" / "02.ipynb", notebook(STUB, 'answer = """The estimate has a smaller variance."""'))
     grade(tmp_path / "class", "--out", tmp_path / "out")
     assert {row.state for row in rows_of(tmp_path / "out").values()} == {"to mark"}
-
-
-# ------------------------------------------------------------------------------------------ feedback goes back
-
-
-def unpacked(path: Path) -> dict[str, bytes]:
-    """The files in a zip."""
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def test_feedback_as_canvas_takes_it_back(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("02_reinforce.ipynb", notebook(STUB, "# zoe"))
-    put(tmp_path / "class" / "leeann_77_503_02_reinforce.ipynb", notebook(STUB))
-    put(tmp_path / "class" / "zedzoe_78_504_my_work-2.zip", packed.getvalue())
-    assert grade(tmp_path / "class", "--out", out).exit_code == 0
-    files = unpacked(out / "import" / "canvas-feedback-part2.zip")
-    assert set(files) == {"leeann_77_503_02_reinforce.ipynb", "zedzoe_78_504_my_work-2.zip"}, "Canvas goes by the names"
-    page = json.loads(files["leeann_77_503_02_reinforce.ipynb"])["cells"][0]["source"]
-    assert f"of {WORTH:g} points" in page
-    with zipfile.ZipFile(io.BytesIO(files["zedzoe_78_504_my_work-2.zip"])) as inner:
-        assert b"</html>" in inner.read("feedback.html")
-
-
-@pytest.mark.parametrize(
-    ("handed_in", "returned"),
-    [
-        ("Ann Lee_77_assignsubmission_file_/02.ipynb", "Ann Lee_77_assignsubmission_file_/feedback.html"),
-        ("Ann Lee_77_assignsubmission_file/02.ipynb", "Ann Lee_77_assignsubmission_file/feedback.html"),
-        ("Ann Lee_77_assignsubmission_file_02.ipynb", "Ann Lee_77_assignsubmission_file_feedback.html"),
-        ("Ann Lee_77_assignsubmission_file_a.zip", "Ann Lee_77_assignsubmission_file_feedback.html"),
-        ("Ann Lee_77_assignsubmission_onlinetext_/02.ipynb", "Ann Lee_77_assignsubmission_file_/feedback.html"),
-    ],
-)
-def test_feedback_as_moodle_takes_it_back(handed_in: str, returned: str, tmp_path: Path) -> None:
-    data = notebook(STUB)
-    if handed_in.endswith(".zip"):
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("02_reinforce.ipynb", data)
-        data = packed.getvalue()
-    put(tmp_path / "class" / handed_in, data)
-    put(tmp_path / "class" / "Zoe Zed_78_assignsubmission_file_" / "02.ipynb", notebook(STUB))
-    assert grade(tmp_path / "class", "--out", tmp_path / "out").exit_code == 0
-    files = unpacked(tmp_path / "out" / "import" / "moodle-feedback-part2.zip")
-    assert set(files) == {returned, "Zoe Zed_78_assignsubmission_file_/feedback.html"}
-    assert b"</html>" in files[returned]
-
-
-def test_no_platform_no_feedback_to_upload(class_of_three: Path, tmp_path: Path) -> None:
-    grade(class_of_three, "--out", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out" / "import").iterdir()} == {
-        "canvas.csv",
-        "moodle.csv",
-        "nbgrader.csv",
-    }
-
-
-# ------------------------------------------------------------------------------------------ nobody else's eyes
-
-
-def modes(folder: Path) -> dict[str, str]:
-    """What may be read by others below a folder, the folder itself included."""
-    return {
-        path.name: oct(stat.S_IMODE(path.stat().st_mode))
-        for path in (folder, *folder.rglob("*"))
-        if path.stat().st_mode & 0o077
-    }
-
-
-def test_all_that_a_run_leaves_is_its_owners_alone(
-    class_of_three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir(mode=0o755)
-    seen: list[dict[str, str]] = []
-
-    def look(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
-        seen.append(modes(out))
-        return judge_all(job, limits, trust)
-
-    monkeypatch.setattr(schedule, "on_worker", look)
-    put(class_of_three / "leeann_77_503_02_reinforce.ipynb", notebook(STUB))
-    before = os.umask(0o022)
-    try:
-        for arguments in (
-            ["grade", str(class_of_three), "--nbgrader", str(out / "gradebook.db")],
-            ["regrade", "-q", "q2_1"],
-            ["grade", "--merge", str(enter(tmp_path / f"{WRITTEN[0]}.csv", ["student", "points"], ["ann", "1"]))],
-        ):
-            result = CliRunner().invoke(
-                app, [*arguments, "-o", str(out), *([] if "--merge" in arguments else ["-w", "0"])]
-            )
-            assert result.exit_code == 0, result.output
-            assert not modes(out), arguments
-            for path in (out, *out.rglob("*")):  # as an older version left them, or a copy
-                path.chmod(0o755 if path.is_dir() else 0o644)
-            with runner.open_store(out) as store:
-                made = runner.write_outputs(store, out)
-            assert "report" in made
-            assert set(modes(out)) <= {"gradebook.db"}, "what is not the run's own"
-            (out / "gradebook.db").chmod(0o600)
-    finally:
-        os.umask(before)
-    assert seen
-    assert not any(seen), "while it runs"
-
-
-def test_a_folder_with_other_things_in_it_is_left_as_it_is(class_of_three: Path, tmp_path: Path) -> None:
-    out = tmp_path / "home"
-    out.mkdir()
-    (out / "mine.txt").write_text("mine")
-    out.chmod(0o755)
-    result = grade(class_of_three, "--out", out)
-    assert "Others on this machine may look into" in result.output
-    assert stat.S_IMODE(out.stat().st_mode) == 0o755
-    assert set(modes(out)) <= {"home", "mine.txt"}
 
 
 def test_an_older_store_still_opens(tmp_path: Path) -> None:

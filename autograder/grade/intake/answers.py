@@ -104,8 +104,8 @@ def _is_text(node: ast.stmt) -> bool:
 
 def _is_words(value: ast.expr | None) -> bool:
     """Whether an expression is a text of several words."""
-    is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
-    return is_text and " " in value.value.strip() and len(squeeze(value.value)) >= WORTH_SHOWING
+    text = value.value if isinstance(value, ast.Constant) else None
+    return isinstance(text, str) and " " in text.strip() and len(squeeze(text)) >= WORTH_SHOWING
 
 
 def _is_named(cell: dict[str, Any], name: str, what: str) -> bool:
