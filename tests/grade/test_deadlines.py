@@ -236,6 +236,11 @@ def test_no_time_comes_from_what_a_student_made(tmp_path: Path) -> None:
         )
         grade(tmp_path / folder, "--out", tmp_path / f"{folder}-out")
         assert set(states(tmp_path / f"{folder}-out").values()) == {("to look at", None)}
+    for student in ("ann", "mallory"):
+        put(tmp_path / "pair" / student / "02_reinforce" / "02.ipynb", notebook(STUB, f"# {student}"))
+        put(tmp_path / "pair" / student / "02_reinforce" / "timestamp.txt", on_time)
+    grade(tmp_path / "pair", "--out", tmp_path / "pair-out")
+    assert set(states(tmp_path / "pair-out").values()) == {("to look at", None)}, "no folder of nbgrader's exchange"
     put(tmp_path / "submitted" / "ann" / "02_reinforce" / "timestamp.txt", b"2026-10-09 12:00:00.0 UTC")
     put(tmp_path / "submitted" / "zoe" / "02_reinforce" / "timestamp.txt", b"x" * 100_000 + b"\x00\xff")
     grade(tmp_path / "submitted", "--out", tmp_path / "submitted-out")

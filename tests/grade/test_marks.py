@@ -14,6 +14,7 @@ from autograder.grade import runner, schedule
 from autograder.grade.jobs import written_questions
 from autograder.grade.results import outputs
 from autograder.grade.results.gradebook import write_gradebook
+from helpers.notebook.selection import select
 from helpers.parts import PARTS
 from tests.grade.marking import (
     EASY,
@@ -192,6 +193,20 @@ def test_a_fault_of_the_students_own_is_one(case: str, tmp_path: Path) -> None:
     row = rows_of(tmp_path / "out")["ann"]
     assert (row.state, row.questions[0].points) == ("complete", 0)
     assert not (tmp_path / "out" / "to_look_at.csv").exists()
+
+
+def test_a_cell_magic_below_another_is_read_as_jupyter_reads_it() -> None:
+    source = "%%time\n%%capture\nimport os\n\n%matplotlib inline\ndef token_log_probs(logits, ids): ..."
+    chosen = select([{"number": 1, "source": source, "tags": []}], ["token_log_probs"])
+    assert [statement.node.lineno for statement in chosen.statements] == [6], "its lines keep their numbers"
+
+
+def test_a_file_nobody_can_read_is_not_among_the_answers(class_of_three: Path, tmp_path: Path) -> None:
+    grade(class_of_three, "--out", tmp_path / "out")
+    with (tmp_path / "out" / "written" / f"{WRITTEN[0]}.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2, (
+            "a mark entered for all that wrote nothing would be a zero for Cleo"
+        )
 
 
 def test_a_person_enters_the_points(tmp_path: Path) -> None:

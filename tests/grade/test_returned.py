@@ -17,6 +17,7 @@ from autograder.grade import runner, schedule
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult
+from autograder.grade.results.store import Store
 from tests.grade.marking import STUB, WORTH, WRITTEN, class_of_three_in, enter, grade, judge_all, put
 from tests.grade.samples import notebook
 
@@ -140,6 +141,17 @@ def test_all_that_a_run_leaves_is_its_owners_alone(
         os.umask(before)
     assert seen
     assert not any(seen), "while it runs"
+
+
+def test_the_database_is_closed_to_others_by_itself(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with Store(tmp_path / "out" / "results.db") as store:
+            store.secret()
+            assert (tmp_path / "out" / "results.db-wal").exists()
+            assert not modes(tmp_path / "out")
+    finally:
+        os.umask(before)
 
 
 def test_a_folder_with_other_things_in_it_is_left_as_it_is(class_of_three: Path, tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -
     secret = store.secret()
     by_part: dict[int, list[StoredSubmission]] = {}
     for submission in store.submissions():
-        by_part.setdefault(submission.part, []).append(submission)
+        if not submission.problem:  # of a file that cannot be read nobody knows whether anything was written
+            by_part.setdefault(submission.part, []).append(submission)
     marks = store.marks()
     made = []
     for part in sorted(set(by_part) & set(masters.existing_parts())):
