@@ -83,6 +83,7 @@ def grade(
             runner.take_roster(store, roster)
         if pending:
             store.set("pending", _choice(pending))
+        look += runner.take_deadlines(store, extensions=extensions, times=times)
         if submissions is not None:
             jobs = runner.take_in(store, submissions, parts=part)
             if trust and not as_json:
@@ -92,7 +93,7 @@ def grade(
             look += runner.notices(store)
             if aside := runner.left_aside(store):
                 _say(f"Left aside, as nobody's: {', '.join(aside[:20])}", as_json)
-        look += runner.take_deadlines(store, extensions=extensions, times=times)
+        look += runner.strangers(store) if extensions or times else []
         for path in merge or []:
             from autograder.grade.results.written import merge as merge_marks
 

@@ -78,23 +78,26 @@ def take_deadlines(
     """
     table = load_deadlines(course)
     parts, zone = parse_deadlines(table)
+    changes = [] if extensions is None else read_extensions(extensions, zone)
+    found = {} if times in ("", FILES) else read_times(Path(times), zone)
     store.set("deadlines", json.dumps(table))
+    if extensions is not None:
+        store.set("extensions", json.dumps([dataclasses.astuple(change) for change in changes]))
+    if times:
+        if times != FILES:  # an earlier table stays: it comes before the files' own times
+            store.set("times", json.dumps([[*key, text] for key, text in found.items()]))
+        store.set("trust files", "yes" if times == FILES else "")
+    return ["course.toml has no [deadlines], so nothing is late"] if (extensions or times) and not parts else []
+
+
+def strangers(store: Store) -> list[str]:
+    """What to look at of extensions and times: ids that nobody has."""
     known = {folded(name) for name in (*store.roster(), *(found.student for found in store.submissions()))}
     look = []
-    if extensions is not None:
-        changes = read_extensions(extensions, zone)
-        store.set("extensions", json.dumps([dataclasses.astuple(change) for change in changes]))
-        strangers = dict.fromkeys(change.student for change in changes if folded(change.student) not in known)
-        look += [f"{extensions}: nobody has the id {', '.join(strangers)}"] if strangers else []
-    if times and times != FILES:
-        found = read_times(Path(times), zone)
-        store.set("times", json.dumps([[*key, text] for key, text in found.items()]))
-        unknown = dict.fromkeys(student for student, _ in found if student not in known)
-        look += [f"{times}: nobody has the id {', '.join(unknown)}"] if unknown else []
-    if times:
-        store.set("trust files", "yes" if times == FILES else "")
-    if (extensions or times) and not parts:
-        look.append("course.toml has no [deadlines], so nothing is late")
+    for table in ("extensions", "times"):
+        names = dict.fromkeys(line[0] for line in json.loads(store.setting(table, "[]")))
+        unknown = [name for name in names if folded(name) not in known]
+        look += [f"In the {table}: nobody has the id {', '.join(unknown[:20])}"] if unknown else []
     return look
 
 
