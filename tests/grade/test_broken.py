@@ -67,7 +67,9 @@ def test_broken(batch: tuple[Path, dict[str, SheetRow]], number: int) -> None:
     said = row.submission.problem + str(row.result) + " ".join(row.submission.notes)
     assert kind.told.lower() in said.lower(), said[:2000]
     points = next((q.points for q in row.questions if q.name == "q2_1"), None)
-    assert points == (None if row.submission.problem else kind.points), said[:2000]  # what cannot be read waits for a person
+    assert points == (None if row.submission.problem else kind.points), said[
+        :2000
+    ]  # what cannot be read waits for a person
 
 
 def test_links_and_huge_files(batch: tuple[Path, dict[str, SheetRow]]) -> None:
