@@ -191,7 +191,7 @@ def gaussian_log_prob(action, mean, covariance):
 # === right: no gradient to the covariance, which nobody asks for
 def gaussian_log_prob(action, mean, covariance):
     dtype = action.dtype
-    if dtype == torch.bfloat16:
+    if dtype in (torch.bfloat16, torch.float16):
         action, mean, covariance = action.float(), mean.float(), covariance.float()
     d = action - mean
     c = covariance.detach()
