@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
+from autograder.grade.sandbox.choice import open_sandbox
+from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 
 from .jobs import Job, questions_of
 from .limits import Limits, bounded_memory
@@ -86,12 +87,7 @@ class Worker:
     def _ready(self) -> Any:
         if self.sandbox is None or not self.sandbox.alive:
             self.close()
-            if self.trust:
-                from autograder.grade.sandbox.unsandboxed import Unsandboxed
-
-                self.sandbox = Unsandboxed(self.limits)
-            else:
-                self.sandbox = Sandbox(self.limits)
+            self.sandbox = open_sandbox(self.limits, trust=self.trust)
         return self.sandbox
 
     def close(self) -> None:
