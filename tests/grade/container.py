@@ -33,7 +33,7 @@ def in_container(line: list[str], folder: Path, **environment: str) -> list[str]
         (commands / name).write_text(f"#!/bin/sh\n{text}\n")
         (commands / name).chmod(0o755)
     outer = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--dev-bind", "/", "/", "--proc", "/proc"]
-    outer += ["--cap-drop", "ALL"]
+    outer += ["--ro-bind", "/sys", "/sys", "--cap-drop", "ALL"]
     for name in DOCKERS.split():
         outer += ["--cap-add", f"CAP_{name}"]
     needed = dict.fromkeys([Path(sys.prefix), Path(sys.base_prefix), ROOT])
