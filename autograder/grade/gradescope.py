@@ -174,11 +174,7 @@ def run_fallback(command: list[str], root: Path, seconds: int) -> dict[str, Any]
 
 def _run(command: list[str], root: Path, seconds: int, account: Account | None) -> str:
     """Run a command, as another user if there is one, of which nothing is left afterwards; say what went wrong."""
-    options: dict[str, Any] = {}
-    if account is not None:
-        hand_over(root, account.uid)
-        options = {"user": account.uid, "group": account.uid, "extra_groups": []}
-    process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"HOME": "/tmp"}, **options)
+    process = _start(command, root, account)
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -190,6 +186,17 @@ def _run(command: list[str], root: Path, seconds: int, account: Account | None) 
         if account is not None:
             end_processes(account)
     return ""
+
+
+def _start(command: list[str], root: Path, account: Account | None) -> subprocess.Popen[bytes]:
+    options: dict[str, Any] = {"start_new_session": True, "env": os.environ | {"HOME": "/tmp"}}
+    if account is not None:
+        hand_over(root, account.uid)
+        try:
+            return subprocess.Popen(command, user=account.uid, group=account.uid, extra_groups=[], **options)
+        except PermissionError as error:
+            print(f"Root may not be another user here: {error}", file=sys.stderr)
+    return subprocess.Popen(command, **options)
 
 
 def hand_over(root: Path, uid: int) -> None:

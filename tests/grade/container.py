@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import masters
@@ -15,18 +16,26 @@ from autograder.publish.gradescope_zip import with_grader
 from helpers.parts import ROOT
 from tests.hostile.ordinary import closed_to_others
 
-DOCKERS = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL"
+DOCKERS = (
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL"
+)
 COMMANDS = {
     "bwrap": "echo 'bwrap: No permissions to create new namespace' >&2; exit 1",
     "systemd-run": "exit 1",
     "mamba": "exit 0",
     "python": f'exec {sys.executable} "$@"',
 }
-OTTER = "import json; json.dump({'score': 3, 'tests': [], 'output': 'otter'}, open('/tmp/autograder/results/results.json', 'w'))"
+OTTER = """
+import json, pathlib
+for path in pathlib.Path("/tmp/autograder/submission").glob("*.ipynb"):
+    for cell in json.loads(path.read_text())["cells"]:
+        exec("".join(cell["source"]), {"__name__": "__main__"})
+pathlib.Path("/tmp/autograder/results/results.json").write_text('{"score": 3, "tests": [], "output": "otter"}')
+"""  # as otter does: in its own process
 
 
-def in_container(line: list[str], folder: Path, **environment: str) -> list[str]:
-    """The command line that runs `line` in a container with a folder at `/tmp/autograder`."""
+def in_container(line: list[str], folder: Path, *, without: Sequence[str] = (), **environment: str) -> list[str]:
+    """The command line that runs `line` in a container with a folder at `/tmp/autograder`, without some capabilities."""
     commands = folder.parent / "commands"
     commands.mkdir(exist_ok=True)
     for name, text in COMMANDS.items():
@@ -34,7 +43,7 @@ def in_container(line: list[str], folder: Path, **environment: str) -> list[str]
         (commands / name).chmod(0o755)
     outer = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--dev-bind", "/", "/", "--proc", "/proc"]
     outer += ["--ro-bind", "/sys", "/sys", "--cap-drop", "ALL"]
-    for name in DOCKERS.split():
+    for name in (name for name in DOCKERS.split() if name not in without):
         outer += ["--cap-add", f"CAP_{name}"]
     needed = dict.fromkeys([Path(sys.prefix), Path(sys.base_prefix), ROOT])
     covered = ["/tmp", "/var/tmp", "/dev/shm", "/run/lock"]

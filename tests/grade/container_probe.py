@@ -1,7 +1,7 @@
-"""Inside a container of `container`: what code may do that runs as a user of its own. Takes rounds of calls, tells what they gave.
+"""Inside a container of `container`: what code may do that runs as a user of its own, and how answers are judged there.
 
-`python -m tests.grade.container_probe ROUNDS`: a list of rounds in JSON, each a list of calls, each a function below and its
-arguments. Every round is a child of its own. After each, what is left of the user is looked for.
+Its input is JSON: `rounds`, each a list of calls, each a function below and its arguments; `jobs`, to be judged. Every round is a
+child of its own. After each, what is left of the user is looked for.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from autograder.grade.gradescope import closed_to_others
+from autograder.grade.jobs import Job
+from autograder.grade.judging import judge
 from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits
+from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.inside.other_user import processes_of
 from autograder.grade.sandbox.users import OtherUser
 from tests.grade.samples import code
@@ -131,18 +134,26 @@ def remains(box: OtherUser) -> dict[str, Any]:
     return {"processes": list(processes_of(box.account.uid)), "files": [name for name in files if name]}
 
 
+def verdicts(result: SubmissionResult) -> list[list[Any]]:
+    """What was said of each test."""
+    return [[test.name, test.passed, test.message] for question in result.questions for test in question.tests]
+
+
 def main() -> None:
     """Play the rounds and print what they gave."""
+    wanted = json.load(sys.stdin)
     told: dict[str, Any] = {"rounds": [], "remains": []}
     results = CONTAINER / "results" / "results.json"
     with closed_to_others(CONTAINER), OtherUser(LIMITS, [CONTAINER], models=False) as box:
         told["protection"] = dataclasses.asdict(box.protection)
         told["account"] = dataclasses.asdict(box.account)
-        for calls in json.loads(sys.argv[1]):
+        for calls in wanted["rounds"]:
             told["rounds"].append(one_round(box, calls))
             told["remains"].append(remains(box))
             with contextlib.suppress(OSError):
                 told.setdefault("results", []).append(results.read_text())
+        jobs = [Job(**{**job, "cells": tuple(job["cells"])}) for job in wanted["jobs"]]
+        told["verdicts"] = [verdicts(judge.grade(box, job)) for job in jobs]
     told["remains"].append(remains(box))
     results.write_text("the grader's")
     time.sleep(0.3)

@@ -12,9 +12,9 @@ from typing import Any
 
 from autograder.grade.limits import Limits
 from autograder.grade.result import CellError, LoadReport
+from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
-from autograder.grade.sandbox.parent import WarmParent
 from autograder.grade.text import printable
 
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
@@ -62,7 +62,7 @@ class Conversation:
 
     def __init__(
         self,
-        sandbox: WarmParent,
+        sandbox: Walls,
         cells: Sequence[dict[str, Any]],
         wanted: Sequence[str],
         files: dict[str, str] | None = None,

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
 from .parent import ENVIRONMENT, HOW_TO_INSTALL, NoSandboxError, WarmParent
@@ -185,4 +186,4 @@ class Sandbox(WarmParent):
         helpers = readable_helpers(Path(self.scratch.name), as_root=as_root)
         uid = own_uid() if as_root else 65534
         line = command_line(bwrap, self.theirs.fileno(), uid, helpers, as_root=as_root, models=models)
-        self._start(line, patience, {"sandboxed": True, "bubblewrap": True})
+        self._start(line, patience, Protection(sandboxed=True, bubblewrap=True))

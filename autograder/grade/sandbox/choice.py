@@ -13,9 +13,10 @@ from .unsandboxed import Unsandboxed
 from .users import OtherUser
 
 
-def open_sandbox(
-    limits: Limits, *, trust: bool = False, private: Sequence[Path] | None = None
-) -> WarmParent | Unsandboxed:
+Walls = WarmParent | Unsandboxed
+
+
+def open_sandbox(limits: Limits, *, trust: bool = False, private: Sequence[Path] | None = None) -> Walls:
     """Make a place for students' code.
 
     Args:

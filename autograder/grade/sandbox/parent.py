@@ -7,6 +7,7 @@ Fails closed: where the walls cannot be had, `NoSandboxError` is raised and noth
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +16,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,13 +75,13 @@ class WarmParent:
         self.scratch = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
         self.busy = False
 
-    def _start(self, line: list[str], patience: float, walls: Mapping[str, bool], **options: Any) -> None:
+    def _start(self, line: list[str], patience: float, walls: Protection, **options: Any) -> None:
         """Start the parent and wait until it is warm.
 
         Args:
             line: the command line.
             patience: seconds to wait for the parent.
-            walls: what confines its children, as `Protection` has it.
+            walls: what confines its children.
             options: of `subprocess.Popen`.
 
         Raises:
@@ -106,7 +106,7 @@ class WarmParent:
             raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
         self.group.find_events(self.process.pid)
         found = {"seccomp": ready["seccomp"], "cgroup": self.group.kind, "versions": ready["ready"]}
-        self.protection = Protection(**walls, **found)
+        self.protection = dataclasses.replace(walls, **found)
 
     def _hear(self, deadline: float) -> dict[str, Any]:
         self.control.settimeout(max(0.01, deadline - time.monotonic()))

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.grade.limits import Limits
+from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
 from .inside import other_user
@@ -26,7 +27,6 @@ from .parent import ENVIRONMENT, NoSandboxError, WarmParent
 
 SMALL, LARGE = (20_000, 60_000), (1_000_000_000, 2_000_000_000)  # where to look for a number that no user has
 REAL = ("tmpfs", "ext4", "xfs", "btrfs", "overlay", "zfs")  # kinds of file systems that keep what is written to them
-WALLS = {"sandboxed": False, "users": True}
 DEPTH = "3"  # folders below a file system's root in which one may be that anybody may write to
 START = "import sys; sys.path[:] = [{course!r}, *filter(None, sys.path)]; from inside.other_user import main; main()"
 
@@ -94,7 +94,7 @@ class OtherUser(WarmParent):
         environment = [f"{name}={value}" for name, value in (ENVIRONMENT | {"HOME": str(scratch)}).items()]
         line = ["env", "-i", *environment, sys.executable, "-s", "-c", START.format(course=str(course))]
         line += [str(self.theirs.fileno()), "0", "0", str(int(models)), json.dumps(told)]
-        self._start(line, patience, WALLS, cwd="/")
+        self._start(line, patience, Protection(sandboxed=False, users=True), cwd="/")
 
     def close(self) -> None:
         """End the parent and everything of the user's."""
@@ -102,4 +102,3 @@ class OtherUser(WarmParent):
             other_user.evict(self.account)
         finally:
             super().close()
-

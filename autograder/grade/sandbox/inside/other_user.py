@@ -191,7 +191,7 @@ class Disk:
 
 def processes_of(uid: int) -> Iterator[str]:
     """The numbers of all processes that are this user by any of their ids, but for dead ones that wait for their parent."""
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 - the names are what is wanted
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/status", errors="replace") as file:
                 lines = dict(line.split(":", 1) for line in file if line.startswith(("Uid:", "State:")))
@@ -232,14 +232,15 @@ def end_processes(account: Account) -> None:
 def _kill_all(account: Account) -> None:
     """Kill the user's processes at once: the kernel lets none fork while it goes through them.
 
-    The signal comes from a process that counts as the user only as a sender: were it the user altogether, it could be killed first.
+    The signal comes from a process that is the user only as a sender: were it the user altogether, it could be killed first.
     """
     pid = os.fork()
     if pid == 0:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.setresuid(account.spare, account.uid, account.spare)
             os.kill(-1, signal.SIGKILL)
-        os._exit(0)
+        finally:  # there may be nobody to kill
+            os._exit(0)
     os.waitpid(pid, 0)
 
 
