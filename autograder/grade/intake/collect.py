@@ -21,7 +21,7 @@ from helpers.parts import PARTS
 from .apart import SECONDS, Reader, ReadingError
 from .archives import METADATA, MOST_BYTES, MOST_ENTRIES, USELESS, is_archive, stem
 from .listing import File, Listing, list_source
-from .owners import EARLIER, Owner, class_folder, is_stray, owner, part_in_name
+from .owners import EARLIER, Owner, class_folder, is_stray, owners, part_in_name
 from .roster import Directory, Person
 
 UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
@@ -60,6 +60,7 @@ class HandIn:
         beside: handed in beside another part, not to be graded.
         claimant: the outermost name it came under.
         owner: whose that name says it is.
+        group: the ids of all who handed it in together; empty for one alone.
         versions: how many files there were of which this one counts.
     """
 
@@ -77,6 +78,7 @@ class HandIn:
     beside: bool = False
     claimant: str = ""
     owner: Owner = field(default_factory=lambda: Owner(""))
+    group: tuple[str, ...] = ()
     versions: int = 1
 
     @property
@@ -133,9 +135,11 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
         units, aside = _units(listing, directory)
         found: list[HandIn] = []
         for outer, files in units.items():
-            whose = owner(outer, name, metadata, directory)
-            made = [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
-            found += _choose_each(made)
+            read = _read_unit(files, listing, reader)
+            members = owners(outer, name, metadata, directory)
+            for whose in members.values():
+                handed_in = _choose_each([_submission(whose, outer, path, file) for path, file in read])
+                found += [_with_group(submission, members) for submission in handed_in]
     submissions = _settle(found, warnings)
     for submission in submissions:
         if directory.people and submission.student not in directory.people:
@@ -155,7 +159,7 @@ def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
     return files
 
 
-def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, str]]:
+def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, list[dict[str, str]]]:
     """Gradescope's own list of who made which submission, if this is its export."""
     for file in listing.files:
         if file.path == (METADATA,) and file.place is not None:
@@ -260,6 +264,15 @@ def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str
     elif made.problem != USELESS:
         made.part = part_in_name(path)
     return made
+
+
+def _with_group(submission: HandIn, members: dict[str, Owner]) -> HandIn:
+    """Note who else handed it in."""
+    others = [f"{m.name} ({m.student})" if m.name else m.student for m in members.values() if m != submission.owner]
+    if others:
+        submission.group = tuple(sorted(members))
+        submission.notes.append(f"handed in with {' and '.join(others)}")
+    return submission
 
 
 def _choose_each(versions: list[HandIn]) -> list[HandIn]:

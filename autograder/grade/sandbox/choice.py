@@ -10,8 +10,6 @@ from autograder.grade.limits import Limits
 from .bubblewrap import NoSandboxError, Sandbox
 from .parent import WarmParent
 from .unsandboxed import Unsandboxed
-from .users import OtherUser
-
 
 Walls = WarmParent | Unsandboxed
 
@@ -35,6 +33,8 @@ def open_sandbox(limits: Limits, *, trust: bool = False, private: Sequence[Path]
     except NoSandboxError as error:
         if private is None:
             raise
+        from .users import OtherUser  # it imports what only Linux has
+
         try:
             return OtherUser(limits, private)
         except NoSandboxError as second:
