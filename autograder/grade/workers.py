@@ -99,9 +99,16 @@ def check_address(address: str) -> None:
     if parts.scheme not in ("tcp", "tls"):
         return  # a transport of Dask's that is not asked for by a plain connection
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+            greeted = parts.scheme == "tls" or bool(connection.recv(1))  # without TLS a scheduler speaks first
+    except TimeoutError:
+        greeted = False
     except OSError as error:
         raise ConnectionError(
             f"no Dask scheduler answers at {address} ({error.strerror or error}). Is it the address that `dask scheduler` "
             "printed, and does a firewall let you through?"
         ) from error
+    if not greeted:
+        raise ConnectionError(
+            f"what listens at {address} is no Dask scheduler, or does not answer within {PATIENCE:g} s"
+        )

@@ -197,6 +197,7 @@ def test_a_hostile_notebook_in_the_container(container: Path) -> None:
 
 def test_the_last_resort_in_the_container(container: Path) -> None:
     """Root may not even be another user: otter alone, and the result says so."""
+    (container / "submission" / "02_reinforce.ipynb").write_bytes(notebook(WRONG))
     answer, said = graded_in(container, "SETUID")
     assert "Nor by users" in said
     assert answer["output"].startswith(Protection(False).said)

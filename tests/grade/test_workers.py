@@ -119,7 +119,7 @@ def test_a_wrong_address_is_told_at_once(address: str, told: str, tmp_path: Path
 
 
 def test_what_is_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "CONNECT", 1)
+    monkeypatch.setattr(workers, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(ConnectionError, match="is no Dask scheduler"):
