@@ -62,6 +62,7 @@ def attack():
     forge()
     if os.fork() == 0:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
             end = time.time() + 60
             while time.time() < end:
