@@ -62,7 +62,9 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     found = [s for s in taken.submissions if not s.beside and (not parts or s.part in parts or not s.part)]
     store.set("notices", json.dumps(_notices(taken.submissions, taken.warnings, people)))
     store.set("aside", json.dumps(taken.aside))
-    store.set("groups", json.dumps(sorted({submission.group for submission in found if submission.group})))
+    store.set(
+        "groups", json.dumps(sorted({(submission.part, submission.group) for submission in found if submission.group}))
+    )
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
     files = earlier_files(taken.submissions)

@@ -12,7 +12,7 @@ from autograder.grade.result import LoadReport, Protection, QuestionResult, Subm
 from autograder.testing import TestResult
 
 
-def pretend(**other: str) -> None:
+def pretend(other: dict[str, str]) -> None:
     """Make this worker process one of another commit or version."""
     found = workers.identity() | other
     workers.identity = lambda: found  # type: ignore[assignment]

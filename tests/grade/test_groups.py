@@ -16,6 +16,7 @@ from autograder.grade.intake.reader import LARGEST_GROUP, people_of
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult
+from autograder.grade.results import similarity
 from tests.grade.fake import judge_quickly
 from tests.grade.samples import notebook
 
@@ -64,7 +65,7 @@ def test_every_member_gets_the_mark(judged: list[Job], roster: bool, tmp_path: P
     assert rows["ann"]["points"] == rows["bob"]["points"] != ""
     with runner.open_store(out) as store:
         notes = {found.student: found.notes for found in store.submissions()}
-        assert json.loads(store.setting("groups")) == [["ann", "bob"]]
+        assert json.loads(store.setting("groups")) == [[2, ["ann", "bob"]]]
     assert notes == {"ann": ["handed in with Bob B (bob)"], "bob": ["handed in with Ann A (ann)"], "cat": []}
     assert "handed in with Bob B" in (out / "feedback" / "ann-part2.html").read_text()
     assert CliRunner().invoke(app, call).exit_code == 0
@@ -104,4 +105,14 @@ def test_no_list_makes_a_crowd() -> None:
     lines = ["submission_1:", "  :submitters:", *[f"  - :sid: s{n}" for n in range(LARGEST_GROUP + 1)]]
     with pytest.raises(ValueError, match="share a submission"):
         people_of("\n".join(lines).encode())
-    assert len(people_of("\n".join(lines[:-1]).encode())["submission_1"]) == LARGEST_GROUP
+    assert len(people_of("\n".join(lines[:-1]).encode())["submission_1"]["members"]) == LARGEST_GROUP
+
+
+@pytest.mark.usefixtures("judged")
+def test_what_a_group_has_in_common_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[set[str]] = []
+    monkeypatch.setattr(similarity, "pairs", lambda code, part, given: compared.append(set(code)) or [])
+    source = export(tmp_path / "e", submission_1=["ann", "bob"], submission_2=["cat"])
+    run = CliRunner().invoke(app, ["grade", str(source), "-o", str(tmp_path / "out"), "-w", "0"])
+    assert run.exit_code == 0, run.output
+    assert compared == [{"ann", "cat"}]

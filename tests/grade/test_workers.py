@@ -35,12 +35,12 @@ def client(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr(schedule, "on_worker", judge_quickly)
     with Client(cluster.scheduler_address, set_as_default=False) as made:
         yield made
-        made.run(pretend, **workers.identity())
+        made.run(pretend, workers.identity())
 
 
 def test_a_worker_that_differs_is_refused_before_any_job(cluster: Any, client: Client) -> None:
     right, wrong = client.scheduler_info(n_workers=-1)["workers"]
-    client.run(pretend, workers=[wrong], **ELSE)
+    client.run(pretend, ELSE, workers=[wrong])
     with pytest.raises(ConnectionError) as error:
         next(schedule.run(jobs("a"), Plan(scheduler=cluster.scheduler_address)))
     text = str(error.value)
@@ -53,7 +53,7 @@ def test_work_that_came_to_a_worker_that_differs_goes_to_another(cluster: Any, c
     students = [f"s{n}" for n in range(8)]
     results = schedule.run(jobs(*students), Plan(scheduler=cluster.scheduler_address))
     found = [next(results)]
-    client.run(pretend, workers=list(client.scheduler_info(n_workers=-1)["workers"])[:1], **ELSE)
+    client.run(pretend, ELSE, workers=list(client.scheduler_info(n_workers=-1)["workers"])[:1])
     found += results
     assert sorted(job.student for job, _ in found) == students
     assert {result.status for _, result in found} == {"graded"}
@@ -62,7 +62,7 @@ def test_work_that_came_to_a_worker_that_differs_goes_to_another(cluster: Any, c
 def test_where_all_differ_nobody_gets_a_mark(cluster: Any, client: Client) -> None:
     results = schedule.run(jobs("a", "b", *"cdefghij"), Plan(scheduler=cluster.scheduler_address))
     next(results)
-    client.run(pretend, **ELSE)
+    client.run(pretend, ELSE)
     last = list(results)[-1][1]
     assert (last.status, last.points, last.failure.kind) == ("error", None, "infrastructure")
     assert "torch 1.0 there" in last.failure.message

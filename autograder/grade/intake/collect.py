@@ -159,7 +159,7 @@ def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
     return files
 
 
-def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, list[dict[str, str]]]:
+def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, Any]]:
     """Gradescope's own list of who made which submission, if this is its export."""
     for file in listing.files:
         if file.path == (METADATA,) and file.place is not None:

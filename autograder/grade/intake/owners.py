@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from autograder.grade.text import composed, folded
 from helpers.parts import PARTS
@@ -108,9 +109,7 @@ def _plain_stem(entry: str) -> str:
     return re.sub(r"(?i)[\s_-]*\(?submission\)?", "", text).strip(" _-.")
 
 
-def owners(
-    path: Path, folder: str, metadata: dict[str, list[dict[str, str]]], directory: Directory
-) -> dict[str, Owner]:
+def owners(path: Path, folder: str, metadata: dict[str, dict[str, Any]], directory: Directory) -> dict[str, Owner]:
     """Whose a file is, by id: one's, or each member's of a group that Gradescope's list names.
 
     Args:
@@ -121,7 +120,7 @@ def owners(
     """
     found = [_platform_owner(path) or _plain_owner(path, folder)]
     if len(path) > 1 and GRADESCOPE.fullmatch(path[0]) and (known := metadata.get(path[0])):
-        found = [Owner(member["student"], member["name"], member["email"]) for member in known]
+        found = [Owner(member["student"], member["name"], member["email"]) for member in known["members"]]
     return {one.student: one for one in (_on_the_roster(one, directory) for one in found)}
 
 

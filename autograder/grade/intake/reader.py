@@ -122,8 +122,8 @@ class Session:
         return {"html": renderer.render(text)}
 
 
-def people_of(data: bytes) -> dict[str, list[dict[str, str]]]:
-    """Who made which submission of a Gradescope export: folder → `student`, `name`, `email` of each in the group.
+def people_of(data: bytes) -> dict[str, dict[str, Any]]:
+    """Who made which submission of a Gradescope export: folder → `members`, with `student`, `name`, `email` of each.
 
     Only plain texts are taken: no tags, no anchors and no aliases, which could make something large out of little.
 
@@ -149,7 +149,7 @@ def people_of(data: bytes) -> dict[str, list[dict[str, str]]]:
         if len(group) > LARGEST_GROUP:
             raise ValueError(f"more than {LARGEST_GROUP} people share a submission")
         members = [_person(member, str(folder)) for member in group]
-        people[str(folder)] = list({folded(member["student"]): member for member in members}.values())
+        people[str(folder)] = {"members": list({folded(member["student"]): member for member in members}.values())}
     return people
 
 
