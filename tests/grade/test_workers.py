@@ -12,10 +12,12 @@ import pytest
 from distributed import Client, LocalCluster
 from typer.testing import CliRunner
 
+from autograder import masters, stamps
 from autograder.cli import app
 from autograder.grade import schedule, workers
 from autograder.grade.schedule import Plan
 from autograder.grade.workers import FILES, Crew, check_address, difference
+from helpers.parts import ROOT
 from tests.grade.fake import judge_quickly, pretend
 from tests.grade.test_run import jobs, make_class
 
@@ -133,3 +135,11 @@ def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) ->
         pytest.raises(ConnectionError, match="has no workers"),
     ):
         next(schedule.run(jobs("a"), Plan(scheduler=empty.scheduler_address)))
+
+
+def test_what_a_worker_must_have_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is moved would count as missing on both sides, and so as the same."""
+    assert not [name for name in stamps.WORKED_BY if not (ROOT / name).exists()]
+    before = stamps.judge()
+    monkeypatch.setattr(masters, "existing_parts", lambda: [1, 2])
+    assert stamps.judge() != before, "the tests of all parts count"
