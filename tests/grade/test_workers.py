@@ -52,7 +52,7 @@ def test_a_worker_that_differs_is_refused_before_any_job(cluster: Any, client: C
 
 
 def test_work_that_came_to_a_worker_that_differs_goes_to_another(cluster: Any, client: Client) -> None:
-    students = [f"s{n}" for n in range(8)]
+    students = [f"s{n:02}" for n in range(30)]
     results = schedule.run(jobs(*students), Plan(scheduler=cluster.scheduler_address))
     found = [next(results)]
     client.run(pretend, ELSE, workers=list(client.scheduler_info(n_workers=-1)["workers"])[:1])
