@@ -200,7 +200,7 @@ def _tell(notices: list[str], as_json: bool) -> None:
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """Turn what a user can do something about into one message and an exit code; keep what is written to its owner."""
-    from autograder.grade.sandbox.bubblewrap import NoSandboxError
+    from autograder.grade.sandbox.parent import NoSandboxError
 
     umask = os.umask(0o077)  # marks, answers and the class's secret, from the first byte on
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 from autograder import masters, stamps
@@ -113,6 +113,9 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     found = [s for s in taken.submissions if not s.beside and (not parts or s.part in parts or not s.part)]
     store.set("notices", json.dumps(_notices(taken.submissions, taken.warnings, people)))
     store.set("aside", json.dumps(taken.aside))
+    store.set(
+        "groups", json.dumps(sorted({(submission.part, submission.group) for submission in found if submission.group}))
+    )
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
     store.forget_disputed({submission.part for submission in found})
@@ -128,7 +131,8 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
             continue
         if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
             seed = store.seed(submission.part)
-            jobs.append(Job(submission.student, submission.part, submission.notebook.code, seed, others))
+            which = submission.student, submission.part, submission.notebook.code, seed, others
+            jobs.append(Job(*which, group=submission.group))
     return jobs
 
 
@@ -170,14 +174,34 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
 
 
 def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Iterator[tuple[Job, SubmissionResult]]:
-    """Grade the jobs; each result is committed before it is yielded."""
+    """Grade the jobs, a group's once for all its members; each result is committed before it is yielded."""
     digests = {(found.student, found.part): found.digest for found in store.submissions()}
-    for job, result in schedule.run(jobs, plan):
-        if job.only:
-            result = _merged(store.result(job.student, job.part), result)
-        tests = "" if result.broken else tests_digest(job.part)  # what is broken is not done: the next run tries again
-        store.save(digests[job.student, job.part], tests, result, why)
-        yield job, result
+    alike = _alike(jobs)
+    for first, found in schedule.run([same[0] for same in alike.values()], plan):
+        for job in alike[_what_is_judged(first)]:
+            result = dataclasses.replace(found, student=job.student)
+            if job.only:
+                result = _merged(store.result(job.student, job.part), result)
+            tests = (
+                "" if result.broken else tests_digest(job.part)
+            )  # what is broken is not done: the next run tries again
+            store.save(digests[job.student, job.part], tests, result, why)
+            yield job, result
+
+
+def _alike(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
+    """The jobs by what is judged."""
+    found: dict[Hashable, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(_what_is_judged(job), []).append(job)
+    return found
+
+
+def _what_is_judged(job: Job) -> Hashable:
+    """What decides a job's result: alike for the members of a group, unless they differ in the parts that go along."""
+    if not job.group:
+        return job.student, job.part
+    return job.group, job.part, job.only, json.dumps([job.cells, job.files])
 
 
 def _merged(old: SubmissionResult | None, new: SubmissionResult) -> SubmissionResult:

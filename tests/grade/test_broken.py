@@ -91,7 +91,7 @@ def test_everybody_gets_a_page_and_a_result_file(batch: tuple[Path, dict[str, Sh
 
 def test_a_sandbox_that_breaks_is_an_error_and_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     from autograder.grade.jobs import Job
-    from autograder.grade.sandbox.bubblewrap import SandboxBrokenError
+    from autograder.grade.sandbox.parent import SandboxBrokenError
 
     def broken(*_: Any, **__: Any) -> Any:
         raise SandboxBrokenError("gone")

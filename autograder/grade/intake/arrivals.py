@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from autograder.grade.deadlines import Arrival
 
@@ -32,7 +33,7 @@ def exchange_times(listing: Listing, folder: str, reader: Reader) -> TIMES:
     return times
 
 
-def arrival(path: str, whose: Owner, file_time: str, metadata: dict[str, dict[str, str]], times: TIMES) -> Arrival:
+def arrival(path: str, whose: Owner, file_time: str, metadata: dict[str, dict[str, Any]], times: TIMES) -> Arrival:
     """What is known of when a file came.
 
     The files in an archive of Canvas or Moodle have the time of the download, so it is not kept.

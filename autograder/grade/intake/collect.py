@@ -23,7 +23,7 @@ from .apart import SECONDS, Reader, ReadingError
 from .archives import METADATA, MOST_BYTES, MOST_ENTRIES, USELESS, is_archive, stem
 from .arrivals import arrival, exchange_times
 from .listing import File, Listing, list_source
-from .owners import EARLIER, Owner, class_folder, is_stray, owner, part_in_name
+from .owners import EARLIER, Owner, class_folder, is_stray, owners, part_in_name
 from .roster import Directory, Person
 
 UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
@@ -66,6 +66,7 @@ class HandIn:
         beside: handed in beside another part, not to be graded.
         claimant: the outermost name it came under.
         owner: whose that name says it is.
+        group: the ids of all who handed it in together; empty for one alone.
         versions: how many files there were of which this one counts.
         arrival: what is known of when it came.
         disputed: why it is not known whose it is; empty if it is known.
@@ -85,6 +86,7 @@ class HandIn:
     beside: bool = False
     claimant: str = ""
     owner: Owner = field(default_factory=lambda: Owner(""))
+    group: tuple[str, ...] = ()
     versions: int = 1
     arrival: Arrival = field(default_factory=Arrival)
     disputed: str = ""
@@ -144,12 +146,14 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
         units, aside = _units(listing, directory)
         found: list[HandIn] = []
         for outer, files in units.items():
-            whose = owner(outer, name, metadata, directory)
-            made = [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
-            for submission in made:
-                which = submission.file, whose, submission.arrival.file_time
-                submission.arrival = arrival(*which, metadata, times)
-            found += _choose_each(made)
+            read = _read_unit(files, listing, reader)
+            members = owners(outer, name, metadata, directory)
+            for whose in members.values():
+                made = [_submission(whose, outer, path, file) for path, file in read]
+                for submission in made:
+                    which = submission.file, whose, submission.arrival.file_time
+                    submission.arrival = arrival(*which, metadata, times)
+                found += [_with_group(submission, members) for submission in _choose_each(made)]
     submissions = _settle(found, warnings)
     for submission in submissions:
         if directory.people and submission.student not in directory.people:
@@ -169,7 +173,7 @@ def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
     return files
 
 
-def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, str]]:
+def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, Any]]:
     """Gradescope's own list of who made which submission, if this is its export."""
     for file in listing.files:
         if file.path == (METADATA,) and file.place is not None:
@@ -281,6 +285,15 @@ def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str
     elif made.problem != USELESS:
         made.part = part_in_name(path)
     return made
+
+
+def _with_group(submission: HandIn, members: dict[str, Owner]) -> HandIn:
+    """Note who else handed it in."""
+    others = [f"{m.name} ({m.student})" if m.name else m.student for m in members.values() if m != submission.owner]
+    if others:
+        submission.group = tuple(sorted(members))
+        submission.notes.append(f"handed in with {' and '.join(others)}")
+    return submission
 
 
 def _choose_each(versions: list[HandIn]) -> list[HandIn]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograder.grade.text import composed, printable
+from autograder.grade.text import composed, folded, printable
 
 from . import archives
 from .notebook import UnreadableNotebookError
@@ -29,6 +29,7 @@ CLASS_MEMORY = 3 << 30  # bytes for the table of the class's archive
 LARGEST_METADATA = 16 << 20  # bytes of a Gradescope export's list of people
 DEEPEST_METADATA = 20
 MOST_PEOPLE = 50_000
+LARGEST_GROUP = 100
 
 Answer = dict[str, Any]
 
@@ -129,8 +130,8 @@ class Session:
         return {"html": renderer.render(text)}
 
 
-def people_of(data: bytes) -> dict[str, dict[str, str]]:
-    """Who made which submission of a Gradescope export, and when: folder → `student`, `name`, `email`, `time`.
+def people_of(data: bytes) -> dict[str, dict[str, Any]]:
+    """Who made which submission of a Gradescope export: folder → `members` (`student`, `name`, `email` of each) and `time`.
 
     Only plain texts are taken: no tags, no anchors and no aliases, which could make something large out of little.
 
@@ -152,22 +153,26 @@ def people_of(data: bytes) -> dict[str, dict[str, str]]:
     people = {}
     for folder, values in content.items():
         submitters = values.get(":submitters") if isinstance(values, dict) else None
-        first = submitters[0] if isinstance(submitters, list) and submitters else {}
-        texts = first.items() if isinstance(first, dict) else ()
-        plain = {
-            key.strip(":"): composed(value)[:200]
-            for key, value in texts
-            if isinstance(key, str) and isinstance(value, str)
-        }
-        student = plain.get("sid") or plain.get("email") or plain.get("name") or str(folder)
+        group = submitters if isinstance(submitters, list) and submitters else [{}]
+        if len(group) > LARGEST_GROUP:
+            raise ValueError(f"more than {LARGEST_GROUP} people share a submission")
+        members = [_person(member, str(folder)) for member in group]
         made = values.get(":created_at", "") if isinstance(values, dict) else ""
         people[str(folder)] = {
-            "student": student,
-            "name": plain.get("name", ""),
-            "email": plain.get("email", ""),
+            "members": list({folded(member["student"]): member for member in members}.values()),
             "time": printable(made)[:100] if isinstance(made, str) else "",
         }
     return people
+
+
+def _person(submitter: Any, folder: str) -> dict[str, str]:
+    """A submitter; who cannot be told goes by the folder's name."""
+    texts = submitter.items() if isinstance(submitter, dict) else ()
+    plain = {
+        key.strip(":"): composed(value)[:200] for key, value in texts if isinstance(key, str) and isinstance(value, str)
+    }
+    student = plain.get("sid") or plain.get("email") or plain.get("name") or folder
+    return {"student": student, "name": plain.get("name", ""), "email": plain.get("email", "")}
 
 
 def bound_memory(size: int) -> None:

@@ -58,7 +58,7 @@ def write_csv(rows: Sequence[SheetRow], path: Path) -> None:
         by_name = {question.name: question.points for question in row.questions}
         result, found = row.result, row.submission
         protection = result.protection if result else None
-        stamp = "" if protection is None else "yes" if protection.sandboxed else "NO"
+        stamp = "" if protection is None else protection.stamp
         message = found.problem or (result.failure.message if result and result.failure else "") or " ".join(row.look)
         sums = number(row.points), number(row.possible), number(row.total)
         points = [number(by_name.get(name)) for name in names]
