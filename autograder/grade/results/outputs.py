@@ -22,6 +22,7 @@ from autograder.grade.text import encodable
 from autograder.testing import TestResult
 from helpers.parts import PARTS
 
+from .asked import asked
 from .pages import render
 from .store import HandMark, Store, StoredSubmission
 
@@ -231,6 +232,7 @@ def feedback(row: SheetRow) -> str:
         "feedback.html.j2",
         part_title=f"Part {part}: {PARTS[part]}" if part in PARTS else "Submission",
         row=row,
+        asked=asked(row.submission),
         waiting=sum(q.possible for q in row.questions if q.manual and q.points is None),
     )
 

@@ -1,11 +1,16 @@
-"""Written questions: lay the answers out for a person to mark, merge the marks."""
+"""Written questions: lay the answers out for a person to mark, merge the marks.
+
+A question has a page and a CSV with the same answers in the same order. Students who wrote the very same have one card and one
+line together: marking it marks them all. Who wants to mark one of them apart takes that code out and gives it a line of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import random
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +23,22 @@ from autograder.grade.jobs import written_questions
 from autograder.grade.tables import TableError, read_table
 from autograder.masters import Question
 
+from .asked import label_of
 from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
 from .store import HandMark, Store, StoredSubmission
 
+COLUMNS = ("question", "answer", "students", "points", "possible", "comment", "text")
+PICTURE = re.compile(r"!\[([^\]\n]*)\]\(data:[^)]*\)")
+FORMULA = re.compile(r"(^|[;\t|])([ \t]*[=+\-@\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+QUOTED = re.compile(r"'(?=[=+\-@\t\r])")
+
 
 @dataclass(frozen=True)
-class AnonymousAnswer:
-    """A student's answer to one question under the name that stands for the student; `mark` if it has one already."""
+class AnswerGroup:
+    """One answer to a question, by the code names of those who wrote it; `mark` if they have one already."""
 
-    code: str
+    codes: tuple[str, ...]
     text: str
     mark: HandMark | None
 
@@ -36,23 +47,50 @@ class AnonymousAnswer:
         """The answer for a page."""
         return Markup(students_html(self.text))
 
+    @property
+    def who(self) -> str:
+        """The heading of its card."""
+        count = len(self.codes)
+        did = "wrote this" if self.text else "wrote nothing"
+        return self.codes[0] if count == 1 and self.text else f"{count} student{'s' * (count > 1)} {did}"
+
     def csv_row(self, question: Question) -> list[Any]:
-        """The line to enter a mark in; who wrote nothing has none of the points already."""
-        points = self.mark.points if self.mark else "" if self.text else 0
-        return [self.code, points, f"{question.points:g}", self.mark.comment if self.mark else ""]
+        """The line to enter a mark in."""
+        points, comment = (f"{self.mark.points:g}", self.mark.comment) if self.mark else ("", "")
+        text = FORMULA.sub(r"\1'\2", PICTURE.sub(r"[a picture: \1]", self.text))
+        return [question.name, " ".join(self.codes), len(self.codes), points, f"{question.points:g}", comment, text]
 
 
-def page(question: Question, answers: Sequence[AnonymousAnswer], seed: str) -> str:
-    """One question with everybody's answers, anonymous and shuffled, rubric and sample answer at the side."""
-    shuffled = sorted(answers, key=lambda answer: answer.code)
-    random.Random(f"{seed}/{question.name}").shuffle(shuffled)
+def group_answers(answers: Iterable[tuple[str, str, HandMark | None]]) -> list[AnswerGroup]:
+    """Answers (code name, text, mark) that are the same but for blanks, and have the same mark, together.
+
+    The order is that of the code names, which is another one for each question; empty answers come last.
+    """
+    groups: dict[tuple[str, HandMark | None], list[tuple[str, str]]] = {}
+    for code, text, mark in sorted(answers, key=lambda answer: (not answer[1].strip(), answer[0])):
+        groups.setdefault((" ".join(text.split()), mark), []).append((code, text))
+    return [AnswerGroup(tuple(c for c, _ in found), found[0][1], mark) for (_, mark), found in groups.items()]
+
+
+def page(question: Question, groups: Sequence[AnswerGroup], command: str, drafts: str) -> str:
+    """One question with everybody's answers, rubric and sample answer at the side, and a form to enter marks in.
+
+    Args:
+        question: the question.
+        groups: the answers.
+        command: what to type to take the marks over.
+        drafts: the name under which the browser keeps what is not saved yet.
+    """
     return render(
         "written.html.j2",
         question=question,
+        label=label_of(question),
         prompt=to_html(question.prompt),
         sample=to_html(question.sample_answer),
-        rubric=question.rubric,
-        answers=shuffled,
+        rubric=[to_html(line) for line in question.rubric],
+        groups=groups,
+        command=command,
+        drafts=drafts,
     )
 
 
@@ -63,7 +101,7 @@ def code_name(seed: str, student: str, question: str) -> str:
 
 
 def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -> list[Path]:
-    """Write a page and an empty CSV for marks a question; return the pages. What fails is added to `problems`."""
+    """Write a page and a CSV for marks a question; return the pages. What fails is added to `problems`."""
     secret = store.secret()
     by_part: dict[int, list[StoredSubmission]] = {}
     for submission in store.submissions():
@@ -72,22 +110,24 @@ def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -
     made = []
     for part in sorted(set(by_part) & set(masters.existing_parts())):
         for question in written_questions(part):
-            answers = [
-                AnonymousAnswer(
-                    code_name(secret, found.student, question.name),
-                    found.written.get(question.name, ""),
-                    marks.get((found.student, question.name)),
-                )
+            name = question.name
+            groups = group_answers(
+                (code_name(secret, found.student, name), found.written.get(name, ""), marks.get((found.student, name)))
                 for found in by_part[part]
-            ]
+            )
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{question.name}.html"
-            with one_by_one(f"written/{question.name}", problems):
-                write_text(path, page(question, answers, secret))
-                lines = [answer.csv_row(question) for answer in sorted(answers, key=lambda a: a.code)]
-                write_rows(folder / f"{question.name}.csv", [["answer", "points", "possible", "comment"], *lines])
+            path, table = folder / f"{name}.html", folder / f"{name}.csv"
+            with one_by_one(f"written/{name}", problems):
+                command = merge_command(store.path.parent, table)
+                write_text(path, page(question, groups, command, code_name(secret, "drafts", name)))
+                write_rows(table, [COLUMNS, *(group.csv_row(question) for group in groups)])
                 made.append(path)
     return made
+
+
+def merge_command(out: Path, table: Path) -> str:
+    """What to type in a shell, in any folder, to take over the marks of a CSV."""
+    return shlex.join(["course", "grade", "--out", str(out.resolve()), "--merge", str(table.resolve())])
 
 
 class MarksFileError(ValueError):
@@ -97,11 +137,14 @@ class MarksFileError(ValueError):
 def merge(store: Store, path: Path) -> int:
     """Take over the marks of a CSV (`answer` or `student`, `question` if not the file's name, `points`, `comment`).
 
+    `answer` holds one code name or those of several students, with blanks between them.
+
     Returns:
         How many marks were taken; rows without points are left for later.
 
     Raises:
-        MarksFileError: an unknown student or question, or points out of range. Then no mark of the file is taken.
+        MarksFileError: an unknown student or question, points out of range, or two marks for one answer. Then none of the
+            file is taken.
     """
     questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
     students = sorted({submission.student for submission in store.submissions()})
@@ -114,25 +157,30 @@ def merge(store: Store, path: Path) -> int:
         raise MarksFileError(
             f"{path}: it needs the columns `answer` (or `student`) and `points`; it has {', '.join(rows[0])}"
         )
-    taken, problems = [], []
+    taken: dict[tuple[str, str], tuple[float, str]] = {}
+    problems = []
     for line, row in enumerate(rows, start=2):
         name = row.get("question") or path.stem
         if not row.get("points"):
             continue
         codes = {code_name(secret, student, name): student for student in students}
-        student = codes.get(row.get("answer", "")) or row.get("student", "")
-        try:
-            taken.append((student, name, _points(row, questions.get(name), name, student in students), row))
-        except ValueError as error:
-            problems.append(f"line {line}: {error}")
+        for found in row.get("answer", "").split() or [row.get("student", "")]:
+            student = codes.get(found, found)
+            try:
+                points = _points(row, questions.get(name), name, found if student not in students else "")
+                mark = points, QUOTED.sub("", row.get("comment", ""), count=1)
+                if taken.setdefault((student, name), mark) != mark:
+                    raise ValueError(f"{found} has another mark further up")
+            except ValueError as error:
+                problems.append(f"line {line}: {error}")
     if problems:
         raise MarksFileError(f"{path}: " + "; ".join(problems[:20]))
-    for student, name, points, row in taken:
-        store.set_mark(student, name, points, row.get("comment", ""), path.name)
+    for (student, name), (points, comment) in taken.items():
+        store.set_mark(student, name, points, comment, path.name)
     return len(taken)
 
 
-def _points(row: dict[str, str], question: Question | None, name: str, known: bool) -> float:
+def _points(row: dict[str, str], question: Question | None, name: str, unknown: str) -> float:
     """The points in a line of marks.
 
     Raises:
@@ -140,8 +188,8 @@ def _points(row: dict[str, str], question: Question | None, name: str, known: bo
     """
     if question is None:
         raise ValueError(f"there is no written question {name!r}")
-    if not known:
-        raise ValueError(f"unknown answer {row.get('answer') or row.get('student')!r}")
+    if unknown:
+        raise ValueError(f"unknown answer {unknown!r}")
     try:
         points = float(row["points"].replace(",", "."))
     except ValueError:
