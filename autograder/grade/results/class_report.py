@@ -101,7 +101,7 @@ def _alike(part: int, rows: Sequence[SheetRow]) -> dict[str, Any]:
             made = similarity.compare_texts(question.name, answers, known, question.sample_answer, len(rows))
             groups += [{"code": False, **vars(group)} for group in made.groups]
             texts += made.compared if made.compared > 1 else 0
-    compared += [f"{texts} written answers, those to the same question"] if texts else []
+    compared += [f"{texts} written answers, each with the others to its question"] if texts else []
     names = {row.student: row.submission.name or row.student for row in rows}
     names |= {student: f"{name} ({student})" for student, name in names.items() if name != student}
     return {"compared": compared, "groups": groups, "names": names}

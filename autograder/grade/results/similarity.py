@@ -1,7 +1,7 @@
 """Places to look: answers that are alike beyond what the task and the course's own material explain.
 
 Code is read as lines of tokens. Names that are no keyword and no attribute become one and the same token; comments, strings,
-layout and the order of lines do not count, so that renaming and reordering hide nothing. A run of up to eight tokens of a line
+layout and the order of lines do not count, so that renaming and reordering hide nothing. A run of up to five tokens of a line
 is a *feature*. Comments and longer names are features too, apart: they add to what is shared, and differ without harm. What the
 handed-out notebook holds is no sign of anything and is left out; what the sample solution holds counts a quarter, for right
 answers must look alike. Written answers are read as words.
@@ -27,14 +27,12 @@ from scipy.sparse.csgraph import connected_components
 
 from autograder.grade.intake.answers import squeeze
 
-RUN, WORDS = 8, 4  # tokens of code, words of text in a feature
+RUN, WORDS = 5, 4  # tokens of code, words of text in a feature
 LEAST = 0.7  # the index from which two answers are alike
 ENOUGH = (
-    80.0  # the weight that two must share; in a single answer, of which much is given with the task, three times that
+    90.0  # the weight that two must share; in a single answer, of which much is given with the task, three times that
 )
-RAREST = (
-    3.0  # the most that a run weighs: so 27 that few others have are enough, 34 that a quarter has, 80 that all have
-)
+RAREST, COMMONEST = 3.0, 1.3  # what a run weighs that few have, and that all have: so 30 or 69 of them are enough
 EXPLAINED = 0.5  # the share of its weight that a run of the sample solution keeps
 OWN_WORDS = 3.0  # what a comment or a longer name weighs, in runs of tokens
 AS_SOLUTION = 0.9  # the share of features in the sample solution from which an answer is called the same
@@ -218,8 +216,8 @@ def _can_tell(found: Features, explained: frozenset[int], size: int) -> bool:
 
 
 def _rarity(counts: Any, size: int) -> Any:
-    """What a run weighs that so many of a class have: 1 if all have it."""
-    return np.minimum(RAREST, 1 + np.log(np.maximum(1.0, size / np.maximum(1, counts))))
+    """What a run weighs that so many of a class have."""
+    return np.minimum(RAREST, COMMONEST + np.log(np.maximum(1.0, size / np.maximum(1, counts))))
 
 
 def alike(

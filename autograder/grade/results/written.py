@@ -1,7 +1,8 @@
 """Written questions: lay the answers out for a person to mark, merge the marks.
 
-A question has a page and a CSV with the same answers in the same order. Students who wrote the very same have one card and one
-line together: marking it marks them all. Who wants to mark one of them apart takes that code out and gives it a line of its own.
+A question has a page and a CSV with the same answers in the same order. Students who wrote the very same share a card on the page
+and stand one below the other in the CSV, with a name in the column `group`: a mark in one of these lines counts for all of them
+that have none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
 from .store import HandMark, Store, StoredSubmission
 
-COLUMNS = ("question", "answer", "students", "points", "possible", "comment", "text")
+COLUMNS = ("question", "answer", "group", "points", "possible", "comment", "text")
 PICTURE = re.compile(r"!\[([^\]\n]*)\]\(data:[^)]*\)")
 FORMULA = re.compile(r"(^|[;\t|])([ \t]*[=+\-@\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
 QUOTED = re.compile(r"'(?=[=+\-@\t\r])")
@@ -54,11 +55,12 @@ class AnswerGroup:
         did = "wrote this" if self.text else "wrote nothing"
         return self.codes[0] if count == 1 and self.text else f"{count} student{'s' * (count > 1)} {did}"
 
-    def csv_row(self, question: Question) -> list[Any]:
-        """The line to enter a mark in."""
+    def csv_rows(self, question: Question) -> list[list[Any]]:
+        """The lines to enter marks in, one for each who wrote it."""
+        group = self.codes[0] if self.text and len(self.codes) > 1 else ""
         points, comment = (f"{self.mark.points:g}", self.mark.comment) if self.mark else ("", "")
         text = FORMULA.sub(r"\1'\2", PICTURE.sub(r"[a picture: \1]", self.text))
-        return [question.name, " ".join(self.codes), len(self.codes), points, f"{question.points:g}", comment, text]
+        return [[question.name, code, group, points, f"{question.points:g}", comment, text] for code in self.codes]
 
 
 def group_answers(answers: Iterable[tuple[str, str, HandMark | None]]) -> list[AnswerGroup]:
@@ -120,7 +122,7 @@ def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -
             with one_by_one(f"written/{name}", problems):
                 command = merge_command(store.path.parent, table)
                 write_text(path, page(question, groups, command, code_name(secret, "drafts", name)))
-                write_rows(table, [COLUMNS, *(group.csv_row(question) for group in groups)])
+                write_rows(table, [COLUMNS, *(row for group in groups for row in group.csv_rows(question))])
                 made.append(path)
     return made
 
@@ -137,7 +139,7 @@ class MarksFileError(ValueError):
 def merge(store: Store, path: Path) -> int:
     """Take over the marks of a CSV (`answer` or `student`, `question` if not the file's name, `points`, `comment`).
 
-    `answer` holds one code name or those of several students, with blanks between them.
+    A mark counts for all lines of its `group` that have none of their own.
 
     Returns:
         How many marks were taken; rows without points are left for later.
@@ -158,21 +160,20 @@ def merge(store: Store, path: Path) -> int:
             f"{path}: it needs the columns `answer` (or `student`) and `points`; it has {', '.join(rows[0])}"
         )
     taken: dict[tuple[str, str], tuple[float, str]] = {}
-    problems = []
+    problems: list[str] = []
+    names = {row.get("question") or path.stem for row in rows}
+    codes = {(name, code_name(secret, student, name)): student for name in names for student in students}
     for line, row in enumerate(rows, start=2):
         name = row.get("question") or path.stem
-        if not row.get("points"):
-            continue
-        codes = {code_name(secret, student, name): student for student in students}
-        for found in row.get("answer", "").split() or [row.get("student", "")]:
-            student = codes.get(found, found)
-            try:
-                points = _points(row, questions.get(name), name, found if student not in students else "")
-                mark = points, QUOTED.sub("", row.get("comment", ""), count=1)
+        student = codes.get((name, row.get("answer", ""))) or row.get("student", "")
+        try:
+            if source := _marked(row, rows):
+                points = _points(source, questions.get(name), name, student in students)
+                mark = points, QUOTED.sub("", source.get("comment", ""), count=1)
                 if taken.setdefault((student, name), mark) != mark:
-                    raise ValueError(f"{found} has another mark further up")
-            except ValueError as error:
-                problems.append(f"line {line}: {error}")
+                    raise ValueError(f"{row.get('answer') or student!r} has another mark further up")
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
     if problems:
         raise MarksFileError(f"{path}: " + "; ".join(problems[:20]))
     for (student, name), (points, comment) in taken.items():
@@ -180,7 +181,21 @@ def merge(store: Store, path: Path) -> int:
     return len(taken)
 
 
-def _points(row: dict[str, str], question: Question | None, name: str, unknown: str) -> float:
+def _marked(row: dict[str, str], rows: Sequence[dict[str, str]]) -> dict[str, str] | None:
+    """The line whose mark counts for a line: itself, or one of its group; None if there is no mark yet.
+
+    Raises:
+        ValueError: it has none itself, and the group has several.
+    """
+    if row.get("points") or not row.get("group"):
+        return row if row.get("points") else None
+    group = [other for other in rows if other.get("points") and other.get("group") == row["group"]]
+    if len({(other["points"], other.get("comment", "")) for other in group}) > 1:
+        raise ValueError(f"the group {row['group']} has several marks; enter one here too")
+    return row | {"points": group[0]["points"], "comment": group[0].get("comment", "")} if group else None
+
+
+def _points(row: dict[str, str], question: Question | None, name: str, known: bool) -> float:
     """The points in a line of marks.
 
     Raises:
@@ -188,8 +203,8 @@ def _points(row: dict[str, str], question: Question | None, name: str, unknown: 
     """
     if question is None:
         raise ValueError(f"there is no written question {name!r}")
-    if unknown:
-        raise ValueError(f"unknown answer {unknown!r}")
+    if not known:
+        raise ValueError(f"unknown answer {row.get('answer') or row.get('student')!r}")
     try:
         points = float(row["points"].replace(",", "."))
     except ValueError:

@@ -76,7 +76,9 @@
       bad[0].points.focus();
       return;
     }
-    const rows = cards.map((card) => [form.dataset.question, card.codes, number(card), String(possible), card.comment.value]);
+    const rows = cards.flatMap((card) => card.codes.split(" ").map((code) => (
+      [form.dataset.question, code, number(card), String(possible), card.comment.value]
+    )));
     const lines = [["question", "answer", "points", "possible", "comment"], ...rows];
     const text = lines.map((row) => row.map(cell).join(",") + "\r\n").join("");
     const link = document.createElement("a");
