@@ -18,6 +18,7 @@ from autograder.grade.results import asked, class_report, outputs, written
 from autograder.grade.results.pages import script_hash, templates
 from autograder.grade.results.store import HandMark, Store, StoredSubmission
 from autograder.testing import TestResult
+from tests.grade.samples import SECRET
 from tests.grade.test_similarity import LEAKED
 
 FORMULA = r"The gradient is $\mathbb{E}[R\,\nabla\log\pi]$, and"
@@ -35,6 +36,7 @@ ANSWERS = {
 def store(tmp_path: Path) -> Store:
     """Six students; two wrote the same answer, two none. The folder's name has a blank and a quote in it."""
     made = Store(tmp_path / "ada's grades" / "results.db")
+    made.set("secret", SECRET)
     cells = [{"number": 1, "source": "print(1)", "tags": []}]
     for name, text in ANSWERS.items():
         of = (name, 2, f"{name}.ipynb", name, f"{name.title()} Doe", "", [], "", cells, {"w2_1": text, "w2_2": text})

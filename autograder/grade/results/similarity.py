@@ -190,8 +190,8 @@ def compare_code(
         units[WHOLE][student] = features(lines).without(known)
         answers = definitions(lines, functions)
         units[TOGETHER][student] = features(line for found in answers.values() for line in found).without(known)
-        for name, found in answers.items():
-            units[functions[name]][student] = features(found).without(known)
+        for name, answer in answers.items():
+            units[functions[name]][student] = features(answer).without(known)
     groups: list[AlikeGroup] = []
     for what, found in units.items():
         made = alike(what, found, explained.runs, size, ENOUGH * (1 if what in (WHOLE, TOGETHER) else 3))

@@ -96,7 +96,7 @@
     card.points.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
-      if (cards[n + 1]) cards[n + 1].points.focus();
+      if (cards[n + 1]) cards[n + 1].points.select();
     });
   });
   document.getElementById("save").addEventListener("click", save);
