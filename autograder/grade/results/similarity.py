@@ -3,12 +3,12 @@
 Code is read as lines of tokens. Names that are no keyword and no attribute become one and the same token; comments, strings,
 layout and the order of lines do not count, so that renaming and reordering hide nothing. A run of up to five tokens of a line
 is a *feature*. Comments and longer names are features too, apart: they add to what is shared, and differ without harm. What the
-handed-out notebook holds is no sign of anything and is left out; what the sample solution holds counts a quarter, for right
+handed-out notebook holds is no sign of anything and is left out; what the sample solution holds counts half, for right
 answers must look alike. Written answers are read as words.
 
 A feature weighs more the fewer of the class have it. Answers are alike if most of the weight of what two have is shared
-(Jaccard's index with weights), and if what is shared weighs enough: a line that half the class had to write does not, a
-hundred tokens of one's own do, however many have them. Answers that are alike form one group, of any size. That is
+(Jaccard's index with weights), and if what is shared weighs enough: a line that half the class had to write does not,
+seventy runs do, however many have them. Answers that are alike form one group, of any size. That is
 a reason to read them, and no more.
 """
 
@@ -29,9 +29,7 @@ from autograder.grade.intake.answers import squeeze
 
 RUN, WORDS = 5, 4  # tokens of code, words of text in a feature
 LEAST = 0.7  # the index from which two answers are alike
-ENOUGH = (
-    90.0  # the weight that two must share; in a single answer, of which much is given with the task, three times that
-)
+ENOUGH = 90.0  # the weight that two must share; in one exercise, of which much is given, three times that
 RAREST, COMMONEST = 3.0, 1.3  # what a run weighs that few have, and that all have: so 30 or 69 of them are enough
 EXPLAINED = 0.5  # the share of its weight that a run of the sample solution keeps
 OWN_WORDS = 3.0  # what a comment or a longer name weighs, in runs of tokens
