@@ -16,7 +16,7 @@ def missing() -> list[str]:
     """The tools that tests need and this machine lacks, each with what is not tested without it."""
     lacking = []
     if find_chromium() is None:
-        lacking.append("no Chromium: the notebooks are not tried in a browser, and no PDF is made")
+        lacking.append("no Chromium: notebooks and the grader's pages are not tried in a browser, and no PDF is made")
     if look_at_bubblewrap().state != OK:
         lacking.append("no working bubblewrap: the sandbox of the grader is not tested, nor the attacks on it")
     if shutil.which("pdftotext") is None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-from autograder import masters
+from autograder import formulas, masters
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
@@ -59,10 +58,9 @@ def _formulas(text: str) -> str:
 
 
 def _mathml(formula: str, display: str) -> str:
-    source = formula.replace("\\lvert", "|").replace("\\rvert", "|").strip()
     try:
-        return convert(source, display=display).replace("\n", " ")
-    except Exception:  # the converter raises what it likes on input it does not know; the page must still be made
+        return formulas.mathml(formula, display)
+    except ValueError:  # the page must still be made
         return f"`{' '.join(formula.split())}`"
 
 

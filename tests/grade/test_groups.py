@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -111,7 +112,13 @@ def test_no_list_makes_a_crowd() -> None:
 @pytest.mark.usefixtures("judged")
 def test_what_a_group_has_in_common_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[set[str]] = []
-    monkeypatch.setattr(similarity, "pairs", lambda code, part, given: compared.append(set(code)) or [])
+    compare = similarity.compare_code
+
+    def watched(code: dict[str, Any], *others: Any) -> similarity.Comparison:
+        compared.append(set(code))
+        return compare(code, *others)
+
+    monkeypatch.setattr(similarity, "compare_code", watched)
     source = export(tmp_path / "e", submission_1=["ann", "bob"], submission_2=["cat"])
     run = CliRunner().invoke(app, ["grade", str(source), "-o", str(tmp_path / "out"), "-w", "0"])
     assert run.exit_code == 0, run.output

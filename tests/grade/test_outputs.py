@@ -15,12 +15,11 @@ from autograder.grade import runner
 from autograder.grade.intake.roster import Person
 from autograder.grade.jobs import written_questions
 from autograder.grade.limits import Limits
-from autograder.grade.results import outputs, similarity, written
+from autograder.grade.results import outputs, written
 from autograder.grade.results.gradebook import write_gradebook
 from autograder.grade.results.store import Store
-from helpers.parts import PARTS
 from tests.grade.fake import judge_quickly
-from tests.grade.samples import code, notebook
+from tests.grade.samples import notebook
 
 EVIL = "<script>alert(1)</script>"
 FORMULA = "=HYPERLINK(0)"
@@ -69,7 +68,7 @@ def test_pages_escape_what_students_wrote(store: Store, tmp_path: Path) -> None:
         assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
             "http://creativecommons.org", ""
         )
-        assert "<script" not in text
+        assert text.count("<script") == (page.parent.name == "written")
     assert any("&lt;script&gt;" in page.read_text(encoding="utf-8") for page in pages)
 
 
@@ -156,23 +155,3 @@ def test_nbgraders_gradebook(store: Store, tmp_path: Path) -> None:
         submission = book.find_submission("02_reinforce-of-record", "ada")
         row = next(row for row in outputs.sheet(store) if row.student == "ada")
         assert submission.score == row.total
-
-
-def test_similarity_sees_through_renaming_and_not_the_task() -> None:
-    own = "\n".join(
-        f"def helper_{n}(values, factor):\n    total = {n} * sum(v ** {n} for v in values if v != factor)\n"
-        f"    while total > factor + {n}:\n        total = total / ({n} + len(values)) - factor\n    return [total, {n}]"
-        for n in PARTS
-    )
-    renamed = own.replace("values", "xs").replace("total", "acc").replace("factor", "k").replace("helper", "tool")
-    given = (
-        "def token_log_probs(logits, ids):\n    return logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])\n"
-    )
-    cells = {name: code(given + text) for name, text in [("a", own), ("b", "# mine\n" + renamed)]}
-    for n in range(10):
-        text = "\n".join(f"x{n}_{i} = foo{i}.bar{n}({i}) @ {n}" for i in range(30))
-        cells[f"s{n}"] = code(given + text)
-    pairs = similarity.pairs(cells, 2, handed_out="")
-    assert [(pair.first, pair.second) for pair in pairs[:1]] == [("a", "b")]
-    assert pairs[0].index > 0.9
-    assert all({p.first, p.second} == {"a", "b"} for p in pairs)

@@ -16,7 +16,7 @@ from helpers.parts import PARTS, ROOT
 
 from . import similarity
 from .outputs import QuestionRow, SheetRow, sheet
-from .pages import render, svg
+from .pages import INK, render, svg
 from .store import Store
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6e7781"  # told apart by colour-blind readers too
@@ -42,7 +42,11 @@ def content(store: Store, rows: Sequence[SheetRow]) -> dict[str, Any]:
         "unsandboxed": sum(result.protection is not None and not result.protection.sandboxed for result in results),
         "protection": _protection(results),
         "parts": [_part(part, [row for row in rows if row.part == part], _further_members(store)) for part in parts],
-        "broken": [row for row in rows if row.state in ("unreadable", "error", "not graded") or _cells_failed(row)],
+        "broken": [
+            row
+            for row in rows
+            if row.state in ("unreadable", "to look at", "error", "not graded") or _cells_failed(row)
+        ],
         "usage": _usage(results),
         "trained": _trained(results),
     }
@@ -84,16 +88,32 @@ def _part(part: int, rows: Sequence[SheetRow], further: set[tuple[str, int]]) ->
         "questions": [_question(question, rows) for question in masters.load_questions(part)],
         "hardest": _hardest(rows),
         "mistakes": _mistakes(rows),
-        "alike": similarity.pairs(
-            {
-                row.student: row.submission.code
-                for row in rows
-                if row.submission.code and (row.student, part) not in further
-            },
-            part,
-            handed_out(part),
-        ),
+        "alike": _alike(part, [row for row in rows if (row.student, part) not in further]),
     }
+
+
+def _alike(part: int, rows: Sequence[SheetRow]) -> dict[str, Any]:
+    """What comparing the class's answers gave: `compared`, in words; the `groups` of code and of written answers; `names`."""
+    questions = masters.load_questions(part)
+    cells = masters.read_cells(masters.master_path(part))
+    solution = "\n".join(masters.strip_markers(c.source) for c in cells if c.kind == "code" and c.role != "test")
+    code = {row.student: row.submission.code for row in rows if row.submission.code}
+    functions = {question.function: question.name for question in questions if question.function}
+    made = similarity.compare_code(code, functions, handed_out(part), solution, len(rows))
+    groups = [{"code": True, **vars(group)} for group in made.groups]
+    compared = [f"the code of {made.compared} of {len(rows)} submissions"] if made.compared > 1 else []
+    texts = 0
+    for question in questions:
+        if question.manual:
+            answers = {row.student: row.submission.written.get(question.name, "") for row in rows}
+            known = "\n".join([question.prompt, *question.rubric])
+            made = similarity.compare_texts(question.name, answers, known, question.sample_answer, len(rows))
+            groups += [{"code": False, **vars(group)} for group in made.groups]
+            texts += made.compared if made.compared > 1 else 0
+    compared += [f"{texts} written answers, each with the others to its question"] if texts else []
+    names = {row.student: row.submission.name or row.student for row in rows}
+    names |= {student: f"{name} ({student})" for student, name in names.items() if name != student}
+    return {"compared": compared, "groups": groups, "names": names}
 
 
 def _question(question: masters.Question, rows: Sequence[SheetRow]) -> dict[str, Any]:
@@ -151,18 +171,45 @@ def _hardest(rows: Sequence[SheetRow], most: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def _mistakes(rows: Sequence[SheetRow], most: int = 15) -> list[tuple[str, int, str]]:
-    """The commonest messages, numbers and places left out so that alike ones count together: text, students, question."""
-    told: dict[str, set[str]] = {}
-    where: dict[str, str] = {}
+def _mistakes(rows: Sequence[SheetRow], most: int = 15) -> list[dict[str, Any]]:
+    """The commonest messages, those that differ in numbers, dtypes, shapes and places alone taken as one.
+
+    Returns:
+        For each an `example`, how many `students` had it (whatever test saw it), and the `questions`.
+    """
+    told: dict[str, dict[str, tuple[str, str]]] = {}
     for student, question, test in _tests(rows):
         if not test.passed and test.message:
-            text = re.sub(r" \(line \d+ of code cell \d+\)", "", test.message.split("\n")[0])
-            text = re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w])", "…", text)[:220]
-            told.setdefault(text, set()).add(student)
-            where.setdefault(text, question.name)
-    ordered = sorted(told, key=lambda text: (-len(told[text]), text))
-    return [(text, len(told[text]), where[text]) for text in ordered[:most]]
+            first = test.message.strip().split("\n")[0]
+            told.setdefault(mistake_of(first), {}).setdefault(student, (question.name, PLACE.sub("", first)[:220]))
+    ordered = sorted(told, key=lambda kind: (-len(told[kind]), kind))
+    return [
+        {
+            "example": min(told[kind].values())[1],
+            "students": len(told[kind]),
+            "questions": sorted({name for name, _ in told[kind].values()}),
+        }
+        for kind in ordered[:most]
+    ]
+
+
+PLACE = re.compile(r" \(line \d+ of code cell \d+\)")
+VARYING = (  # what differs between two messages of one mistake, in the order in which it is taken out
+    (PLACE, ""),
+    (re.compile(r"\b(?:torch\.|np\.|numpy\.)?(?:(?:b?float|u?int|complex)\d+|half|double|bool)\b"), "dtype"),
+    (re.compile(r"(?:torch\.Size\()?[\[(]\s*(?:-?\d+\s*,?\s*)*[\])]\)?"), "shape"),
+    (
+        re.compile(r"(?<![A-Za-z_])[-−+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|inf(?:inite|inity)?|nan)(?![A-Za-z_])", re.I),
+        "…",
+    ),
+)
+
+
+def mistake_of(message: str) -> str:
+    """What stays of a message if numbers, dtypes, shapes, indices and the place in the notebook are left out."""
+    for pattern, text in VARYING:
+        message = pattern.sub(text, message)
+    return message[:220]
 
 
 def _usage(results: Sequence[SubmissionResult]) -> dict[str, Any]:
@@ -189,10 +236,13 @@ def _trained(results: Sequence[SubmissionResult]) -> dict[str, Any]:
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_subplot()
+    places = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    with mpl.rc_context(dict.fromkeys(places, INK)):
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -200,12 +250,12 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 def _histogram(values: Sequence[float], possible: float, part: int) -> Any:
     figure, axes = _figure(7.2, 2.4)
     bins = [possible * n / 20 for n in range(21)]
-    counts, _, _ = axes.hist(values, bins=bins, color=BLUE, edgecolor="white")
+    counts, _, _ = axes.hist(values, bins=bins, color=BLUE, edgecolor="none", rwidth=0.94)
     mean = sum(values) / len(values)
     axes.axvline(mean, color=ORANGE, linewidth=2, linestyle="--", label=f"mean {mean:.1f}")
     axes.set(title=f"Points in Part {part}", xlabel=f"points of {possible:g}", ylabel="students", xlim=(0, possible))
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, labelcolor=INK)
     text = f"Histogram of points in Part {part}: {len(values)} submissions, mean {mean:.1f} of {possible:g}; "
     return svg(figure, text + f"the fullest of 20 bins holds {int(max(counts))}.")
 

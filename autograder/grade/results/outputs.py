@@ -14,6 +14,7 @@ from autograder.testing import TestResult
 from helpers.parts import PARTS
 
 from . import exports
+from .asked import asked
 from .pages import render
 from .rows import QuestionRow, SheetRow, file_name, number, sheet
 from .store import Store
@@ -162,5 +163,6 @@ def feedback(row: SheetRow) -> str:
         "feedback.html.j2",
         part_title=f"Part {part}: {PARTS[part]}" if part in PARTS else "Submission",
         row=row,
+        asked=asked(row.submission),
         waiting=sum(q.possible for q in row.questions if q.points is None),
     )

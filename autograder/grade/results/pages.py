@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import io
+from pathlib import Path
 from typing import Any
 
 import jinja2
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from autograder.grade.limits import MEBIBYTE
+from autograder.grade.markdown import markdown_html
 
 OWN = "autograder.grade.results"
+INK = "#010203"  # what a figure draws in this colour takes the colour of the page's text
+
+
+SCRIPTS = ("marking.js",)  # all that any page may run, by the file's name
 
 
 @functools.cache
@@ -24,8 +31,16 @@ def templates(package: str) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    scripts = {name: Path(__file__).with_name("templates").joinpath(name).read_text("utf-8") for name in SCRIPTS}
+    made.globals |= {"scripts": {name: Markup(text) for name, text in scripts.items()}}
+    made.globals |= {"hashes": {name: script_hash(text) for name, text in scripts.items()}}
     made.filters |= {"points": points, "mebibytes": lambda size: f"{(size or 0) / MEBIBYTE:.0f} MB"}
     return made
+
+
+def script_hash(text: str) -> Markup:
+    """What a page's policy says of the one script that it may run."""
+    return Markup(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'")
 
 
 def points(value: float | None) -> str:
@@ -39,9 +54,8 @@ def render(template: str, package: str = OWN, **values: Any) -> str:
 
 
 def to_html(text: str) -> Markup:
-    """Markdown as HTML; HTML in it is shown as text, links and pictures are not followed."""
-    renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "autolink", "link"])
-    return Markup(renderer.render(text))
+    """The course's own Markdown as HTML."""
+    return Markup(markdown_html(text))
 
 
 def svg(figure: Any, description: str) -> Markup:
@@ -50,7 +64,9 @@ def svg(figure: Any, description: str) -> Markup:
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "course", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
-    text = buffer.getvalue()
+        figure.savefig(
+            buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", transparent=True
+        )
+    text = buffer.getvalue().replace(INK, "currentColor")
     label = Markup('<svg role="img" aria-label="{}" ').format(description)
     return Markup(text[text.index("<svg") :].replace("<svg ", "\N{NULL}", 1)).replace(Markup("\N{NULL}"), label)
