@@ -16,16 +16,19 @@ from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 from autograder.grade.text import printable
+from autograder.reference.quoting import an_error
 
+SIGNALS = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
 
 
 class StudentError(Exception):
-    """Something the student's side did wrong. The message is safe to show; `private` may quote the hidden test's input.
+    """Something the student's side did wrong. The message is safe to show: nothing in it is the student's to choose.
 
     Attributes:
         kind: `raised`, `timeout`, `died`, `memory`, `protocol`, `missing` or `given up`.
-        private: what the student's own exception said; shown for public tests only.
+        private: the same in full, with what the student's code chose (names, lines, texts, numbers), which may quote a
+            hidden test's input: for public tests and for the instructor only.
         outside: an exception that no line of the student's was on the way of; it may be the judge's own.
         kinds: the built-in exceptions that the student's exception belongs to.
     """
@@ -78,6 +81,7 @@ class Conversation:
         self.connection: socket.socket | None = None
         self.spent = Spent()
         self.loaded = LoadReport()
+        self.first_load: LoadReport | None = None  # of the process that had seen no input yet: this one may be shown
         self.started = time.monotonic()
         self.end = self.started + self.limits.total_seconds
         self.incarnation = 0
@@ -106,6 +110,7 @@ class Conversation:
         if "error" in answer:
             raise StudentError("protocol", "the notebook's cells could not be run: the process answered nonsense")
         self.loaded = self._checked_load(answer)
+        self.first_load = self.first_load or self.loaded
         return self.loaded
 
     def _checked_load(self, answer: dict[str, Any]) -> LoadReport:
@@ -285,38 +290,33 @@ class Conversation:
         if number == 24:
             return StudentError("timeout", f"{what} used more processor time than a submission may")
         if number is not None:
-            names = {
-                11: "segmentation fault",
-                6: "abort",
-                7: "bus error",
-                4: "illegal instruction",
-                25: "file too large",
-            }
-            return StudentError("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
-        return StudentError("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
+            crashed = f"{what}: the process crashed"
+            return StudentError("died", crashed, f"{crashed} ({SIGNALS.get(number, f'signal {number}')})")
+        ended = f"{what} ended the whole process"
+        return StudentError("died", ended, f"{ended} (exit status {outcome.get('exit')})")
 
     def _broken(self, what: str, error: Exception) -> StudentError:
         self._strike(what)
         with contextlib.suppress(Exception):
             self.close()
-        return StudentError("protocol", f"{what} gave no answer that can be read: {error}")
+        unread = f"{what} gave no answer that can be read"
+        return StudentError("protocol", unread, f"{unread}: {error}")
 
     def students_error(self, error: Any, what: str, seconds: float) -> StudentError:
         """The fault that a child reported in place of a result."""
         if not isinstance(error, dict):
             return StudentError("protocol", f"{what} gave no answer that can be read")
-        kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"
-        if kind == "TimeLimitError":
+        if error.get("type") == "TimeLimitError":
             self._strike(what)
             return StudentError("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
-        place = error.get("place")
-        where = ""
-        if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:
+        kinds = tuple(str(k)[:80] for k in error["kinds"][:50]) if isinstance(error.get("kinds"), list) else ()
+        kind = "".join(c for c in str(error.get("type"))[:80] if c.isalnum() or c in "_.")
+        place, where = error.get("place"), ""
+        if isinstance(place, dict) and None not in (_number(place.get("cell")), _number(place.get("line"))):
             where = f" (line {place['line']} of code cell {place['cell']})"
-        message = printable(str(error.get("message", ""))[:1000])
-        fault = StudentError("raised", f"{what} raised {kind}{where}", message)
-        fault.kinds = tuple(str(k) for k in error["kinds"]) if isinstance(error.get("kinds"), list) else ()
-        fault.outside = not where
+        told = printable(str(error.get("message", ""))[:1000])
+        fault = StudentError("raised", f"{what} raised {an_error(kinds)}", f"{what} raised {kind}{where}: {told}")
+        fault.kinds, fault.outside = kinds, not where
         return fault
 
 

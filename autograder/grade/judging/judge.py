@@ -14,6 +14,7 @@ import inspect
 import os
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 from autograder import masters, testing
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.limits import Limits
-from autograder.grade.result import QuestionResult, SubmissionResult, Usage
+from autograder.grade.result import LoadReport, QuestionResult, SubmissionResult, Usage
 from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
 from autograder.masters import Question, TestCase
 from autograder.reference.verify import SEED_VARIABLE, JudgeError
@@ -34,6 +35,7 @@ from .standins import StandIn, make_env
 from .trusted import trusted_env
 
 MESSAGE_KEPT = 1500
+NOT_CONFIRMED = "This test passes with the inputs of the notebook, but not with others: "
 WARNING = "The judge itself failed here; this gives no mark. The instructor has to look: "
 
 
@@ -68,7 +70,7 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> Submissio
             talk.open()
         except StudentError as fault:
             load_fault = str(fault)
-        graded = tuple(_judge_question(question, env, job) for question in questions)
+        graded = judge_questions(questions, env, job.seed)
     finally:
         talk.close()
     return SubmissionResult(
@@ -76,7 +78,7 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> Submissio
         part=job.part,
         possible=sum(question.possible for question in graded),
         questions=graded,
-        cells=dataclasses.replace(talk.loaded, fault=load_fault),
+        cells=dataclasses.replace(talk.first_load or LoadReport(), fault=load_fault),
         usage=Usage(
             seconds=round(time.monotonic() - began, 3),
             cpu_seconds=round(talk.spent.cpu_seconds, 3),
@@ -94,10 +96,34 @@ def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {name: measures for name, measures in found.items() if measures is not None}
 
 
-def _judge_question(question: Question, env: dict[str, Any], job: Job) -> QuestionResult:
-    seed = question_seed(job.seed, question.name)
-    tests = tuple(judge_test(question, test, env, seed) for test in question.tests)
-    return QuestionResult(question.name, question.function, question.points, tests)
+def judge_questions(questions: Sequence[Question], env: dict[str, Any], secret: str) -> tuple[QuestionResult, ...]:
+    """Run the tests of these questions: all public ones, then all hidden ones.
+
+    The student's code lives from test to test. What it says in a public test is quoted; once it has seen the first hidden
+    input, nothing of it is.
+    """
+    results: dict[tuple[str, str], TestResult] = {}
+    for hidden in (False, True):
+        for question in questions:
+            seed = question_seed(secret, question.name)
+            for test in question.tests:
+                place = (question.name, test.name)
+                if test.hidden == hidden:
+                    results[place] = judge_test(question, test, env, seed)
+                elif hidden and test.confirm and results[place].passed:
+                    results[place] = confirmed(question, test, results[place], env, seed)
+    return tuple(
+        QuestionResult(q.name, q.function, q.points, tuple(results[q.name, test.name] for test in q.tests))
+        for q in questions
+    )
+
+
+def confirmed(question: Question, test: TestCase, passed: TestResult, env: dict[str, Any], seed: int) -> TestResult:
+    """The result of a public test that has passed, after hidden cases have been tried: it stays or is taken back."""
+    case = masters.hidden_test(test.name, question.function or "", test.confirm, test.points)
+    result = judge_test(question, dataclasses.replace(case, success_message=test.success_message), env, seed)
+    message = result.message if result.passed or result.error else f"{NOT_CONFIRMED}{result.message}"
+    return dataclasses.replace(result, hidden=False, message=message, seconds=passed.seconds + result.seconds)
 
 
 def judge_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> TestResult:
