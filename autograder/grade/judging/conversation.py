@@ -81,7 +81,6 @@ class Conversation:
         self.connection: socket.socket | None = None
         self.spent = Spent()
         self.loaded = LoadReport()
-        self.first_load: LoadReport | None = None  # of the process that had seen no input yet: this one may be shown
         self.started = time.monotonic()
         self.end = self.started + self.limits.total_seconds
         self.incarnation = 0
@@ -110,7 +109,6 @@ class Conversation:
         if "error" in answer:
             raise StudentError("protocol", "the notebook's cells could not be run: the process answered nonsense")
         self.loaded = self._checked_load(answer)
-        self.first_load = self.first_load or self.loaded
         return self.loaded
 
     def _checked_load(self, answer: dict[str, Any]) -> LoadReport:

@@ -64,12 +64,12 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> Submissio
     wanted = [q.function for q in masters.load_questions(job.part) if q.function]
     talk = Conversation(sandbox, job.cells, wanted, job.files, limits)
     env = make_env(talk, wanted)
-    load_fault = None
+    cells = LoadReport()  # of the first process alone: a later one may have been told of inputs
     try:
         try:
-            talk.open()
+            cells = talk.open()
         except StudentError as fault:
-            load_fault = str(fault)
+            cells = LoadReport(fault=str(fault))
         graded = judge_questions(questions, env, job.seed)
     finally:
         talk.close()
@@ -78,7 +78,7 @@ def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> Submissio
         part=job.part,
         possible=sum(question.possible for question in graded),
         questions=graded,
-        cells=dataclasses.replace(talk.first_load or LoadReport(), fault=load_fault),
+        cells=cells,
         usage=Usage(
             seconds=round(time.monotonic() - began, 3),
             cpu_seconds=round(talk.spent.cpu_seconds, 3),
