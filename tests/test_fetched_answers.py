@@ -17,7 +17,10 @@ from helpers.parts import PARTS
 # they start, keep and send things, change this process, or run a step: there is nothing in them to compute with
 LEFT_ALONE = ("helpers.assets", "helpers.devices", "helpers.hub", "helpers.notebook", "helpers.worlds")
 LOADING = ("load_", "choose_")  # names of functions that take seconds, and give models and data
-STEPS = ("reinforce_step", "dpo_step")  # each try takes seconds; tests/hostile/forged_steps.py has what is tried on them
+STEPS = (
+    "reinforce_step",
+    "dpo_step",
+)  # each try takes seconds; tests/hostile/forged_steps.py has what is tried on them
 QUESTIONS = [q for part in PARTS for q in masters.load_questions(part) if q.function and q.function not in STEPS]
 
 

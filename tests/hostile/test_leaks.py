@@ -57,9 +57,9 @@ def feedback(sandbox: Sandbox, source: str, secret: str) -> list[str]:
     """All that the feedback says of tests and cells."""
     result = judge.grade(sandbox, Job("ada", 2, code(HEAD, source, REST), secret, only=("q2_1", "q2_2", "q2_3")))
     assert result.status == "graded", result
-    return [
-        f"{test.name} {test.passed} {test.message}" for question in result.questions for test in question.tests
-    ] + [str(result.cells)]
+    return [f"{test.name} {test.passed} {test.message}" for question in result.questions for test in question.tests] + [
+        str(result.cells)
+    ]
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -126,7 +126,8 @@ def test_only_names_of_a_table_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [torch.zeros(3, 77), torch.zeros(77, dtype=torch.int8), {"77": 1}, [77.0], 77.0, "77", 77 * torch.ones(2, 3)]
+    "result",
+    [torch.zeros(3, 77), torch.zeros(77, dtype=torch.int8), {"77": 1}, [77.0], 77.0, "77", 77 * torch.ones(2, 3)],
 )
 def test_verify_quotes_no_result(result: Any) -> None:
     assert "77" not in told(verify, lambda logits, ids: result, "token_log_probs", "values")
