@@ -36,8 +36,9 @@ def likely_ones(logits, temperature, top_k, generator):
 
 
 def test_log_probs_do_not_depend_on_temperature_or_top_k(policy, tokenizer):
-    options = {"temperature": 0.5, "top_k": 5}
-    rollout = generate(policy, tokenizer, PROMPTS, 12, **options, generator=0, sample_next_token=likely_ones)
+    rollout = generate(
+        policy, tokenizer, PROMPTS, 12, temperature=0.5, top_k=5, generator=0, sample_next_token=likely_ones
+    )
     mask = rollout.completion_mask[:, 1:]
     torch.testing.assert_close(
         rollout.log_probs[mask], next_token_log_probs(policy, rollout).detach()[mask], rtol=1e-4, atol=1e-4

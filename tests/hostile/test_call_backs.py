@@ -23,8 +23,10 @@ CALLED_WITH = {
 }
 SOURCE = """
 import torch
+TRIED = []
 def exact_shapley_values(value, players):
-    for n in range(25):
+    TRIED.append(1)  # in the first calls only: a test makes many
+    for n in range(25 if len(TRIED) < 4 else 0):
         try: value({given})
         except Exception: pass
     return torch.zeros(players, dtype=torch.float64)
