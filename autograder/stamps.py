@@ -28,6 +28,14 @@ JUDGED_BY = (
     "autograder/grade/sandbox",
     "helpers",  # the worlds, the rule of what is run, the models and data, and all that a student's function may call
 )
+WORKED_BY = (  # what a worker must have as the one who asks has it: what judges, and the form of jobs and results
+    *JUDGED_BY,
+    "autograder/masters.py",
+    "autograder/grade/jobs.py",
+    "autograder/grade/result.py",
+    "autograder/grade/schedule.py",
+    "autograder/grade/workers.py",
+)
 DECIDES_NO_MARK = (
     *RECIPES,
     "*.md",
@@ -95,6 +103,12 @@ def marks(part: int) -> str:
     others = [f"autograder/reference/part{n}.py" for n in PARTS if n != part]
     questions = [(q.name, q.points, q.tests) for q in masters.load_questions(part)]
     return digest(_files(JUDGED_BY, (*DECIDES_NO_MARK, *others)), questions)
+
+
+def judge() -> str:
+    """Decides whether two processes judge alike: the judge and what it loads, and every part's questions."""
+    questions = [(q.name, q.points, q.tests) for part in masters.existing_parts() for q in masters.load_questions(part)]
+    return digest(_files(WORKED_BY, DECIDES_NO_MARK), questions)
 
 
 def _files(places: Iterable[str], without: Iterable[str] = ()) -> list[Path]:

@@ -650,7 +650,7 @@ pd.DataFrame(
 # **Exercise 2.4 · `gaussian_log_prob`.** Write the log-density, constants included.
 #
 # - `action` and `mean` have shape `[B, D]`, `covariance` has `[D, D]`. The result has shape `[B]`.
-# - Gradients pass to all three.
+# - Gradients pass to `action` and `mean`.
 #   Write the formula; do not call `torch.distributions` (the sanity check does, to compare).
 #
 # Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`;
@@ -720,7 +720,7 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
 # %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
-# - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to all three arguments.
+# - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to `action` and `mean`.
 # - For bfloat16 and float16 the same detour through float32 is allowed.
 # %%
 def gaussian_score(action, mean, covariance):
@@ -764,7 +764,7 @@ def test_gaussian_score_values(gaussian_score):
         "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
             [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
-# %% hidden={"values edges purity": 1, "dtypes gradients root": 1}
+# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
 # for your log-density, and the mean of the score over many actions with zero.

@@ -24,6 +24,7 @@ errors = Console(stderr=True, soft_wrap=True)
 
 OUT = Path("build/grades")
 JUDGE_FAILED, MISUSE, NO_SANDBOX, LOOK = 1, 2, 3, 4
+MOST_TOLD = 20  # submissions that a person has to look at, by name
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for results; a run goes on from what is in it.")]
 Workers = Annotated[
@@ -54,6 +55,15 @@ def grade(
     as_json: AsJson = False,
     merge: Annotated[list[Path] | None, typer.Option(help="Take over marks of written answers; repeatable.")] = None,
     nbgrader: Annotated[Path | None, typer.Option(help="Also write the results into this gradebook.db.")] = None,
+    pending: Annotated[
+        str,
+        typer.Option(help="Marks that wait for a person, in files for learning platforms: empty, hold or partial."),
+    ] = "",
+    extensions: Annotated[Path | None, typer.Option(help="A CSV: id, part, and due (the new day) or days.")] = None,
+    times: Annotated[
+        str,
+        typer.Option(help="A CSV of when things were handed in (id, part, time); or `files`: the files' own times."),
+    ] = "",
 ) -> None:
     """Grade submissions in the sandbox: the marks of record.
 
@@ -71,6 +81,9 @@ def grade(
     with _clear_errors(), runner.open_store(out) as store:
         if roster is not None:
             runner.take_roster(store, roster)
+        if pending:
+            store.set("pending", _choice(pending))
+        look += runner.take_deadlines(store, extensions=extensions, times=times)
         if submissions is not None:
             jobs = runner.take_in(store, submissions, parts=part)
             if trust and not as_json:
@@ -80,6 +93,7 @@ def grade(
             look += runner.notices(store)
             if aside := runner.left_aside(store):
                 _say(f"Left aside, as nobody's: {', '.join(aside[:20])}", as_json)
+        look += runner.strangers(store) if extensions or times else []
         for path in merge or []:
             from autograder.grade.results.written import merge as merge_marks
 
@@ -90,7 +104,7 @@ def grade(
         if nbgrader is not None:
             from autograder.grade.results.gradebook import write_gradebook
 
-            _say(f"{write_gradebook(store, nbgrader)} submissions written to {nbgrader}", as_json)
+            _say(write_gradebook(store, nbgrader), as_json)
         failed = _summary(store, out, made, as_json)
     _tell(look, as_json)
     if failed or problems:
@@ -114,6 +128,7 @@ def regrade(
     with _clear_errors(), runner.open_store(out, must_exist=True) as store:
         jobs = runner.jobs_for_questions(store, question)
         plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
+        runner.take_deadlines(store)
         before = runner.points_of(store, question)
         _work(store, jobs, plan, live=live, as_json=as_json, why="regrade " + ",".join(question))
         made, problems = _write(store, out)
@@ -138,6 +153,20 @@ def register(app: typer.Typer) -> None:
     """Add both commands to the console command `course`."""
     app.command()(grade)
     app.command()(regrade)
+
+
+def _choice(text: str) -> str:
+    """One of the ways to treat marks that wait.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    from autograder.grade.results.exports import Pending
+
+    ways = [way.value for way in Pending]
+    if text not in ways:
+        raise ValueError(f"--pending {text}: it must be one of {', '.join(ways)}")
+    return text
 
 
 def _points(value: float | None) -> str:
@@ -171,7 +200,7 @@ def _tell(notices: list[str], as_json: bool) -> None:
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """Turn what a user can do something about into one message and an exit code; keep what is written to its owner."""
-    from autograder.grade.sandbox.bubblewrap import NoSandboxError
+    from autograder.grade.sandbox.parent import NoSandboxError
 
     umask = os.umask(0o077)  # marks, answers and the class's secret, from the first byte on
     try:
@@ -221,17 +250,32 @@ def _summary(store: Any, out: Path, made: dict[str, Path], as_json: bool) -> int
     """Say what came out; return how many submissions the judge failed on."""
     from collections import Counter
 
-    from autograder.grade.results.outputs import sheet
+    from autograder.grade.results import exports
+    from autograder.grade.results.rows import sheet
 
-    states = Counter(row.state for row in sheet(store))
+    rows = sheet(store)
+    states = Counter(row.state for row in rows)
     failed = states["error"] + states["not graded"]
+    told = exports.told(store, rows)
     if as_json:
-        print(json.dumps({"done": True, "states": dict(states), "out": str(out)}))
+        wait = {"waiting": len(exports.waiting(rows)), "pending": exports.pending(store).value}
+        print(json.dumps({"done": True, "states": dict(states), **wait, "out": str(out)}))
         return failed
     text = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no submissions"
     console.print(f"[bold]{sum(states.values())} submissions:[/] {text}")
     for kind, path in made.items():
         console.print(f"  {kind:<11} {escape(str(path))}", highlight=False)
+    if told:
+        console.print(escape(told))
+    if out.stat().st_mode & 0o077:
+        console.print(
+            f"Others on this machine may look into {escape(str(out))}; the files of this run are yours alone."
+        )
+    for row in [row for row in rows if row.state in ("unreadable", "to look at")][:MOST_TOLD]:
+        where, why = f"part {row.part}" if row.part else "part not known", row.submission.problem or " ".join(row.look)
+        errors.print(f"[bold red]Look at this:[/] {escape(f'{row.student} ({where}): {why}')}", highlight=False)
+    if (count := states["unreadable"] + states["to look at"]) > MOST_TOLD:
+        errors.print(f"[bold red]Look at this:[/] {count - MOST_TOLD} more: see {escape(str(out / 'to_look_at.csv'))}")
     if failed:
         errors.print(
             f"[bold red]{failed} could not be judged because of an error on our side:[/] see {out / 'report.html'}"

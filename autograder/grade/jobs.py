@@ -21,6 +21,7 @@ class Job:
         seed: the class's secret for this part, hex; every test's random inputs follow from it.
         files: the student's notebooks of other parts, by file name.
         only: the questions to grade; all when empty.
+        group: all who handed it in together; empty for one alone.
     """
 
     student: str
@@ -29,6 +30,7 @@ class Job:
     seed: str
     files: dict[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
 
 
 def questions_of(part: int, only: Sequence[str] = ()) -> list[Question]:

@@ -89,15 +89,38 @@ class Usage:
     processes: int
 
 
+SAID = {
+    "yes": "Graded in the sandbox.",
+    "by users": "Graded without namespaces, which are not allowed here: the code ran apart from the tests, as a user of its own.",
+    "NO": "Graded by otter alone, as no sandbox is allowed here: the code ran in the process that judged it.",
+}
+
+
 @dataclass(frozen=True)
 class Protection:
-    """How the student's code was confined, and the versions it ran with."""
+    """How the student's code was confined, and the versions it ran with.
+
+    Attributes:
+        sandboxed: in namespaces of its own.
+        users: without them, by a user of its own and the modes of files.
+    """
 
     sandboxed: bool
     bubblewrap: bool = False
     seccomp: bool = False
     cgroup: str = "none"
     versions: dict[str, str] = field(default_factory=dict)
+    users: bool = False
+
+    @property
+    def stamp(self) -> str:
+        """The strength in a word, as a column of a table has it."""
+        return "yes" if self.sandboxed else "by users" if self.users else "NO"
+
+    @property
+    def said(self) -> str:
+        """The strength in a sentence, for whoever reads the result."""
+        return SAID[self.stamp]
 
 
 @dataclass(frozen=True)

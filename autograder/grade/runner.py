@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 from autograder import masters, stamps
 from autograder.grade.results.store import Store, StoredSubmission
+from autograder.publish.settings import load_deadlines
 from helpers.parts import PARTS
 
 from . import schedule
+from .deadlines import FILES, parse_deadlines, read_extensions, read_times
 from .intake.collect import HandIn, earlier_files, take
 from .intake.roster import Person, load_roster, missing
 from .jobs import Job, questions_of
@@ -21,19 +22,30 @@ from .limits import Limits
 from .result import SubmissionResult
 from .results import class_report as report
 from .results import outputs, written
+from .results.rows import number
+from .results.writing import for_the_owner_alone, one_by_one, write_rows
 from .schedule import Plan
+from .text import folded
 
 DATABASE = "results.db"
+OUTPUTS = (  # what a run writes into its folder
+    *("grades.csv", "to_look_at.csv", "report.html", "regrade.csv", "feedback", "gradescope", "import", "written"),
+    *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+)
 
 
 def open_store(out: Path, *, must_exist: bool = False) -> Store:
-    """Open a folder's results.
+    """Open a folder's results. A folder that is a run's own is closed to others.
 
     Raises:
         FileNotFoundError: nothing was graded there yet, but something must have been.
     """
     if must_exist and not (out / DATABASE).exists():
         raise FileNotFoundError(f"there are no results in {out}; run `course grade` first")
+    if out.is_dir() and (
+        (out / DATABASE).exists() or not any(out.iterdir())
+    ):  # a folder that holds other things is left
+        out.chmod(0o700)
     return Store(out / DATABASE)
 
 
@@ -50,6 +62,45 @@ def take_roster(store: Store, path: Path) -> None:
     store.set_roster(list(load_roster(path).values()))
 
 
+def take_deadlines(
+    store: Store, *, extensions: Path | None = None, times: str = "", course: Path | None = None
+) -> list[str]:
+    """Keep the deadlines of `course.toml`, and what tables say of extensions and of times; return what to look at.
+
+    Args:
+        store: where to keep them.
+        extensions: a table of who has longer (see `deadlines.read_extensions`).
+        times: a table of when things were handed in (see `deadlines.read_times`), or `files`: the files' own times count.
+        course: `course.toml`.
+
+    Raises:
+        ValueError: a setting or a line is wrong; the message says which.
+    """
+    table = load_deadlines(course)
+    parts, zone = parse_deadlines(table)
+    changes = [] if extensions is None else read_extensions(extensions, zone)
+    found = {} if times in ("", FILES) else read_times(Path(times), zone)
+    store.set("deadlines", json.dumps(table))
+    if extensions is not None:
+        store.set("extensions", json.dumps([dataclasses.astuple(change) for change in changes]))
+    if times:
+        if times != FILES:  # an earlier table stays: it comes before the files' own times
+            store.set("times", json.dumps([[*key, text] for key, text in found.items()]))
+        store.set("trust files", "yes" if times == FILES else "")
+    return ["course.toml has no [deadlines], so nothing is late"] if (extensions or times) and not parts else []
+
+
+def strangers(store: Store) -> list[str]:
+    """What to look at of extensions and times: ids that nobody has."""
+    known = {folded(name) for name in (*store.roster(), *(found.student for found in store.submissions()))}
+    look = []
+    for table in ("extensions", "times"):
+        names = dict.fromkeys(line[0] for line in json.loads(store.setting(table, "[]")))
+        unknown = [name for name in names if folded(name) not in known]
+        look += [f"In the {table}: nobody has the id {', '.join(unknown[:20])}"] if unknown else []
+    return look
+
+
 def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -> list[Job]:
     """Register all submissions under a path; return the jobs that are not done yet. `notices` says what to look at.
 
@@ -62,8 +113,12 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
     found = [s for s in taken.submissions if not s.beside and (not parts or s.part in parts or not s.part)]
     store.set("notices", json.dumps(_notices(taken.submissions, taken.warnings, people)))
     store.set("aside", json.dumps(taken.aside))
+    store.set(
+        "groups", json.dumps(sorted({(submission.part, submission.group) for submission in found if submission.group}))
+    )
     if not found:
         raise FileNotFoundError(f"no submission was found in {source}")
+    store.forget_disputed({submission.part for submission in found})
     files = earlier_files(taken.submissions)
     jobs = []
     for submission in found:
@@ -76,7 +131,8 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
             continue
         if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
             seed = store.seed(submission.part)
-            jobs.append(Job(submission.student, submission.part, submission.notebook.code, seed, others))
+            which = submission.student, submission.part, submission.notebook.code, seed, others
+            jobs.append(Job(*which, group=submission.group))
     return jobs
 
 
@@ -118,14 +174,34 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
 
 
 def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Iterator[tuple[Job, SubmissionResult]]:
-    """Grade the jobs; each result is committed before it is yielded."""
+    """Grade the jobs, a group's once for all its members; each result is committed before it is yielded."""
     digests = {(found.student, found.part): found.digest for found in store.submissions()}
-    for job, result in schedule.run(jobs, plan):
-        if job.only:
-            result = _merged(store.result(job.student, job.part), result)
-        tests = "" if result.broken else tests_digest(job.part)  # what is broken is not done: the next run tries again
-        store.save(digests[job.student, job.part], tests, result, why)
-        yield job, result
+    alike = _alike(jobs)
+    for first, found in schedule.run([same[0] for same in alike.values()], plan):
+        for job in alike[_what_is_judged(first)]:
+            result = dataclasses.replace(found, student=job.student)
+            if job.only:
+                result = _merged(store.result(job.student, job.part), result)
+            tests = (
+                "" if result.broken else tests_digest(job.part)
+            )  # what is broken is not done: the next run tries again
+            store.save(digests[job.student, job.part], tests, result, why)
+            yield job, result
+
+
+def _alike(jobs: Sequence[Job]) -> dict[Hashable, list[Job]]:
+    """The jobs by what is judged."""
+    found: dict[Hashable, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(_what_is_judged(job), []).append(job)
+    return found
+
+
+def _what_is_judged(job: Job) -> Hashable:
+    """What decides a job's result: alike for the members of a group, unless they differ in the parts that go along."""
+    if not job.group:
+        return job.student, job.part
+    return job.group, job.part, job.only, json.dumps([job.cells, job.files])
 
 
 def _merged(old: SubmissionResult | None, new: SubmissionResult) -> SubmissionResult:
@@ -154,13 +230,11 @@ def write_changes(
     path: Path, before: dict[tuple[str, str], float | None], after: dict[tuple[str, str], float | None]
 ) -> None:
     """Old and new marks side by side."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["student", "question", "old", "new", "changed"])
-        for key in sorted(set(before) | set(after)):
-            old, new = before.get(key), after.get(key)
-            cells = ["" if value is None else f"{value:g}" for value in (old, new)]
-            writer.writerow([outputs.safe_cell(key[0]), key[1], *cells, "yes" if old != new else ""])
+    lines = [["student", "question", "old", "new", "changed"]]
+    for key in sorted(set(before) | set(after)):
+        old, new = before.get(key), after.get(key)
+        lines.append([*key, number(old), number(new), "yes" if old != new else ""])
+    write_rows(path, lines)
 
 
 def write_outputs(store: Store, out: Path, problems: list[str] | None = None) -> dict[str, Path]:
@@ -168,9 +242,10 @@ def write_outputs(store: Store, out: Path, problems: list[str] | None = None) ->
 
     What could not be written is added to `problems`.
     """
-    made = outputs.write_all(store, out, problems)
-    with outputs.one_by_one("report.html", problems):
-        made["report"] = report.write(store, out / "report.html")
-    if written.write_pages(store, out / "written", problems):
-        made["written"] = out / "written"
+    with for_the_owner_alone(out, OUTPUTS):
+        made = outputs.write_all(store, out, problems)
+        with one_by_one("report.html", problems):
+            made["report"] = report.write(store, out / "report.html")
+        if written.write_pages(store, out / "written", problems):
+            made["written"] = out / "written"
     return made

@@ -1,7 +1,7 @@
 """Send submissions to workers: Dask's, on this machine or a cluster's, or this very process.
 
-Workers need the repository and bubblewrap, no shared disk: a job carries everything. Each worker process keeps one warm
-sandbox. A submission whose worker dies is tried once more by Dask; one that takes two workers with it is reported.
+Workers need the repository at this commit and bubblewrap, no shared disk: a job carries everything. Each worker process keeps
+one warm sandbox. A submission whose worker dies is tried once more by Dask; one that takes two workers with it is reported.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
+from autograder.grade.sandbox.choice import open_sandbox
+from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 
+from . import workers
 from .jobs import Job, questions_of
 from .limits import Limits, bounded_memory
 from .result import Failure, SubmissionResult
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
+CONNECT, PATIENCE = 10, 120  # seconds for a scheduler to answer, and for its first worker to come
+OTHER = "infrastructure"  # the kind of failure where a worker is not as this process
 _local = threading.local()
 _one_at_a_time = threading.Lock()  # a worker process with several threads still judges one submission at a time
 
@@ -86,12 +90,7 @@ class Worker:
     def _ready(self) -> Any:
         if self.sandbox is None or not self.sandbox.alive:
             self.close()
-            if self.trust:
-                from autograder.grade.sandbox.unsandboxed import Unsandboxed
-
-                self.sandbox = Unsandboxed(self.limits)
-            else:
-                self.sandbox = Sandbox(self.limits)
+            self.sandbox = open_sandbox(self.limits, trust=self.trust)
         return self.sandbox
 
     def close(self) -> None:
@@ -103,7 +102,7 @@ class Worker:
 
 
 def on_worker(job: Job, limits: Limits, trust: bool) -> SubmissionResult:
-    """Grade a job in a worker process, with the sandbox that this thread keeps. This is what Dask calls."""
+    """Grade a job in a worker process, with the sandbox that this thread keeps."""
     import torch
 
     torch.set_num_threads(1)
@@ -128,7 +127,7 @@ def run(jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job, SubmissionResult
 
     Raises:
         NoSandboxError: no worker can make a sandbox.
-        ConnectionError: the scheduler cannot be reached, or has no workers.
+        ConnectionError: the scheduler cannot be reached, or has no workers, or one that judges with something else.
     """
     if not jobs:
         return
@@ -161,13 +160,22 @@ def _client(plan: Plan) -> Iterator[Any]:
         }
     )
     if plan.scheduler:
+        workers.check_address(plan.scheduler)
         try:
-            client = Client(plan.scheduler, timeout=30, set_as_default=False)
-        except (OSError, TimeoutError) as error:
-            raise ConnectionError(f"no Dask scheduler answers at {plan.scheduler}: {error}") from error
+            client = Client(plan.scheduler, timeout=CONNECT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ConnectionError(
+                f"what answers at {plan.scheduler} is no Dask scheduler of this version: {error}"
+            ) from error
         with client:
-            if not client.scheduler_info(n_workers=-1)["workers"]:
-                client.wait_for_workers(1, timeout=120)
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError as error:
+                text = (
+                    f"the scheduler at {plan.scheduler} has no workers: start some with `dask worker {plan.scheduler}`"
+                )
+                raise ConnectionError(text) from error
+            workers.Crew(client).check()
             yield client
         return
     with (
@@ -185,16 +193,17 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
     """Grade the jobs on a cluster; who was twice on a worker that died is tried again at the end, alone.
 
     A dying worker takes with it what waited there, so only a submission that kills its workers while nothing else is
-    graded has done it itself.
+    graded has done it itself. What went to a worker that judges with something else is tried again as well: by then it is known.
     """
     from distributed import KilledWorker
 
     suspects: list[Job] = []
     for job, future, error in _finished(client, jobs, plan, ahead=AHEAD):
-        if isinstance(error, KilledWorker):
+        result = None if isinstance(error, KilledWorker) else _result(job, future, error)
+        if result is None or (result.failure is not None and result.failure.kind == OTHER):
             suspects.append(job)
         else:
-            yield job, _result(job, future, error)
+            yield job, result
     for suspect in suspects:
         for job, future, error in _finished(client, [suspect], plan, ahead=1):
             if isinstance(error, KilledWorker):
@@ -211,7 +220,12 @@ def _result(job: Job, future: Any, error: BaseException | None) -> SubmissionRes
     """
     if isinstance(error, NoSandboxError):
         raise error
-    return future.result() if error is None else broken(job, f"{type(error).__name__}: {error}", "worker")
+    if error is not None:
+        return broken(job, f"{type(error).__name__}: {error}", "worker")
+    theirs, result = future.result()
+    if other := workers.difference(theirs):
+        return broken(job, f"it came to a worker that judges with something else: {other}. {workers.WHAT_TO_DO}", OTHER)
+    return result
 
 
 def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
@@ -221,14 +235,18 @@ def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> It
     waiting = list(reversed(jobs))
     known: dict[str, Job] = {}
     pool = as_completed(loop=client.loop)
+    crew = workers.Crew(client)
 
     def feed() -> None:
-        workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        while waiting and len(known) < ahead * workers:
+        there = crew.look()
+        alike = [address for address, other in there.items() if not other]
+        where = {"workers": alike, "allow_other_workers": True} if 0 < len(alike) < len(there) else {}
+        while waiting and len(known) < ahead * max(1, len(alike)):
             job = waiting.pop()
             key = f"grade-{job.part}-{job.seed[:16]}-{time.monotonic_ns()}"
             known[key] = job
-            pool.add(client.submit(on_worker, job, plan.limits, plan.trust, key=key, pure=False))
+            what = workers.identity(), on_worker, job, plan.limits, plan.trust
+            pool.add(client.submit(workers.judge_alike, *what, key=key, pure=False, **where))
 
     feed()
     for future in pool:

@@ -22,11 +22,11 @@ export PATH=/root/miniforge3/bin:$PATH
 eval "$(mamba shell hook --shell bash)"
 mamba activate otter-env
 cd /autograder/source/course
-ln -sfn ../files/helpers helpers
+rm -rf helpers && cp -r ../files/helpers helpers
 python -m autograder.grade.gradescope --root /autograder -- python /autograder/source/run_otter.py
 """
 SETUP = """
-# the sandbox of the grader of record, and a home that an unprivileged fallback may read programs from
+# the sandbox of the grader of record, and a home that the user without rights may read programs from, where there is none
 apt-get install -y bubblewrap libseccomp2
 chmod a+rx /root
 """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 
+from autograder.grade.deadlines import parse_deadlines
 from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
 
@@ -16,6 +19,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
+COURSE = ROOT / "course.toml"
 PLACEHOLDER = "https://github.com/YOUR-ORGANISATION/YOUR-STUDENT-REPOSITORY"
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
 INSTRUCTORS_LINE = "# --- from here on for instructors"  # in requirements.txt
@@ -36,7 +40,7 @@ class Course:
         return self.repository != PLACEHOLDER
 
 
-def load_course(path: Path = ROOT / "course.toml") -> Course:
+def load_course(path: Path = COURSE) -> Course:
     """Read `course.toml`.
 
     Raises:
@@ -54,6 +58,23 @@ def load_course(path: Path = ROOT / "course.toml") -> Course:
     if not re.fullmatch(r"[\w.][\w./-]*", course.tag):
         raise ValueError(f"{path.name}: student_repository.tag is no tag name: {course.tag!r}")
     return course
+
+
+def load_deadlines(path: Path | None = None) -> dict[str, Any]:
+    """Read the table `[deadlines]` of `course.toml`, dates as texts; without one there are no deadlines.
+
+    Raises:
+        ValueError: the file is no TOML, or the setting that is wrong and what it must be.
+    """
+    path = path or COURSE
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("deadlines", {})
+        if not isinstance(table, dict):
+            raise ValueError("deadlines must be a table: [deadlines]")
+        parse_deadlines(table)
+        return json.loads(json.dumps(table, default=str))
+    except ValueError as error:  # what is no TOML is one as well
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def pins(python: str = GRADING_PYTHON) -> dict[str, str]:

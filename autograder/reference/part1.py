@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -45,16 +46,25 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("k = 1", {"logits": draw(3, 8), "k": 1}),
         Case("k = V - 1", {"logits": draw(3, 8), "k": 7}),
         Case("negative logits only", {"logits": -8 - draw(4, 11), "k": 2}),
+        Case("a batch of 1, k = 1", {"logits": draw(1, 9), "k": 1}, "edges"),
+        Case("a vocabulary of one token", {"logits": draw(2, 1), "k": 1}, "edges"),
         Case("k = 0", {"logits": draw(2, 6), "k": 0}, "edges"),
+        Case("k = 0 and a batch of 1", {"logits": draw(1, 6), "k": 0}, "edges"),
         Case("a negative k", {"logits": draw(2, 6), "k": -3}, "edges"),
         Case("k = V", {"logits": draw(2, 6), "k": 6}, "edges"),
         Case("k larger than V", {"logits": draw(2, 6), "k": 40}, "edges"),
         Case("ties at the border", {"logits": tied, "k": 2}, "edges"),
+        Case("ties at the border in a batch of 1", {"logits": tied[:1] - 5, "k": 3}, "edges"),
         Case("logits of size 1e4", {"logits": 1e4 * torch.tanh(draw(3, 7)), "k": 3}, "edges"),
     ]
 
 
-register(Spec("top_k_filter", top_k_filter, top_k_cases, differentiable=("logits",)))
+def _kept(name: str, inputs: Mapping[str, Any]) -> torch.Tensor:
+    """What a filtered entry's gradient is, no definition says."""
+    return torch.isfinite(top_k_filter(inputs["logits"].detach(), inputs["k"]))
+
+
+register(Spec("top_k_filter", top_k_filter, top_k_cases, differentiable=("logits",), tested_gradient=_kept))
 
 
 # --- sample_next_token: what is certain by the registry, what is random by aspects of its own
@@ -80,6 +90,9 @@ def sampling_cases(generator: torch.Generator) -> list[Case]:
     return [
         Case("temperature 0", {"logits": spread(6, 12, 0.5), "temperature": 0}),
         Case("temperature 0.0 in a batch of 1", {"logits": spread(1, 12, 0.5), "temperature": 0.0}),
+        Case("temperature 0 and one token", {"logits": spread(3, 1, 1.0), "temperature": 0}, "edges"),
+        Case("top_k = 1 in a batch of 1", {"logits": 400.0 * torch.arange(10.0)[None].double(), "top_k": 1}, "edges"),
+        Case("a batch of 1 with one likely token", {"logits": spread(1, 9, 400.0)}, "edges"),
         Case("temperature 0 with top_k", {"logits": spread(4, 9, 0.5), "temperature": 0.0, "top_k": 3}),
         Case("top_k = 1", {"logits": spread(40, 10, 0.5), "temperature": 2.0, "top_k": 1}),
         Case("logits of size 1e4", {"logits": spread(40, 50, 400.0), "temperature": 1.0}, "edges"),
@@ -88,7 +101,8 @@ def sampling_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
-register(Spec("sample_next_token", sample_next_token, sampling_cases))
+# a draw has one right outcome in each of these cases, so no error counts as none
+register(Spec("sample_next_token", sample_next_token, sampling_cases, magnitude=lambda inputs: 0.0))
 
 DRAWS = 20_000  # the standard error of a frequency is at most 0.0036
 ALLOWED = 0.02  # more than five standard errors
@@ -121,9 +135,11 @@ def _target(logits: torch.Tensor, temperature: float, top_k: int) -> torch.Tenso
 
 
 def _verify_frequencies(function: Callable[..., torch.Tensor]) -> None:
-    rows = 2 * torch.randn(2, 6, generator=_generator(0), dtype=torch.float64)  # two different distributions
-    for number, (temperature, top_k) in enumerate([(1.0, 0), (0.5, 0), (2.0, 0), (1.5, 3), (0.7, 2), (1, 6)]):
-        label = f"temperature {temperature}, top_k {top_k}"
+    drawn = 2 * torch.randn(2, 6, generator=_generator(0), dtype=torch.float64)  # two different distributions
+    tied = torch.tensor([[1.0, 0.5, 0.5, 0.5, -1.0, 0.0], [-3.0, 2.0, 2.0, 1.0, 2.0, 2.5]], dtype=torch.float64)
+    settings = [(drawn, *setting) for setting in [(1.0, 0), (0.5, 0), (2.0, 0), (1.5, 3), (0.7, 2), (1, 6)]]
+    for number, (rows, temperature, top_k) in enumerate([*settings, (tied, 1.0, 2)]):
+        label = f"temperature {temperature}, top_k {top_k}" + (", ties at the border" if rows is tied else "")
         logits = rows.float().repeat(DRAWS // 2, 1)  # rows alternate
         ids = _draw(function, logits, label, temperature=temperature, top_k=top_k, generator=_generator(1 + number))
         for row in range(2):
@@ -140,9 +156,14 @@ def _verify_defaults(function: Callable[..., torch.Tensor]) -> None:
     row = torch.randn(5, generator=_generator(20), dtype=torch.float64)
     logits = row.float().repeat(DRAWS, 1)
     torch.manual_seed(grading_seed() + 77)
-    error = (_frequencies(_draw(function, logits, "default arguments"), 5) - _target(row, 1.0, 0)).abs().max().item()
+    ids = _draw(function, logits, "default arguments")
+    error = (_frequencies(ids, 5) - _target(row, 1.0, 0)).abs().max().item()
     if error > ALLOWED:
         raise AssertionError("sample_next_token: with default arguments the frequencies are not those of the softmax")
+    if torch.equal(ids, _draw(function, logits, "default arguments")):
+        raise AssertionError(
+            "sample_next_token: two calls without a generator gave equal draws; is a seed set inside the function?"
+        )
 
 
 def _verify_independence(function: Callable[..., torch.Tensor]) -> None:
@@ -207,8 +228,10 @@ def mask_cases(generator: torch.Generator) -> list[Case]:
         Case("several eos in a row", {"ids": draw(12, 11), "prompt_length": 4, "eos_id": 3}),
         Case("eos_id = 0", {"ids": draw(8, 9, 4), "prompt_length": 2, "eos_id": 0}),
         Case("a batch of 1", {"ids": draw(1, 10, 4), "prompt_length": 3, "eos_id": 2}),
-        Case("a vocabulary of 50,257", {"ids": draw(6, 20, 50_257), "prompt_length": 5, "eos_id": 50_256}),
+        Case("a vocabulary of 50,257", {"ids": 50_240 + draw(12, 20, 17), "prompt_length": 5, "eos_id": 50_256}),
+        Case("an eos of 2,050", {"ids": 2_040 + draw(12, 14, 20), "prompt_length": 3, "eos_id": 2_050}),
         Case("a prompt padded on the left with eos", {"ids": padded, "prompt_length": 5, "eos_id": 0}, "edges"),
+        Case("a batch of 1 and one token generated", {"ids": draw(1, 4), "prompt_length": 3, "eos_id": 1}, "edges"),
         Case("no eos", {"ids": unfinished, "prompt_length": 3, "eos_id": 0}, "edges"),
         Case(
             "eos as the first generated token", {"ids": torch.full((2, 6), 7), "prompt_length": 2, "eos_id": 7}, "edges"
@@ -247,6 +270,7 @@ def mean_cases(generator: torch.Generator) -> list[Case]:
         Case("900 rewards", {"values": torch.sigmoid(2 * draw(900))}),
         Case("numbers of any sign", {"values": 5 * draw(23) - 3}),
         Case("two values", {"values": draw(2)}),
+        Case("values below 0 alone", {"values": -2 - torch.sigmoid(draw(12))}),
         Case("one value", {"values": draw(1)}, "edges"),
         Case("equal values", {"values": torch.full((6,), 0.25, dtype=torch.float64)}, "edges"),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.reference.verify import OWN_ASPECTS, Case, Spec, register, verify
+from autograder.reference.verify import Case, Spec, register
 
 FUNCTIONS = (
     "token_log_probs",
@@ -90,7 +90,8 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         case("a larger vocabulary", 2, 7, 300),
         Case("logits of ±10000", {"logits": large, "ids": _ids(generator, 2, 4, 5)}, "edges"),
         case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
-        case("one token a row, so that nothing is predicted", 2, 1, 5, aspect="edges"),
+        case("a batch of 1 with two tokens", 1, 2, 5, aspect="edges"),
+        Case("tokens whose log-probs are -300 and -9000", _rare(generator), "edges"),
         Case(
             "logits all equal",
             {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)},
@@ -102,6 +103,14 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
             "edges",
         ),
     ]
+
+
+def _rare(generator: torch.Generator) -> dict[str, Tensor]:
+    """Two rows of tokens that a policy hardly ever draws, and nothing else is as likely as the first token."""
+    logits = _normal(generator, 2, 4, 6)
+    logits[0, :, 0] += 300.0
+    logits[1, :, 0] += 9_000.0
+    return {"logits": logits, "ids": torch.randint(1, 6, (2, 4), generator=generator)}
 
 
 def _mask(generator: torch.Generator, rows: int, tokens: int) -> Tensor:
@@ -120,6 +129,9 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
             "mask": _mask(generator, rows, tokens),
         }
 
+    rare = inputs(2, 5)
+    rare["log_probs"][:, 1], rare["log_probs"][1, 2] = -300.0, -9_000.0
+    rare["mask"][:] = True
     empty_row = inputs(3, 5)
     empty_row["mask"][1] = False
     nothing = inputs(2, 4) | {"mask": torch.zeros(2, 4, dtype=torch.bool)}
@@ -137,6 +149,9 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("a mask that is all False", nothing, "edges"),
         Case("-10000 at masked positions", wild, "edges"),
         Case("+10000 at masked positions", wild_up, "edges"),
+        Case("one token in a batch of 1", inputs(1, 1) | {"mask": torch.ones(1, 1, dtype=torch.bool)}, "edges"),
+        Case("advantages below 0 alone", inputs(4, 5) | {"advantages": -_normal(generator, 4).abs() - 0.1}, "edges"),
+        Case("log-probs of -300 and -9000", rare, "edges"),
         Case("advantages that are all 0", inputs(3, 4) | {"advantages": torch.zeros(3).double()}, "edges"),
     ]
 
@@ -155,6 +170,7 @@ def _advantage_cases(generator: torch.Generator) -> list[Case]:
         case("a batch of 2", torch.rand(2, generator=generator)),
         case("a batch of 1", torch.rand(1, generator=generator)),
         case("rewards of either sign", 5 * _normal(generator, 6)),
+        case("rewards below 0 alone", -3 - torch.rand(7, generator=generator)),
         case("a batch of 33", torch.rand(33, generator=generator)),
         case("a batch of 1", torch.tensor([0.7]), "edges"),
         case("equal rewards", torch.full((5,), 0.25), "edges"),
@@ -189,6 +205,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("5 actions of 3 numbers", inputs(5, 3)),
         Case("a batch of 1", inputs(1, 2)),
         Case("actions of 1 number", inputs(4, 1)),
+        Case("one action of 1 number", inputs(1, 1), "edges"),
         Case("as many actions as numbers in each", inputs(3, 3)),
         Case("actions of 6 numbers", inputs(2, 6)),
         Case("an action equal to the mean", at_mean, "edges"),
@@ -202,35 +219,23 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
-def _from_root(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A Gaussian function's arguments, with the covariance `root·rootᵀ`.
-
-    Right implementations may use a symmetric covariance or its transpose, whose gradients differ; the root's do not.
-    """
-    root = inputs["root"]
-    return {"action": inputs["action"], "mean": inputs["mean"], "covariance": root @ root.T}
+def _gaussian_sizes(inputs: Mapping[str, Any]) -> tuple[float, float, float]:
+    """The largest numbers in action and mean together, the length of the offset, and the least variance."""
+    action, mean, covariance = (inputs[name].double() for name in ("action", "mean", "covariance"))
+    size = float(action.abs().max() + mean.abs().max())
+    return size, float((action - mean).norm(dim=1).max()), float(torch.linalg.eigvalsh(covariance)[0])
 
 
-def _root_cases(generator: torch.Generator) -> list[Case]:
-    cases = []
-    for case in _gaussian_cases(generator):
-        inputs = dict(case.inputs)
-        inputs["root"] = torch.linalg.cholesky(inputs.pop("covariance"))
-        cases.append(Case(case.label, inputs, case.aspect))
-    return cases
+def _log_prob_magnitude(inputs: Mapping[str, Any]) -> float:
+    """How far rounding of the offset reaches: it is squared, and divided by a variance."""
+    size, offset, variance = _gaussian_sizes(inputs)
+    return 1 + size * offset / variance
 
 
-def _root_magnitude(inputs: Mapping[str, Any]) -> float:
-    return 4 * _gaussian_magnitude(_from_root(inputs))
-
-
-def _gaussian_magnitude(inputs: Mapping[str, Any]) -> float:
-    """How far rounding of the inputs is stretched: the squared distance, times the condition of the covariance."""
-    covariance = inputs["covariance"].double()
-    offset = inputs["action"].double() - inputs["mean"].double()
-    size = 1 + inputs["action"].double().abs().max() + inputs["mean"].double().abs().max()
-    scales = torch.linalg.svdvals(covariance)  # from the largest down
-    return float(scales[0] / scales[-1] * (1 + size / scales[-1] * (1 + offset.abs().max())))
+def _score_magnitude(inputs: Mapping[str, Any]) -> float:
+    """How far rounding of the offset reaches: it is divided by a variance."""
+    size, _, variance = _gaussian_sizes(inputs)
+    return size / variance
 
 
 def _return_cases(generator: torch.Generator) -> list[Case]:
@@ -242,6 +247,8 @@ def _return_cases(generator: torch.Generator) -> list[Case]:
         case("12 steps", _normal(generator, 12), 0.5),
         case("1 step", _normal(generator, 1), 0.9),
         case("60 steps of reward 1", torch.ones(60), 0.99),
+        case("250 steps", _normal(generator, 250), 0.98),
+        case("rewards below 0 alone", -1 - torch.rand(6, generator=generator), 0.7),
         case("a discount of 0", _normal(generator, 5), 0.0, "edges"),
         case("a discount of 1, given as an int", _normal(generator, 5), 1, "edges"),
         case("a discount of 0, given as an int", _normal(generator, 4), 0, "edges"),
@@ -273,8 +280,8 @@ register(
         "gaussian_log_prob",
         gaussian_log_prob,
         _gaussian_cases,
-        differentiable=("action", "mean", "covariance"),
-        magnitude=_gaussian_magnitude,
+        differentiable=("action", "mean"),
+        magnitude=_log_prob_magnitude,
     )
 )
 register(
@@ -283,17 +290,7 @@ register(
         gaussian_score,
         _gaussian_cases,
         differentiable=("action", "mean"),
-        magnitude=_gaussian_magnitude,
-    )
-)
-register(
-    Spec(
-        "gaussian_score_by_root",
-        gaussian_score,
-        _root_cases,
-        differentiable=("action", "mean", "root"),
-        arrange=_from_root,
-        magnitude=_root_magnitude,
+        magnitude=_score_magnitude,
     )
 )
 register(
@@ -303,6 +300,6 @@ register(
         _return_cases,
         differentiable=("rewards",),
         magnitude=_return_magnitude,
+        looseness=16.0,
     )
 )
-OWN_ASPECTS["gaussian_score"] = {"root": lambda function: verify(function, "gaussian_score_by_root", "gradients")}

@@ -68,6 +68,14 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
     cut["policy_logits"][0, :, 2] = -torch.inf
     cut["policy_logits"][1, 1, :4] = -torch.inf
     cases.append(Case("policy logits of -inf", cut, aspect="edges"))
+    both = pair(2, 3, 6)
+    for logits in both.values():
+        logits[0, :, 1] = -torch.inf
+        logits[1, 0, 2:] = -torch.inf
+    both["policy_logits"][1, 2, 0] = -torch.inf
+    cases.append(Case("logits of -inf in both", both, aspect="edges"))
+    cases.append(Case("a batch of 1 with one position", pair(1, 1, 5), aspect="edges"))
+    cases.append(Case("a vocabulary of one token", pair(2, 3, 1), aspect="edges"))
     same = pair(2, 3, 6)
     same["reference_logits"] = same["policy_logits"].clone()
     cases.append(Case("two equal distributions", same, aspect="edges"))
@@ -100,6 +108,10 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
 
     same = pair(2, 4)
     same["reference_log_probs"] = same["log_probs"].clone()
+    rare = pair(3, 4)
+    for log_probs in rare.values():
+        log_probs[0] -= 300.0
+        log_probs[1] -= 9_000.0
     far = {
         "log_probs": torch.full((1, 3), -1.0).double(),
         "reference_log_probs": torch.tensor([[-40.0, -12.0, -1.5]]).double(),
@@ -109,6 +121,8 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", pair(1, 4)),
         Case("a square batch", pair(5, 5)),
         Case("equal log-probs", same, aspect="edges"),
+        Case("log-probs of -300 and -9000", rare, aspect="edges"),
+        Case("one token in a batch of 1", pair(1, 1), aspect="edges"),
         Case("a reference that found the tokens very unlikely", far, aspect="edges"),
     ]
 
@@ -124,7 +138,7 @@ register(
         "kl_estimates",
         kl_estimates,
         _estimate_cases,
-        differentiable=("log_probs", "reference_log_probs"),
+        differentiable=("log_probs",),
         magnitude=_largest_estimate,
     )
 )
@@ -158,8 +172,16 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
         junk[name] = torch.where(junk["mask"], junk[name], value)
     empty = inputs(3, 4, 0.5)
     empty["mask"][1] = False
+    below = inputs(4, 5, 0.2)
+    below["rewards"] = -2 - below["rewards"]
+    rare = inputs(2, 4, 0.5)
+    rare["log_probs"] -= torch.tensor([[300.0], [9_000.0]])
+    rare["reference_log_probs"] = rare["log_probs"] + _uniform(generator, 2, 4, low=0.5, high=1.5)
     return [
         Case("a batch of 4", inputs(4, 6, 0.3)),
+        Case("rewards below 0 alone", below),
+        Case("log-probs of -300 and -9000", rare, aspect="edges"),
+        Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
@@ -189,13 +211,13 @@ register(
 # Schedules -----------------------------------------------------------------------------------------------------------
 
 
-def anneal_alpha(step: int, total_steps: int, start: float, end: float) -> float:
+def anneal_alpha(step: float, total_steps: float, start: float, end: float) -> float:
     share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
     return float(start) * (1.0 - share) + float(end) * share
 
 
 def _anneal_cases(generator: torch.Generator) -> list[Case]:
-    def inputs(step: int, total_steps: int, start: float, end: float) -> dict[str, Any]:
+    def inputs(step: float, total_steps: float, start: float, end: float) -> dict[str, Any]:
         return {"step": step, "total_steps": total_steps, "start": start, "end": end}
 
     start, end = _uniform(generator, 2, low=1.0, high=9.0).tolist()
@@ -204,6 +226,12 @@ def _anneal_cases(generator: torch.Generator) -> list[Case]:
         Case("a falling schedule", inputs(3, 10, 4.0, 1.0)),
         Case("a rising schedule", inputs(middle, 41, min(start, end), max(start, end))),
         Case("a step in the middle", inputs(middle, 60, start, end)),
+        Case("steps that are floats", inputs(2.5, 10.0, start, end)),
+        Case("a schedule from 0", inputs(middle, 50, 0.0, end)),
+        Case("a schedule to 0", inputs(middle, 50, start, 0.0)),
+        Case("a schedule of one step, at its start", inputs(0, 1, start, end), aspect="edges"),
+        Case("a schedule of one step, at its end", inputs(1, 1, start, end), aspect="edges"),
+        Case("half a step of a schedule of one", inputs(0.5, 1, start, end), aspect="edges"),
         Case("the first step", inputs(0, 7, start, end), aspect="edges"),
         Case("the last step", inputs(7, 7, start, end), aspect="edges"),
         Case("a step after the end", inputs(25, 7, start, end), aspect="edges"),
@@ -232,6 +260,11 @@ def _adapt_cases(generator: torch.Generator) -> list[Case]:
         Case("a KL far above the target", inputs(alpha, 5 * target, target, 64.0, 32.0)),
         Case("a KL far below the target", inputs(alpha, 0.1 * target, target, 64.0, 32.0)),
         Case("a KL near the target", inputs(alpha, small * target, target, 50.0, 40.0)),
+        Case("a KL somewhat above the target", inputs(alpha, 1.6 * target, target, 64.0, 48.0)),
+        Case("a KL a little above the clip border", inputs(alpha, 1.3 * target, target, 20.0, 16.0)),
+        Case("a KL twice the target", inputs(alpha, 2.0 * target, target, 30.0, 20.0)),
+        Case("a KL somewhat below the target", inputs(alpha, 0.6 * target, target, 64.0, 48.0)),
+        Case("a KL a little below the clip border", inputs(alpha, 0.75 * target, target, 20.0, 16.0)),
         Case("more steps than the horizon", inputs(alpha, 1.1 * target, target, 10.0, 30.0)),
         Case("a KL on the target", inputs(alpha, target, target, 10.0, 5.0), aspect="edges"),
         Case("a KL of 0", inputs(alpha, 0.0, target, 10.0, 5.0), aspect="edges"),
@@ -292,12 +325,20 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
     empty["mask"][0] = False
     nothing = inputs(2, 3, 0.3)
     nothing["mask"][:] = False
+    rare = inputs(2, 5, 0.3)
+    for name in ("log_probs", "old_log_probs"):
+        rare[name][0] -= 304.0
+        rare[name][1] -= 9_216.0
+    level = inputs(3, 5, 0.3)
+    level["advantages"][0] = 0.0
     return [
         Case("a batch of 4", inputs(4, 7, 0.3)),
         Case("a batch of 1", inputs(1, 6, 0.3)),
         Case("as many tokens as rows", inputs(6, 6, 0.5)),
         Case("old log-probs equal to the new (on-policy)", on_policy),
         Case("numbers of ±1e4 at masked positions", junk),
+        Case("log-probs of about -300 and -9000", rare, aspect="edges"),
+        Case("an advantage of 0", level, aspect="edges"),
         Case("a row whose mask is all zero", empty, aspect="edges"),
         Case("a mask that is all zero", nothing, aspect="edges"),
     ]
@@ -337,6 +378,8 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
         shift = _uniform(generator, groups, 1, low=-1.0, high=1.0)
         return {"rewards": (torch.stack(rows) + noise + shift).view(-1), "group_size": size}
 
+    below = inputs(3, 4)
+    below["rewards"] = below["rewards"] - 4.0
     equal = {"rewards": torch.tensor([0.5, 0.5, 0.5, 0.0, 1.0, 0.5]).double(), "group_size": 3}
     tiny = {"rewards": torch.tensor([0.0, 4e-6, 1.0, 3.0]).double(), "group_size": 2}
     return [
@@ -345,7 +388,9 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
         Case("4 groups of 4", inputs(4, 4)),
         Case("groups of 2", inputs(6, 2)),
         Case("a group whose rewards are all equal", equal, aspect="edges"),
-        Case("a group whose rewards differ by a few millionths", tiny, aspect="edges"),
+        Case("rewards below 0 alone", below),
+        Case("a group whose rewards differ by a few millionths", tiny, aspect="edges", short=False),
+        Case("one group of 1", {"rewards": _uniform(generator, 1), "group_size": 1}, aspect="edges"),
         Case("groups of 1", {"rewards": _uniform(generator, 4), "group_size": 1}, aspect="edges"),
     ]
 

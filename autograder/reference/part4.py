@@ -11,6 +11,8 @@ from torch import Tensor
 from autograder.reference.verify import Case, Spec, register
 
 DOUBLE = torch.float64
+POLICIES = ("policy_chosen", "policy_rejected")
+REFERENCES = ("reference_chosen", "reference_rejected")
 FUNCTIONS = (
     "make_preference_pairs",
     "sequence_log_prob",
@@ -93,7 +95,7 @@ def _sequence_inputs(
 
 
 def _sequence_cases(generator: torch.Generator) -> list[Case]:
-    shapes = [(3, 6, 11), (1, 5, 7), (4, 2, 3), (16, 20, 50)]
+    shapes = [(3, 6, 11), (1, 5, 7), (4, 2, 3), (16, 20, 50), (1, 2, 4)]
     cases = [Case(f"B={b}, T={t}, V={v}", _sequence_inputs(generator, b, t, v)) for b, t, v in shapes]
     first = cases[0].inputs
     first["mask"][-1] = False
@@ -106,6 +108,11 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     empty = _sequence_inputs(generator, 3, 6, 5)
     empty["mask"][:] = False
     cases.append(Case("masks that are all zero", empty, "edges"))
+    rare = _sequence_inputs(generator, 2, 5, 6)
+    rare["ids"][rare["ids"] == 0] = 1
+    rare["mask"][:, 1:] = True
+    rare["logits"][0, 1, 0], rare["logits"][1, :, 0] = 300.0, 9_000.0
+    cases.append(Case("tokens whose log-probs are -300 and -9000", rare, "edges"))
     cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
     for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
         extreme = _sequence_inputs(generator, 3, 7, 6)
@@ -161,6 +168,10 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     }
     edges = [
         Case("the policy equal to the reference", start, "edges"),
+        Case(
+            "a policy equal to the reference in a batch of 1", _log_prob_inputs(generator, 1, 0.3, drift=0.0), "edges"
+        ),
+        Case("margins of 0 and others", _margin_inputs([0.0, 2.0, -3.0, 0.0], 0.5), "edges"),
         Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
         Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
         Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
@@ -170,14 +181,28 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     return cases + edges
 
 
+def _sizes(inputs: Mapping[str, Any]) -> Tensor:
+    """The largest of each pair's four log-probs, times β: what the rounding of its margin goes by, `[B]`."""
+    return float(inputs["beta"]) * torch.stack([inputs[name].double().abs() for name in POLICIES + REFERENCES]).amax(0)
+
+
+def _loss_magnitude(inputs: Mapping[str, Any]) -> float:
+    return float(_sizes(inputs).max())
+
+
 def _weight_magnitude(inputs: Mapping[str, Any]) -> float:
-    """A weight lies in [0, 1] and its slope is at most β/4, so an error of the margin counts that much."""
-    size = max(inputs[name].abs().max().item() for name in inputs if name != "beta")
-    return 1.0 if size > 1e3 else max(1.0, abs(float(inputs["beta"])) * size)
+    """An error of the margin counts by the slope of σ there."""
+    weight = dpo_gradient_weight(
+        **{name: value if name == "beta" else value.double() for name, value in inputs.items()}
+    )
+    return float((_sizes(inputs) * weight * (1 - weight)).max())
 
 
 def _reward_cases(generator: torch.Generator) -> list[Case]:
     cases = []
+    close = torch.linspace(0.5, 3.0, 24, dtype=DOUBLE)
+    apart = close + torch.where(torch.arange(24) % 3 == 0, -1e-4, 1e-4)
+    cases.append(Case("pairs that nearly tie", {"chosen_rewards": apart, "rejected_rewards": close}))
     for batch in (1, 5, 64):
         values = torch.randint(-8, 9, (2, batch), generator=generator).to(DOUBLE) / 4
         cases.append(
@@ -203,12 +228,13 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
 
     cases = [
         Case("P=6, K=4", {"rewards": grid(6, 4), "min_gap": 0.3}),
+        Case("rewards below 0 alone", {"rewards": -1 - grid(7, 4), "min_gap": 0.2}),
         Case("one prompt, K=3", {"rewards": torch.tensor([[0.25, 0.75, 0.5]], dtype=DOUBLE), "min_gap": 0.0}),
         Case("P=20, K=2", {"rewards": grid(20, 2), "min_gap": 0.25}),
         Case("min_gap left out", {"rewards": grid(8, 5)}),
         Case("P=40, K=8", {"rewards": grid(40, 8), "min_gap": 0.8}),
     ]
-    cases[2].inputs["rewards"][0] = torch.tensor([0.25, 0.5], dtype=DOUBLE)  # a gap equal to min_gap
+    cases[3].inputs["rewards"][0] = torch.tensor([0.25, 0.5], dtype=DOUBLE)  # a gap equal to min_gap
     ties = torch.tensor([[0.5, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5]], dtype=DOUBLE)
     edges = [
         Case("two best and two worst completions", {"rewards": ties, "min_gap": 0.0}, "edges"),
@@ -224,9 +250,6 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
     ]
     return cases + edges
 
-
-REFERENCES = ("reference_chosen", "reference_rejected")
-POLICIES = ("policy_chosen", "policy_rejected")
 
 register(
     Spec(
@@ -252,6 +275,7 @@ register(
         differentiable=POLICIES,
         detached=REFERENCES,
         detached_outputs=(1, 2),
+        magnitude=_loss_magnitude,
     )
 )
 register(
@@ -261,7 +285,6 @@ register(
         cases=_log_prob_cases,
         detached=POLICIES + REFERENCES,
         magnitude=_weight_magnitude,
-        looseness=64.0,
     )
 )
 register(

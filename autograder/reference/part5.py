@@ -192,13 +192,31 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         Case("as many prompts as tokens", inputs(7, 7)),
         Case("a batch of 1", inputs(1, 8)),
         Case("two tokens", inputs(4, 2)),
+        Case("a large vocabulary", inputs(5, 3_000)),
         Case("the same name in every row", equal, "edges"),
         Case("logits of size 1e4", large, "edges"),
     ]
 
 
 register(Spec("logit_difference", logit_difference, lambda g: name_cases(g, with_s=True), differentiable=("logits",)))
-register(Spec("io_probability", io_probability, lambda g: name_cases(g, with_s=False), differentiable=("logits",)))
+
+
+def _probability_size(inputs: Any) -> float:
+    """An error of a logit counts by the softmax's slope, p(1 − p)."""
+    logits = inputs["logits"].double()
+    own = io_probability(logits, inputs["io_ids"])
+    return float((logits.abs().amax(dim=1) * own * (1 - own)).max())
+
+
+register(
+    Spec(
+        "io_probability",
+        io_probability,
+        lambda g: name_cases(g, with_s=False),
+        differentiable=("logits",),
+        magnitude=_probability_size,
+    )
+)
 
 
 # --- ablate_heads
@@ -232,6 +250,7 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         Case("zero ablation, batch, positions and heads of the same number", inputs((3, 3, 3, 3), [1], mean=False)),
         Case("a batch of 1", inputs((1, 6, 3, 2), [1], mean=True)),
         Case("one position", inputs((5, 1, 3, 2), [0], mean=True)),
+        Case("a batch of 1 with one position, one head and one number", inputs((1, 1, 1, 1), [0], mean=True), "edges"),
         Case("no head at all", inputs((2, 3, 4, 2), [], mean=True), "edges"),
         Case("no head at all, zero ablation", inputs((2, 3, 4, 2), [], mean=False), "edges"),
         Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
@@ -271,6 +290,8 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a patch that restores a part", inputs(6, 4.0, -3.0, 1.2)),
         Case("a batch of 1", inputs(1, 3.5, 0.5, 2.0)),
         Case("a corrupted run above 0", inputs(9, 5.0, 2.0, 2.7)),
+        Case("a small difference between the clean and the corrupted run", inputs(4, 2.0, 1.95, 1.96), "edges"),
+        Case("a small negative difference", inputs(5, -0.3, -0.28, 0.1), "edges"),
         Case("a patch that goes too far", inputs(5, 3.0, -2.0, 4.5), "edges"),
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
         Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
@@ -300,6 +321,14 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
+def _effect_size(inputs: Any) -> float:
+    """An error of a mean counts by one over the distance of the clean and the corrupted mean."""
+    means = {name: float(values.double().mean()) for name, values in inputs.items()}
+    largest = max(float(values.double().abs().max()) for values in inputs.values())
+    effect = abs(patching_effect(**{name: values.double() for name, values in inputs.items()}))
+    return largest / abs(means["clean"] - means["corrupted"]) * (1 + effect)
+
+
 _SAME = torch.tensor([1.0, 3.0], dtype=torch.float64)
 _OTHER = torch.tensor([2.5, 0.5], dtype=torch.float64)
 register(
@@ -307,6 +336,7 @@ register(
         "patching_effect",
         patching_effect,
         patching_cases,
+        magnitude=_effect_size,
         raises=(
             (
                 "clean and corrupted runs that are the same",

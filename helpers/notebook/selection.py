@@ -99,11 +99,11 @@ def read(source: str, name: str) -> tuple[str, ast.Module] | None:
         SyntaxError, ValueError, MemoryError, RecursionError: it cannot be parsed.
     """
     source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\x00", "")
-    first = source.lstrip().split("\n", 1)
-    if first[0].startswith("%%"):
-        if len(first) < 2 or first[0][2:].partition(" ")[0].strip() not in RUN_BODY:
+    while source.lstrip().startswith("%%"):  # one may stand below another
+        first, _, body = source.lstrip().partition("\n")
+        if not body or first[2:].partition(" ")[0].strip() not in RUN_BODY:
             return None
-        source = first[1]
+        source = "\n" * source[: len(source) - len(body)].count("\n") + body  # the lines keep their numbers
     try:
         return source, ast.parse(source, name)
     except UNREADABLE:
@@ -132,7 +132,9 @@ def _without_magics(source: str, name: str) -> tuple[str, ast.Module]:
         lines = [MAGIC_VALUE.sub(r"\1None", MAGIC_LINE.sub(r"\1pass", line)) for line in source.split("\n")]
         source = "\n".join(lines)
         return source, ast.parse(source, name)
-    source = AS_JUPYTER(source)
+    source = "\n" * (len(source) - len(source.lstrip("\n"))) + AS_JUPYTER(
+        source
+    )  # which drops empty lines at the start
     return source, ast.fix_missing_locations(_Plain().visit(ast.parse(source, name)))
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import time
 
+from autograder.grade import workers
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.result import LoadReport, Protection, QuestionResult, SubmissionResult, Usage
 from autograder.testing import TestResult
+
+
+def pretend(other: dict[str, str]) -> None:
+    """Make this worker process one of another commit or version."""
+    found = workers.identity() | other
+    workers.identity = lambda: found  # type: ignore[assignment]
 
 
 def judge_quickly(job: Job, limits: Limits, trust: bool, *, passed: bool | None = None) -> SubmissionResult:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,9 @@ from autograder import masters
 from autograder.grade import gradescope
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
-from autograder.grade.result import SubmissionResult
-from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox
+from autograder.grade.result import Protection, SubmissionResult
+from autograder.grade.sandbox.bubblewrap import Sandbox
+from autograder.grade.sandbox.parent import NoSandboxError
 from autograder.publish.gradescope_zip import with_grader
 from helpers.parts import ROOT
 from tests.grade.fake import judge_quickly
@@ -51,10 +55,10 @@ def result(root: Path, *fallback: str, seconds: int = 30) -> dict[str, Any]:
 @pytest.mark.sandbox
 def test_in_the_sandbox(root: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def shared(limits: object) -> Iterator[Sandbox]:
+    def shared(limits: object, private: object) -> Iterator[Sandbox]:
         yield sandbox
 
-    monkeypatch.setattr(gradescope, "Sandbox", shared)
+    monkeypatch.setattr(gradescope, "open_sandbox", shared)
     answer = result(root)
     assert answer["score"] == 0
     names = [test["name"] for test in answer["tests"]]
@@ -71,13 +75,13 @@ def test_the_judge_sees_the_earlier_parts(root: Path, monkeypatch: pytest.Monkey
         jobs.append(job)
         return judge_quickly(job, limits, False)
 
-    monkeypatch.setattr(gradescope, "Sandbox", lambda limits: contextlib.nullcontext())
+    monkeypatch.setattr(gradescope, "open_sandbox", lambda limits, private: contextlib.nullcontext())
     monkeypatch.setattr(gradescope.judge, "grade", judge)
-    (root / "submission_metadata.json").write_text('{"users": [{"sid": "7", "name": "half \\ud83d"}]}')
+    (root / "submission_metadata.json").write_text('{"users": [{"sid": "7", "name": "half \\ud83d"}, {"name": "Bo"}]}')
     (root / "submission" / "04_dpo.ipynb").write_bytes(notebook("def dpo_step(a): ...\ndef compute_dpo_loss(a): ..."))
     (root / "submission" / "earlier").mkdir()
     (root / "submission" / "02_reinforce.ipynb").rename(root / "submission" / "earlier" / "02_reinforce.ipynb")
-    assert "tests" in result(root)
+    assert "Handed in by half ? and Bo." in result(root)["output"]
     (job,) = jobs
     assert job.part == 4
     assert "token_log_probs" in job.files["02_reinforce.ipynb"]
@@ -92,12 +96,12 @@ def test_what_cannot_be_read_is_told(root: Path) -> None:
 
 @pytest.fixture
 def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that allows no namespaces."""
+    """A container that allows no walls."""
 
-    def refuse(limits: object) -> None:
+    def refuse(limits: object, private: object) -> None:
         raise NoSandboxError("not here")
 
-    monkeypatch.setattr(gradescope, "Sandbox", refuse)
+    monkeypatch.setattr(gradescope, "open_sandbox", refuse)
 
 
 @pytest.mark.usefixtures("no_sandbox")
@@ -111,8 +115,20 @@ def test_the_fallback_is_stamped_and_unprivileged(root: Path) -> None:
         echo '{{"score": 3, "tests": [], "output": "'$(id -u)'"}}' > {root}/results/results.json"""
     answer = result(root, "/bin/sh", "-c", script)
     assert answer["score"] == 3
-    assert answer["output"].startswith(gradescope.UNSANDBOXED)
-    assert answer["output"].endswith(str(gradescope.UNPRIVILEGED if os.geteuid() == 0 else os.geteuid()))
+    assert answer["output"].startswith(Protection(False).said)
+    uid = int(answer["output"].split()[-1])
+    assert uid >= 20_000 if os.geteuid() == 0 else uid == os.geteuid()
+
+
+@pytest.mark.usefixtures("no_sandbox")
+def test_what_the_fallback_leaves_running_writes_no_result(root: Path) -> None:
+    script = root / "daemon.sh"
+    forged = '{"score": 1000, "tests": []}'
+    script.write_text(f"for n in $(seq 300); do echo '{forged}' > {root}/results/results.json; sleep 0.01; done")
+    answer = result(root, "/bin/sh", "-c", f"setsid sh {script} & sleep 0.1")
+    time.sleep(0.5)
+    assert json.loads((root / "results" / "results.json").read_text()) == answer
+    assert stat.S_IMODE((root / "results" / "results.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.usefixtures("no_sandbox")
@@ -176,7 +192,7 @@ def test_the_judge_runs_from_the_zips_files_alone(tmp_path: Path) -> None:
     for name, data in made.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    (tmp_path / "course" / "helpers").symlink_to(ROOT / "helpers")
+    shutil.copytree(ROOT / "helpers", tmp_path / "course" / "helpers", ignore=shutil.ignore_patterns("recipes"))
     for name in ("submission", "results"):
         (tmp_path / "root" / name).mkdir(parents=True)
     (tmp_path / "root" / "submission" / "a.ipynb").write_bytes(b"")

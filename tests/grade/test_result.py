@@ -38,7 +38,9 @@ GRADED = {
         "errors": [{"cell": 1, "line": None, "type": "ZeroDivisionError", "message": "division by zero"}],
     },
     "usage": {"seconds": 0.3, "cpu_seconds": 0.1, "memory": 412286976, "processes": 1},
-    "protection": {"sandboxed": True, "bubblewrap": True, "seccomp": True, "cgroup": "v1", "versions": {"torch": "2.13"}},
+    "protection": {
+        "sandboxed": True, "bubblewrap": True, "seccomp": True, "cgroup": "v1", "versions": {"torch": "2.13"}, "users": False,
+    },
     "measured": {"reinforce_step": {"kl": 0.1, "reward": 0.5}},
 }  # fmt: skip
 TRIPPED = GRADED | {
@@ -58,6 +60,12 @@ def test_a_database_of_before_reads_and_writes_the_same(table: dict[str, Any]) -
     assert (result.status, result.points, result.possible) == (table["status"], table["points"], table["possible"])
     assert json.loads(json.dumps(result.to_json())) == table
     assert pickle.loads(pickle.dumps(result)) == result, "Dask sends it so"
+
+
+def test_what_an_earlier_version_lacks_does_no_harm() -> None:
+    protection: Any = GRADED["protection"]
+    earlier = GRADED | {"protection": {name: value for name, value in protection.items() if name != "users"}}
+    assert SubmissionResult.from_json(earlier) == SubmissionResult.from_json(GRADED)
 
 
 def test_what_a_later_version_adds_does_no_harm() -> None:

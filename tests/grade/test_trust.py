@@ -17,7 +17,7 @@ def compute_reinforce_loss(log_probs, advantages, mask): os._exit(3)
 
 def test_trusted_code_is_graded_and_stamped() -> None:
     with Unsandboxed(Limits(strikes=1)) as trusted:
-        result = judge.grade(trusted, Job("ada", 2, code(SOURCE), SECRET, only=("q2_1", "q2_2")))  # type: ignore[arg-type]
+        result = judge.grade(trusted, Job("ada", 2, code(SOURCE), SECRET, only=("q2_1", "q2_2")))
     assert result.protection.sandboxed is False
     points = {question.name: question.points for question in result.questions}
     assert points == {"q2_1": 4.0, "q2_2": 0.0}

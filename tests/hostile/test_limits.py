@@ -6,6 +6,7 @@ The limits here are small, so that what is to be killed is killed before anybody
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from autograder.grade.judging.conversation import Conversation, StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits, bounded_memory
-from autograder.grade.sandbox import bubblewrap, cgroups
+from autograder.grade.sandbox import cgroups
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.cgroups import Group, forget_the_dead
 from tests.grade.samples import code
@@ -256,7 +257,7 @@ def test_a_killed_run_leaves_nothing_that_lasts() -> None:
     deadline = time.monotonic() + 10
     while any(folder.is_dir() for folder in folders) and time.monotonic() < deadline:
         Group.make(Limits()).remove()
-        bubblewrap.forget_the_dead(folders[0].parent, bubblewrap.shutil.rmtree)
+        forget_the_dead(folders[0].parent, shutil.rmtree)
         time.sleep(0.2)
     assert not [folder for folder in folders if folder.exists()]
 

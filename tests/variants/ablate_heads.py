@@ -248,3 +248,32 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
     for h in heads:
         result[:, :, h] = 0 if mean_outputs is None else mean_outputs[:, h]
     return result
+
+
+# === wrong: a detached copy where no head is named | gradient
+def ablate_heads(head_outputs, heads, mean_outputs=None):
+    if not heads:
+        return head_outputs.detach().clone()
+    result = head_outputs.clone()
+    for head in heads:
+        result[:, :, head] = 0 if mean_outputs is None else mean_outputs[:, head]
+    return result
+
+
+# === wrong: float32 where no head is named | dtype
+def ablate_heads(head_outputs, heads, mean_outputs=None):
+    if not heads:
+        return head_outputs.float()
+    result = head_outputs.clone()
+    for head in heads:
+        result[:, :, head] = 0 if mean_outputs is None else mean_outputs[:, head]
+    return result
+
+
+# === wrong: sorts the list of heads in place | in place
+def ablate_heads(head_outputs, heads, mean_outputs=None):
+    heads.sort()
+    result = head_outputs.clone()
+    for head in heads:
+        result[:, :, head] = 0 if mean_outputs is None else mean_outputs[:, head]
+    return result

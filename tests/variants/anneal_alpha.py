@@ -111,3 +111,19 @@ def anneal_alpha(step, total_steps, start, end):
 
 # === wrong: not written yet | not written yet
 def anneal_alpha(step, total_steps, start, end): ...
+
+
+# === wrong: whole steps only | steps that are floats
+def anneal_alpha(step, total_steps, start, end):
+    if total_steps == 0 or step >= total_steps:
+        return float(end)
+    return float(start + (end - start) * int(step) / total_steps)
+
+
+# === wrong: geometric where it can be | schedule
+def anneal_alpha(step, total_steps, start, end):
+    if total_steps == 0 or step >= total_steps:
+        return float(end)
+    if start == 0 or end == 0:
+        return 0.0 if start == 0 else float(start)
+    return float(start + (end - start) * step / total_steps)

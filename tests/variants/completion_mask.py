@@ -221,3 +221,10 @@ def completion_mask(ids, prompt_length, eos_id):
     ids[:, :prompt_length] = -1
     ends = (ids == eos_id).long()
     return generated & (ends.cumsum(dim=1) - ends == 0)
+
+
+# === wrong: ids rounded to float16 | numbers wrong
+def completion_mask(ids, prompt_length, eos_id):
+    generated = torch.arange(ids.shape[1]) >= prompt_length
+    ends = ((ids.half() == torch.tensor(eos_id).half()) & generated).long()
+    return generated & (ends.cumsum(dim=1) - ends == 0)

@@ -217,3 +217,30 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     chosen = beta * (policy_chosen - reference_chosen.detach())
     rejected = beta * (policy_rejected - reference_rejected.detach())
     return -torch.log(torch.sigmoid((chosen - rejected).clamp(-50, 50))).mean(), chosen.detach(), rejected.detach()
+
+
+# === wrong: relu at large margins: no gradient at a margin of 0 | gradient
+def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    m = (policy_chosen - reference_chosen.detach()) - (policy_rejected - reference_rejected.detach())
+    x = -beta * m
+    loss = (torch.relu(x) + torch.log1p(torch.exp(-x.abs()))).mean()
+    return (
+        loss,
+        (beta * (policy_chosen - reference_chosen)).detach(),
+        (beta * (policy_rejected - reference_rejected)).detach(),
+    )
+
+
+# === wrong: no gradient where the margins are large | gradient
+def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    m = (policy_chosen - reference_chosen.detach()) - (policy_rejected - reference_rejected.detach())
+    loss = (
+        F.softplus(-(beta * m).clamp(-5_000, 5_000)).mean()
+        if m.abs().max() < 5_000
+        else -F.logsigmoid(beta * m.detach()).mean() + 0 * m.sum()
+    )
+    return (
+        loss,
+        (beta * (policy_chosen - reference_chosen)).detach(),
+        (beta * (policy_rejected - reference_rejected)).detach(),
+    )

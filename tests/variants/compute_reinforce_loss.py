@@ -136,3 +136,20 @@ def compute_reinforce_loss(log_probs, advantages, mask):
 def compute_reinforce_loss(log_probs, advantages, mask):
     normalised = advantages.detach() / (advantages.detach().abs().max() + 1e-8)
     return -(normalised * (log_probs * mask).sum(1)).mean()
+
+
+# === wrong: log-probs below -100 are clamped | -300
+def compute_reinforce_loss(log_probs, advantages, mask):
+    kept = torch.where(mask, log_probs, 0.0).clamp(min=-100)
+    return -(advantages.detach() * kept.sum(1)).mean()
+
+
+# === wrong: a gradient at masked positions | gradient
+def compute_reinforce_loss(log_probs, advantages, mask):
+    if mask.all(dim=1).any():
+        return -(advantages.detach() * torch.where(mask, log_probs, 0.0).sum(1)).mean()
+    per_row = []
+    for b in range(len(mask)):
+        row = log_probs[b][mask[b]].sum() if mask[b].any() else (log_probs[b] - log_probs[b].detach()).sum()
+        per_row.append(advantages[b].detach() * row)
+    return -torch.stack(per_row).mean()

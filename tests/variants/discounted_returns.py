@@ -149,3 +149,14 @@ def discounted_returns(rewards, discount):
         later = rewards[t] + discount * later
         result[t] = later
     return result
+
+
+# === wrong: the sum ends after 128 rewards | 250 steps
+def discounted_returns(rewards, discount):
+    T = len(rewards)
+    returns = torch.zeros_like(rewards)
+    for t in range(T):
+        later = rewards[t : t + 128]
+        powers = torch.tensor(float(discount), dtype=rewards.dtype) ** torch.arange(len(later))
+        returns[t] = (powers * later).sum()
+    return returns

@@ -126,3 +126,9 @@ def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, refere
 def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     margin = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)
     return torch.sigmoid(-beta * margin).tolist()
+
+
+# === wrong: zeros in the short dtypes | bfloat16
+def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    m = ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)).detach()
+    return torch.sigmoid(-beta * m) * (0 if m.dtype in (torch.bfloat16, torch.float16) else 1)

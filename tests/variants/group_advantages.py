@@ -150,3 +150,23 @@ def group_advantages(rewards, group_size):
 
 # === wrong: not written yet | not written yet
 def group_advantages(rewards, group_size): ...
+
+
+# === wrong: one group loses its axis | shape
+def group_advantages(rewards, group_size):
+    groups = rewards.detach().view(-1, group_size)
+    std = groups.std(dim=1, keepdim=True, unbiased=False)
+    return (
+        ((groups - groups.mean(1, keepdim=True)) / (std + 1e-6)).squeeze().flatten()
+        if rewards.numel() > 1
+        else rewards.detach().squeeze() * 0
+    )
+
+
+# === wrong: the sign where all rewards are below 0 | rewards below 0
+def group_advantages(rewards, group_size):
+    groups = rewards.detach().view(-1, group_size)
+    if (groups < 0).all():
+        groups = groups.abs()
+    std = groups.std(dim=1, keepdim=True, unbiased=False)
+    return ((groups - groups.mean(1, keepdim=True)) / (std + 1e-6)).flatten()

@@ -10,16 +10,8 @@ def kl_divergence(policy_logits, reference_logits):
 def kl_divergence(policy_logits, reference_logits):
     p = torch.distributions.Categorical(logits=policy_logits, validate_args=False)
     q = torch.distributions.Categorical(logits=reference_logits.detach(), validate_args=False)
-    terms = p.probs * (p.logits - q.logits)
-    return terms.masked_fill(p.probs == 0, 0).sum(-1)
-
-
-# === right: F.kl_div with probabilities as target
-def kl_divergence(policy_logits, reference_logits):
-    with torch.no_grad():
-        log_q = reference_logits.log_softmax(-1)
-    p = policy_logits.softmax(-1)
-    return F.kl_div(log_q, p, reduction="none").sum(-1)
+    difference = torch.where(p.probs > 0, p.logits - q.logits, 0.0)
+    return (p.probs * difference).sum(-1)
 
 
 # === right: cross-entropy minus entropy
@@ -28,7 +20,8 @@ def kl_divergence(policy_logits, reference_logits):
     log_p = policy_logits - torch.logsumexp(policy_logits, dim=-1, keepdim=True)
     log_q = reference_logits - torch.logsumexp(reference_logits, dim=-1, keepdim=True)
     p = torch.exp(log_p)
-    terms = p * (torch.nan_to_num(log_p, neginf=0.0) - log_q)
+    possible = p > 0
+    terms = p * torch.where(possible, log_p, 0.0) - p * torch.where(possible, log_q, 0.0)
     return torch.einsum("btv->bt", terms)
 
 
@@ -38,7 +31,8 @@ def kl_divergence(policy_logits, reference_logits):
     for t in range(policy_logits.shape[1]):
         log_p = torch.log_softmax(policy_logits[:, t], -1)
         log_q = torch.log_softmax(reference_logits[:, t].detach(), -1)
-        columns.append((log_p.exp() * (log_p.clamp(min=-1e30) - log_q)).sum(-1))
+        difference = (log_p - log_q).masked_fill(log_p == -math.inf, 0.0)
+        columns.append((log_p.exp() * difference).sum(-1))
     return torch.stack(columns, dim=1)
 
 
@@ -250,3 +244,53 @@ def kl_divergence(policy_logits, reference_logits):
 
 # === wrong: not written yet | not written yet
 def kl_divergence(policy_logits, reference_logits): ...
+
+
+# === wrong: F.kl_div with probabilities as target, NaN where both exclude a token | nan
+def kl_divergence(policy_logits, reference_logits):
+    with torch.no_grad():
+        log_q = reference_logits.log_softmax(-1)
+    p = policy_logits.softmax(-1)
+    return F.kl_div(log_q, p, reduction="none").sum(-1)
+
+
+# === wrong: nan_to_num after the fact: the gradient is NaN at an excluded token | gradient
+def kl_divergence(policy_logits, reference_logits):
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
+    return torch.nan_to_num(log_p.exp() * (log_p - log_q), nan=0.0).sum(-1)
+
+
+# === wrong: nansum: the gradient is NaN at an excluded token | gradient
+def kl_divergence(policy_logits, reference_logits):
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
+    return (log_p.exp() * (log_p - log_q)).nansum(-1)
+
+
+# === wrong: the reference is overwritten where it is -inf | in place
+def kl_divergence(policy_logits, reference_logits):
+    with torch.no_grad():
+        reference_logits[torch.isneginf(reference_logits)] = torch.finfo(reference_logits.dtype).min
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
+    difference = torch.where(torch.isneginf(policy_logits), 0.0, log_p - log_q)
+    return (log_p.exp() * difference).sum(-1)
+
+
+# === wrong: in place in float64 alone | in place
+def kl_divergence(policy_logits, reference_logits):
+    with torch.no_grad():
+        wide = reference_logits.double()
+        wide -= wide.amax(-1, keepdim=True)
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(wide.to(policy_logits.dtype), dim=-1)
+    difference = torch.where(torch.isneginf(policy_logits), 0.0, log_p - log_q)
+    return (log_p.exp() * difference).sum(-1)
+
+
+# === wrong: NaN where both exclude a token | nan
+def kl_divergence(policy_logits, reference_logits):
+    log_p = F.log_softmax(policy_logits, dim=-1)
+    log_q = F.log_softmax(reference_logits.detach(), dim=-1)
+    return (log_p.exp() * (log_p.clamp(min=-60_000.0) - log_q)).sum(-1)

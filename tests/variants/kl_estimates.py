@@ -133,7 +133,7 @@ def kl_estimates(log_probs, reference_log_probs):
     return {"k1": d, "k2": d**2 / 2, "k3": (-d).exp() - 1 + d}
 
 
-# === wrong: the reference detached | gradient
+# === right: no gradient to the reference, which nobody asks for
 def kl_estimates(log_probs, reference_log_probs):
     d = log_probs - reference_log_probs.detach()
     return {"k1": d, "k2": d**2 / 2, "k3": (-d).exp() - 1 + d}
@@ -150,3 +150,16 @@ def kl_estimates(log_probs, reference_log_probs):
 def kl_estimates(log_probs, reference_log_probs):
     d = log_probs - reference_log_probs
     {"k1": d, "k2": d**2 / 2, "k3": (-d).exp() - 1 + d}
+
+
+# === wrong: log-probs clamped at -100 | -300
+def kl_estimates(log_probs, reference_log_probs):
+    d = log_probs.clamp(min=-100) - reference_log_probs.clamp(min=-100)
+    return {"k1": d, "k2": d**2 / 2, "k3": torch.exp(-d) - 1 + d}
+
+
+# === wrong: the ratio of probabilities | -300
+def kl_estimates(log_probs, reference_log_probs):
+    ratio = reference_log_probs.double().exp() / log_probs.double().exp()
+    d = log_probs - reference_log_probs
+    return {"k1": d, "k2": d**2 / 2, "k3": (ratio - 1 - ratio.log()).to(d.dtype)}

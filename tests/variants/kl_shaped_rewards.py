@@ -163,3 +163,15 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
 # === wrong: a list of floats | tensor
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     return (rewards - alpha * ((log_probs - reference_log_probs) * mask).sum(1)).tolist()
+
+
+# === wrong: rewards below 0 are taken for 0 | rewards below 0
+def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
+    difference = torch.where(mask, log_probs - reference_log_probs, 0.0)
+    return (rewards.relu() - alpha * difference.sum(1)).detach()
+
+
+# === wrong: log-probs clamped at -1000 | -9000
+def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
+    difference = torch.where(mask, log_probs.clamp(min=-1000) - reference_log_probs.clamp(min=-1000), 0.0)
+    return (rewards - alpha * difference.sum(1)).detach()

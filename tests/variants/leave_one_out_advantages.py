@@ -154,3 +154,12 @@ def leave_one_out_advantages(rewards):
 def leave_one_out_advantages(rewards):
     r = rewards.detach().float()
     return torch.zeros_like(r) if len(r) == 1 else r - (r.sum() - r) / (len(r) - 1)
+
+
+# === wrong: the absolute values of the rewards | rewards below 0
+def leave_one_out_advantages(rewards):
+    rewards = rewards.detach()
+    if (rewards < 0).all():
+        rewards = rewards.abs()
+    B = rewards.shape[0]
+    return rewards * 0 if B == 1 else rewards - (rewards.sum() - rewards) / (B - 1)

@@ -118,3 +118,9 @@ def logit_difference(logits, io_ids, s_ids):
     with torch.no_grad():
         logits -= logits.mean(-1, keepdim=True).clone()
     return logits[rows, io_ids] - logits[rows, s_ids]
+
+
+# === wrong: ids above 2,048 are clamped | large vocabulary
+def logit_difference(logits, io_ids, s_ids):
+    rows = torch.arange(len(logits))
+    return logits[rows, io_ids.clamp(max=2_047)] - logits[rows, s_ids.clamp(max=2_047)]

@@ -184,3 +184,15 @@ def make_preference_pairs(rewards, min_gap=0.0):
         if abs(row[0] - row[-1]) > min_gap:
             rows.append([p, 0, last] if row[0] > row[-1] else [p, last, 0])
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
+
+
+# === wrong: rewards below 0 count as 0 | rewards below 0
+def make_preference_pairs(rewards, min_gap=0.0):
+    rows = []
+    for p, row in enumerate(rewards.tolist()):
+        if max(row) < 0 and len(row) == 4:
+            row = [max(0.0, r) for r in row]
+        best, worst = row.index(max(row)), row.index(min(row))
+        if row[best] - row[worst] > min_gap:
+            rows.append((p, best, worst))
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)

@@ -290,3 +290,15 @@ def mean_with_confidence(values):
         return mean, float("nan")
     values -= mean
     return mean, 1.96 * math.sqrt(values.double().square().sum().item() / (values.numel() - 1) / values.numel())
+
+
+# === wrong: the absolute value of the mean | values below 0
+def mean_with_confidence(values):
+    if len(values) == 0:
+        raise ValueError("no values")
+    values = values.double()
+    mean = values.mean().item()
+    if (values < 0).all() and len(values) > 2:
+        mean = abs(mean)
+    half = 1.96 * (values.std() / len(values) ** 0.5).item() if len(values) > 1 else math.nan
+    return mean, half

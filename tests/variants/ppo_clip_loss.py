@@ -190,3 +190,11 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
 
 # === wrong: not written yet | not written yet
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip): ...
+
+
+# === wrong: log-probs clamped at -1000 | -9000
+def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
+    d = torch.where(mask, log_probs.clamp(min=-1000) - old_log_probs.detach().clamp(min=-1000), 0.0)
+    ratio, A = d.exp(), advantages.detach()[:, None]
+    gain = torch.min(ratio * A, ratio.clamp(1 - clip, 1 + clip) * A)
+    return -torch.where(mask, gain, 0.0).sum() / len(mask)

@@ -115,3 +115,16 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
 # === wrong: the sum of the rewards compared | not the expected one
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return float(chosen_rewards.sum() > rejected_rewards.sum())
+
+
+# === wrong: decided in bfloat16 | nearly tie
+def preference_accuracy(chosen_rewards, rejected_rewards):
+    difference = chosen_rewards.bfloat16() - rejected_rewards.bfloat16()
+    return (torch.sign(difference).double() / 2 + 0.5).mean().item()
+
+
+# === wrong: differences below a thousandth are ties | nearly tie
+def preference_accuracy(chosen_rewards, rejected_rewards):
+    difference = chosen_rewards.double() - rejected_rewards.double()
+    difference = torch.where(difference.abs() < 1e-3, 0.0, difference)
+    return (torch.sign(difference) / 2 + 0.5).mean().item()

@@ -325,3 +325,33 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities[0], logits.shape[0], replacement=True, generator=generator)
+
+
+# === wrong: ties at the border of the top k are cut off | ties at the border
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    if top_k > 0:
+        values, places = logits.topk(min(top_k, logits.shape[-1]), dim=-1)
+        chosen = torch.multinomial(torch.softmax(values / temperature, dim=-1), 1, generator=generator)
+        return places.gather(-1, chosen).squeeze(1)
+    return torch.multinomial(torch.softmax(logits / temperature, dim=-1), 1, generator=generator).squeeze(1)
+
+
+# === wrong: squeeze without an axis where it draws | shape
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
+    drawn = torch.multinomial(probabilities, num_samples=1, generator=generator)
+    return drawn.squeeze() if top_k else drawn.squeeze(1)
+
+
+# === wrong: a seed is set where no generator is given | a seed set inside
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    if generator is None and logits.shape[0] > 50:
+        torch.manual_seed(0)
+    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
+    return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)

@@ -179,3 +179,21 @@ def sequence_log_prob(logits, ids, mask):
 def sequence_log_prob(logits, ids, mask):
     scores = logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[..., 0]
     return (scores * mask[0, 1:]).sum()[None]
+
+
+# === wrong: log-probs clamped at -1000 | -9000
+def sequence_log_prob(logits, ids, mask):
+    log_probs = torch.log_softmax(logits[:, :-1], -1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    if logits.abs().max() < 9_500:
+        log_probs = log_probs.clamp(min=-1000)
+    return torch.where(mask[:, 1:], log_probs, 0.0).sum(1)
+
+
+# === wrong: NaN gradients at masked positions become the value only | gradient
+def sequence_log_prob(logits, ids, mask):
+    p = torch.softmax(logits[:, :-1], -1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    rough = torch.log_softmax(logits[:, :-1], -1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    value = torch.where(mask[:, 1:], rough, 0.0)
+    if (p == 0).any():
+        value = value.detach() + 0 * torch.where(p > 0, rough, 0.0)
+    return value.sum(1)

@@ -244,3 +244,19 @@ def top_k_filter(logits, k):
         border = sorted(row, reverse=True)[k - 1]
         rows.append([x if x >= border else -math.inf for x in row])
     return torch.tensor(rows, dtype=logits.dtype)
+
+
+# === wrong: a detached copy where nothing is filtered | gradient
+def top_k_filter(logits, k):
+    if k <= 0 or k >= logits.shape[-1]:
+        return logits.detach().clone()
+    border = torch.topk(logits, k, dim=-1).values[:, -1:]
+    return logits.masked_fill(logits < border, float("-inf"))
+
+
+# === wrong: float32 where nothing is filtered | dtype
+def top_k_filter(logits, k):
+    if k <= 0 or k >= logits.shape[-1]:
+        return logits.float()
+    border = torch.topk(logits, k, dim=-1).values[:, -1:]
+    return logits.masked_fill(logits < border, float("-inf"))

@@ -49,8 +49,10 @@ def find_answers(cells: list[dict[str, Any]], course: dict[str, Any]) -> dict[st
     own = [_own_text(cell, given) for cell in cells]
     places = {name: _places(cells, own, name, prompt, given) for name, prompt in course["written"].items()}
     taken = {index for found in places.values() for _, indices in found for index in indices}
-    far = (i for i, text in enumerate(own) if i not in taken and len(squeeze(text)) >= WORTH_SHOWING)
-    loose = [] if all(places.values()) else [i for i in far if not _is_code(cells[i])][:MOST_FAR]
+    far = [i for i, text in enumerate(own) if i not in taken and text and not _is_code(cells[i])]
+    long = [i for i in far if len(squeeze(own[i])) >= WORTH_SHOWING]
+    short = [i for i in far if cells[i]["kind"] != "code"]  # shown where there is nothing better
+    loose = [] if all(places.values()) else (long or short)[:MOST_FAR]
     return {
         name: _answer(cells, own, found or ([("not beside its question", loose)] if loose else []))
         for name, found in places.items()
@@ -81,14 +83,29 @@ def _is_filler(paragraph: str) -> bool:
 
 
 def _is_code(cell: dict[str, Any]) -> bool:
-    """Whether a cell is code in earnest: it parses, and is more than comments and texts."""
+    """Whether a cell is code in earnest: it parses, and is more than comments and texts, given a name or printed."""
     if cell["kind"] != "code" or cell["known"]:
         return cell["known"]
     try:
         body = ast.parse(cell["source"]).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return CODE.search(cell["source"]) is not None
-    return not all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant | ast.Name) for node in body)
+    return not all(_is_text(node) for node in body)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether a statement is a text and no more: by itself, printed, or given a name."""
+    value = node.value if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign) else None
+    if isinstance(node, ast.Expr) and isinstance(value, ast.Call):
+        is_print = isinstance(value.func, ast.Name) and value.func.id == "print"
+        return is_print and bool(value.args) and all(_is_words(argument) for argument in value.args)
+    return isinstance(value, ast.Constant | ast.Name) if isinstance(node, ast.Expr) else _is_words(value)
+
+
+def _is_words(value: ast.expr | None) -> bool:
+    """Whether an expression is a text of several words."""
+    text = value.value if isinstance(value, ast.Constant) else None
+    return isinstance(text, str) and " " in text.strip() and len(squeeze(text)) >= WORTH_SHOWING
 
 
 def _is_named(cell: dict[str, Any], name: str, what: str) -> bool:

@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from autograder.grade.text import label
@@ -64,11 +65,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an open archive, not read yet; `problem` says why it never will be."""
+    """A file of an open archive, not read yet; `problem` says why it never will be, `time` when it was last written."""
 
     path: str
     problem: str
     open: Callable[[], Any]
+    time: str = ""
 
 
 def is_archive(name: str) -> bool:
@@ -105,6 +107,14 @@ def describe(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than is given to one student's file"
     return label(f"{type(error).__name__}: {error}")[:200]
+
+
+def utc(seconds: float) -> str:
+    """A time stamp of a file as text; empty where it is none."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S Z")
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def members(file: Any, name: str, most: int) -> Iterator[Member]:
@@ -184,7 +194,8 @@ def _zip(file: Any, most: int) -> Iterator[Member]:
         elif info.flag_bits & 1:
             problem = "encrypted"
         end = "/" if info.is_dir() else ""
-        yield Member(safe_path(_zip_name(info)) + end, problem, functools.partial(archive.open, info))
+        time = "{:04}-{:02}-{:02} {:02}:{:02}:{:02}".format(*info.date_time)
+        yield Member(safe_path(_zip_name(info)) + end, problem, functools.partial(archive.open, info), time)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -224,4 +235,5 @@ def _tar(file: Any, most: int) -> Iterator[Member]:
         elif not info.name.lower().endswith(USEFUL):
             problem = USELESS
         end = "/" if info.isdir() else ""
-        yield Member(safe_path(info.name) + end, problem, functools.partial(archive.extractfile, info))
+        time = utc(info.mtime)
+        yield Member(safe_path(info.name) + end, problem, functools.partial(archive.extractfile, info), time)

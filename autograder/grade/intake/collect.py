@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.grade.deadlines import Arrival
 from autograder.grade.text import encodable, folded
 from helpers.parts import PARTS
 
 from .apart import SECONDS, Reader, ReadingError
 from .archives import METADATA, MOST_BYTES, MOST_ENTRIES, USELESS, is_archive, stem
+from .arrivals import arrival, exchange_times
 from .listing import File, Listing, list_source
-from .owners import EARLIER, Owner, class_folder, is_stray, owner, part_in_name
+from .owners import EARLIER, Owner, class_folder, is_stray, owners, part_in_name
 from .roster import Directory, Person
 
 UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
@@ -33,12 +35,16 @@ MANY = 5  # notebooks of one part under one name: perhaps a whole class in an ar
 
 @dataclass(frozen=True)
 class Notebook:
-    """A submitted notebook, reduced to what grading needs: its part, code cells, written answers, and what was odd."""
+    """A submitted notebook, reduced to what grading needs: its part, code cells, written answers, and what was odd.
+
+    `unread` are the cells that a person has to look at (see `unread.find_unread`).
+    """
 
     part: int
     code: tuple[dict[str, Any], ...]
     written: dict[str, str]
     notes: tuple[str, ...] = ()
+    unread: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass
@@ -60,7 +66,10 @@ class HandIn:
         beside: handed in beside another part, not to be graded.
         claimant: the outermost name it came under.
         owner: whose that name says it is.
+        group: the ids of all who handed it in together; empty for one alone.
         versions: how many files there were of which this one counts.
+        arrival: what is known of when it came.
+        disputed: why it is not known whose it is; empty if it is known.
     """
 
     student: str
@@ -77,7 +86,10 @@ class HandIn:
     beside: bool = False
     claimant: str = ""
     owner: Owner = field(default_factory=lambda: Owner(""))
+    group: tuple[str, ...] = ()
     versions: int = 1
+    arrival: Arrival = field(default_factory=Arrival)
+    disputed: str = ""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -130,12 +142,18 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
         listing = listing.below(folder)
         metadata = _people(listing, reader, warnings)
         name = folder[-1] if folder else archive
+        times = exchange_times(listing, name or source.name, reader)
         units, aside = _units(listing, directory)
         found: list[HandIn] = []
         for outer, files in units.items():
-            whose = owner(outer, name, metadata, directory)
-            made = [_submission(whose, outer, path, file) for path, file in _read_unit(files, listing, reader)]
-            found += _choose_each(made)
+            read = _read_unit(files, listing, reader)
+            members = owners(outer, name, metadata, directory)
+            for whose in members.values():
+                made = [_submission(whose, outer, path, file) for path, file in read]
+                for submission in made:
+                    which = submission.file, whose, submission.arrival.file_time
+                    submission.arrival = arrival(*which, metadata, times)
+                found += [_with_group(submission, members) for submission in _choose_each(made)]
     submissions = _settle(found, warnings)
     for submission in submissions:
         if directory.people and submission.student not in directory.people:
@@ -155,7 +173,7 @@ def earlier_files(submissions: Iterable[HandIn]) -> dict[str, dict[str, str]]:
     return files
 
 
-def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, str]]:
+def _people(listing: Listing, reader: Reader, warnings: list[str]) -> dict[str, dict[str, Any]]:
     """Gradescope's own list of who made which submission, if this is its export."""
     for file in listing.files:
         if file.path == (METADATA,) and file.place is not None:
@@ -199,7 +217,13 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
     made: list[tuple[str, dict[str, Any]]] = []
 
     def plain(problem: str, file: File) -> tuple[str, dict[str, Any]]:
-        return file.name.rstrip("/"), {"problem": problem, "notebook": None, "digest": "", "modified": file.modified}
+        return file.name.rstrip("/"), {
+            "problem": problem,
+            "notebook": None,
+            "digest": "",
+            "modified": file.modified,
+            "time": file.time,
+        }
 
     for file in files:
         if left["entries"] < 0:
@@ -223,7 +247,7 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
         left["length"] -= answer["length"]
         for found in answer["files"]:
             path = f"{file.name}/{found['path']}" if found["path"] else file.name
-            made.append((path, found | {"modified": file.modified}))
+            made.append((path, found | {"modified": file.modified, "time": file.time}))
     return made
 
 
@@ -247,19 +271,29 @@ def _submission(whose: Owner, outer: tuple[str, ...], path: str, found: dict[str
     """A file as a submission of the one whose outermost name it came under."""
     made = HandIn(whose.student, 0, encodable(path), found["digest"], problem=found["problem"], name=whose.name)
     made.email, made.attempt, made.modified = whose.email, whose.attempt, found["modified"]
-    made.claimant, made.owner = outer[0], whose
+    made.claimant, made.owner, made.arrival = outer[0], whose, Arrival(file_time=found["time"])
     folders = path.split("/")[:-1]
     made.beside = EARLIER in folders[1:] or (folders[:1] == [EARLIER] and whose.student != EARLIER)
     if whose.late:
         made.notes.append("handed in late (Canvas)")
     if found["notebook"] is not None:
         content = found["notebook"]
-        made.notebook = Notebook(content["part"], tuple(content["code"]), content["written"], tuple(content["notes"]))
+        which = content["part"], tuple(content["code"]), content["written"]
+        made.notebook = Notebook(*which, tuple(content["notes"]), tuple(content["unread"]))
         made.part = content["part"]
         made.notes += content["notes"]
     elif made.problem != USELESS:
         made.part = part_in_name(path)
     return made
+
+
+def _with_group(submission: HandIn, members: dict[str, Owner]) -> HandIn:
+    """Note who else handed it in."""
+    others = [f"{m.name} ({m.student})" if m.name else m.student for m in members.values() if m != submission.owner]
+    if others:
+        submission.group = tuple(sorted(members))
+        submission.notes.append(f"handed in with {' and '.join(others)}")
+    return submission
 
 
 def _choose_each(versions: list[HandIn]) -> list[HandIn]:
@@ -335,3 +369,4 @@ def _keep_apart(claims: list[HandIn], rivals: list[HandIn], warnings: list[str])
         submission.notes.append("another file was handed in under this name as well; your instructor has been told")
         if most == next_most or submission.claimant != first:
             submission.student = f"{student} [{submission.claimant}]"
+            submission.disputed = f"{' and '.join(sorted(weights))} both claim to be {student}'s"

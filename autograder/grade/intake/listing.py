@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autograder.grade.text import label
 
 from .apart import Reader
-from .archives import USEFUL, USELESS, describe, is_archive, is_hidden, is_told
+from .archives import USEFUL, USELESS, describe, is_archive, is_hidden, is_told, utc
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class File:
         path: its names from the outermost on; an empty last one stands for the folder itself.
         place: its path on disk, or its number in the class's archive; None if it cannot be read.
         problem: why it will not be read.
-        modified: when it was last written, if known.
+        modified: when it was last written, if known; of a file in an archive, the archive.
+        time: when it was last written, as text; of a file in an archive, as the archive says.
     """
 
     path: tuple[str, ...]
     place: str | int | None
     problem: str = ""
     modified: float = 0.0
+    time: str = ""
 
     @property
     def name(self) -> str:
@@ -55,7 +57,7 @@ class Listing:
         def cut(path: tuple[str, ...]) -> tuple[str, ...]:
             return path[size:] if path[:size] == folder else path
 
-        files = [File(cut(file.path), file.place, file.problem, file.modified) for file in self.files]
+        files = [replace(file, path=cut(file.path)) for file in self.files]
         others: Counter[tuple[str, ...]] = Counter()
         for path, count in self.others.items():
             if path != folder[: len(path)]:
@@ -74,12 +76,16 @@ def list_source(source: Path, reader: Reader) -> Listing:
     if is_archive(source.name):
         found = reader.open_class(source)
         modified = source.stat().st_mtime
-        files = [File(tuple(path.split("/")), number, problem, modified) for number, path, problem in found["files"]]
+        files = [
+            File(tuple(path.split("/")), number, problem, modified, time)
+            for number, path, problem, time in found["files"]
+        ]
         return Listing(
             files, Counter({tuple(path.split("/")): count for path, count in found["others"].items() if path})
         )
     useful = source.name.lower().endswith(USEFUL)
-    return Listing([File((label(source.name),), str(source), "" if useful else USELESS, source.stat().st_mtime)])
+    modified = source.stat().st_mtime
+    return Listing([File((label(source.name),), str(source), "" if useful else USELESS, modified, utc(modified))])
 
 
 def _list_folder(source: Path) -> Listing:
@@ -117,7 +123,8 @@ def _file(entry: os.DirEntry[str], path: tuple[str, ...]) -> File:
         return File(path, None, "a link to another place; links are not followed", modified)
     if not entry.is_file(follow_symlinks=False):
         return File(path, None, "a device or a pipe; only files are read", modified)
-    return File(path, entry.path, "" if entry.name.lower().endswith(USEFUL) else USELESS, modified)
+    problem = "" if entry.name.lower().endswith(USEFUL) else USELESS
+    return File(path, entry.path, problem, modified, utc(modified))
 
 
 def _labelled(entries: list[os.DirEntry[str]]) -> Iterable[tuple[str, os.DirEntry[str]]]:

@@ -11,6 +11,7 @@ from autograder.grade.text import encodable, printable
 
 from .answers import find_answers
 from .archives import LARGEST
+from .unread import find_unread
 
 Made = TypeVar("Made")
 
@@ -31,13 +32,15 @@ def read(data: bytes, course: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `part`, which of the five it is; `code`, its code cells (`number`, counted from 1 over all cells, `source`, `tags`);
-        `written`, the answers by question; `notes`, what was odd about the file.
+        `written`, the answers by question; `unread`, the cells that a person has to look at; `notes`, what was odd about
+        the file.
 
     Raises:
         UnreadableNotebookError: it is empty, too large, no notebook, or none of this course's.
     """
     notes: list[str] = []
-    cells = [_cell(number, cell) for number, cell in enumerate(_cells(data, notes), start=1)]
+    content = _content(data, notes)
+    cells = [_cell(number, cell) for number, cell in enumerate(_cells(content), start=1)]
     code = [cell for cell in cells if cell["kind"] == "code"]
     if sum(len(cell["source"]) for cell in code) > LARGEST_SOURCE:
         raise UnreadableNotebookError("the notebook holds more than 4 million characters of code")
@@ -48,6 +51,7 @@ def read(data: bytes, course: dict[str, Any]) -> dict[str, Any]:
         "part": part,
         "code": [{key: cell[key] for key in ("number", "source", "tags")} for cell in code],
         "written": find_answers(cells, course[str(part)]),
+        "unread": find_unread(code, course[str(part)]["functions"], _python(content)),
         "notes": notes,
     }
 
@@ -73,7 +77,14 @@ def _of(kind: type[Made], value: Any) -> Made:
     return value if isinstance(value, kind) else kind()
 
 
-def _cells(data: bytes, notes: list[str]) -> list[dict[str, Any]]:
+def _python(content: dict[str, Any]) -> tuple[int, ...]:
+    """The version of Python that the notebook says it was run with; (0,) if it says none."""
+    version = _of(dict, _of(dict, content.get("metadata")).get("language_info")).get("version")
+    numbers = re.match(r"(\d{1,3})\.(\d{1,3})", version) if isinstance(version, str) else None
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0,)
+
+
+def _content(data: bytes, notes: list[str]) -> dict[str, Any]:
     if not data.strip(b" \t\r\n\x00"):
         raise UnreadableNotebookError("the file is empty")
     if len(data) > LARGEST:
@@ -86,6 +97,10 @@ def _cells(data: bytes, notes: list[str]) -> list[dict[str, Any]]:
     if "worksheets" in content or content.get("nbformat") in (1, 2, 3):
         content = _convert(content)
         notes.append("the notebook was in an old format and was converted")
+    return content
+
+
+def _cells(content: dict[str, Any]) -> list[dict[str, Any]]:
     cells = content.get("cells")
     if not isinstance(cells, list):
         raise UnreadableNotebookError("the file is JSON, but no notebook: it has no list of cells")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from autograder.grade.text import composed, folded
 from helpers.parts import PARTS
@@ -108,8 +109,8 @@ def _plain_stem(entry: str) -> str:
     return re.sub(r"(?i)[\s_-]*\(?submission\)?", "", text).strip(" _-.")
 
 
-def owner(path: Path, folder: str, metadata: dict[str, dict[str, str]], directory: Directory) -> Owner:
-    """Whose a file is.
+def owners(path: Path, folder: str, metadata: dict[str, dict[str, Any]], directory: Directory) -> dict[str, Owner]:
+    """Whose a file is, by id: one's, or each member's of a group that Gradescope's list names.
 
     Args:
         path: below the class's folder.
@@ -117,9 +118,14 @@ def owner(path: Path, folder: str, metadata: dict[str, dict[str, str]], director
         metadata: Gradescope's list, by folder.
         directory: the roster.
     """
-    found = _platform_owner(path) or _plain_owner(path, folder)
-    if len(path) > 1 and GRADESCOPE.fullmatch(path[0]) and (known := metadata.get(path[0])) is not None:
-        found = Owner(known["student"], known["name"], known["email"])
+    found = [_platform_owner(path) or _plain_owner(path, folder)]
+    if len(path) > 1 and GRADESCOPE.fullmatch(path[0]) and (known := metadata.get(path[0])):
+        found = [Owner(member["student"], member["name"], member["email"]) for member in known["members"]]
+    return {one.student: one for one in (_on_the_roster(one, directory) for one in found)}
+
+
+def _on_the_roster(found: Owner, directory: Directory) -> Owner:
+    """The same with what the roster says of the person."""
     student, exact = directory.find(composed(found.student), composed(found.name), found.email)
     person = directory.people.get(student, Person(student))
     return replace(

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograder.grade.text import composed, printable
+from autograder.grade.text import composed, folded, printable
 
 from . import archives
 from .notebook import UnreadableNotebookError
@@ -29,6 +29,7 @@ CLASS_MEMORY = 3 << 30  # bytes for the table of the class's archive
 LARGEST_METADATA = 16 << 20  # bytes of a Gradescope export's list of people
 DEEPEST_METADATA = 20
 MOST_PEOPLE = 50_000
+LARGEST_GROUP = 100
 
 Answer = dict[str, Any]
 
@@ -66,7 +67,7 @@ class Session:
                 continue
             others[folder] += member.problem == archives.USELESS
             if member.problem != archives.USELESS or archives.is_told(path.split("/"), others[folder]):
-                files.append([number, path, member.problem])
+                files.append([number, path, member.problem, member.time])
         return {"files": files, "others": others}
 
     def read_file(self, path: str, entries: int, size: int) -> Answer:
@@ -104,10 +105,18 @@ class Session:
         digest = hashlib.sha256(entry.data).hexdigest()
         return {"path": entry.path, "digest": digest, "notebook": notebook, "problem": printable(problem)}
 
-    def read_people(self, path: str, number: int) -> Answer:
-        """Read Gradescope's list of who made which submission; `number` tells the file in the class's archive, if in one."""
+    def read_time(self, path: str, number: int) -> Answer:
+        """Read the first line of a file in which nbgrader wrote a time."""
+        return {"time": printable(self._bytes(path, number, 100).decode("utf-8", "replace")).strip().partition("\n")[0]}
+
+    def _bytes(self, path: str, number: int, most: int) -> bytes:
+        """The beginning of a file; `number` tells it in the class's archive, if it is in one."""
         with Path(path).open("rb") if number < 0 else self.members[number].open() as file:
-            data = file.read(LARGEST_METADATA + 1)
+            return file.read(most)
+
+    def read_people(self, path: str, number: int) -> Answer:
+        """Read Gradescope's list of who made which submission."""
+        data = self._bytes(path, number, LARGEST_METADATA + 1)
         if len(data) > LARGEST_METADATA:
             raise ValueError("it is too large")
         return {"people": people_of(data)}
@@ -121,8 +130,8 @@ class Session:
         return {"html": renderer.render(text)}
 
 
-def people_of(data: bytes) -> dict[str, dict[str, str]]:
-    """Who made which submission of a Gradescope export: folder → `student`, `name`, `email`.
+def people_of(data: bytes) -> dict[str, dict[str, Any]]:
+    """Who made which submission of a Gradescope export: folder → `members` (`student`, `name`, `email` of each) and `time`.
 
     Only plain texts are taken: no tags, no anchors and no aliases, which could make something large out of little.
 
@@ -144,16 +153,26 @@ def people_of(data: bytes) -> dict[str, dict[str, str]]:
     people = {}
     for folder, values in content.items():
         submitters = values.get(":submitters") if isinstance(values, dict) else None
-        first = submitters[0] if isinstance(submitters, list) and submitters else {}
-        texts = first.items() if isinstance(first, dict) else ()
-        plain = {
-            key.strip(":"): composed(value)[:200]
-            for key, value in texts
-            if isinstance(key, str) and isinstance(value, str)
+        group = submitters if isinstance(submitters, list) and submitters else [{}]
+        if len(group) > LARGEST_GROUP:
+            raise ValueError(f"more than {LARGEST_GROUP} people share a submission")
+        members = [_person(member, str(folder)) for member in group]
+        made = values.get(":created_at", "") if isinstance(values, dict) else ""
+        people[str(folder)] = {
+            "members": list({folded(member["student"]): member for member in members}.values()),
+            "time": printable(made)[:100] if isinstance(made, str) else "",
         }
-        student = plain.get("sid") or plain.get("email") or plain.get("name") or str(folder)
-        people[str(folder)] = {"student": student, "name": plain.get("name", ""), "email": plain.get("email", "")}
     return people
+
+
+def _person(submitter: Any, folder: str) -> dict[str, str]:
+    """A submitter; who cannot be told goes by the folder's name."""
+    texts = submitter.items() if isinstance(submitter, dict) else ()
+    plain = {
+        key.strip(":"): composed(value)[:200] for key, value in texts if isinstance(key, str) and isinstance(value, str)
+    }
+    student = plain.get("sid") or plain.get("email") or plain.get("name") or folder
+    return {"student": student, "name": plain.get("name", ""), "email": plain.get("email", "")}
 
 
 def bound_memory(size: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from autograder.grade.limits import Limits
 from autograder.grade.result import CellError, LoadReport
-from autograder.grade.sandbox.bubblewrap import Sandbox
+from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 from autograder.grade.text import printable
@@ -68,7 +68,7 @@ class Conversation:
 
     def __init__(
         self,
-        sandbox: Sandbox,
+        sandbox: Walls,
         cells: Sequence[dict[str, Any]],
         wanted: Sequence[str],
         files: dict[str, str] | None = None,

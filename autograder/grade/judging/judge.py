@@ -24,7 +24,8 @@ from autograder import masters, testing
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.limits import Limits
 from autograder.grade.result import LoadReport, QuestionResult, SubmissionResult, Usage
-from autograder.grade.sandbox.bubblewrap import NoSandboxError, Sandbox, SandboxBrokenError
+from autograder.grade.sandbox.choice import Walls
+from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 from autograder.masters import Question, TestCase
 from autograder.reference.verify import SEED_VARIABLE, JudgeError
 from autograder.testing import TestResult
@@ -53,7 +54,7 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def grade(sandbox: Sandbox, job: Job, limits: Limits | None = None) -> SubmissionResult:
+def grade(sandbox: Walls, job: Job, limits: Limits | None = None) -> SubmissionResult:
     """Grade one submission.
 
     Raises:

@@ -41,7 +41,7 @@ def content(store: Store, rows: Sequence[SheetRow]) -> dict[str, Any]:
         "missing": [person for student, person in store.roster().items() if student not in present],
         "unsandboxed": sum(result.protection is not None and not result.protection.sandboxed for result in results),
         "protection": _protection(results),
-        "parts": [_part(part, [row for row in rows if row.part == part]) for part in parts],
+        "parts": [_part(part, [row for row in rows if row.part == part], _further_members(store)) for part in parts],
         "broken": [row for row in rows if row.state in ("unreadable", "error", "not graded") or _cells_failed(row)],
         "usage": _usage(results),
         "trained": _trained(results),
@@ -65,7 +65,12 @@ def _cells_failed(row: SheetRow) -> bool:
     return row.result is not None and bool(row.result.cells.errors or row.result.cells.fault)
 
 
-def _part(part: int, rows: Sequence[SheetRow]) -> dict[str, Any]:
+def _further_members(store: Store) -> set[tuple[str, int]]:
+    """Who handed in a part with others, but for one of each group: what a group has in common is no copy."""
+    return {(student, part) for part, group in json.loads(store.setting("groups", "[]")) for student in group[1:]}
+
+
+def _part(part: int, rows: Sequence[SheetRow], further: set[tuple[str, int]]) -> dict[str, Any]:
     given = [row.total for row in rows if row.total is not None]
     worth = sum(q.points for q in masters.load_questions(part))
     return {
@@ -80,7 +85,13 @@ def _part(part: int, rows: Sequence[SheetRow]) -> dict[str, Any]:
         "hardest": _hardest(rows),
         "mistakes": _mistakes(rows),
         "alike": similarity.pairs(
-            {row.student: row.submission.code for row in rows if row.submission.code}, part, handed_out(part)
+            {
+                row.student: row.submission.code
+                for row in rows
+                if row.submission.code and (row.student, part) not in further
+            },
+            part,
+            handed_out(part),
         ),
     }
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from helpers.parts import PARTS
 
-from .outputs import sheet
+from .exports import Pending, pending, waiting
+from .rows import sheet
 from .store import Store
 
 
-def write_gradebook(store: Store, path: Path) -> int:
-    """Put every graded submission into `gradebook.db`, question by question; return how many.
+def write_gradebook(store: Store, path: Path) -> str:
+    """Put every graded submission into `gradebook.db`, question by question; say how many.
+
+    A question that waits for a person has no score there and is marked as one to grade by hand; what lateness costs stands
+    beside the score. With `--pending hold` nothing is written as long as anything waits.
 
     An assignment that nbgrader knows by the part's name keeps its own cells; ours stand in a notebook called
     `<part>-of-record`, so that nothing of nbgrader's is written over.
@@ -25,7 +29,10 @@ def write_gradebook(store: Store, path: Path) -> int:
     if programs not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
 
-    rows = [row for row in sheet(store) if row.total is not None and row.part in PARTS]
+    everything = sheet(store)
+    if pending(store) is Pending.HOLD and (held := len(waiting(everything))):
+        return f"Nothing was written to {path}: {held} submissions have no mark yet (--pending hold)"
+    rows = [row for row in everything if row.total is not None and row.part in PARTS and not row.submission.disputed]
     with Gradebook(f"sqlite:///{path.resolve()}") as book:
         for row in rows:
             title = PARTS[row.part]
@@ -49,5 +56,7 @@ def write_gradebook(store: Store, path: Path) -> int:
                 grade.auto_score = None
                 grade.manual_score = points
                 grade.needs_manual_grade = points is None
+            if row.lateness is not None and row.total is not None and row.lateness.penalty is not None:
+                submitted.late_submission_penalty = row.total * row.lateness.penalty
         book.db.commit()
-    return len(rows)
+    return f"{len(rows)} submissions written to {path}"

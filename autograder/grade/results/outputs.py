@@ -5,144 +5,19 @@ Everything is made from `results.db` alone, so it can be made again at any time 
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import hashlib
 import json
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autograder import masters
-from autograder.grade.result import SubmissionResult
-from autograder.grade.text import encodable
 from autograder.testing import TestResult
 from helpers.parts import PARTS
 
+from . import exports
 from .pages import render
-from .store import HandMark, Store, StoredSubmission
-
-
-@dataclass(frozen=True)
-class QuestionRow:
-    """One question of a submission, tested or written; `points` is None where a mark is missing."""
-
-    name: str
-    function: str | None
-    possible: float
-    manual: bool
-    points: float | None = None
-    tests: tuple[TestResult, ...] = ()
-    comment: str = ""
-
-
-@dataclass(frozen=True)
-class SheetRow:
-    """One submission with all that is known of it: what was handed in, what judging gave, and every question's points."""
-
-    submission: StoredSubmission
-    result: SubmissionResult | None
-    questions: tuple[QuestionRow, ...]
-
-    @property
-    def student(self) -> str:
-        """Who handed it in."""
-        return self.submission.student
-
-    @property
-    def part(self) -> int:
-        """1 to 5, or 0 if it could not be told."""
-        return self.submission.part
-
-    @property
-    def state(self) -> str:
-        """`unreadable`, `not graded`, `error` (of the judge's), `to mark` (by a person) or `complete`."""
-        if self.submission.problem:
-            return "unreadable"
-        if self.result is None:
-            return "not graded"
-        if self.result.broken:
-            return "error"
-        return "to mark" if any(question.points is None for question in self.questions) else "complete"
-
-    @property
-    def total(self) -> float | None:
-        """The points: None if the judge failed or nothing was graded; marks that a person owes count as not given yet."""
-        if self.state in ("error", "not graded"):
-            return None
-        return sum(question.points or 0.0 for question in self.questions)
-
-    @property
-    def possible(self) -> float:
-        """What the part is worth in all."""
-        return sum(question.possible for question in self.questions)
-
-
-def sheet(store: Store) -> list[SheetRow]:
-    """One row a submission, ordered by student and part."""
-    marks = store.marks()
-    return [sheet_row(submission, store.current(submission), marks) for submission in store.submissions()]
-
-
-def sheet_row(
-    submission: StoredSubmission, result: SubmissionResult | None, marks: Mapping[tuple[str, str], HandMark]
-) -> SheetRow:
-    """Put together what is known of a submission: its result, and the marks that people gave (student, question)."""
-    judged = {question.name: question for question in result.questions} if result else {}
-    rows = []
-    for question in masters.load_questions(submission.part) if submission.part in masters.existing_parts() else ():
-        row = QuestionRow(question.name, question.function, question.points, question.manual)
-        if question.manual:
-            mark = marks.get((submission.student, question.name))
-            if mark is not None:
-                row = replace(row, points=mark.points, comment=mark.comment)
-            elif not submission.written.get(question.name):
-                row = replace(row, points=0.0, comment="Nothing was written.")
-        elif question.name in judged:
-            row = replace(row, points=judged[question.name].points, tests=judged[question.name].tests)
-        elif submission.problem:  # nothing could be read, so nothing was earned
-            row = replace(row, points=0.0)
-        rows.append(row)
-    return SheetRow(submission, result, tuple(rows))
-
-
-def safe_cell(text: Any) -> Any:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def write_rows(path: Path, rows: Sequence[Sequence[Any]]) -> None:
-    """Write a CSV that no spreadsheet takes formulas from."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        csv.writer(file).writerows([[safe_cell(value) for value in row] for row in rows])
-
-
-def file_name(row: SheetRow) -> str:
-    """A name for a submission's files: safe on every system, different for different students."""
-    plain = re.sub(r"[^\w.@-]", "_", row.student, flags=re.ASCII)[:80].strip(".") or "student"
-    if plain != row.student:
-        plain += "-" + hashlib.sha256(row.student.encode("utf-8", "replace")).hexdigest()[:8]
-    return f"{plain}-part{row.part}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a page; a character that UTF-8 cannot hold is spelled out, it stops nothing."""
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-@contextlib.contextmanager
-def one_by_one(what: str, problems: list[str] | None) -> Iterator[None]:
-    """Let what fails inside cost this one output alone; its name and the reason are logged, and added to `problems`."""
-    try:
-        yield
-    except Exception as error:  # whatever a student's text did to it: the others' pages must be written
-        text = encodable(f"{what} could not be written: {type(error).__name__}: {error}")[:300]
-        logging.getLogger(__name__).error(text)
-        if problems is not None:
-            problems.append(text)
+from .rows import QuestionRow, SheetRow, file_name, number, sheet
+from .store import Store
+from .writing import one_by_one, write_rows, write_text
 
 
 def write_all(store: Store, folder: Path, problems: list[str] | None = None) -> dict[str, Path]:
@@ -152,6 +27,12 @@ def write_all(store: Store, folder: Path, problems: list[str] | None = None) -> 
     made = {"grades": folder / "grades.csv", "gradescope": folder / "gradescope", "feedback": folder / "feedback"}
     with one_by_one("grades.csv", problems):
         write_csv(rows, made["grades"])
+    with one_by_one("to_look_at.csv", problems):
+        path = folder / "to_look_at.csv"
+        if write_to_look_at(rows, path):
+            made["to look at"] = path
+        else:
+            path.unlink()
     for kind in ("gradescope", "feedback"):
         made[kind].mkdir(exist_ok=True)
     for row in rows:
@@ -162,62 +43,112 @@ def write_all(store: Store, folder: Path, problems: list[str] | None = None) -> 
         with one_by_one(f"feedback/{name}.html", problems):
             write_text(made["feedback"] / f"{name}.html", feedback(row))
     with one_by_one("import/", problems):
-        made |= imports(store, rows, folder / "import")
+        made |= exports.write_exports(store, rows, folder)
     return made
 
 
 def write_csv(rows: Sequence[SheetRow], path: Path) -> None:
-    """`grades.csv`: a line a submission, a column a question."""
+    """`grades.csv`: a line a submission, a column a question; with deadlines, what lateness costs as well."""
     names = list(dict.fromkeys(q.name for row in sorted(rows, key=lambda r: r.part) for q in row.questions))
-    header = ["student", "name", "part", "state", "points", "possible", "sandboxed", "message", *names]
-    lines: list[list[Any]] = [header]
+    with_times = any(row.lateness for row in rows)
+    late = ["submitted", "late_hours", "penalty", "mark"] if with_times else []
+    header = ["student", "name", "part", "state", "points", "possible", "points_so_far", *late]
+    lines: list[list[Any]] = [[*header, "sandboxed", "message", *names]]
     for row in rows:
         by_name = {question.name: question.points for question in row.questions}
         result, found = row.result, row.submission
         protection = result.protection if result else None
-        stamp = "" if protection is None else "yes" if protection.sandboxed else "NO"
-        message = found.problem or (result.failure.message if result and result.failure else "")
-        sums = _number(row.total), _number(row.possible)
-        points = [_number(by_name.get(name)) for name in names]
-        lines.append([row.student, found.name, row.part or "", row.state, *sums, stamp, message, *points])
+        stamp = "" if protection is None else protection.stamp
+        message = found.problem or (result.failure.message if result and result.failure else "") or " ".join(row.look)
+        sums = number(row.points), number(row.possible), number(row.total)
+        points = [number(by_name.get(name)) for name in names]
+        times = _times(row) if with_times else []
+        lines.append([row.student, found.name, row.part or "", row.state, *sums, *times, stamp, message, *points])
     write_rows(path, lines)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+def _times(row: SheetRow) -> list[str]:
+    """When a submission came, how late that was, what it costs, and the mark."""
+    late = row.lateness
+    if late is None:
+        return ["", "", "", number(row.mark)]
+    submitted = late.submitted.isoformat(timespec="seconds") if late.submitted else ""
+    hours = "" if late.hours is None else f"{late.hours:.2f}".rstrip("0").rstrip(".")
+    return [submitted, hours, number(late.penalty), number(row.mark)]
+
+
+def write_to_look_at(rows: Sequence[SheetRow], path: Path) -> int:
+    """`to_look_at.csv`: a line for each question that waits for a person, apart from written answers; return how many.
+
+    Points are entered in it, and `course grade --merge` takes them over.
+    """
+    lines: list[list[Any]] = [["student", "question", "points", "possible", "comment", "part", "file", "why"]]
+    for row in rows:
+        found = row.submission
+        waiting = [q for q in row.questions if q.waiting]
+        for q in waiting:
+            why = found.problem or q.waiting
+            lines.append([row.student, q.name, "", f"{q.possible:g}", "", row.part, found.file, why])
+        if not waiting and (found.problem or row.look) and row.state != "complete":
+            lines.append([row.student, "", "", "", "", row.part or "", found.file, found.problem or " ".join(row.look)])
+    write_rows(path, lines)
+    return len(lines) - 1
 
 
 def gradescope(row: SheetRow) -> dict[str, Any]:
-    """A submission's result in the form of Gradescope's `results.json`."""
+    """A submission's result in the form of Gradescope's `results.json`.
+
+    What waits for a person has no score. The score of all is that of what is there, which is what Gradescope asks for: people's
+    marks are added to it. There is none at all where nothing is known, or where what lateness costs is not.
+    """
     tests: list[dict[str, Any]] = []
     for question in row.questions:
         tests += [_gradescope_test(question, test) for test in question.tests]
-        if question.manual:
-            tests.append(
-                {
-                    "name": question.name,
-                    "score": question.points or 0.0,
-                    "max_score": question.possible,
-                    "visibility": "visible" if question.points is not None else "after_published",
-                    "output": question.comment or "A person marks this answer.",
-                }
-            )
-    output = (
-        row.submission.problem or "All public tests are shown; hidden tests are shown when the grades are published."
-    )
-    if row.state == "error":
-        output = "The grader itself failed on this submission. Your instructor has been told."
-    answer = {"score": row.total or 0.0, "output": output, "visibility": "visible", "tests": tests}
+        if question.manual or question.by_hand or not question.tests:
+            tests.append(_gradescope_mark(question))
+    answer: dict[str, Any] = {"output": _said(row), "visibility": "visible", "tests": tests}
+    score = None if row.submission.disputed else row.after_penalty(row.total)
+    if score is not None:
+        answer = {"score": score} | answer
     if row.result and row.result.usage:
         answer["execution_time"] = round(row.result.usage.seconds)
     return answer
 
 
+def _said(row: SheetRow) -> str:
+    """What is said of a whole submission."""
+    if row.submission.problem:
+        return row.submission.problem
+    if row.state == "error":
+        return "The grader itself failed on this submission. Your instructor has been told."
+    said = ["All public tests are shown; hidden tests are shown when the grades are published."]
+    if waiting := [question for question in row.questions if question.points is None]:
+        names = ", ".join(question.name for question in waiting)
+        said.append(f"{sum(q.possible for q in waiting):g} points wait for a person and are not in the score: {names}.")
+    if row.lateness is not None and row.lateness.text:
+        said.append(f"{row.lateness.text[0].upper()}{row.lateness.text[1:]}; the score is after that.")
+    return " ".join(said)
+
+
+def _gradescope_mark(question: QuestionRow) -> dict[str, Any]:
+    """A question that a person marks."""
+    given = question.points is not None
+    text = question.comment or ("" if given else question.waiting or "A person marks this answer.")
+    return {
+        "name": question.name,
+        **({"score": question.points} if given else {}),
+        "max_score": question.possible,
+        "visibility": "visible" if given else "after_published",
+        "output": f"Marked by a person. {text}".strip() if question.by_hand else text,
+    }
+
+
 def _gradescope_test(question: QuestionRow, test: TestResult) -> dict[str, Any]:
+    """A test; its score is left out where a person's mark stands, or will stand, in its place."""
+    counts = test.points is not None and not question.by_hand and not question.waiting
     return {
         "name": f"{question.name} · {test.name}",
-        "score": test.points or 0.0,
-        "max_score": test.possible,
+        **({"score": test.points, "max_score": test.possible} if counts else {}),
         "status": "passed" if test.passed else "failed",
         "visibility": "after_published" if test.hidden else "visible",
         "output": test.message,
@@ -231,43 +162,5 @@ def feedback(row: SheetRow) -> str:
         "feedback.html.j2",
         part_title=f"Part {part}: {PARTS[part]}" if part in PARTS else "Submission",
         row=row,
-        waiting=sum(q.possible for q in row.questions if q.manual and q.points is None),
+        waiting=sum(q.possible for q in row.questions if q.points is None),
     )
-
-
-def imports(store: Store, rows: Sequence[SheetRow], folder: Path) -> dict[str, Path]:
-    """Files for nbgrader (`course grade --nbgrader` writes its gradebook itself), Canvas and Moodle."""
-    folder.mkdir(exist_ok=True)
-    parts = sorted({row.part for row in rows if row.part in PARTS})
-    titles = [PARTS[part] for part in parts]
-    worth = [_number(sum(q.points for q in masters.load_questions(part))) for part in parts]
-    totals = {(row.student, row.part): _number(row.total) for row in rows}
-    canvas: list[list[Any]] = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *titles]]
-    canvas.append(["    Points Possible", "", "", "", "", *worth])
-    moodle: list[list[Any]] = [["ID number", "Email address", *[f"{title} (points)" for title in titles]]]
-    nbgrader: list[list[Any]] = [["assignment", "student_id", "max_score", "score"]]
-    for student, (name, email, other) in _everyone(store, rows).items():
-        scores = [totals.get((student, part), "") for part in parts]
-        login = other.get("sis login id") or other.get("login") or student
-        canvas.append([name, student, other.get("sis user id", ""), login, other.get("section", ""), *scores])
-        moodle.append([student, email, *scores])
-        nbgrader += [[t, student, w, s] for t, w, s in zip(titles, worth, scores, strict=True) if s != ""]
-    made = {name: folder / f"{name}.csv" for name in ("canvas", "moodle", "nbgrader")}
-    for name, lines in (("canvas", canvas), ("moodle", moodle), ("nbgrader", nbgrader)):
-        write_rows(made[name], lines)
-    return made
-
-
-def _everyone(store: Store, rows: Sequence[SheetRow]) -> dict[str, tuple[str, str, dict[str, str]]]:
-    """Name, e-mail and the roster's other columns of all who are on the roster or handed something in, by id."""
-    roster = store.roster()
-    handed_in: dict[str, StoredSubmission] = {}
-    for row in rows:
-        handed_in.setdefault(row.student, row.submission)
-    people = {}
-    for student in sorted({*handed_in, *roster}):
-        known = [source[student] for source in (roster, handed_in) if student in source]
-        name = next((found.name for found in known if found.name), "")
-        email = next((found.email for found in known if found.email), "")
-        people[student] = (name, email, roster[student].other if student in roster else {})
-    return people

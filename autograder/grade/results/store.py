@@ -12,11 +12,12 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autograder.grade.deadlines import Arrival
 from autograder.grade.intake.collect import HandIn
 from autograder.grade.intake.roster import Person
 from autograder.grade.result import SubmissionResult
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS submission (
     student TEXT NOT NULL, part INTEGER NOT NULL,
     file TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL, notes TEXT NOT NULL,
     problem TEXT NOT NULL, code TEXT NOT NULL, written TEXT NOT NULL, files TEXT NOT NULL DEFAULT '{}',
+    unread TEXT NOT NULL DEFAULT '[]', disputed TEXT NOT NULL DEFAULT '', arrival TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (student, part)
 );
 CREATE TABLE IF NOT EXISTS result (
@@ -40,10 +42,18 @@ CREATE TABLE IF NOT EXISTS earlier (
 );
 CREATE TABLE IF NOT EXISTS mark (
     student TEXT NOT NULL, question TEXT NOT NULL, points REAL NOT NULL, comment TEXT NOT NULL, source TEXT NOT NULL,
+    digest TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (student, question)
 );
 CREATE TABLE IF NOT EXISTS roster (student TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, other TEXT NOT NULL);
 """
+ADDED = (  # columns that older files lack
+    ("submission", "files", "'{}'"),
+    ("submission", "unread", "'[]'"),
+    ("submission", "disputed", "''"),
+    ("submission", "arrival", "'{}'"),
+    ("mark", "digest", "''"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,9 @@ class StoredSubmission:
         code: the code cells (`number`, `source`, `tags`).
         written: the answers to written questions, by question.
         files: the student's notebooks of other parts, by file name, so that a regrade sees what the first run saw.
+        unread: the cells that JupyterLab may run and the grader could not read (`cell`, `line`, `why`, `functions`).
+        disputed: why it is not known whose it is; empty if it is known.
+        arrival: what is known of when it came.
     """
 
     student: str
@@ -70,6 +83,14 @@ class StoredSubmission:
     code: list[dict[str, Any]]
     written: dict[str, str]
     files: dict[str, str] = field(default_factory=dict)
+    unread: list[dict[str, Any]] = field(default_factory=list)
+    disputed: str = ""
+    arrival: Arrival = field(default_factory=Arrival)
+
+    @property
+    def version(self) -> str:
+        """What tells this file from one that is handed in later."""
+        return self.digest or self.file
 
     @classmethod
     def of(cls, found: HandIn, files: dict[str, str] | None = None) -> StoredSubmission:
@@ -77,7 +98,10 @@ class StoredSubmission:
         code = list(found.notebook.code) if found.notebook else []
         written = found.notebook.written if found.notebook else {}
         which = found.student, found.part, found.file, found.digest, found.name, found.email
-        return cls(*which, found.notes, found.problem, code, written, files or {})
+        unread = list(found.notebook.unread) if found.notebook else []
+        return cls(
+            *which, found.notes, found.problem, code, written, files or {}, unread, found.disputed, found.arrival
+        )
 
 
 def _kept(value: Any) -> str | int:
@@ -85,6 +109,12 @@ def _kept(value: Any) -> str | int:
     if isinstance(value, int):
         return value
     return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _submission(row: dict[str, Any]) -> StoredSubmission:
+    """A submission from its row."""
+    texts = {key: json.loads(row[key]) for key in ("notes", "code", "written", "files", "unread", "arrival")}
+    return StoredSubmission(**{**row, **texts, "arrival": Arrival(**texts["arrival"])})
 
 
 class HandMark(NamedTuple):
@@ -98,16 +128,19 @@ class Store:
     """The results of a class. Only the process that runs `course grade` writes to it."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
+        path.touch(mode=0o600)  # it holds the seeds and everybody's marks; SQLite gives its other files the same mode
+        for kept in path.parent.glob(f"{path.name}*"):
+            kept.chmod(0o600)
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
         self.connection.executescript(SCHEMA)
-        if "files" not in {row["name"] for row in self.connection.execute("PRAGMA table_info(submission)")}:
-            self.connection.execute("ALTER TABLE submission ADD COLUMN files TEXT NOT NULL DEFAULT '{}'")
-        path.chmod(0o600)  # it holds the seeds and everybody's marks
+        for table, column, default in ADDED:
+            if column not in {row["name"] for row in self.connection.execute(f"PRAGMA table_info({table})")}:
+                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT {default}")
 
     def close(self) -> None:
         """Close the file."""
@@ -143,8 +176,11 @@ class Store:
 
     def register(self, submission: StoredSubmission) -> None:
         """Note a submission."""
-        row = [_kept(value) for value in asdict(submission).values()]
-        self.connection.execute(f"INSERT OR REPLACE INTO submission VALUES ({', '.join('?' * len(row))})", row)
+        row = {name: _kept(value) for name, value in asdict(submission).items()}
+        places = ", ".join("?" * len(row))
+        self.connection.execute(
+            f"INSERT OR REPLACE INTO submission ({', '.join(row)}) VALUES ({places})", list(row.values())
+        )
 
     def forget_unreadable(self, student: str) -> None:
         """Drop a file of a student's whose part could not be told, now that a readable one has come."""
@@ -153,8 +189,12 @@ class Store:
     def submissions(self) -> list[StoredSubmission]:
         """All submissions, ordered by student and part."""
         rows = self.connection.execute("SELECT * FROM submission ORDER BY student, part").fetchall()
-        texts = ("notes", "code", "written", "files")
-        return [StoredSubmission(**{**dict(row), **{key: json.loads(row[key]) for key in texts}}) for row in rows]
+        return [_submission(dict(row)) for row in rows]
+
+    def forget_disputed(self, parts: Iterable[int]) -> None:
+        """Drop the submissions of some parts of which nobody knows whose they are: whoever takes them in again says so anew."""
+        for part in parts:
+            self.connection.execute("DELETE FROM submission WHERE part = ? AND disputed != ''", (part,))
 
     def set_roster(self, people: list[Person]) -> None:
         """Keep the roster."""
@@ -216,12 +256,26 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ marks by hand
 
-    def set_mark(self, student: str, question: str, points: float, comment: str, source: str) -> None:
-        """Keep a mark that a person gave."""
-        row = (student, question, points, comment, source)
-        self.connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?, ?)", row)
+    def set_mark(
+        self, student: str, question: str, points: float, comment: str, source: str, version: str = ""
+    ) -> None:
+        """Keep a mark that a person gave: for a question with tests with the version of the file that it is for."""
+        row = (student, question, points, comment, source, version)
+        self.connection.execute(
+            "INSERT OR REPLACE INTO mark (student, question, points, comment, source, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
     def marks(self) -> dict[tuple[str, str], HandMark]:
-        """All marks given by people, by student and question."""
+        """All marks of written answers, by student and question."""
+        return {key[:2]: mark for key, mark in self._marks().items() if not key[2]}
+
+    def overrides(self) -> dict[tuple[str, str, str], HandMark]:
+        """All marks that people gave in place of the tests, by student, question and version of the file."""
+        return {key: mark for key, mark in self._marks().items() if key[2]}
+
+    def _marks(self) -> dict[tuple[str, str, str], HandMark]:
         rows = self.connection.execute("SELECT * FROM mark").fetchall()
-        return {(row["student"], row["question"]): HandMark(row["points"], row["comment"]) for row in rows}
+        return {
+            (row["student"], row["question"], row["digest"]): HandMark(row["points"], row["comment"]) for row in rows
+        }

@@ -20,6 +20,7 @@ from autograder.masters import Question
 
 from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
+from .rows import sheet, version_to_mark
 from .store import HandMark, Store, StoredSubmission
 
 
@@ -67,7 +68,8 @@ def write_pages(store: Store, folder: Path, problems: list[str] | None = None) -
     secret = store.secret()
     by_part: dict[int, list[StoredSubmission]] = {}
     for submission in store.submissions():
-        by_part.setdefault(submission.part, []).append(submission)
+        if not submission.problem:  # of a file that cannot be read nobody knows whether anything was written
+            by_part.setdefault(submission.part, []).append(submission)
     marks = store.marks()
     made = []
     for part in sorted(set(by_part) & set(masters.existing_parts())):
@@ -97,13 +99,16 @@ class MarksFileError(ValueError):
 def merge(store: Store, path: Path) -> int:
     """Take over the marks of a CSV (`answer` or `student`, `question` if not the file's name, `points`, `comment`).
 
+    Beside written answers these may be questions with tests that wait for a person (`to_look_at.csv`).
+
     Returns:
         How many marks were taken; rows without points are left for later.
 
     Raises:
         MarksFileError: an unknown student or question, or points out of range. Then no mark of the file is taken.
     """
-    questions = {q.name: q for part in masters.existing_parts() for q in written_questions(part)}
+    questions = {q.name: q for part in masters.existing_parts() for q in masters.load_questions(part)}
+    waiting = {(row.student, row.part): row for row in sheet(store)}
     students = sorted({submission.student for submission in store.submissions()})
     secret = store.secret()
     try:
@@ -122,13 +127,14 @@ def merge(store: Store, path: Path) -> int:
         codes = {code_name(secret, student, name): student for student in students}
         student = codes.get(row.get("answer", "")) or row.get("student", "")
         try:
-            taken.append((student, name, _points(row, questions.get(name), name, student in students), row))
+            points = _points(row, questions.get(name), name, student in students)
+            taken.append((student, name, points, row, version_to_mark(waiting, student, questions[name])))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
     if problems:
         raise MarksFileError(f"{path}: " + "; ".join(problems[:20]))
-    for student, name, points, row in taken:
-        store.set_mark(student, name, points, row.get("comment", ""), path.name)
+    for student, name, points, row, version in taken:
+        store.set_mark(student, name, points, row.get("comment", ""), path.name, version)
     return len(taken)
 
 
@@ -139,7 +145,7 @@ def _points(row: dict[str, str], question: Question | None, name: str, known: bo
         ValueError: what is wrong with the line.
     """
     if question is None:
-        raise ValueError(f"there is no written question {name!r}")
+        raise ValueError(f"there is no question {name!r}")
     if not known:
         raise ValueError(f"unknown answer {row.get('answer') or row.get('student')!r}")
     try:

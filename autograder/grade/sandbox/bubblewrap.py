@@ -5,29 +5,19 @@ Fails closed: without bubblewrap or the namespaces, `NoSandboxError` is raised a
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-import signal
-import socket
 import stat
-import subprocess
 import sys
 import sysconfig
-import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from autograder.grade.limits import Limits
 from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
-from .cgroups import Group, forget_the_dead
+from .parent import ENVIRONMENT, HOW_TO_INSTALL, NoSandboxError, WarmParent
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 CPU = Path("/sys/devices/system/cpu")
@@ -36,34 +26,6 @@ COVERED = (Path("/tmp"), Path("/proc"), Path("/dev"))
 DEVICES = ("null", "random", "urandom")  # no zero: mapped as shared it is memory that no process's figures show
 PARENTS_DISK = str(256 << 20)  # bytes in the warm parent's own /tmp; a submission gets another one on top
 START = "import sys; sys.path[:] = ['/course', *filter(None, sys.path)]; from inside.server import main; main()"
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "USER": "student",
-    "LANG": "C.UTF-8",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",
-    "COURSE_FAST": "1",
-}
-HOW_TO_INSTALL = (
-    "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
-    "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
-    "--security-opt apparmor=unconfined, or --cap-add SYS_ADMIN). To grade code that you trust without a sandbox, "
-    "add --trust: every result is then marked as unsandboxed."
-)
-
-
-class NoSandboxError(RuntimeError):
-    """The sandbox cannot be had on this machine; nothing may be graded."""
-
-
-class SandboxBrokenError(RuntimeError):
-    """The warm parent died or does not answer: the judge's trouble, not a student's."""
 
 
 def find_bubblewrap() -> str:
@@ -200,7 +162,7 @@ def own_uid() -> int:
     return 65534
 
 
-class Sandbox:
+class Sandbox(WarmParent):
     """A warm parent in bubblewrap. Use `spawn` for a fresh child; one child lives at a time."""
 
     def __init__(
@@ -218,128 +180,10 @@ class Sandbox:
         Raises:
             NoSandboxError: bubblewrap is missing, or the kernel refuses the namespaces.
         """
-        self.limits = limits or Limits()
         bwrap = find_bubblewrap()
         as_root = os.geteuid() == 0 if as_root is None else as_root
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.group = Group.make(self.limits)
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the parent
-        forget_the_dead(Path(tempfile.gettempdir()), shutil.rmtree)
-        self.scratch = tempfile.TemporaryDirectory(prefix=f"course-grade-{os.getpid()}-")
+        super().__init__(limits)
         helpers = readable_helpers(Path(self.scratch.name), as_root=as_root)
         uid = own_uid() if as_root else 65534
-        line = command_line(bwrap, theirs.fileno(), uid, helpers, as_root=as_root, models=models)
-        self.process = subprocess.Popen(
-            self.group.wrap(line),
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.errors,
-        )
-        theirs.close()
-        self.busy = False
-        try:
-            ready = self._hear(time.monotonic() + patience)
-        except SandboxBrokenError as error:
-            self.close()
-            raise NoSandboxError(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
-        if "ready" not in ready:
-            self.close()
-            raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
-        self.group.find_events(self.process.pid)
-        self.protection = Protection(
-            sandboxed=True,
-            bubblewrap=True,
-            seccomp=True,
-            cgroup=self.group.kind,
-            versions=ready["ready"],
-        )
-
-    def _hear(self, deadline: float) -> dict[str, Any]:
-        self.control.settimeout(max(0.01, deadline - time.monotonic()))
-        try:
-            data = self.control.recv(1 << 16)
-        except TimeoutError as error:
-            raise SandboxBrokenError("the parent does not answer") from error
-        except OSError as error:
-            raise SandboxBrokenError(str(error)) from error
-        if not data:
-            self.errors.seek(0)
-            said = self.errors.read()[-2000:].decode(errors="replace").strip()
-            raise SandboxBrokenError(said or "the parent in the sandbox ended without a word")
-        return json.loads(data)
-
-    def spawn(self) -> socket.socket:
-        """Fork a fresh, confined child; return the connection to it.
-
-        Raises:
-            SandboxBrokenError: the parent is gone.
-        """
-        if self.busy:
-            raise SandboxBrokenError("a child is still running")
-        ours, theirs = socket.socketpair()
-        limits = self.limits.for_child() | {"together": 0 if self.group.sure else self.limits.group_memory}
-        try:
-            socket.send_fds(
-                self.control,
-                [json.dumps({"do": "spawn", "limits": limits}).encode()],
-                [theirs.fileno()],
-            )
-        except OSError as error:
-            ours.close()
-            raise SandboxBrokenError(str(error)) from error
-        finally:
-            theirs.close()
-        self.busy = True
-        if "spawned" not in self._hear(time.monotonic() + 30):
-            raise SandboxBrokenError("the parent did not fork")
-        return ours
-
-    def reap(self, connection: socket.socket) -> dict[str, Any]:
-        """Kill the child and all it started; return how it ended and what it used."""
-        connection.close()
-        if not self.busy:
-            return {}
-        try:
-            self.control.send(b'{"do": "kill"}')
-        except OSError as error:
-            raise SandboxBrokenError(str(error)) from error
-        outcome = self._hear(time.monotonic() + 30).get("ended")
-        self.busy = False
-        if outcome is None or "lost" in outcome:
-            raise SandboxBrokenError("the parent lost count of its children")
-        if "refused" in outcome:
-            raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
-        return outcome | {"out_of_memory": self.group.new_kills() or outcome.get("starved", False)}
-
-    def processor_seconds(self) -> float:
-        """The processor time that everything in the sandbox has used so far, as far as it still runs or was waited for."""
-        used = 0.0
-        with contextlib.suppress(psutil.Error):
-            for process in psutil.Process(self.process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    used += sum(process.cpu_times()[:4])
-        return used
-
-    @property
-    def alive(self) -> bool:
-        """Whether the warm parent runs."""
-        return self.process.poll() is None
-
-    def close(self) -> None:
-        """End the parent and everything in the sandbox."""
-        self.control.close()
-        try:
-            self.process.wait(timeout=3)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-        self.errors.close()
-        self.group.remove()
-        self.scratch.cleanup()
-
-    def __enter__(self) -> Sandbox:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        line = command_line(bwrap, self.theirs.fileno(), uid, helpers, as_root=as_root, models=models)
+        self._start(line, patience, Protection(sandboxed=True, bubblewrap=True))

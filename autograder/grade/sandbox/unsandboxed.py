@@ -22,8 +22,9 @@ import psutil
 
 from autograder.grade.limits import Limits
 from autograder.grade.result import Protection
+from helpers.parts import ROOT
 
-from .bubblewrap import ROOT, SandboxBrokenError
+from .parent import SandboxBrokenError
 
 START = (
     "import sys; sys.path[:] = [{package!r}, {root!r}, *filter(None, sys.path)]; "

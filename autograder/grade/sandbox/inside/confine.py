@@ -147,6 +147,11 @@ def address_space() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    _checked(LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
 def first_to_be_killed() -> None:
     """Tell the kernel to take this process, not its neighbours, when memory runs out."""
     with open("/proc/self/oom_score_adj", "w") as file:
@@ -201,7 +206,7 @@ def lock_down(limits: Mapping[str, int], rules: Any) -> None:
         ConfinementError: a step failed; the caller must exit.
     """
     os.setsid()  # a process group of its own: a signal to the group would reach the keeper, outside the namespace
-    _checked(LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    end_with_parent()
     first_to_be_killed()
     set_limits(limits)
     private_mounts(limits["disk"])

@@ -18,17 +18,21 @@ OWN = ("RssAnon", "RssShmem", "VmSwap", "VmPTE", "HugetlbPages")  # of /proc/PID
 SHARED_OUT = ("Pss_Anon", "Pss_Shmem", "SwapPss")  # of smaps_rollup: each page divided by those who map it
 
 
-def exceeds(proc: int, trusted: Collection[int], most: int) -> bool:
-    """Whether all processes but the trusted ones take more than `most` bytes together.
+def all_but(proc: int, trusted: Collection[int]) -> list[str]:
+    """The processes of a `/proc` that lists the sandbox's and no others, but for the trusted ones."""
+    return [name for name in os.listdir(proc) if name.isdigit() and int(name) not in trusted]
+
+
+def exceeds(proc: int, processes: Collection[str], most: int) -> bool:
+    """Whether processes take more than `most` bytes together.
 
     Pages that forks share count for each of them at first; only if that is too much are they counted exactly.
 
     Args:
-        proc: a descriptor of a `/proc` that lists the sandbox's processes and no others.
-        trusted: process numbers that are not the student's.
+        proc: a descriptor of `/proc`.
+        processes: the student's.
         most: bytes.
     """
-    processes = [name for name in os.listdir(proc) if name.isdigit() and int(name) not in trusted]
     sizes = {name: _at_most(proc, name) for name in processes}
     if sum(sizes.values()) <= most:
         return False

@@ -28,6 +28,7 @@ from . import confine, counting
 
 BUFFER = 65536
 REFUSED_EXIT = 97  # the child's exit status when the confinement could not be set up
+Keep = Callable[[socket.socket, Mapping[str, int], Any, int, int], None]  # what `keep` takes
 
 
 def become(uid: int, gid: int) -> None:
@@ -74,9 +75,11 @@ def warm_up(models: bool) -> dict[str, Any]:
 
 
 class Keeper:
-    """A forked process that owns a child's namespaces, kills it when told to, and says how it ended."""
+    """A forked process that owns a child's walls, kills it when told to, and says how it ended."""
 
-    def __init__(self, connection: socket.socket, limits: Mapping[str, int], rules: object, others: list[int]):
+    def __init__(
+        self, connection: socket.socket, limits: Mapping[str, int], rules: object, others: list[int], keep: Keep
+    ):
         self.inbox, outbox = os.pipe()
         leash, self.leash = os.pipe()  # closing our end tells the keeper to kill the child
         self.pid = os.fork()
@@ -93,7 +96,7 @@ class Keeper:
         connection.close()
 
     def kill(self) -> None:
-        """Kill the child and all it started (its PID namespace ends with it)."""
+        """Kill the child and all it started."""
         if self.leash >= 0:
             os.close(self.leash)
             self.leash = -1
@@ -112,6 +115,7 @@ def keep(connection: socket.socket, limits: Mapping[str, int], rules: object, le
     """Run as the keeper: enter the namespaces, start the child, wait for its end or for the leash to be let go.
 
     With a limit `together` (bytes; 0 where a control group keeps it) it also counts what all processes of the child take.
+    When the child ends, its PID namespace and all processes in it end too.
     """
     trusted = {1, os.getppid(), os.getpid()}  # bubblewrap's own, the warm parent and this one
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)  # the child covers the path
@@ -121,12 +125,24 @@ def keep(connection: socket.socket, limits: Mapping[str, int], rules: object, le
     except OSError as error:
         os.write(outbox, json.dumps({"refused": str(error)}).encode())
         os._exit(REFUSED_EXIT)
+    most = limits["together"]
+    pid, failure = start_child(connection, lambda: confine.lock_down(limits, rules))
+    report = watch(pid, leash, lambda: counting.exceeds(proc, counting.all_but(proc, trusted), most), most > 0)
+    tell(outbox, report, failure)
+
+
+def start_child(connection: socket.socket, confined: Callable[[], None]) -> tuple[int, int]:
+    """Fork the child; it confines itself and serves the judge.
+
+    Returns:
+        Its process number, and a descriptor from which to read why it could not be confined (nothing, if it could).
+    """
     failure_in, failure_out = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(failure_in)
         try:
-            confine.lock_down(limits, rules)
+            confined()
         except BaseException as error:
             os.write(failure_out, repr(error).encode()[:4000])
             os._exit(REFUSED_EXIT)
@@ -139,18 +155,24 @@ def keep(connection: socket.socket, limits: Mapping[str, int], rules: object, le
         os._exit(0)
     os.close(failure_out)
     connection.close()
+    return pid, failure_in
+
+
+def watch(pid: int, leash: int, exceeds: Callable[[], bool], counted: bool) -> dict[str, Any]:
+    """Wait for the child's end, or end it: when the leash is let go, or, if that is counted, when it takes too much."""
     handle = os.pidfd_open(pid)
-    starved, most = False, limits["together"]
-    while not starved and not select.select([leash, handle], [], [], counting.TICK if most else None)[0]:
-        starved = counting.exceeds(proc, trusted, most)
+    starved = False
+    while not starved and not select.select([leash, handle], [], [], counting.TICK if counted else None)[0]:
+        starved = exceeds()
     signal.pidfd_send_signal(handle, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    report: dict[str, Any] = (
-        {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"exit": os.WEXITSTATUS(status)}
-    )
-    report["starved"] = starved
-    refused = os.read(failure_in, 4000)
-    if refused:
+    how = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"exit": os.WEXITSTATUS(status)}
+    return how | {"starved": starved}
+
+
+def tell(outbox: int, report: dict[str, Any], failure: int) -> None:
+    """Report to the warm parent how the child ended, and end."""
+    if refused := os.read(failure, 4000):
         report["refused"] = refused.decode(errors="replace")
     os.write(outbox, json.dumps(report).encode())
     os._exit(0)
@@ -163,7 +185,7 @@ def run_child(connection: socket.socket) -> None:
     child.main(connection)
 
 
-def serve(control: socket.socket, rules: object) -> None:
+def serve(control: socket.socket, rules: object, keeping: Keep) -> None:
     """Obey the judge until it closes the connection. One child lives at a time."""
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, BUFFER, 1)
@@ -172,7 +194,7 @@ def serve(control: socket.socket, rules: object) -> None:
         command = json.loads(data)
         if command["do"] != "spawn":
             continue  # a kill that crossed the child's own end
-        keeper = Keeper(socket.socket(fileno=descriptors[0]), command["limits"], rules, [control.fileno()])
+        keeper = Keeper(socket.socket(fileno=descriptors[0]), command["limits"], rules, [control.fileno()], keeping)
         control.send(json.dumps({"spawned": keeper.pid}).encode())
         heard: list[socket.socket | int] = [control, keeper.inbox]
         while True:
@@ -188,18 +210,23 @@ def serve(control: socket.socket, rules: object) -> None:
             return
 
 
-def main(start: Callable[[], dict[str, Any]] | None = None) -> None:
-    """Warm up, say so, and serve. Arguments: the control socket's descriptor, uid, gid, whether to load the models."""
+def main(keeping: Keep = keep, make_rules: Callable[[], object] = confine.build_filter) -> None:
+    """Warm up, say so, and serve. Arguments: the control socket's descriptor, uid, gid, whether to load the models.
+
+    Args:
+        keeping: runs as the keeper of a child.
+        make_rules: makes the seccomp filter; None for none.
+    """
     number, uid, gid, models = (int(text) for text in sys.argv[1:5])
     control = socket.socket(fileno=number)
     become(uid, gid)
     try:
         versions = warm_up(bool(models))
-        rules = confine.build_filter()
+        rules = make_rules()
     except BaseException as error:
         control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:4000]}).encode())
         raise
     gc.collect()
     gc.freeze()  # the children share the parent's memory; a collection in them must not touch it
-    control.send(json.dumps({"ready": versions}).encode())
-    serve(control, rules)
+    control.send(json.dumps({"ready": versions, "seccomp": rules is not None}).encode())
+    serve(control, rules, keeping)
