@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+NEARLY = 100  # errors that are at most so many times the allowed one are told apart
 TYPES = frozenset(
     "NoneType ellipsis bool int float complex str list tuple dict set Tensor ndarray float32 float64 int64 "
     "function generator".split()
@@ -39,3 +40,8 @@ def an_error(kinds: Iterable[object]) -> str:
 def raised(error: BaseException) -> str:
     """What an exception is called, as `an_error` says it."""
     return an_error(kind.__name__ for kind in type(error).__mro__)
+
+
+def nearly(error: float, allowed: float) -> str:
+    """The end of a message: whether an error is so small that the cause may be the precision of the computation."""
+    return "; nearly right: is a step computed in too low a precision?" if error <= NEARLY * allowed else ""

@@ -18,9 +18,9 @@ import torch
 
 from helpers.parts import PARTS
 
-from .quoting import a_value, raised
+from .casting import cast_all
+from .quoting import a_value, nearly, raised
 
-NEARLY = 100  # errors that are at most so many times the allowed one are told apart
 ASPECTS = ("values", "dtypes", "edges", "gradients", "purity", "errors")
 SEED_VARIABLE = "COURSE_GRADING_SEED"
 
@@ -191,21 +191,6 @@ def _tells(trial: Trial) -> bool:
     )
 
 
-def cast(value: Any, dtype: torch.dtype) -> Any:
-    """A fresh copy of an input, float tensors in `dtype`."""
-    if isinstance(value, torch.Tensor):
-        return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
-    return list(value) if isinstance(value, list) else value
-
-
-def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequence[str] = ()) -> dict[str, Any]:
-    """Fresh copies of a case's inputs, float tensors in `dtype`; those named collect gradients."""
-    fresh = {key: cast(value, dtype) for key, value in inputs.items()}
-    for name in with_gradients:
-        fresh[name].requires_grad_(True)
-    return fresh
-
-
 def _inputs(trial: Trial, aspect: str, spec: Spec) -> dict[str, Any]:
     """What the function under test is given."""
     return cast_all(
@@ -293,7 +278,7 @@ def _compare(spec: Spec, where: str, got: Any, expected: Any, allowed: float, dt
         elif type(value) is not type(target):
             raise AssertionError(f"{spec.name}: {path} is {a_value(value)}, not {a_value(target)} ({where})")
         elif value != target and not (value != value and target != target) and not abs(value - target) <= allowed:
-            raise AssertionError(f"{spec.name}: {path} is wrong for {where}{_nearly(abs(value - target), allowed)}")
+            raise AssertionError(f"{spec.name}: {path} is wrong for {where}{nearly(abs(value - target), allowed)}")
 
 
 def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allowed: float, dtype: torch.dtype) -> None:
@@ -314,12 +299,7 @@ def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allo
         raise AssertionError(f"{spec.name}: the result has NaN for {where}")
     share = "all" if not bool(equal.any()) else "some"
     largest = (left - right).abs().nan_to_num(torch.inf).max().item()
-    raise AssertionError(f"{spec.name}: {share} of the numbers are wrong for {where}{_nearly(largest, allowed)}")
-
-
-def _nearly(error: float, allowed: float) -> str:
-    """The end of a message: whether an error is so small that the cause may be the precision of the computation."""
-    return "; nearly right: is a step computed in too low a precision?" if error <= NEARLY * allowed else ""
+    raise AssertionError(f"{spec.name}: {share} of the numbers are wrong for {where}{nearly(largest, allowed)}")
 
 
 def _check_values(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
@@ -380,7 +360,7 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, input
         largest = errors.max().item() if errors.numel() else 0.0
         if not largest <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}{_nearly(largest, trial.allowed)}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}{nearly(largest, trial.allowed)}"
             )
 
 

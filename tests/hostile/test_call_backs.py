@@ -48,6 +48,6 @@ def test_every_function_that_a_test_hands_over_is_tried() -> None:
         question.function
         for part in masters.existing_parts()
         for question in masters.load_questions(part)
-        if any(f"{question.function}(value" in test.source for test in question.tests)
+        if any(f"{question.function}(value," in test.source for test in question.tests)
     }
     assert takers == {"exact_shapley_values"}

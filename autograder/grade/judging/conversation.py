@@ -19,9 +19,8 @@ from autograder.grade.text import printable
 from autograder.reference.quoting import an_error
 
 SIGNALS = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
-CALL_BACK_CAPS = Caps(
-    depth=6, entries=200
-)  # a test's functions take coalitions and tensors, and may keep what they get
+# a test's functions may go through what they are called back with, entry by entry, and keep it
+CALL_BACK_CAPS = Caps(blob=1 << 16, depth=6, entries=200)
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
 
 
@@ -250,6 +249,8 @@ class Conversation:
         if type(number) is not int or not 0 <= number < len(callables):
             raise ProtocolError("a call-back of nothing")
         protocol.check_size(answer, CALL_BACK_CAPS)
+        if len(data) > CALL_BACK_CAPS.blob:
+            raise ProtocolError("a call-back with too much")
         decoder = values.Decoder(values.unpack(data, self.caps), self.caps)
         arguments, named = decoder.decode(answer.get("args")), decoder.decode(answer.get("kwargs"))
         if not isinstance(arguments, list) or not isinstance(named, dict):
