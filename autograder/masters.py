@@ -8,8 +8,10 @@ three things in a row:
    `# END SOLUTION` around what the student writes. A written question's is a markdown cell: a sample answer, a line
    `**Rubric**`, and a list of `- 1 point: …`;
 3. an exercise's tests, code cells of two kinds. `# %% points=1 success="…"` holds one test function, which may be
-   `hidden=true` and have a `failure="…"`. `# %% hidden={"values dtypes": 1, "edges": 0.5}` holds no code: each entry is a
-   hidden test, `verify` with these kinds of cases for so many points. Its name is `test_hidden_` and the first kind.
+   `hidden=true` and have a `failure="…"`. A public test with `confirm="update"` gives its points in the sandboxed grader only
+   if these kinds of cases, on inputs that nobody has seen, agree with it: so its answers cannot be copied.
+   `# %% hidden={"values dtypes": 1, "edges": 0.5}` holds no code: each entry is a hidden test, `verify` with these kinds
+   of cases for so many points. Its name is `test_hidden_` and the first kind.
    Comments in such a cell, a line an entry, say what went wrong when the test fails. A test may use `torch`, and `check`
    and `is_float` of `helpers.checks`: their imports are written into it when the forms are built.
 
@@ -24,7 +26,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ from helpers.parts import PARTS, ROOT
 SOLUTIONS = ROOT / "solutions"
 
 CELL = "# %%"
-_KEYS = {"q", "points", "hidden", "success", "failure", "tags"}
+_KEYS = {"q", "points", "hidden", "confirm", "success", "failure", "tags"}
 _RUBRIC = re.compile(r"^\*\*Rubric\*\*$", re.MULTILINE)
 _RUBRIC_LINE = re.compile(r"(\d+(?:\.\d+)?) points?: .+", re.DOTALL)
 _HIDDEN = """\
@@ -52,7 +55,10 @@ class MasterError(ValueError):
 
 @dataclass(frozen=True)
 class TestCase:
-    """One test: `source` defines exactly one function, called `name`, whose arguments are the student's names."""
+    """One test: `source` defines exactly one function, called `name`, whose arguments are the student's names.
+
+    `confirm` names kinds of hidden cases that the sandboxed grader tries after a public test has passed.
+    """
 
     name: str
     points: float
@@ -60,6 +66,7 @@ class TestCase:
     source: str
     success_message: str = ""
     failure_message: str = ""
+    confirm: tuple[str, ...] = ()
 
     __test__ = False  # not a pytest class
 
@@ -257,10 +264,12 @@ def read_tests(cell: Cell, function: str) -> list[TestCase]:
     body = _tree(cell.source, cell).body
     if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
         raise MasterError(f"{cell.where}: a test cell holds exactly one function")
-    hidden = bool(config.get("hidden", False))
+    hidden, confirm = bool(config.get("hidden", False)), tuple(str(config.get("confirm", "")).split())
+    if hidden and confirm:
+        raise MasterError(f"{cell.where}: a hidden test needs no `confirm`: its inputs are drawn already")
     messages = (str(config.get("success", "")), str(config.get("failure", "")))
     source = _with_imports(body[0], cell.source.strip() + "\n")
-    return [TestCase(body[0].name, float(config["points"]), hidden, source, *messages)]
+    return [TestCase(body[0].name, float(config["points"]), hidden, source, *messages, confirm)]
 
 
 def _with_imports(test: ast.FunctionDef, source: str) -> str:
@@ -295,11 +304,15 @@ def _hidden_tests(cell: Cell, function: str) -> list[TestCase]:
     for n, (kinds, points) in enumerate(table.items()):
         if not kinds.split() or not isinstance(points, int | float):
             raise MasterError(f'{cell.where}: an entry reads "values dtypes": 1')
-        name = f"test_hidden_{kinds.split()[0]}"
-        quoted = ", ".join(f'"{kind}"' for kind in kinds.split())
-        source = _HIDDEN.format(name=name, function=function, kinds=quoted)
-        tests.append(TestCase(name, float(points), True, source, "", lines[n].removeprefix("# ") if lines else ""))
+        test = hidden_test(f"test_hidden_{kinds.split()[0]}", function, kinds.split(), float(points))
+        tests.append(replace(test, failure_message=lines[n].removeprefix("# ") if lines else ""))
     return tests
+
+
+def hidden_test(name: str, function: str, kinds: Sequence[str], points: float) -> TestCase:
+    """A hidden test of a function with these kinds of cases."""
+    quoted = ", ".join(f'"{kind}"' for kind in kinds)
+    return TestCase(name, points, True, _HIDDEN.format(name=name, function=function, kinds=quoted))
 
 
 def has_solution(source: str) -> bool:

@@ -94,20 +94,26 @@ def generate(
         tokenizer: its tokenizer; padding goes to the left here whatever its own setting is.
         prompts: `B` prompts, none of them empty.
         new_tokens: number of tokens to generate; a row ends earlier with its first end-of-text token.
-        temperature: divides the logits; 0 takes the most probable token.
-        top_k: sample among the `k` most probable tokens; 0 means all, which is right for on-policy training.
+        temperature: divides the logits, if `sample_next_token` is given. Without it there are 1, which is right for
+            on-policy training, and 0, which takes the most probable token.
+        top_k: sample among the `k` most probable tokens, if `sample_next_token` is given; 0 means all.
         min_new_tokens: no end-of-text before that many tokens. The recorded log-probabilities stay those of the policy,
             so such samples are not quite on-policy where the policy would have ended.
         generator: a seed or a `torch.Generator` on the policy's device; None uses PyTorch's global one.
-        sample_next_token: a function `(logits, temperature=, top_k=, generator=) -> ids` to sample with instead.
+        sample_next_token: a function `(logits, temperature=, top_k=, generator=) -> ids` to sample with: yours.
 
     Returns:
         A `Rollout` on the policy's device.
 
     Raises:
-        ValueError: a prompt is empty, the sequence is too long for the model, or `sample_next_token` returns
-            something else than `B` token ids.
+        ValueError: a prompt is empty, the sequence is too long for the model, `sample_next_token` is missing for this
+            temperature or top-k, or returns something else than `B` token ids.
     """
+    if sample_next_token is None and (temperature not in (0, 1) or top_k != 0):
+        raise ValueError(
+            f"sampling with temperature {temperature} and top_k {top_k} is a function's of yours: "
+            "pass it on as generate(…, sample_next_token=sample_next_token)"
+        )
     prompts = list(prompts)
     ids, attention_mask = encode_prompts(tokenizer, prompts)
     device = policy.device
@@ -120,7 +126,6 @@ def generate(
         )
     if isinstance(generator, int):
         generator = torch.Generator(device=device).manual_seed(generator)
-    sample = sample_next_token or _sample
     eos = tokenizer.eos_token_id
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos
 
@@ -150,7 +155,10 @@ def generate(
             if min_new_tokens is not None and step < min_new_tokens and eos is not None:
                 allowed = logits.clone()
                 allowed[:, eos] = -torch.inf
-            token = sample(allowed, temperature=temperature, top_k=top_k, generator=generator)  # [B]
+            if sample_next_token is not None:
+                token = sample_next_token(allowed, temperature=temperature, top_k=top_k, generator=generator)
+            else:
+                token = allowed.argmax(dim=-1) if temperature == 0 else _drawn(allowed, generator)  # [B]
             token = _checked(token, rows, logits.shape[-1]).to(device)
             surprise = torch.nn.functional.cross_entropy(logits, token, reduction="none")  # [B]
             completion[:, step] = torch.where(alive, token, pad)
@@ -199,20 +207,12 @@ def encode_prompts(
     return ids, mask
 
 
-def _sample(
-    logits: Float[Tensor, "B V"], temperature: float, top_k: int, generator: torch.Generator | None
-) -> Int[Tensor, " B"]:
+def _drawn(logits: Float[Tensor, "B V"], generator: torch.Generator | None) -> Int[Tensor, " B"]:
     """Draw tokens by inverting the cumulative distribution: one random number a row, so it is fast."""
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    candidates, names = logits, None
-    if 0 < top_k < logits.shape[-1]:
-        candidates, names = logits.topk(top_k, dim=-1)
     exact = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no float64
-    reached = (candidates / temperature).to(exact).softmax(dim=-1).cumsum(dim=-1)  # [B, K]
+    reached = logits.to(exact).softmax(dim=-1).cumsum(dim=-1)  # [B, V]
     point = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact) * reached[:, -1:]
-    winner = torch.searchsorted(reached, point, right=True).clamp(max=reached.shape[-1] - 1)  # [B, 1]
-    return (winner if names is None else names.gather(1, winner))[:, 0]
+    return torch.searchsorted(reached, point, right=True).clamp(max=reached.shape[-1] - 1)[:, 0]
 
 
 def _checked(token: object, rows: int, vocabulary: int) -> Tensor:

@@ -17,7 +17,7 @@
 # 5. forecast what a real language model can do, and measure how good your forecasts are.
 #
 # **How to work.** Run the cells from top to bottom with Shift + Enter. Where a cell holds `...`, it is your turn.
-# After each exercise, a line such as `grader.check("q1_1")` runs the public tests. If your function is wrong,
+# After each exercise, a line such as `grader.check("q1_2")` runs the public tests. If your function is wrong,
 # they tell you which mistake it looks like. Hidden tests with other inputs run when your work is graded.
 # Written questions are graded by people, with a rubric: a few clear sentences are enough.
 #
@@ -124,46 +124,30 @@ pd.DataFrame(
 # that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
 # %%
 plots.show(transformer_picture.draw())
-# %% [markdown] q="q1_1"
-# **Exercise 1.1 · `picture_words`.** Complete the picture: return a dictionary with a word of the list for each letter.
-# Start from
+# %% [markdown]
+# **Exercise 1.1 · complete the picture** (without points). Put a word of the list in the place of each question mark.
 #
-# ```python
-#     return {"A": "?", "B": "?", "C": "?", "D": "?", "E": "?",
-#             "F": "?", "G": "?", "H": "?", "I": "?", "J": "?"}
-# ```
-#
-# Try as often as you like. The cell after this one draws your picture.
-# For each wrong word it says why it does not belong there.
+# Try as often as you like. The cell draws your picture, and for each wrong word it says why it does not belong there.
 # %%
-def picture_words():
-    """The word for each blank of the picture: a dict from the letters A to J to words of the list."""
-    # BEGIN SOLUTION
-    return {
-        "A": "token embedding",
-        "B": "position index",
-        "C": "add",
-        "D": "dropout",
-        "E": "layer norm",
-        "F": "attention",
-        "G": "add",
-        "H": "feed-forward",
-        "I": "output layer",
-        "J": "softmax",
-    }
-    # END SOLUTION
-# %% points=1
-def test_picture_lower_half(picture_words):
-    """Blanks A to E."""
-    from helpers.baseline import transformer_picture
-    transformer_picture.require(picture_words(), "ABCDE")
-# %% points=1
-def test_picture_upper_half(picture_words):
-    """Blanks F to J."""
-    from helpers.baseline import transformer_picture
-    transformer_picture.require(picture_words(), "FGHIJ")
-# %%
-blanks_right = transformer_picture.check_words(picture_words())
+picture_words = {
+    "A": "?", "B": "?", "C": "?", "D": "?", "E": "?",
+    "F": "?", "G": "?", "H": "?", "I": "?", "J": "?",
+}  # fmt: skip
+# BEGIN SOLUTION NO PROMPT
+picture_words = {
+    "A": "token embedding",
+    "B": "position index",
+    "C": "add",
+    "D": "dropout",
+    "E": "layer norm",
+    "F": "attention",
+    "G": "add",
+    "H": "feed-forward",
+    "I": "output layer",
+    "J": "softmax",
+}
+# END SOLUTION
+blanks_right = transformer_picture.check_words(picture_words)
 # %% [markdown]
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention
 # and the feed-forward network give. And its attention consists of several **heads** that work side by side, each

@@ -990,7 +990,7 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
-# %% points=2
+# %% points=2 confirm="direction"
 def test_reinforce_step_update(reinforce_step):
     from helpers import worlds
 
@@ -1036,13 +1036,14 @@ def test_reinforce_step_update(reinforce_step):
     assert run["optimizer_steps"] == 2, (
         f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
     )
-# %% points=1
+# %% points=1 confirm="report modes"
 def test_reinforce_step_report(reinforce_step):
     from helpers import worlds
 
     for training in (False, True):
         run = worlds.run("reinforce_table", reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run["results"][0]
+        assert run["changes"][0].any(), "reinforce_step: the policy did not change; the numbers count as the report of a step."
         assert isinstance(result, dict), f"reinforce_step: return a dict of floats; you returned a {type(result).__name__}."
         for key in ("loss", "reward"):
             assert key in result, f"reinforce_step: the dict has no entry {key!r}."

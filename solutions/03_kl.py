@@ -399,7 +399,10 @@ def estimator_statistics(temperature, positions=300):
 
     Returns: estimates on the sampled tokens {name: [N]}, exact KL [N], {name: (relative bias, relative std)}.
     """
-    rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=temperature, generator=0)
+    last = reference.get_output_embeddings()  # the layer that gives the logits
+    divided = last.register_forward_hook(lambda layer, inputs, logits: logits / temperature)
+    rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, generator=0)
+    divided.remove()  # from here on, the reference is itself again
     mask = rollout.completion_mask[:, 1:]  # [B, T-1]: the positions that were sampled
     with torch.no_grad():
         logits = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
@@ -459,9 +462,7 @@ plots.show(
 # if the policy (temperature 0.7) had written them.
 # %% tags=["training"]
 right, _, _ = results[0.7]
-rollout = generate(
-    reference, tokenizer, test_prompts[:64], preset.new_tokens, temperature=1.0, generator=0
-)  # not the policy's samples
+rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, generator=0)  # not the policy's samples
 mask = rollout.completion_mask[:, 1:]
 with torch.no_grad():
     logits = policy_logits(reference, rollout.ids, rollout.attention_mask)

@@ -866,7 +866,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
     # END SOLUTION
-# %% points=1 success="The first step starts from ln 2, and changes the policy only."
+# %% points=1 confirm="first_step" success="The first step starts from ln 2, and changes the policy only."
 def test_first_step(dpo_step):
     from helpers import worlds
 
@@ -878,9 +878,16 @@ def test_first_step(dpo_step):
         value = answer.get(key, "missing")
         assert type(value) is float, f"dpo_step: the entry {key!r} should be a Python float (use .item()); it is {value}"
         assert abs(value - wanted) < 2e-3, f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value:.4f}"
-    before, after = record["weights"][0], record["weights"][1]
+    before, after = record["reference_before"], record["weights"][0]  # the policy begins as the reference
     assert any((before[name] != after[name]).any() for name in before), (
         "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    )
+    right = torch.tensor([0.654, 1.506, 0.390, 0.855, -0.415, 0.596])  # where a right update of 28,000 weights points, in short
+    off, turned = ((record["bearings"] - sign * right).abs().max() for sign in (1, -1))
+    assert turned > 0.05, "dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)"
+    assert off < 0.05, (
+        "dpo_step: the update does not follow the gradient of the DPO loss (is it the loss of both sides, of all weights, "
+        "and of the completions' tokens only?)"
     )
     same = all((record["reference_before"][name] == record["reference_after"][name]).all() for name in before)
     assert same, "dpo_step changed the reference's weights"
@@ -888,7 +895,7 @@ def test_first_step(dpo_step):
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
-# %% points=1 success="Away from the reference, the numbers reported are right, and the modes are kept."
+# %% points=1 confirm="reported" success="Away from the reference, the numbers reported are right, and the modes are kept."
 def test_moved_policy(dpo_step):
     from helpers import worlds
 

@@ -23,7 +23,7 @@ from autograder.reference.verify import SEED_VARIABLE, JudgeError
 from helpers import worlds
 from helpers.models import policy_logits
 from helpers.worlds import reinforce as world
-from helpers.worlds.small import small_policy, weights_of
+from helpers.worlds.small import small_policy, start_of, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -303,12 +303,13 @@ def test_the_judges_faults_are_told_apart():
 
 
 def test_forged_records_fail():
+    start = start_of(0, 0, world.DISTANCE)
     weights = weights_of(small_policy(0))
     broken = {name: torch.full_like(weight, torch.nan) for name, weight in weights.items()}
-    for forged, message in (({"a": torch.zeros(1)}, "structure"), (broken, "NaN"), (weights, "did not change")):
+    for forged, message in (({"a": torch.zeros(1)}, "structure"), (broken, "NaN"), (start, "did not change")):
         with pytest.raises(AssertionError, match=message):
-            judge.check_update({"weights": [weights] + [forged] * 3, "optimizer_steps": 3}, 0)
-    empty = {"weights": [weights], "answers": [], "training": [], "optimizer_steps": 0}
+            judge.check_update({"weights": [forged] * 3, "optimizer_steps": 3}, 0)
+    empty = {"weights": [], "answers": [], "training": [], "optimizer_steps": 0}
     for check in (
         lambda: judge.check_update(empty, 0),
         lambda: judge.check_report(empty, 0),
@@ -324,6 +325,9 @@ def test_the_short_training_tells_a_right_step_from_a_wrong_one(part2):
         return part2["reinforce_step"](policy, optimizer, rollout, lambda texts: -reward_model(texts))
 
     verify_step(part2["reinforce_step"], "reinforce_step", "training")
-    record = worlds.run("reinforce_training", turned_round, seed=200)
-    with pytest.raises(AssertionError, match="mean reward"):
+    record = worlds.run("reinforce_training", turned_round, seed=200, probes=judge.training_probes(200))
+    with pytest.raises(AssertionError, match="in the training, the update of step 1"):
         judge.check_training(record, 200)
+    unprobed = record | {"probes": []}
+    with pytest.raises(AssertionError, match="not complete"):
+        judge.check_training(unprobed, 200)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from autograder.reference.quoting import a_value, raised
 from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
@@ -106,12 +107,13 @@ class CountedGame:
 
     def __call__(self, coalition: frozenset[int]) -> float:
         if not isinstance(coalition, frozenset):
-            self.strange = f"`value` was called with a {type(coalition).__name__}; a coalition is a frozenset"
+            self.strange = f"`value` was called with {a_value(coalition)}; a coalition is a frozenset"
         elif not all(player in range(self.players) for player in coalition):
-            self.strange = f"`value` was called with {sorted(map(str, coalition))}; players are 0 to {self.players - 1}"
-        group = frozenset(coalition)
-        self.asked[group] = self.asked.get(group, 0) + 1
-        return self.value(group)
+            self.strange = f"`value` was called with something that is no player; players are 0 to {self.players - 1}"
+        if self.strange:  # not kept: there is no end of things that are no coalition
+            raise ValueError(self.strange)
+        self.asked[coalition] = self.asked.get(coalition, 0) + 1
+        return self.value(coalition)
 
 
 def verify_evaluations(function: Callable[..., Any]) -> None:
@@ -125,10 +127,7 @@ def verify_evaluations(function: Callable[..., Any]) -> None:
         except Exception as error:
             if game.strange:
                 raise AssertionError(f"exact_shapley_values: {game.strange}") from error
-            kind = type(error).__name__
-            raise AssertionError(
-                f"exact_shapley_values raised {kind} for {players} players: {str(error)[:300]}"
-            ) from error
+            raise AssertionError(f"exact_shapley_values raised {raised(error)} for {players} players") from error
         if result is None or result is ...:
             raise AssertionError(
                 f"exact_shapley_values returned {result!r}: it is not written yet, or `return` is missing."
@@ -138,12 +137,11 @@ def verify_evaluations(function: Callable[..., Any]) -> None:
         most = max(game.asked.values(), default=0)
         if most > 1:
             raise AssertionError(
-                f"exact_shapley_values: a coalition was evaluated {most} times with {players} players; keep each value "
+                f"exact_shapley_values: a coalition was evaluated more than once with {players} players; keep each value "
                 "and look it up, because evaluating a coalition means running a model"
             )
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
-            found = result.dtype if isinstance(result, torch.Tensor) else type(result).__name__
-            raise AssertionError(f"exact_shapley_values: the result is {found}; asked for a float64 tensor")
+            raise AssertionError("exact_shapley_values: asked for a float64 tensor")
         wanted = exact_shapley_values(table_game(worth), players)
         if result.shape != wanted.shape or not torch.allclose(result, wanted, rtol=0, atol=1e-9):
             raise AssertionError(f"exact_shapley_values: wrong values for {players} players")

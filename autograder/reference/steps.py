@@ -7,12 +7,13 @@ code is. The *measuring* is done here, in the judge's process, on the record of 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from helpers import worlds
 
 from . import steps_dpo, steps_reinforce
+from .steps_weights import INCOMPLETE
 from .verify import OWN_ASPECTS, JudgeError, grading_seed
 
 # the step -> its checks by aspect, each called with `run(world, **arguments)` and a seed; and the first seed
@@ -46,6 +47,16 @@ def verify_step(step: Any, name: str, aspect: str, seed: int | None = None) -> N
     checks[aspect](functools.partial(record_of, step, name), first_seed + grading_seed() if seed is None else seed)
 
 
+class _Record(dict[str, Any]):
+    """A record. What is missing in one that was forged is the student's fault."""
+
+    def __init__(self, record: Any) -> None:
+        super().__init__(record if isinstance(record, Mapping) else {})
+
+    def __missing__(self, key: str) -> Any:
+        raise AssertionError(INCOMPLETE)
+
+
 def record_of(step: Callable[..., Any], name: str, world: str, **arguments: Any) -> Any:
     """The record of a step in a world.
 
@@ -55,7 +66,7 @@ def record_of(step: Callable[..., Any], name: str, world: str, **arguments: Any)
     if _kept["step"] is not step:
         _kept.update(step=step, records={})
     if key not in _kept["records"]:
-        _kept["records"][key] = _run(step, name, world, arguments)
+        _kept["records"][key] = _Record(_run(step, name, world, arguments))
     return _kept["records"][key]
 
 

@@ -16,17 +16,30 @@ from torch import Tensor, nn
 from helpers.dpo.pairs import PairBatch
 from helpers.models import policy_logits
 from helpers.worlds import dpo as world
-from helpers.worlds.small import small_policy, weights_of
+from helpers.worlds.small import small_policy, start_of, weights_of
 
 from . import part4
-from .steps_weights import LARGEST_UPDATE, SAME_DIRECTION, check_length, cosine, flat, updates
+from .quoting import a_type
+from .steps_weights import (
+    INCOMPLETE,
+    LARGEST_UPDATE,
+    SAME_DIRECTION,
+    check_length,
+    check_weights,
+    cosine,
+    flat,
+    probed,
+    probes_of,
+    updates,
+)
 
 REPORTED = ("loss", "accuracy", "chosen_reward", "rejected_reward")
 FIRST_SEED = 100  # of the worlds, where the grading seed is 0
 LEAST_ACCURACY = 0.8  # of held-out pairs, after training; a right step reaches about 0.95
 UPHILL = -0.5  # the cosine below which an update counts as one in the opposite direction
+PROBES = 3  # steps of the training that are judged one by one
+NOT_DOWNHILL = "the update of step {} does not follow the gradient of the DPO loss"
 UNCHANGED = "the policy's weights did not change (no optimizer.step(), or no gradient?)"
-NO_DICT = "dpo_step returned a {}; it should return a dict of floats"
 Sides = tuple[Tensor, Tensor]  # [B], [B]: of the chosen and of the rejected completions
 
 
@@ -89,32 +102,44 @@ def heldout_accuracy(seed: int, weights: Mapping[str, Tensor]) -> float:
 # --- what is reported -------------------------------------------------------------------------------------------------
 
 
-def check_first_step(record: Mapping[str, Any]) -> None:
-    """Policy equal to reference: the loss is ln 2, both rewards are 0, every pair is a tie."""
-    answer = record["answers"][0]
-    if "__type__" in answer:
-        raise AssertionError(NO_DICT.format(answer["__type__"]))
+def answers_of(record: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
+    """What the steps returned.
+
+    Raises:
+        AssertionError: not every one returned a dict.
+    """
+    check_length(record["answers"], count, "dpo_step")
+    if not all(isinstance(answer, Mapping) for answer in record["answers"]):
+        raise AssertionError(f"dpo_step: {INCOMPLETE}")
+    for answer in record["answers"]:
+        if "__type__" in answer:
+            raise AssertionError(f"dpo_step returned {a_type(answer['__type__'])}; it should return a dict of floats")
+    return record["answers"]
+
+
+def check_first_step(record: Mapping[str, Any], seed: int) -> None:
+    """Policy equal to reference: the loss is ln 2, both rewards are 0, every pair is a tie. The update is what counts."""
+    batches = world.batches_for("single steps", seed)
+    answer = answers_of(record, len(batches))[0]
     for key, wanted in (("loss", 0.6931), ("chosen_reward", 0.0), ("rejected_reward", 0.0), ("accuracy", 0.5)):
         value = answer.get(key)
         if type(value) is not float or not abs(value - wanted) < 2e-3:
-            raise AssertionError(
-                f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value}"
-            )
+            raise AssertionError(f"dpo_step: with the policy equal to the reference, {key!r} must be {wanted}")
+    start = start_of(seed, 0, 0.0)
+    (change,) = updates(record["weights"][:1], [start], small_policy(seed), "dpo_step", UNCHANGED)
+    if cosine(-expected_step(seed, start, batches[0])[1], change) < SAME_DIRECTION:
+        raise AssertionError(f"dpo_step: {NOT_DOWNHILL.format(1)}")
 
 
 def check_reported(record: Mapping[str, Any], seed: int) -> None:
-    """The returned floats, against those computed anew at the recorded weights."""
+    """The returned floats, against those computed anew at the weights that the step was given."""
     batches = world.batches_for("single steps", seed)
-    check_length(record["answers"], len(batches), "dpo_step")
-    for number, (answer, weights, batch) in enumerate(
-        zip(record["answers"], record["weights"][:-1], batches, strict=True)
-    ):
-        if "__type__" in answer:
-            raise AssertionError(NO_DICT.format(answer["__type__"]))
+    for number, (answer, batch) in enumerate(zip(answers_of(record, len(batches)), batches, strict=True)):
+        weights = start_of(seed, number, world.DISTANCE)
         expected, _ = expected_step(seed, weights, batch)
         for key in REPORTED:
             if type(answer.get(key)) is not float:
-                found = f"a {answer[key]}" if key in answer else "missing"
+                found = a_type(answer[key]) if key in answer else "missing"
                 raise AssertionError(
                     f"dpo_step: the entry {key!r} is {found}; it should be a Python float (use .item())"
                 )
@@ -192,11 +217,12 @@ GUESSES: dict[str, Callable[[nn.Module, nn.Module, PairBatch], Mapping[str, Any]
 
 
 def check_update(record: Mapping[str, Any], seed: int) -> None:
-    """Each recorded change of the weights must go down the gradient of the loss at that place, one step's worth."""
+    """Each change of the weights must go down the gradient of the loss at that place, one step's worth."""
     batches = world.batches_for("single steps", seed)
-    changes = updates(record, len(batches), small_policy(seed), "dpo_step", UNCHANGED)
+    starts = [start_of(seed, number, world.DISTANCE) for number in range(len(batches))]
+    changes = updates(record["weights"], starts, small_policy(seed), "dpo_step", UNCHANGED)
     earlier: Tensor | float = 0.0
-    for number, (batch, (before, change)) in enumerate(zip(batches, changes, strict=True)):
+    for number, (batch, before, change) in enumerate(zip(batches, starts, changes, strict=True)):
         _, gradient = expected_step(seed, before, batch)
         angle = cosine(-gradient, change)
         if number and angle < SAME_DIRECTION and cosine(earlier - gradient, change) > SAME_DIRECTION:
@@ -204,20 +230,15 @@ def check_update(record: Mapping[str, Any], seed: int) -> None:
         if angle < UPHILL:
             raise AssertionError("dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)")
         if angle < SAME_DIRECTION:
+            raise AssertionError(f"dpo_step: {NOT_DOWNHILL.format(number + 1)}")
+        if change.norm() > LARGEST_UPDATE * world.LEARNING_RATE * gradient.norm():
             raise AssertionError(
-                f"dpo_step: the update of step {number + 1} does not follow the gradient of the DPO loss "
-                f"(cosine {angle:.2f})"
-            )
-        size = float(change.norm() / (world.LEARNING_RATE * gradient.norm()))
-        if size > LARGEST_UPDATE:
-            raise AssertionError(
-                f"dpo_step: the update is {size:.2f} times as large as one step of the optimizer makes it"
+                "dpo_step: the update is several times as large as one step of the optimizer makes it (the sum over the "
+                "batch in place of the mean, or several steps?)"
             )
         earlier = earlier - gradient
     if record["optimizer_steps"] != len(batches):
-        raise AssertionError(
-            f"dpo_step called optimizer.step() {record['optimizer_steps']} times in {len(batches)} calls"
-        )
+        raise AssertionError("dpo_step must call optimizer.step() exactly once in each call")
 
 
 def check_modes(record: Mapping[str, Any]) -> None:
@@ -231,6 +252,7 @@ def check_modes(record: Mapping[str, Any]) -> None:
 def check_reference(record: Mapping[str, Any], seed: int, cached: bool) -> None:
     """The reference and the modes stay as they were; kept log-probs are used, and the reference is then not run."""
     before, after = weights_of(small_policy(seed)), record["reference_after"]
+    check_weights(after, small_policy(seed), "dpo_step", "the reference's weights are NaN or infinite")
     if any(not torch.equal(weight, after[name]) for name, weight in before.items()):
         raise AssertionError("dpo_step changed the reference's weights")
     if record["reference_gradients"]:
@@ -242,13 +264,23 @@ def check_reference(record: Mapping[str, Any], seed: int, cached: bool) -> None:
         raise AssertionError("dpo_step never ran the reference, although the batches hold no log-probs of it")
 
 
-def check_training(weights: Mapping[str, Tensor], seed: int) -> None:
-    """Held-out pair accuracy after training."""
-    accuracy = heldout_accuracy(seed, weights)
-    if not accuracy >= LEAST_ACCURACY:
+def training_probes(seed: int) -> tuple[int, ...]:
+    """Which steps of the training are judged one by one."""
+    return probes_of(seed, world.BATCHES["training"][1], PROBES)
+
+
+def check_training(record: Mapping[str, Any], seed: int) -> None:
+    """Held-out pair accuracy after training; single steps on the way follow the gradient of the DPO loss."""
+    batches = world.batches_for("training", seed)
+    policy = small_policy(seed)
+    check_weights(record["weights"], policy, "dpo_step", "after a short training the policy's weights are not finite")
+    for number, before, change in probed(record, training_probes(seed), policy, "dpo_step", UNCHANGED):
+        if cosine(-expected_step(seed, before, batches[number])[1], change) < SAME_DIRECTION:
+            raise AssertionError(f"dpo_step: in the training, {NOT_DOWNHILL.format(number + 1)}")
+    if not heldout_accuracy(seed, record["weights"]) >= LEAST_ACCURACY:
         raise AssertionError(
-            f"dpo_step: after {world.BATCHES['training'][1]} steps the policy prefers the better of two held-out "
-            f"completions in {accuracy:.0%} of pairs; a right step reaches at least {LEAST_ACCURACY:.0%}"
+            f"dpo_step: after {len(batches)} steps the policy prefers the better of two held-out completions in fewer "
+            f"than {LEAST_ACCURACY:.0%} of pairs; a right step reaches more"
         )
 
 
@@ -262,9 +294,9 @@ def _reference(run: Callable[..., Any], seed: int) -> None:
 
 
 CHECKS: dict[str, Callable[[Callable[..., Any], int], None]] = {
-    "first_step": lambda run, seed: check_first_step(run("dpo_single", seed=seed, moved=False)),
+    "first_step": lambda run, seed: check_first_step(run("dpo_single", seed=seed, moved=False), seed),
     "update": lambda run, seed: check_update(run("dpo_single", seed=seed, moved=True), seed),
     "reported": lambda run, seed: check_reported(run("dpo_single", seed=seed, moved=True), seed),
     "reference": _reference,
-    "training": lambda run, seed: check_training(run("dpo_training", seed=seed), seed),
+    "training": lambda run, seed: check_training(run("dpo_training", seed=seed, probes=training_probes(seed)), seed),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,10 +19,22 @@ from helpers.data import batch_at, load_prompts
 from helpers.generation import Rollout, generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.worlds import reinforce as world
-from helpers.worlds.small import EOS_ID, small_policy
+from helpers.worlds.small import EOS_ID, set_weights, small_policy, start_of, weights_of
 
 from . import part2
-from .steps_weights import LARGEST_UPDATE, SAME_DIRECTION, check_length, check_weights, cosine, flat, updates
+from .quoting import a_type
+from .steps_weights import (
+    INCOMPLETE,
+    LARGEST_UPDATE,
+    SAME_DIRECTION,
+    check_length,
+    check_weights,
+    cosine,
+    flat,
+    probed,
+    probes_of,
+    updates,
+)
 
 FIRST_SEED = 200  # of the worlds, where the grading seed is 0
 UNCHANGED = (
@@ -31,6 +43,9 @@ UNCHANGED = (
 )
 TEST_PROMPTS, TEST_TOKENS = 128, 16
 LEAST_RISE = 0.15  # of the mean reward, by the short training
+MADE_OF_LOG_PROBS = 0.9  # the share of an update's length that gradients of the texts' log-probs must explain
+PROBES = 2  # steps of the training that are judged one by one
+ALIKE = 0.9  # the cosine for these: another processor may draw another token here and there
 
 
 def gradient_of(
@@ -54,6 +69,11 @@ def gradient_of(
     weights = advantages / mask.sum(dim=1).clamp(min=1) if per_token else advantages
     loss = part2.compute_reinforce_loss(log_probs, weights, mask)
     return -flat(torch.autograd.grad(loss, list(policy.parameters())))
+
+
+def right_direction(policy: nn.Module, rollout: Rollout, rewards: Tensor) -> Tensor:
+    """The direction of a right step, given the rewards of the rollout's texts."""
+    return gradient_of(policy, rollout, part2.leave_one_out_advantages(rewards), rollout.completion_mask[:, 1:])
 
 
 def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
@@ -90,29 +110,38 @@ def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
     }
 
 
-def check_update(record: Mapping[str, Any], seed: int) -> None:
-    """Each recorded change of the weights must point where the definition points, and be one step's worth at most."""
+def single_steps(record: Mapping[str, Any], seed: int) -> Iterator[tuple[nn.Module, Rollout, Tensor]]:
+    """For each single step the policy before it and its rollout, made anew here, and the change of the weights."""
+    starts = [start_of(seed, number, world.DISTANCE) for number in range(world.SINGLE_STEPS)]
     policy = small_policy(seed)
-    changes = updates(record, world.SINGLE_STEPS, policy, "reinforce_step", UNCHANGED)
+    changes = updates(record["weights"], starts, policy, "reinforce_step", UNCHANGED)
+    for number, (start, change) in enumerate(zip(starts, changes, strict=True)):
+        set_weights(policy, start)
+        yield policy, world.small_rollout(seed, number, policy), change
+
+
+def check_direction(record: Mapping[str, Any], seed: int) -> None:
+    """Each change of the weights must point where the definition points."""
     earlier = torch.zeros(())
-    for number, (before, change) in enumerate(changes):
-        policy.load_state_dict(dict(before), strict=False)
-        known = known_directions(policy, world.small_rollout(seed, number, policy))
-        right = known[""]
-        if cosine(change, right) < SAME_DIRECTION:
+    for policy, rollout, change in single_steps(record, seed):
+        known = known_directions(policy, rollout)
+        if cosine(change, known[""]) < SAME_DIRECTION:
             raise AssertionError(f"reinforce_step: {_name_direction(change, known, earlier)}")
-        size = float(change.norm() / (world.LEARNING_RATE * right.norm()))
-        if size > LARGEST_UPDATE:
+        earlier = earlier + known[""]
+
+
+def check_update(record: Mapping[str, Any], seed: int) -> None:
+    """Each change of the weights must point where the definition points, and be one step's worth at most."""
+    check_direction(record, seed)
+    for policy, rollout, change in single_steps(record, seed):
+        right = right_direction(policy, rollout, world.small_reward_model(rollout.texts))
+        if change.norm() > LARGEST_UPDATE * world.LEARNING_RATE * right.norm():
             raise AssertionError(
-                f"reinforce_step: the update is {size:.2f} times as large as one step of this optimizer makes it (the sum "
+                "reinforce_step: the update is several times as large as one step of this optimizer makes it (the sum "
                 "over the batch in place of the mean, advantages divided by their standard deviation, or several steps?)"
             )
-        earlier = earlier + right
     if record["optimizer_steps"] != world.SINGLE_STEPS:
-        raise AssertionError(
-            f"reinforce_step: optimizer.step() ran {record['optimizer_steps']} times in {world.SINGLE_STEPS} calls; "
-            "once a call is right"
-        )
+        raise AssertionError("reinforce_step: optimizer.step() must run once in each call")
 
 
 def _name_direction(change: Tensor, known: Mapping[str, Tensor], earlier: Tensor) -> str:
@@ -127,30 +156,52 @@ def _name_direction(change: Tensor, known: Mapping[str, Tensor], earlier: Tensor
                 return message + addition
     return (
         "the update does not follow the gradient of the REINFORCE loss with leave-one-out advantages over the completion's "
-        f"tokens (the cosine of the angle between the two is {cosine(change, known['']):.2f})"
+        "tokens"
     )
 
 
+def made_of_log_probs(policy: nn.Module, rollout: Rollout, change: Tensor) -> bool:
+    """Whether a change of the weights is one that some loss of the texts' log-probs makes, right or wrong."""
+    log_probs = part2.token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)
+    real = log_probs[rollout.attention_mask[:, 1:]]  # [N]
+    gradients = torch.autograd.grad(real, list(policy.parameters()), torch.eye(len(real)), is_grads_batched=True)
+    rows = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).double()  # [N, weights]
+    basis = torch.linalg.qr(rows.T).Q  # [weights, N]
+    return bool((basis.T @ change).norm() >= MADE_OF_LOG_PROBS * change.norm())
+
+
 def check_report(record: Mapping[str, Any], seed: int) -> None:
-    """The returned dict: Python floats, `loss` and `reward` among them, the reward that of the batch."""
+    """The returned dict: Python floats, `loss` and `reward` among them, the reward that of the batch.
+
+    They count only as the report of a step: the weights must have changed as some loss of the log-probs changes them.
+    """
     policy = small_policy(seed)
     check_length(record["answers"], world.SINGLE_STEPS, "reinforce_step")
     for number, answer in enumerate(record["answers"]):
+        if not isinstance(answer, Mapping):
+            raise AssertionError(f"reinforce_step: {INCOMPLETE}")
         if "__type__" in answer:
-            raise AssertionError(f"reinforce_step returned a {answer['__type__']}; it should return a dict of floats")
+            found = a_type(answer["__type__"])
+            raise AssertionError(f"reinforce_step returned {found}; it should return a dict of floats")
         for key in ("loss", "reward"):
             if key not in answer:
                 raise AssertionError(f"reinforce_step: the returned dict has no entry {key!r}")
         for key, value in answer.items():
+            entry = f"the entry {key!r}" if key in ("loss", "reward") else "one of the entries"
             if type(value) is not float:
                 raise AssertionError(
-                    f"reinforce_step: the entry {key!r} is a {value}; make it a Python float (use .item())"
+                    f"reinforce_step: {entry} is {a_type(value)}; make it a Python float (use .item())"
                 )
             if not math.isfinite(value):
-                raise AssertionError(f"reinforce_step: the entry {key!r} is {value}")
+                raise AssertionError(f"reinforce_step: {entry} is not finite")
         rewards = world.small_reward_model(world.small_rollout(seed, number, policy).texts)
-        if abs(answer["reward"] - float(rewards.mean())) > 1e-3:
+        if not abs(answer["reward"] - float(rewards.mean())) <= 1e-3:
             raise AssertionError("reinforce_step: the entry 'reward' is not the mean reward of the batch's texts")
+    if not made_of_log_probs(*next(single_steps(record, seed))):
+        raise AssertionError(
+            "reinforce_step: the numbers count only as the report of a step, and the weights did not change as a loss of "
+            "the log-probs changes them"
+        )
 
 
 def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> None:
@@ -167,21 +218,37 @@ def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> N
 @functools.lru_cache(maxsize=4)
 def base_reward(seed: int) -> float:
     """Mean reward of the embedded policy as it is before training."""
-    return mean_reward({}, seed)
+    return mean_reward(weights_of(load_policy("tiny", "cpu")[0]), seed)
 
 
 def mean_reward(weights: Mapping[str, Tensor], seed: int) -> float:
     """Mean reward of the embedded policy with these weights, on hidden prompts."""
     policy, tokenizer = load_policy("tiny", "cpu")
-    if weights:
-        check_weights(
-            weights, policy, "reinforce_step", "after a short training the policy's weights are NaN or infinite"
-        )
-        policy.load_state_dict(dict(weights), strict=False)
+    check_weights(weights, policy, "reinforce_step", "after a short training the policy's weights are NaN or infinite")
+    set_weights(policy, weights)
     reward_model = load_reward_model("tiny", device="cpu")
     prompts = batch_at(load_prompts("tiny", "test"), TEST_PROMPTS, 0, seed + 17)
     texts = generate(policy, tokenizer, prompts, TEST_TOKENS, generator=seed + 29).texts
     return float(reward_model(texts).mean())
+
+
+def training_probes(seed: int) -> tuple[int, ...]:
+    """Which steps of the training are judged one by one."""
+    return probes_of(seed, world.TRAINING_STEPS, PROBES)
+
+
+def check_probes(record: Mapping[str, Any], seed: int) -> None:
+    """Single steps on the way of the training point where the definition points; rollouts and rewards are made anew."""
+    policy, tokenizer = load_policy("tiny", "cpu")
+    reward_model = load_reward_model("tiny", device="cpu")
+    for number, before, change in probed(record, training_probes(seed), policy, "reinforce_step", UNCHANGED):
+        set_weights(policy, before)
+        rollout = world.training_rollout(policy, tokenizer, seed, number)
+        if cosine(change, right_direction(policy, rollout, reward_model(rollout.texts))) < ALIKE:
+            raise AssertionError(
+                f"reinforce_step: in the training, the update of step {number + 1} does not follow the gradient of the "
+                "REINFORCE loss"
+            )
 
 
 def check_training(record: Mapping[str, Any], seed: int) -> None:
@@ -194,11 +261,11 @@ def check_training(record: Mapping[str, Any], seed: int) -> None:
         )
     if record["training"] is not False:
         raise AssertionError("reinforce_step was given the policy in eval mode and left it in train mode")
-    before, after = base_reward(seed), mean_reward(record["weights"], seed)
-    if after < before + LEAST_RISE:
+    check_probes(record, seed)
+    if not mean_reward(record["weights"], seed) >= base_reward(seed) + LEAST_RISE:
         raise AssertionError(
-            f"reinforce_step: after {len(record['answers'])} steps the mean reward on other prompts went from {before:.2f} to "
-            f"{after:.2f}; with a right step it rises by at least {LEAST_RISE:.2f}"
+            "reinforce_step: after a short training the mean reward on other prompts has not risen enough; with a right "
+            f"step it rises by at least {LEAST_RISE:.2f}"
         )
 
 
@@ -213,10 +280,11 @@ def _training(run: Callable[..., Any], seed: int) -> None:
         raise AssertionError(
             f"the short training was left out, since single updates are wrong already: {wrong}"
         ) from wrong
-    check_training(run("reinforce_training", seed=seed), seed)
+    check_training(run("reinforce_training", seed=seed, probes=training_probes(seed)), seed)
 
 
 CHECKS: dict[str, Callable[[Callable[..., Any], int], None]] = {
+    "direction": lambda run, seed: check_direction(run("reinforce_single", seed=seed), seed),
     "update": lambda run, seed: check_update(run("reinforce_single", seed=seed), seed),
     "report": lambda run, seed: check_report(run("reinforce_single", seed=seed), seed),
     "modes": lambda run, seed: check_modes(

@@ -1,7 +1,8 @@
 """Hidden tests: a student's function against a float64 reference, on inputs drawn anew from a seed.
 
 Each exercise registers a `Spec` in `autograder/reference/partN.py`. `verify(function, name, *aspects)` runs aspects
-of it and raises `AssertionError` with the kind of input that failed and the size of the error, never an expected value.
+of it and raises `AssertionError` with the kind of input that failed, never an expected value, and never anything that the
+function under test chose: see `quoting`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 import torch
 
 from helpers.parts import PARTS
+
+from .casting import cast_all
+from .quoting import a_value, nearly, raised
 
 ASPECTS = ("values", "dtypes", "edges", "gradients", "purity", "errors")
 SEED_VARIABLE = "COURSE_GRADING_SEED"
@@ -187,21 +191,6 @@ def _tells(trial: Trial) -> bool:
     )
 
 
-def cast(value: Any, dtype: torch.dtype) -> Any:
-    """A fresh copy of an input, float tensors in `dtype`."""
-    if isinstance(value, torch.Tensor):
-        return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
-    return list(value) if isinstance(value, list) else value
-
-
-def cast_all(inputs: Mapping[str, Any], dtype: torch.dtype, with_gradients: Sequence[str] = ()) -> dict[str, Any]:
-    """Fresh copies of a case's inputs, float tensors in `dtype`; those named collect gradients."""
-    fresh = {key: cast(value, dtype) for key, value in inputs.items()}
-    for name in with_gradients:
-        fresh[name].requires_grad_(True)
-    return fresh
-
-
 def _inputs(trial: Trial, aspect: str, spec: Spec) -> dict[str, Any]:
     """What the function under test is given."""
     return cast_all(
@@ -240,13 +229,13 @@ def outcomes(function: Callable[..., Any], calls: Iterable[Mapping[str, Any]]) -
 
 
 def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
-    """The result of a call; an exception of the student's becomes a failed test that quotes it."""
+    """The result of a call; an exception of the student's becomes a failed test that names its kind."""
     try:
         result = outcome()
     except (JudgeError, AssertionError):
         raise
     except Exception as error:
-        raise AssertionError(f"{spec.name} raised {type(error).__name__} for {label}: {str(error)[:300]}") from error
+        raise AssertionError(f"{spec.name} raised {raised(error)} for {label}") from error
     if result is None or result is ...:
         raise AssertionError(f"{spec.name} returned {result!r}: it is not written yet, or a `return` is missing.")
     return result
@@ -287,35 +276,30 @@ def _compare(spec: Spec, where: str, got: Any, expected: Any, allowed: float, dt
         if isinstance(target, torch.Tensor):
             _compare_tensor(spec, f"{path}, {where}", value, target, allowed, dtype)
         elif type(value) is not type(target):
-            raise AssertionError(
-                f"{spec.name}: {path} is a {type(value).__name__}, not a {type(target).__name__} ({where})"
-            )
+            raise AssertionError(f"{spec.name}: {path} is {a_value(value)}, not {a_value(target)} ({where})")
         elif value != target and not (value != value and target != target) and not abs(value - target) <= allowed:
-            raise AssertionError(f"{spec.name}: {path} is wrong for {where}: off by {abs(value - target):.3g}")
+            raise AssertionError(f"{spec.name}: {path} is wrong for {where}{nearly(abs(value - target), allowed)}")
 
 
 def _compare_tensor(spec: Spec, where: str, got: Any, target: torch.Tensor, allowed: float, dtype: torch.dtype) -> None:
     if not isinstance(got, torch.Tensor):
-        raise AssertionError(f"{spec.name}: a {type(got).__name__} where a tensor is asked for ({where})")
+        raise AssertionError(f"{spec.name}: {a_value(got)} where a tensor is asked for ({where})")
     if got.shape != target.shape:
-        raise AssertionError(f"{spec.name}: shape {list(got.shape)}, asked for {list(target.shape)} ({where})")
+        raise AssertionError(f"{spec.name}: another shape than {list(target.shape)} ({where})")
     if target.is_floating_point():
         if spec.exact_dtype and got.dtype != dtype:
-            raise AssertionError(f"{spec.name}: dtype {got.dtype} for inputs in {dtype} ({where})")
+            raise AssertionError(f"{spec.name}: another dtype than the inputs' {dtype} ({where})")
     elif got.dtype != target.dtype:
-        raise AssertionError(f"{spec.name}: dtype {got.dtype}, asked for {target.dtype} ({where})")
+        raise AssertionError(f"{spec.name}: another dtype than {target.dtype} ({where})")
     left, right = got.detach().double().cpu(), target.detach().double()
     equal = torch.isclose(left, right, rtol=min(allowed, 0.05), atol=allowed, equal_nan=True)
     if bool(equal.all()):
         return
     if bool(left.isnan().any()):
         raise AssertionError(f"{spec.name}: the result has NaN for {where}")
-    error = (left - right).abs()
-    finite = error[torch.isfinite(error)]
-    size = f"{finite.max().item():.3g}" if finite.numel() else "infinite"
-    raise AssertionError(
-        f"{spec.name}: {int((~equal).sum())} of {equal.numel()} numbers wrong for {where}; largest error {size}"
-    )
+    share = "all" if not bool(equal.any()) else "some"
+    largest = (left - right).abs().nan_to_num(torch.inf).max().item()
+    raise AssertionError(f"{spec.name}: {share} of the numbers are wrong for {where}{nearly(largest, allowed)}")
 
 
 def _check_values(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
@@ -364,8 +348,7 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, input
     try:
         found = _gradients(got, inputs, spec.differentiable + spec.detached)
     except RuntimeError as error:
-        label = trial.case.label
-        raise AssertionError(f"{spec.name}: the backward pass failed for {label}: {str(error)[:300]}") from error
+        raise AssertionError(f"{spec.name}: the backward pass failed for {trial.case.label}") from error
     for name in spec.detached:
         if bool((found[name] != 0).any()):
             raise AssertionError(f"{spec.name}: `{name}` carries a gradient; the definition says detached")
@@ -377,7 +360,7 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, input
         largest = errors.max().item() if errors.numel() else 0.0
         if not largest <= trial.allowed * max(1.0, wanted.abs().max().item() if wanted.numel() else 1.0):
             raise AssertionError(
-                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}; largest error {largest:.3g}"
+                f"{spec.name}: the gradient to `{name}` is wrong for {trial.case.label}{nearly(largest, trial.allowed)}"
             )
 
 
@@ -399,8 +382,7 @@ def _check_error(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: M
     except (JudgeError, AssertionError):
         raise
     except Exception as error:
-        kind = type(error).__name__
-        raise AssertionError(f"{spec.name} raised {kind} for {label}; asked for {wanted.__name__}") from error
+        raise AssertionError(f"{spec.name} raised {raised(error)} for {label}; asked for {wanted.__name__}") from error
     raise AssertionError(f"{spec.name} raised nothing for {label}; asked for {wanted.__name__}")
 
 

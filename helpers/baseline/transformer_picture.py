@@ -74,6 +74,7 @@ _RIGHT = {
     "J": "6a92976e1a49db3c",
 }
 
+BLANK = (None, ..., "", "?")
 GREY = "#e8e8e8"
 ALT = (
     "Diagram of a GPT-style transformer, read from bottom to top. The tokens go through blank A, blank B goes through "
@@ -99,7 +100,7 @@ def _tidy(word: str) -> str:
 
 def feedback(letter: str, word: object) -> str:
     """One line of feedback for one blank: right, or why not."""
-    if word is None or word is ... or word == "":
+    if word in BLANK:
         return f"{letter}: still blank. {NEEDS[letter]}."
     if not isinstance(word, str) or _tidy(word) not in ROLES:
         return f"{letter}: {word!r} is not in the word list."
@@ -130,19 +131,6 @@ def check_words(labels: object) -> int:
     return number
 
 
-def require(labels: object, letters: str) -> None:
-    """Check some of the blanks.
-
-    Raises:
-        AssertionError: one of them is not right; the message says for each wrong word why.
-    """
-    if not isinstance(labels, Mapping):
-        raise AssertionError("picture_words must return a dictionary with a word for each letter from A to J.")
-    wrong = [feedback(letter, labels.get(letter)) for letter in letters if not is_right(letter, labels.get(letter))]
-    if wrong:
-        raise AssertionError("\n".join(wrong))
-
-
 # --- the drawing
 
 _CENTRE, _WIDE, _HIGH = 4.6, 3.0, 0.46
@@ -150,7 +138,7 @@ _CENTRE, _WIDE, _HIGH = 4.6, 3.0, 0.46
 
 def _blank(axes: Axes, x: float, y: float, letter: str, labels: Mapping[str, object], wide: float = _WIDE) -> None:
     word = labels.get(letter)
-    if not isinstance(word, str) or not word:
+    if not isinstance(word, str) or word in BLANK:
         box(axes, x, y, f"{letter}:  ? ? ?", "#fff7d6", width=wide, height=_HIGH)
     elif is_right(letter, word):
         box(axes, x, y, f"{letter}:  {word}  ✓", "#d8ebf7", width=wide, height=_HIGH, edge=COLOURS["blue"])

@@ -7,7 +7,7 @@ what happened (weights, returned numbers, modes, calls). It knows neither the lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,26 @@ from torch import Tensor
 
 from helpers.dpo.pairs import Pair, PairBatch, collate
 
-from .small import DISLIKED, EOS_ID, LIKED, OTHERS, PAD_ID, count_steps, plain_answer, small_policy, weights_of
+from .small import (
+    DISLIKED,
+    DISTANCE,
+    EOS_ID,
+    LIKED,
+    OTHERS,
+    PAD_ID,
+    bearings,
+    count_steps,
+    plain_answer,
+    set_weights,
+    small_policy,
+    start_of,
+    weights_of,
+)
 
 BATCH_SIZE = 8  # pairs
 BETA = 0.3
 LEARNING_RATE = 0.2  # of the plain gradient descent in the single steps
 TRAINING_RATE = 3e-3  # of AdamW in the short training
-DISTANCE = 0.05  # standard deviation of the noise by which a moved policy differs from the reference
 BATCHES = {"single steps": (1, 3), "training": (2, 25), "held out": (3, 25)}  # added to the world's seed; how many
 
 
@@ -54,22 +67,22 @@ def batches_for(purpose: str, seed: int) -> list[PairBatch]:
 def run_dpo_steps(
     step: Callable[..., Any], seed: int, *, moved: bool, cached: tuple[Tensor, Tensor] | None = None
 ) -> dict[str, Any]:
-    """A few steps of plain gradient descent, each recorded.
+    """A few steps of plain gradient descent, each from weights of its own (`start_of`), each recorded.
 
     Args:
         step: the student's `dpo_step`.
         seed: decides the policy and the pairs.
-        moved: start from a policy that differs from the reference.
+        moved: start from policies that differ from the reference.
         cached: `([N, B], [N, B])` reference log-probs of the `N` batches, to hand over inside them.
 
     Returns:
-        `weights` (before, and after each step), `answers` (what each step returned), `reference_before` and
-        `reference_after`, `training_before` and `training_after` (the policy's and the reference's mode),
-        `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its weights have
-        one), `optimizer_steps` (in all).
+        `weights` (after each step), `bearings` (of the first update), `answers` (what each step returned),
+        `reference_before` and `reference_after`, `training_before` and `training_after` (the policy's and the
+        reference's mode), `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its
+        weights have one), `optimizer_steps` (in all).
     """
     reference = small_policy(seed)
-    policy = small_policy(seed, noise=DISTANCE if moved else 0.0)
+    policy = small_policy(seed)
     policy.train(moved)  # dropout is 0: the mode changes no number, it must only be left as it was
     optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
     optimizer_steps, reference_calls = count_steps(optimizer), [0]
@@ -81,15 +94,17 @@ def run_dpo_steps(
             for batch, chosen, rejected in zip(batches, *cached, strict=True)
         ]
     record: dict[str, Any] = {
-        "weights": [weights_of(policy)],
+        "weights": [],
         "answers": [],
         "reference_before": weights_of(reference),
         "training_before": [policy.training, reference.training],
     }
-    for batch in batches:
+    for number, batch in enumerate(batches):
+        set_weights(policy, start_of(seed, number, DISTANCE * moved))
         record["answers"].append(plain_answer(step(policy, reference, optimizer, batch, BETA)))
         record["weights"].append(weights_of(policy))
     return record | {
+        "bearings": bearings(start_of(seed, 0, DISTANCE * moved), record["weights"][0]),
         "reference_after": weights_of(reference),
         "training_after": [policy.training, reference.training],
         "reference_calls": reference_calls[0],
@@ -98,10 +113,25 @@ def run_dpo_steps(
     }
 
 
-def run_dpo_training(step: Callable[..., Any], seed: int) -> dict[str, Tensor]:
-    """A short training with AdamW on fresh pairs; returns the weights at the end."""
+def run_dpo_training(step: Callable[..., Any], seed: int, *, probes: Sequence[int] = ()) -> dict[str, Any]:
+    """A short training with AdamW on fresh pairs.
+
+    Args:
+        step: the student's `dpo_step`.
+        seed: decides the policy and the pairs.
+        probes: numbers of steps at which plain gradient descent takes AdamW's place, which has no memory: such a step
+            can be judged by itself.
+
+    Returns:
+        `weights` (at the end) and `probes` (those before and after each of these steps).
+    """
     reference, policy = small_policy(seed), small_policy(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=TRAINING_RATE)
-    for batch in batches_for("training", seed):
-        step(policy, reference, optimizer, batch, BETA)
-    return weights_of(policy)
+    plain = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
+    record: dict[str, Any] = {"probes": []}
+    for number, batch in enumerate(batches_for("training", seed)):
+        before = weights_of(policy) if number in probes else {}
+        step(policy, reference, plain if number in probes else optimizer, batch, BETA)
+        if number in probes:
+            record["probes"].append([before, weights_of(policy)])
+    return record | {"weights": weights_of(policy)}

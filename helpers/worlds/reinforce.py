@@ -15,13 +15,27 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batch_at, load_prompts
 from helpers.evaluation import batch_seed
 from helpers.generation import Rollout, generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 
-from .small import EOS_ID, LIKED, OTHERS, PAD_ID, VOCABULARY, count_steps, plain_answer, small_policy, weights_of
+from .small import (
+    DISTANCE,
+    EOS_ID,
+    LIKED,
+    OTHERS,
+    PAD_ID,
+    VOCABULARY,
+    count_steps,
+    plain_answer,
+    set_weights,
+    small_policy,
+    start_of,
+    weights_of,
+)
 
 ROWS, PROMPT, NEW = 8, 5, 9  # completions in a batch of the small world, columns of the prompts, columns after them
 SINGLE_STEPS = 3
@@ -164,23 +178,24 @@ def small_rollout(seed: int, number: int, policy: nn.Module) -> Rollout:
 
 
 def run_reinforce_steps(step: Callable[..., Any], seed: int, *, training: bool = False) -> dict[str, Any]:
-    """`SINGLE_STEPS` steps of plain gradient descent in the small world, each recorded.
+    """`SINGLE_STEPS` steps of plain gradient descent in the small world, each from weights of its own (`start_of`).
 
     Args:
         step: the student's `reinforce_step`.
-        seed: decides the policy and the texts.
+        seed: decides the policies and the texts.
         training: the mode the policy is handed over in (its dropout is 0, so that it changes no number).
 
     Returns:
-        `weights` (before, and after each step), `answers` (what each step returned), `training` (the policy's mode
-        after each), `optimizer_steps` (in all).
+        `weights` (after each step), `answers` (what each step returned), `training` (the policy's mode after each),
+        `optimizer_steps` (in all).
     """
     policy = small_policy(seed)
     policy.train(training)
     optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
     optimizer_steps = count_steps(optimizer)
-    record: dict[str, Any] = {"weights": [weights_of(policy)], "answers": [], "training": []}
+    record: dict[str, Any] = {"weights": [], "answers": [], "training": []}
     for number in range(SINGLE_STEPS):
+        set_weights(policy, start_of(seed, number, DISTANCE))
         rollout = small_rollout(seed, number, policy)
         record["answers"].append(plain_answer(step(policy, optimizer, rollout, small_reward_model)))
         record["weights"].append(weights_of(policy))
@@ -191,29 +206,44 @@ def run_reinforce_steps(step: Callable[..., Any], seed: int, *, training: bool =
 # --- the embedded models --------------------------------------------------------------------------------------------
 
 
-def run_reinforce_training(step: Callable[..., Any], seed: int) -> dict[str, Any]:
+def training_rollout(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, number: int) -> Rollout:
+    """The rollout of the training's step of this number, by the policy as it then is."""
+    chosen = batch_at(load_prompts("tiny", "train"), TRAINING_BATCH, number, seed)
+    return generate(policy, tokenizer, chosen, TRAINING_TOKENS, generator=batch_seed(seed, number))
+
+
+def run_reinforce_training(step: Callable[..., Any], seed: int, *, probes: Sequence[int] = ()) -> dict[str, Any]:
     """A short training of the embedded policy with AdamW, on rollouts of the policy as it then is.
 
+    Args:
+        step: the student's `reinforce_step`.
+        seed: decides prompts and rollouts.
+        probes: numbers of steps at which plain gradient descent takes AdamW's place, which has no memory: such a step
+            can be judged by itself.
+
     Returns:
-        `weights` (the policy's, at the end), `answers` (what each step returned), `training` (the policy's mode at the
-        end; it is handed over in evaluation mode), `reward_model_changed` and `reward_model_gradients` (how many of the
-        reward model's parameters were changed, and how many were given a gradient).
+        `weights` (the policy's, at the end), `probes` (those before and after each of these steps), `answers` (what each
+        step returned), `training` (the policy's mode at the end; it is handed over in evaluation mode),
+        `reward_model_changed` and `reward_model_gradients` (how many of the reward model's parameters were changed, and
+        how many were given a gradient).
     """
     policy, tokenizer = load_policy("tiny", "cpu")
     reward_model = load_reward_model("tiny", device="cpu")
-    before = weights_of(reward_model.model)
-    prompts = load_prompts("tiny", "train")
+    reward_before = weights_of(reward_model.model)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=TRAINING_RATE, weight_decay=0.0)
-    answers = []
+    plain = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
+    record: dict[str, Any] = {"answers": [], "probes": []}
     for number in range(TRAINING_STEPS):
-        chosen = batch_at(prompts, TRAINING_BATCH, number, seed)
-        rollout = generate(policy, tokenizer, chosen, TRAINING_TOKENS, generator=batch_seed(seed, number))
-        answers.append(plain_answer(step(policy, optimizer, rollout, reward_model)))
+        rollout = training_rollout(policy, tokenizer, seed, number)
+        before = weights_of(policy) if number in probes else {}
+        taken = plain if number in probes else optimizer
+        record["answers"].append(plain_answer(step(policy, taken, rollout, reward_model)))
+        if number in probes:
+            record["probes"].append([before, weights_of(policy)])
     after = reward_model.model.named_parameters()
-    return {
+    return record | {
         "weights": weights_of(policy),
-        "answers": answers,
         "training": policy.training,
-        "reward_model_changed": sum(not torch.equal(before[name], weight) for name, weight in after),
+        "reward_model_changed": sum(not torch.equal(reward_before[name], weight) for name, weight in after),
         "reward_model_gradients": sum(weight.grad is not None for weight in reward_model.model.parameters()),
     }

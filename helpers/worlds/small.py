@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,12 +12,15 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 VOCABULARY, WIDTH, LAYERS, HEADS = 48, 32, 2, 2
 PAD_ID, EOS_ID = 0, 1
 LIKED, DISLIKED, OTHERS = range(2, 13), range(13, 24), range(24, 48)
+DISTANCE = 0.05  # standard deviation of the noise by which a moved policy differs from the one it comes from
+BEARINGS = 6
 
 
-def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
+def small_policy(seed: int, noise: float = 0.0, draw: int = 0) -> PreTrainedModel:
     """A random GPT-2 in eval mode; `noise` moves its weights away from those of the same seed without noise.
 
-    The weights are drawn here, name by name, so that no version of transformers gives others.
+    The weights are drawn here, name by name, so that no version of transformers gives others. Each number `draw` gives
+    another noise.
     """
     config = GPT2Config(
         vocab_size=VOCABULARY,
@@ -34,7 +38,7 @@ def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         policy = GPT2LMHeadModel(config).eval()
     first = torch.Generator().manual_seed(seed)
-    second = torch.Generator().manual_seed(seed + 1_000_000)
+    second = torch.Generator().manual_seed(seed + 1_000_000 * (draw + 1))
     with torch.no_grad():
         for name, weight in sorted(policy.named_parameters()):
             if name.endswith("bias"):
@@ -50,6 +54,28 @@ def small_policy(seed: int, noise: float = 0.0) -> PreTrainedModel:
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Copies of a model's parameters, by name (those that are tied once)."""
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def start_of(seed: int, number: int, distance: float) -> dict[str, Tensor]:
+    """The weights before the single step of this number: those of the seed, moved so far, each step's in its own way."""
+    return weights_of(small_policy(seed, distance, number))
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Write weights into a model's parameters, by name, where they are: an optimizer that has them keeps them."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(weights[name])
+
+
+def bearings(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
+    """The direction of a change of weights in a few numbers: its cosines with fixed random directions, times √size.
+
+    Two changes in one direction have equal bearings, whatever their lengths; two that are at right angles have not.
+    """
+    change = torch.cat([(after[name] - before[name]).double().flatten() for name in before])
+    fixed = torch.randn(BEARINGS, len(change), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return fixed @ change / change.norm().clamp(min=1e-300)
 
 
 def plain_answer(answer: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def test_reinforce_step_report(reinforce_step):
     for training in (False, True):
         run = worlds.run('reinforce_table', reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)
         result = run['results'][0]
+        assert run['changes'][0].any(), 'reinforce_step: the policy did not change; the numbers count as the report of a step.'
         assert isinstance(result, dict), f'reinforce_step: return a dict of floats; you returned a {type(result).__name__}.'
         for key in ('loss', 'reward'):
             assert key in result, f'reinforce_step: the dict has no entry {key!r}.'

@@ -8,6 +8,7 @@ points = 6
 @test_case(points=1, hidden=False,
     success_message="The first step starts from ln 2, and changes the policy only.")
 def test_first_step(dpo_step):
+    import torch
     from helpers import worlds
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = worlds.run('dpo_single', dpo_step, seed=0, moved=False)
@@ -17,8 +18,12 @@ def test_first_step(dpo_step):
         value = answer.get(key, 'missing')
         assert type(value) is float, f'dpo_step: the entry {key!r} should be a Python float (use .item()); it is {value}'
         assert abs(value - wanted) < 0.002, f'dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value:.4f}'
-    before, after = (record['weights'][0], record['weights'][1])
+    before, after = (record['reference_before'], record['weights'][0])
     assert any(((before[name] != after[name]).any() for name in before)), "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    right = torch.tensor([0.654, 1.506, 0.39, 0.855, -0.415, 0.596])
+    off, turned = ((record['bearings'] - sign * right).abs().max() for sign in (1, -1))
+    assert turned > 0.05, 'dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)'
+    assert off < 0.05, "dpo_step: the update does not follow the gradient of the DPO loss (is it the loss of both sides, of all weights, and of the completions' tokens only?)"
     same = all(((record['reference_before'][name] == record['reference_after'][name]).all() for name in before))
     assert same, "dpo_step changed the reference's weights"
     assert record['reference_gradients'] == 0, 'dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()'

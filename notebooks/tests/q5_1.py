@@ -14,6 +14,7 @@ def test_three_players(exact_shapley_values):
 
     def value(coalition):
         assert isinstance(coalition, frozenset), f'exact_shapley_values: `value` takes a frozenset; it was called with a {type(coalition).__name__}.'
+        assert all((player in range(3) for player in coalition)), 'exact_shapley_values: `value` takes players from 0 to n - 1.'
         return worth[sum((2 ** player for player in coalition))]
 
     def tensor(*numbers):
@@ -29,6 +30,7 @@ def test_evaluations(exact_shapley_values):
     asked = Counter()
 
     def value(coalition):
+        assert all((player in range(4) for player in coalition)), 'exact_shapley_values: `value` takes players from 0 to n - 1.'
         asked[frozenset(coalition)] += 1
         return float(len(coalition) ** 2)
     got = exact_shapley_values(value, 4)

@@ -61,6 +61,7 @@ def test_a_table_of_hidden_tests_is_read():
     [
         ("# Borders.", {"hidden": {"values": 1, "edges": 1}}, "one comment an entry or none"),
         ("assert True", {"hidden": {"values": 1}}, "holds no code"),
+        ("def test_it(double): pass", {"points": 1, "hidden": True, "confirm": "values"}, "needs no `confirm`"),
         ("", {"hidden": {"values": 1}, "success": "right"}, "no more on its line"),
         ("", {"hidden": {"values": "1"}}, "an entry reads"),
         ("", {"hidden": {" ": 1}}, "an entry reads"),

@@ -135,11 +135,11 @@ def test_a_judges_error_leaves_the_submission_without_a_mark(monkeypatch: pytest
         """Stands for a conversation that never speaks."""
 
         def __init__(self, *_: Any) -> None:
-            self.loaded = LoadReport()
             self.spent = SimpleNamespace(cpu_seconds=0.0, memory=0, children=1)
 
-        def open(self) -> None:
-            """Nothing."""
+        def open(self) -> LoadReport:
+            """Nothing ran."""
+            return LoadReport()
 
         def close(self) -> None:
             """Nothing."""

@@ -29,8 +29,16 @@ def test_recorded_log_probs_are_those_of_a_full_forward_pass(policy, tokenizer, 
     assert not rollout.log_probs.requires_grad
 
 
+def likely_ones(logits, temperature, top_k, generator):
+    """A student's sampler."""
+    logits, ids = (logits / temperature).topk(top_k)
+    return ids.gather(1, torch.multinomial(logits.softmax(-1), 1, generator=generator))[:, 0]
+
+
 def test_log_probs_do_not_depend_on_temperature_or_top_k(policy, tokenizer):
-    rollout = generate(policy, tokenizer, PROMPTS, 12, temperature=0.5, top_k=5, generator=0)
+    rollout = generate(
+        policy, tokenizer, PROMPTS, 12, temperature=0.5, top_k=5, generator=0, sample_next_token=likely_ones
+    )
     mask = rollout.completion_mask[:, 1:]
     torch.testing.assert_close(
         rollout.log_probs[mask], next_token_log_probs(policy, rollout).detach()[mask], rtol=1e-4, atol=1e-4
@@ -67,15 +75,19 @@ def test_agrees_with_the_generate_method_of_transformers(policy, tokenizer):
     assert kept.tolist() == theirs[0, : len(kept)].tolist()
 
 
-@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, 0), (0.7, 0), (1.0, 8), (2.0, 20)])
-def test_sampling_frequencies_match_softmax(policy, tokenizer, temperature, top_k):
+@pytest.mark.parametrize("options", [{"temperature": 0.7}, {"top_k": 8}, {"temperature": 0, "top_k": 2}])
+def test_another_temperature_and_top_k_need_the_students_sampler(policy, tokenizer, options):
+    """They are the whole answer of an exercise."""
+    with pytest.raises(ValueError, match="sample_next_token=sample_next_token"):
+        generate(policy, tokenizer, PROMPTS, 3, **options)
+
+
+def test_sampling_frequencies_match_softmax(policy, tokenizer):
     count = 4000
-    rollout = generate(policy, tokenizer, ["the film"] * count, 1, temperature=temperature, top_k=top_k, generator=3)
+    rollout = generate(policy, tokenizer, ["the film"] * count, 1, generator=3)
     ids = rollout.ids[:1, : rollout.prompt_length]
     logits = policy_logits(policy, ids, torch.ones_like(ids, dtype=torch.bool))[0, -1].detach().double()
-    if top_k:
-        logits[logits.argsort(descending=True)[top_k:]] = -torch.inf
-    expected = (logits / temperature).softmax(0) * count
+    expected = logits.softmax(0) * count
     seen = torch.bincount(rollout.ids[:, -1], minlength=len(expected)).double()
     assert (seen[expected == 0] == 0).all()
     common = expected >= 5  # chi-square needs some of each; the rare ones are counted together

@@ -16,16 +16,21 @@ from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 from autograder.grade.text import printable
+from autograder.reference.quoting import an_error
 
+SIGNALS = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
+# a test's functions may go through what they are called back with, entry by entry, and keep it
+CALL_BACK_CAPS = Caps(blob=1 << 16, depth=6, entries=200)
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
 
 
 class StudentError(Exception):
-    """Something the student's side did wrong. The message is safe to show; `private` may quote the hidden test's input.
+    """Something the student's side did wrong. The message is safe to show: nothing in it is the student's to choose.
 
     Attributes:
         kind: `raised`, `timeout`, `died`, `memory`, `protocol`, `missing` or `given up`.
-        private: what the student's own exception said; shown for public tests only.
+        private: the same in full, with what the student's code chose (names, lines, texts, numbers), which may quote a
+            hidden test's input: for public tests and for the instructor only.
         outside: an exception that no line of the student's was on the way of; it may be the judge's own.
         kinds: the built-in exceptions that the student's exception belongs to.
     """
@@ -243,6 +248,9 @@ class Conversation:
         number = answer["callback"]
         if type(number) is not int or not 0 <= number < len(callables):
             raise ProtocolError("a call-back of nothing")
+        protocol.check_size(answer, CALL_BACK_CAPS)
+        if len(data) > CALL_BACK_CAPS.blob:
+            raise ProtocolError("a call-back with too much")
         decoder = values.Decoder(values.unpack(data, self.caps), self.caps)
         arguments, named = decoder.decode(answer.get("args")), decoder.decode(answer.get("kwargs"))
         if not isinstance(arguments, list) or not isinstance(named, dict):
@@ -285,38 +293,33 @@ class Conversation:
         if number == 24:
             return StudentError("timeout", f"{what} used more processor time than a submission may")
         if number is not None:
-            names = {
-                11: "segmentation fault",
-                6: "abort",
-                7: "bus error",
-                4: "illegal instruction",
-                25: "file too large",
-            }
-            return StudentError("died", f"{what}: the process crashed ({names.get(number, f'signal {number}')})")
-        return StudentError("died", f"{what} ended the whole process (exit status {outcome.get('exit')})")
+            crashed = f"{what}: the process crashed"
+            return StudentError("died", crashed, f"{crashed} ({SIGNALS.get(number, f'signal {number}')})")
+        ended = f"{what} ended the whole process"
+        return StudentError("died", ended, f"{ended} (exit status {outcome.get('exit')})")
 
     def _broken(self, what: str, error: Exception) -> StudentError:
         self._strike(what)
         with contextlib.suppress(Exception):
             self.close()
-        return StudentError("protocol", f"{what} gave no answer that can be read: {error}")
+        unread = f"{what} gave no answer that can be read"
+        return StudentError("protocol", unread, f"{unread}: {error}")
 
     def students_error(self, error: Any, what: str, seconds: float) -> StudentError:
         """The fault that a child reported in place of a result."""
         if not isinstance(error, dict):
             return StudentError("protocol", f"{what} gave no answer that can be read")
-        kind = "".join(c for c in str(error.get("type")) if c.isalnum() or c in "_.")[:80] or "an exception"
-        if kind == "TimeLimitError":
+        if error.get("type") == "TimeLimitError":
             self._strike(what)
             return StudentError("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
-        place = error.get("place")
-        where = ""
-        if isinstance(place, dict) and type(place.get("cell")) is int and type(place.get("line")) is int:
+        kinds = tuple(str(k)[:80] for k in error["kinds"][:50]) if isinstance(error.get("kinds"), list) else ()
+        kind = "".join(c for c in str(error.get("type"))[:80] if c.isalnum() or c in "_.")
+        place, where = error.get("place"), ""
+        if isinstance(place, dict) and None not in (_number(place.get("cell")), _number(place.get("line"))):
             where = f" (line {place['line']} of code cell {place['cell']})"
-        message = printable(str(error.get("message", ""))[:1000])
-        fault = StudentError("raised", f"{what} raised {kind}{where}", message)
-        fault.kinds = tuple(str(k) for k in error["kinds"]) if isinstance(error.get("kinds"), list) else ()
-        fault.outside = not where
+        told = printable(str(error.get("message", ""))[:1000])
+        fault = StudentError("raised", f"{what} raised {an_error(kinds)}", f"{what} raised {kind}{where}: {told}")
+        fault.kinds, fault.outside = kinds, not where
         return fault
 
 

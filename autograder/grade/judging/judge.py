@@ -14,6 +14,7 @@ import inspect
 import os
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 from autograder import masters, testing
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.limits import Limits
-from autograder.grade.result import QuestionResult, SubmissionResult, Usage
+from autograder.grade.result import LoadReport, QuestionResult, SubmissionResult, Usage
 from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 from autograder.masters import Question, TestCase
@@ -35,6 +36,7 @@ from .standins import StandIn, make_env
 from .trusted import trusted_env
 
 MESSAGE_KEPT = 1500
+NOT_CONFIRMED = "This test passes with the inputs of the notebook, but not with others: "
 WARNING = "The judge itself failed here; this gives no mark. The instructor has to look: "
 
 
@@ -63,13 +65,13 @@ def grade(sandbox: Walls, job: Job, limits: Limits | None = None) -> SubmissionR
     wanted = [q.function for q in masters.load_questions(job.part) if q.function]
     talk = Conversation(sandbox, job.cells, wanted, job.files, limits)
     env = make_env(talk, wanted)
-    load_fault = None
+    cells = LoadReport()  # of the first process alone: a later one may have been told of inputs
     try:
         try:
-            talk.open()
+            cells = talk.open()
         except StudentError as fault:
-            load_fault = str(fault)
-        graded = tuple(_judge_question(question, env, job) for question in questions)
+            cells = LoadReport(fault=str(fault))
+        graded = judge_questions(questions, env, job.seed)
     finally:
         talk.close()
     return SubmissionResult(
@@ -77,7 +79,7 @@ def grade(sandbox: Walls, job: Job, limits: Limits | None = None) -> SubmissionR
         part=job.part,
         possible=sum(question.possible for question in graded),
         questions=graded,
-        cells=dataclasses.replace(talk.loaded, fault=load_fault),
+        cells=cells,
         usage=Usage(
             seconds=round(time.monotonic() - began, 3),
             cpu_seconds=round(talk.spent.cpu_seconds, 3),
@@ -95,10 +97,34 @@ def _measured(env: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {name: measures for name, measures in found.items() if measures is not None}
 
 
-def _judge_question(question: Question, env: dict[str, Any], job: Job) -> QuestionResult:
-    seed = question_seed(job.seed, question.name)
-    tests = tuple(judge_test(question, test, env, seed) for test in question.tests)
-    return QuestionResult(question.name, question.function, question.points, tests)
+def judge_questions(questions: Sequence[Question], env: dict[str, Any], secret: str) -> tuple[QuestionResult, ...]:
+    """Run the tests of these questions: all public ones, then all hidden ones.
+
+    The student's code lives from test to test. What it says in a public test is quoted; once it has seen the first hidden
+    input, nothing of it is.
+    """
+    results: dict[tuple[str, str], TestResult] = {}
+    for hidden in (False, True):
+        for question in questions:
+            seed = question_seed(secret, question.name)
+            for test in question.tests:
+                place = (question.name, test.name)
+                if test.hidden == hidden:
+                    results[place] = judge_test(question, test, env, seed)
+                elif hidden and test.confirm and results[place].passed:
+                    results[place] = confirmed(question, test, results[place], env, seed)
+    return tuple(
+        QuestionResult(q.name, q.function, q.points, tuple(results[q.name, test.name] for test in q.tests))
+        for q in questions
+    )
+
+
+def confirmed(question: Question, test: TestCase, passed: TestResult, env: dict[str, Any], seed: int) -> TestResult:
+    """The result of a public test that has passed, after hidden cases have been tried: it stays or is taken back."""
+    case = masters.hidden_test(test.name, question.function or "", test.confirm, test.points)
+    result = judge_test(question, dataclasses.replace(case, success_message=test.success_message), env, seed)
+    message = result.message if result.passed or result.error else f"{NOT_CONFIRMED}{result.message}"
+    return dataclasses.replace(result, hidden=False, message=message, seconds=passed.seconds + result.seconds)
 
 
 def judge_test(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> TestResult:

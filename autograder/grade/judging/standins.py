@@ -48,8 +48,8 @@ def exception_type(name: str) -> type[StudentRaisedError]:
 
 
 def as_exception(fault: StudentError, hidden: bool) -> StudentError:
-    """The exception to raise in the test: of the built-in kind the student's was, quoting it if the test is public."""
-    text = str(fault) if hidden or not fault.private else f"{fault}: {fault.private}"
+    """The exception to raise in the test: of the built-in kind the student's was, in full if the test is public."""
+    text = str(fault) if hidden or not fault.private else fault.private
     kind = next((k for k in fault.kinds if k in PASSED_ON), None)
     made = exception_type(kind)(fault.kind, text) if kind else StudentError(fault.kind, text)
     made.outside, made.private = fault.outside, fault.private
@@ -152,7 +152,8 @@ def decode(value: Any, tensors: list[torch.Tensor], caps: Caps) -> Any:
     try:
         return values.Decoder(tensors, caps).decode(value)
     except ProtocolError as error:
-        raise StudentError("protocol", f"the result cannot be read: {error}") from error
+        unread = "the result cannot be read"
+        raise StudentError("protocol", unread, f"{unread}: {error}") from error
 
 
 def check_defined(conversation: Conversation, name: str) -> None:
