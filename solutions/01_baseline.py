@@ -225,26 +225,20 @@ def test_top_k_values(top_k_filter):
     """Two rows of four logits, k = 2."""
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 5.0, 4.0]])
-    check(
-        top_k_filter(logits.clone(), 2),
-        torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]]),
-        {
-            "nothing was removed. Compare each logit with the k-th largest of its own row (dim=-1).": logits,
-            "you kept the smallest logits and removed the largest.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
-            "one logit too few stays: the k-th largest itself belongs to the kept ones.": [[n, 3.0, n, n], [n, n, 5.0, n]],
-            "one logit too many stays: the border is the k-th largest, not the one after it.": [[1.0, 3.0, 2.0, n], [0.0, n, 5.0, 4.0]],
-            "the others are 0; a logit of 0 still has a probability. Set them to -inf.": [[0.0, 3.0, 2.0, 0.0], [0.0, 0.0, 5.0, 4.0]],
-            "the largest logits of the whole batch were kept; each row has its own k largest.": [[n, n, n, n], [n, n, 5.0, 4.0]],
-            "only the k largest numbers came back. The result has shape [B, V], each logit in its old place.": [[3.0, 2.0], [5.0, 4.0]],
-            "the logits were sorted. Each must stay in its old place.": [[3.0, 2.0, n, n], [5.0, 4.0, n, n]],
-            "these are token numbers, not logits (torch.topk gives values and indices).": [[1, 2], [2, 3]],
-            "this is a mask. The result holds the kept logits themselves.": [[0, 1, 1, 0], [0, 0, 1, 1]],
-            "these are probabilities; the filter returns logits.": [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]],
-            "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
-        },
-        name="top_k_filter",
-        dtype=torch.float32,
-    )
+    check(top_k_filter(logits.clone(), 2), torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]]), {
+        "nothing was removed. Compare each logit with the k-th largest of its own row (dim=-1).": logits,
+        "you kept the smallest logits and removed the largest.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
+        "one logit too few stays: the k-th largest itself belongs to the kept ones.": [[n, 3.0, n, n], [n, n, 5.0, n]],
+        "one logit too many stays: the border is the k-th largest, not the one after it.": [[1.0, 3.0, 2.0, n], [0.0, n, 5.0, 4.0]],
+        "the others are 0; a logit of 0 still has a probability. Set them to -inf.": [[0.0, 3.0, 2.0, 0.0], [0.0, 0.0, 5.0, 4.0]],
+        "the largest logits of the whole batch were kept; each row has its own k largest.": [[n, n, n, n], [n, n, 5.0, 4.0]],
+        "only the k largest numbers came back. The result has shape [B, V], each logit in its old place.": [[3.0, 2.0], [5.0, 4.0]],
+        "the logits were sorted. Each must stay in its old place.": [[3.0, 2.0, n, n], [5.0, 4.0, n, n]],
+        "these are token numbers, not logits (torch.topk gives values and indices).": [[1, 2], [2, 3]],
+        "this is a mask. The result holds the kept logits themselves.": [[0, 1, 1, 0], [0, 0, 1, 1]],
+        "these are probabilities; the filter returns logits.": [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]],
+        "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
+    }, name="top_k_filter", dtype=torch.float32)
 # %% points=1
 def test_top_k_borders(top_k_filter):
     """k at or beyond its limits keeps everything; ties at the border stay; the input is left alone."""
@@ -334,19 +328,13 @@ def test_sample_greedy(sample_next_token):
         got = sample_next_token(logits, temperature=0)
     except Exception as error:
         raise AssertionError(f"sample_next_token: temperature 0 is greedy (argmax); handle it before you divide. Yours raised {type(error).__name__}: {error}") from None
-    check(
-        got,
-        torch.tensor([1, 3, 0]),
-        {
-            "the shape is [B, 1]; it should be [B] (squeeze the last axis).": [[1], [3], [0]],
-            "temperature 0 took the smallest logit; greedy takes the largest.": [3, 1, 1],
-            "argmax ran over the batch (dim=0); each row has its own most likely token (dim=-1).": [2, 0, 1, 1],
-            "one token came back for the whole batch; there is one for each row.": 8,
-            "these are the largest logits themselves, not their token ids.": [3.0, 5.0, 9.0],
-        },
-        name="sample_next_token (temperature 0)",
-        dtype=torch.int64,
-    )
+    check(got, torch.tensor([1, 3, 0]), {
+        "the shape is [B, 1]; it should be [B] (squeeze the last axis).": [[1], [3], [0]],
+        "temperature 0 took the smallest logit; greedy takes the largest.": [3, 1, 1],
+        "argmax ran over the batch (dim=0); each row has its own most likely token (dim=-1).": [2, 0, 1, 1],
+        "one token came back for the whole batch; there is one for each row.": 8,
+        "these are the largest logits themselves, not their token ids.": [3.0, 5.0, 9.0],
+    }, name="sample_next_token (temperature 0)", dtype=torch.int64)
     check(
         sample_next_token(logits, temperature=0.0, top_k=2),
         torch.tensor([1, 3, 0]),
@@ -377,41 +365,23 @@ def test_sample_frequencies(sample_next_token):
         assert found.max() < 1 or arguments.get("top_k") == 1, f"{name}: every row of the batch got the same token. At a temperature above 0 each row is drawn at random, on its own."
         return found
 
-    check(
-        frequencies("sample_next_token"),
-        torch.tensor([0.1429, 0.2857, 0.5714]),
-        {
-            "all tokens are equally frequent; the logits are not used.": [0.3333, 0.3333, 0.3333],
-            "the logits themselves were used as weights; the softmax is missing.": [0.0, 0.3333, 0.6667],
-            "the softmax was taken twice.": [0.2711, 0.3127, 0.4162],
-            "the likely tokens are drawn least often: the sign of the logits is wrong.": [0.5714, 0.2857, 0.1429],
-            "with top_k = 0 nothing is filtered; yours removed a token.": [0.0, 0.3333, 0.6667],
-        },
-        name="sample_next_token (default arguments)",
-        atol=0.02,
-    )
-    check(
-        frequencies("sample_next_token (temperature 0.5)", temperature=0.5),
-        torch.tensor([0.0476, 0.1905, 0.7619]),
-        {
-            "the logits are multiplied by the temperature; they must be divided by it.": [0.2265, 0.3204, 0.4531],
-            "the temperature has no effect. Divide the logits by it, before the softmax.": [0.1429, 0.2857, 0.5714],
-            "the temperature was applied twice.": [0.0037, 0.0586, 0.9377],
-        },
-        name="sample_next_token (temperature 0.5)",
-        atol=0.02,
-    )
-    check(
-        frequencies("sample_next_token (top_k 2)", top_k=2),
-        torch.tensor([0.0, 0.3333, 0.6667]),
-        {
-            "top_k has no effect. Filter the logits first.": [0.1429, 0.2857, 0.5714],
-            "the filter kept the least likely tokens.": [0.3333, 0.6667, 0.0],
-            "a filtered token is drawn: its logit must be -inf, not 0.": [0.1429, 0.2857, 0.5714],
-        },
-        name="sample_next_token (top_k 2)",
-        atol=0.02,
-    )
+    check(frequencies("sample_next_token"), torch.tensor([0.1429, 0.2857, 0.5714]), {
+        "all tokens are equally frequent; the logits are not used.": [0.3333, 0.3333, 0.3333],
+        "the logits themselves were used as weights; the softmax is missing.": [0.0, 0.3333, 0.6667],
+        "the softmax was taken twice.": [0.2711, 0.3127, 0.4162],
+        "the likely tokens are drawn least often: the sign of the logits is wrong.": [0.5714, 0.2857, 0.1429],
+        "with top_k = 0 nothing is filtered; yours removed a token.": [0.0, 0.3333, 0.6667],
+    }, name="sample_next_token (default arguments)", atol=0.02)
+    check(frequencies("sample_next_token (temperature 0.5)", temperature=0.5), torch.tensor([0.0476, 0.1905, 0.7619]), {
+        "the logits are multiplied by the temperature; they must be divided by it.": [0.2265, 0.3204, 0.4531],
+        "the temperature has no effect. Divide the logits by it, before the softmax.": [0.1429, 0.2857, 0.5714],
+        "the temperature was applied twice.": [0.0037, 0.0586, 0.9377],
+    }, name="sample_next_token (temperature 0.5)", atol=0.02)
+    check(frequencies("sample_next_token (top_k 2)", top_k=2), torch.tensor([0.0, 0.3333, 0.6667]), {
+        "top_k has no effect. Filter the logits first.": [0.1429, 0.2857, 0.5714],
+        "the filter kept the least likely tokens.": [0.3333, 0.6667, 0.0],
+        "a filtered token is drawn: its logit must be -inf, not 0.": [0.1429, 0.2857, 0.5714],
+    }, name="sample_next_token (top_k 2)", atol=0.02)
     check(
         frequencies("sample_next_token (temperature 2, top_k 2)", temperature=2.0, top_k=2),
         torch.tensor([0.0, 0.4142, 0.5858]),
@@ -686,28 +656,23 @@ def test_mean_values(mean_with_confidence):
     """Five values from 0.1 to 0.9."""
     values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     got = mean_with_confidence(values)
-    check(
-        got,
-        (0.5, 0.277186),
-        {
-            "this is the biased standard deviation (divided by N); the definition divides by N - 1.": (0.5, 0.247923),
-            "you forgot to divide by √N: this is the spread of single values, not of their mean.": (0.5, 0.619806),
-            "the standard deviation is divided by N; the definition divides by √N.": (0.5, 0.123961),
-            "the standard deviation is divided by √(N - 1); the definition divides by √N.": (0.5, 0.309903),
-            "this is the variance where the standard deviation belongs: take its square root.": (0.5, 0.087654),
-            "this is the standard error; multiply it by 1.96.": (0.5, 0.141421),
-            "this is the full width of the interval; the half width is half of it.": (0.5, 0.554372),
-            "this is the factor of a t-distribution; the definition takes the normal one, 1.96.": (0.5, 0.392649),
-            "the factor is 1.645 (a 90 % interval); a 95 % interval has 1.96.": (0.5, 0.232638),
-            "the factor is 2; the definition says 1.96.": (0.5, 0.282843),
-            "the factor is 2.576 (a 99 % interval); a 95 % interval has 1.96.": (0.5, 0.364302),
-            "these are the two ends of the interval; return the mean and the half width.": (0.222814, 0.777186),
-            "this is the standard deviation itself; the half width is 1.96·s/√N.": (0.5, 0.316228),
-            "mean and half width are swapped.": (0.277186, 0.5),
-            "only the mean came back; return two numbers.": 0.5,
-        },
-        name="mean_with_confidence",
-    )
+    check(got, (0.5, 0.277186), {
+        "this is the biased standard deviation (divided by N); the definition divides by N - 1.": (0.5, 0.247923),
+        "you forgot to divide by √N: this is the spread of single values, not of their mean.": (0.5, 0.619806),
+        "the standard deviation is divided by N; the definition divides by √N.": (0.5, 0.123961),
+        "the standard deviation is divided by √(N - 1); the definition divides by √N.": (0.5, 0.309903),
+        "this is the variance where the standard deviation belongs: take its square root.": (0.5, 0.087654),
+        "this is the standard error; multiply it by 1.96.": (0.5, 0.141421),
+        "this is the full width of the interval; the half width is half of it.": (0.5, 0.554372),
+        "this is the factor of a t-distribution; the definition takes the normal one, 1.96.": (0.5, 0.392649),
+        "the factor is 1.645 (a 90 % interval); a 95 % interval has 1.96.": (0.5, 0.232638),
+        "the factor is 2; the definition says 1.96.": (0.5, 0.282843),
+        "the factor is 2.576 (a 99 % interval); a 95 % interval has 1.96.": (0.5, 0.364302),
+        "these are the two ends of the interval; return the mean and the half width.": (0.222814, 0.777186),
+        "this is the standard deviation itself; the half width is 1.96·s/√N.": (0.5, 0.316228),
+        "mean and half width are swapped.": (0.277186, 0.5),
+        "only the mean came back; return two numbers.": 0.5,
+    }, name="mean_with_confidence")
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
 # %% points=1
 def test_mean_few_values(mean_with_confidence):
@@ -996,37 +961,23 @@ def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
     p = torch.tensor([0.0, 1.0])
     inf, nan = float("inf"), float("nan")
-    check(
-        forecast_log_loss(p, torch.tensor([1, 0])),
-        9.2103404,
-        {
-            "a forecast of 0 or 1 that is wrong costs infinitely much: clip p to [1e-4, 1 - 1e-4] first.": inf,
-            "the loss is nan: clip p to [1e-4, 1 - 1e-4] before the logarithm.": nan,
-            "the loss was computed in float32, where 1 - 1e-4 is too coarse: convert to float64 first.": 9.2102570,
-            "clipped at 1e-7; the definition says 1e-4.": 16.1180957,
-            "clipped at 1e-8; the definition says 1e-4.": 18.4206807,
-            "clipped at 1e-6; the definition says 1e-4.": 13.8155106,
-            "clipped at 1e-5; the definition says 1e-4.": 11.5129255,
-            "clipped at 1e-3; the definition says 1e-4.": 6.9077553,
-            "clipped at 1e-2; the definition says 1e-4.": 4.6051702,
-            "clipped at 1e-12; the definition says 1e-4.": 27.6310211,
-            "the loss of each forecast is cut at 100, as torch's binary_cross_entropy does; clip p instead.": 100.0,
-        },
-        name="forecast_log_loss (sure and wrong)",
-        rtol=1e-6,
-        atol=1e-6,
-    )
-    check(
-        forecast_log_loss(p, torch.tensor([0, 1])),
-        0.000100005,
-        {
-            "the loss is nan: 0·ln 0 is not a number. Clip p to [1e-4, 1 - 1e-4] first.": nan,
-            "a forecast of exactly 1 is clipped to 1 - 1e-4, so even a right one costs a little.": 0.0,
-        },
-        name="forecast_log_loss (sure and right)",
-        rtol=1e-3,
-        atol=1e-8,
-    )
+    check(forecast_log_loss(p, torch.tensor([1, 0])), 9.2103404, {
+        "a forecast of 0 or 1 that is wrong costs infinitely much: clip p to [1e-4, 1 - 1e-4] first.": inf,
+        "the loss is nan: clip p to [1e-4, 1 - 1e-4] before the logarithm.": nan,
+        "the loss was computed in float32, where 1 - 1e-4 is too coarse: convert to float64 first.": 9.2102570,
+        "clipped at 1e-7; the definition says 1e-4.": 16.1180957,
+        "clipped at 1e-8; the definition says 1e-4.": 18.4206807,
+        "clipped at 1e-6; the definition says 1e-4.": 13.8155106,
+        "clipped at 1e-5; the definition says 1e-4.": 11.5129255,
+        "clipped at 1e-3; the definition says 1e-4.": 6.9077553,
+        "clipped at 1e-2; the definition says 1e-4.": 4.6051702,
+        "clipped at 1e-12; the definition says 1e-4.": 27.6310211,
+        "the loss of each forecast is cut at 100, as torch's binary_cross_entropy does; clip p instead.": 100.0,
+    }, name="forecast_log_loss (sure and wrong)", rtol=1e-6, atol=1e-6)
+    check(forecast_log_loss(p, torch.tensor([0, 1])), 0.000100005, {
+        "the loss is nan: 0·ln 0 is not a number. Clip p to [1e-4, 1 - 1e-4] first.": nan,
+        "a forecast of exactly 1 is clipped to 1 - 1e-4, so even a right one costs a little.": 0.0,
+    }, name="forecast_log_loss (sure and right)", rtol=1e-3, atol=1e-8)
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
 # %% hidden={"values dtypes": 2, "edges purity": 1}
 # %% [markdown]

@@ -160,47 +160,36 @@ def kl_divergence(policy_logits, reference_logits):
 def test_kl_values(kl_divergence):
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
     reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
-    check(
-        kl_divergence(policy, reference),
-        torch.tensor([[0.69484, 0.73202]]),
-        {
-            "this is the KL the wrong way round, KL(reference || policy): average over the policy's probabilities": [[0.65721, 0.99631]],
-            "the sign is wrong: the log-ratio is policy minus reference": [[-0.69484, -0.73202]],
-            "the log-ratios are weighted by the reference's probabilities; the policy's are asked for": [[-0.65721, -0.99631]],
-            "the log-ratios are added without a weight; each counts with the policy's probability": [[-0.63683, -2.98893]],
-            "the log-ratios are averaged without a weight; each counts with the policy's probability": [[-0.21228, -0.99631]],
-            "this is a mean over the vocabulary; the definition sums": [[0.23161, 0.24401]],
-            "this is one number for everything, summed over tokens (and divided by the batch, if at all); return one per position, [B, T]": 1.42686,
-            "this is one number, the mean over all positions; return one per position, [B, T]": 0.71343,
-            "differences of raw logits: they must be turned into log-probs first (log_softmax)": [[1.24045, 2.72833]],
-            "this is in bits (logarithm to base 2); the definition uses the natural logarithm": [[1.00244, 1.05608]],
-            "this is the cross-entropy; the policy's own log-probs are missing": [[1.52724, 1.09861]],
-            "both directions are added up; only KL(policy || reference) is asked for": [[1.35205, 1.72833]],
-            "both directions are averaged; only KL(policy || reference) is asked for": [[0.67602, 0.86416]],
-            "the softmax runs over the tokens (dim 1); the vocabulary is the last dimension": [[0.09259, 1.18407]],
-            "this is not summed over the vocabulary; the result has the shape [B, T]": [[[0.96752, -0.13915, -0.13353], [-0.09039, -0.09039, 0.91280]]],
-            "absolute values of the log-ratios: terms may be negative, only their sum may not": [[1.24020, 1.09358]],
-            "this is the Jensen–Shannon divergence, a symmetric relative of KL": [[0.15575, 0.19321]],
-        },
-        name="kl_divergence",
-        dtype=torch.float32,
-    )
+    check(kl_divergence(policy, reference), torch.tensor([[0.69484, 0.73202]]), {
+        "this is the KL the wrong way round, KL(reference || policy): average over the policy's probabilities": [[0.65721, 0.99631]],
+        "the sign is wrong: the log-ratio is policy minus reference": [[-0.69484, -0.73202]],
+        "the log-ratios are weighted by the reference's probabilities; the policy's are asked for": [[-0.65721, -0.99631]],
+        "the log-ratios are added without a weight; each counts with the policy's probability": [[-0.63683, -2.98893]],
+        "the log-ratios are averaged without a weight; each counts with the policy's probability": [[-0.21228, -0.99631]],
+        "this is a mean over the vocabulary; the definition sums": [[0.23161, 0.24401]],
+        "this is one number for everything, summed over tokens (and divided by the batch, if at all); return one per position, [B, T]": 1.42686,
+        "this is one number, the mean over all positions; return one per position, [B, T]": 0.71343,
+        "differences of raw logits: they must be turned into log-probs first (log_softmax)": [[1.24045, 2.72833]],
+        "this is in bits (logarithm to base 2); the definition uses the natural logarithm": [[1.00244, 1.05608]],
+        "this is the cross-entropy; the policy's own log-probs are missing": [[1.52724, 1.09861]],
+        "both directions are added up; only KL(policy || reference) is asked for": [[1.35205, 1.72833]],
+        "both directions are averaged; only KL(policy || reference) is asked for": [[0.67602, 0.86416]],
+        "the softmax runs over the tokens (dim 1); the vocabulary is the last dimension": [[0.09259, 1.18407]],
+        "this is not summed over the vocabulary; the result has the shape [B, T]": [[[0.96752, -0.13915, -0.13353], [-0.09039, -0.09039, 0.91280]]],
+        "absolute values of the log-ratios: terms may be negative, only their sum may not": [[1.24020, 1.09358]],
+        "this is the Jensen–Shannon divergence, a symmetric relative of KL": [[0.15575, 0.19321]],
+    }, name="kl_divergence", dtype=torch.float32)
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
 # %% points=1 success="Large logits and excluded tokens are handled."
 def test_kl_extremes(kl_divergence):
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
-    check(
-        large,
-        torch.tensor([[1000.0]]),
-        {
-            "large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax": [[float("nan")]],
-            "large logits are cut off by a small constant inside the log; use log_softmax, which needs none": [[23.02585]],
-            "large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax": [[float("inf")]],
-            "large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax": [[0.0]],
-        },
-        name="kl_divergence",
-    )
+    check(large, torch.tensor([[1000.0]]), {
+        "large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax": [[float("nan")]],
+        "large logits are cut off by a small constant inside the log; use log_softmax, which needs none": [[23.02585]],
+        "large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax": [[float("inf")]],
+        "large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax": [[0.0]],
+    }, name="kl_divergence")
     excluded = kl_divergence(torch.tensor([[[0.0, 0.0, -torch.inf]]]), torch.zeros(1, 1, 3))
     check(
         excluded,
@@ -329,47 +318,32 @@ def test_estimates_k1(kl_estimates):
     assert isinstance(got, dict), f"kl_estimates must return a dict with the keys k1, k2 and k3, not a {type(got).__name__}"
     missing = [key for key in ("k1", "k2", "k3") if key not in got]
     assert not missing, f"kl_estimates: the dict lacks {', '.join(missing)}; its keys must be k1, k2 and k3"
-    check(
-        got["k1"],
-        torch.tensor([[0.5, -1.0, 0.0]]),
-        {
-            "the sign is wrong: k1 is the policy's log-prob minus the reference's": [[-0.5, 1.0, 0.0]],
-            "k1 must not be made absolute: a negative value is part of what makes it unbiased": [[0.5, 1.0, 0.0]],
-            "k1 must not be clamped at 0: a negative value is part of what makes it unbiased": [[0.5, 0.0, 0.0]],
-            "the inputs are log-probs, not probabilities: do not take logarithms or quotients of them": [[-0.40547, 0.69315, 0.0]],
-            "do not weigh with the policy's probability: the tokens were sampled from it, so the sample itself does that": [[0.18394, -0.13534, 0.0]],
-            "this is summed; return one estimate per token, [B, T]": [-0.5],
-            "this is averaged; return one estimate per token, [B, T]": -0.16667,
-        },
-        name="kl_estimates, k1",
-    )
+    check(got["k1"], torch.tensor([[0.5, -1.0, 0.0]]), {
+        "the sign is wrong: k1 is the policy's log-prob minus the reference's": [[-0.5, 1.0, 0.0]],
+        "k1 must not be made absolute: a negative value is part of what makes it unbiased": [[0.5, 1.0, 0.0]],
+        "k1 must not be clamped at 0: a negative value is part of what makes it unbiased": [[0.5, 0.0, 0.0]],
+        "the inputs are log-probs, not probabilities: do not take logarithms or quotients of them": [[-0.40547, 0.69315, 0.0]],
+        "do not weigh with the policy's probability: the tokens were sampled from it, so the sample itself does that": [[0.18394, -0.13534, 0.0]],
+        "this is summed; return one estimate per token, [B, T]": [-0.5],
+        "this is averaged; return one estimate per token, [B, T]": -0.16667,
+    }, name="kl_estimates, k1")
 # %% points=1 success="k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
-    check(
-        got["k2"],
-        torch.tensor([[0.125, 0.5, 0.0]]),
-        {
-            "the half is missing: k2 is half the squared log-ratio": [[0.25, 1.0, 0.0]],
-            "k2 and k3 are swapped": [[0.10653, 0.71828, 0.0]],
-            "k2 is made of the log-ratio, not of the ratio": [[0.07741, 1.47625, 0.0]],
-        },
-        name="kl_estimates, k2",
-    )
-    check(
-        got["k3"],
-        torch.tensor([[0.10653, 0.71828, 0.0]]),
-        {
-            "the ratio is upside down in k3: r is the reference's probability divided by the policy's": [[0.14872, 0.36788, 0.0]],
-            "the ratio is upside down in k3, r is reference over policy": [[1.14872, -1.63212, 0.0]],
-            "k3 lacks the minus 1: it is (r - 1) - ln r": [[1.10653, 1.71828, 1.0]],
-            "in k3 ln r is subtracted, not added: it is (r - 1) - ln r": [[-0.89347, 2.71828, 0.0]],
-            "k3 lacks the logarithm: it is (r - 1) - ln r": [[-0.39347, 1.71828, 0.0]],
-            "k2 and k3 are swapped": [[0.125, 0.5, 0.0]],
-        },
-        name="kl_estimates, k3",
-    )
+    check(got["k2"], torch.tensor([[0.125, 0.5, 0.0]]), {
+        "the half is missing: k2 is half the squared log-ratio": [[0.25, 1.0, 0.0]],
+        "k2 and k3 are swapped": [[0.10653, 0.71828, 0.0]],
+        "k2 is made of the log-ratio, not of the ratio": [[0.07741, 1.47625, 0.0]],
+    }, name="kl_estimates, k2")
+    check(got["k3"], torch.tensor([[0.10653, 0.71828, 0.0]]), {
+        "the ratio is upside down in k3: r is the reference's probability divided by the policy's": [[0.14872, 0.36788, 0.0]],
+        "the ratio is upside down in k3, r is reference over policy": [[1.14872, -1.63212, 0.0]],
+        "k3 lacks the minus 1: it is (r - 1) - ln r": [[1.10653, 1.71828, 1.0]],
+        "in k3 ln r is subtracted, not added: it is (r - 1) - ln r": [[-0.89347, 2.71828, 0.0]],
+        "k3 lacks the logarithm: it is (r - 1) - ln r": [[-0.39347, 1.71828, 0.0]],
+        "k2 and k3 are swapped": [[0.125, 0.5, 0.0]],
+    }, name="kl_estimates, k3")
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
@@ -551,35 +525,29 @@ def test_shaped_values(kl_shaped_rewards):
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
     reference_log_probs = torch.tensor([[-2.0, -1.5, -1.0], [-1.0, -1.0, -0.5]])
     mask = torch.tensor([[True, True, False], [False, True, False]])
-    check(
-        kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, 0.1),
-        torch.tensor([0.95, 0.70]),
-        {
-            "the sign of the fine is wrong: moving away from the reference must cost reward": [1.05, 0.30],
-            "the mask is ignored: only the tokens with mask True count": [1.15, 1.0],
-            "the mask is the wrong way round: True marks the tokens that count": [1.2, 0.8],
-            "this is a mean over the masked tokens; the definition sums": [0.975, 0.70],
-            "this is a mean over all tokens; the definition sums": [0.98333, 0.56667],
-            "this uses k3; the fine uses the log-ratio itself (k1)": [0.94834, 0.06109],
-            "this uses k2; the fine uses the log-ratio itself (k1)": [0.9375, 0.30],
-            "alpha is not used": [0.5, 2.5],
-            "divided by alpha; the fine is alpha times the sum": [-4.0, 20.5],
-            "the fine is the batch's mean; each completion pays its own": [1.075, 0.575],
-            "the fine is the batch's sum; each completion pays its own": [1.15, 0.65],
-            "only the fine is returned; the reward itself is missing": [-0.05, 0.20],
-            "the reward must not be multiplied by (1 - alpha)": [0.85, 0.65],
-            "absolute values: a negative log-ratio lowers the fine, and that is right": [0.85, 0.30],
-            "the absolute value of the sum: a completion may earn a bonus": [0.95, 0.30],
-            "negative sums are cut off at 0; a completion may earn a bonus": [0.95, 0.50],
-            "negative log-ratios are cut off at 0; they must count": [0.90, 0.50],
-            "the reference is missing: the fine is about log-prob minus the reference's log-prob": [1.3, 0.80],
-            "the reward counts once for each completion, not once for each token": [1.95, 0.70],
-            "probabilities instead of log-probs": [0.98553, 0.53181],
-            "this has one number per token; return one per completion, [B]": [[0.9, 1.05, 1.0], [0.5, 0.7, 0.5]],
-        },
-        name="kl_shaped_rewards",
-        dtype=torch.float32,
-    )
+    check(kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, 0.1), torch.tensor([0.95, 0.70]), {
+        "the sign of the fine is wrong: moving away from the reference must cost reward": [1.05, 0.30],
+        "the mask is ignored: only the tokens with mask True count": [1.15, 1.0],
+        "the mask is the wrong way round: True marks the tokens that count": [1.2, 0.8],
+        "this is a mean over the masked tokens; the definition sums": [0.975, 0.70],
+        "this is a mean over all tokens; the definition sums": [0.98333, 0.56667],
+        "this uses k3; the fine uses the log-ratio itself (k1)": [0.94834, 0.06109],
+        "this uses k2; the fine uses the log-ratio itself (k1)": [0.9375, 0.30],
+        "alpha is not used": [0.5, 2.5],
+        "divided by alpha; the fine is alpha times the sum": [-4.0, 20.5],
+        "the fine is the batch's mean; each completion pays its own": [1.075, 0.575],
+        "the fine is the batch's sum; each completion pays its own": [1.15, 0.65],
+        "only the fine is returned; the reward itself is missing": [-0.05, 0.20],
+        "the reward must not be multiplied by (1 - alpha)": [0.85, 0.65],
+        "absolute values: a negative log-ratio lowers the fine, and that is right": [0.85, 0.30],
+        "the absolute value of the sum: a completion may earn a bonus": [0.95, 0.30],
+        "negative sums are cut off at 0; a completion may earn a bonus": [0.95, 0.50],
+        "negative log-ratios are cut off at 0; they must count": [0.90, 0.50],
+        "the reference is missing: the fine is about log-prob minus the reference's log-prob": [1.3, 0.80],
+        "the reward counts once for each completion, not once for each token": [1.95, 0.70],
+        "probabilities instead of log-probs": [0.98553, 0.53181],
+        "this has one number per token; return one per completion, [B]": [[0.9, 1.05, 1.0], [0.5, 0.7, 0.5]],
+    }, name="kl_shaped_rewards", dtype=torch.float32)
 # %% points=1 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
 def test_shaped_detached(kl_shaped_rewards):
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
@@ -956,21 +924,16 @@ def anneal_alpha(step, total_steps, start, end):
     # END SOLUTION
 # %% points=1 success="The line is right in both directions."
 def test_anneal_line(anneal_alpha):
-    check(
-        anneal_alpha(5, 20, 0.4, 0.1),
-        0.325,
-        {
-            "start and end are swapped": 0.175,
-            "the end is reached one step early: the line ends at step total_steps": 0.3210526,
-            "step 0 must give start: the line is one step ahead": 0.31,
-            "the result stays at start: is there an integer division, or is the line not linear?": 0.4,
-            "this is geometric (equal factors); the definition is linear (equal differences)": 0.2828427,
-            "this is a cosine; the definition is linear": 0.3560660,
-            "`end` is not used on the way: the line goes to 0": 0.3,
-            "this is not linear: it is already at the end": 0.1,
-        },
-        name="anneal_alpha(5, 20, 0.4, 0.1)",
-    )
+    check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {
+        "start and end are swapped": 0.175,
+        "the end is reached one step early: the line ends at step total_steps": 0.3210526,
+        "step 0 must give start: the line is one step ahead": 0.31,
+        "the result stays at start: is there an integer division, or is the line not linear?": 0.4,
+        "this is geometric (equal factors); the definition is linear (equal differences)": 0.2828427,
+        "this is a cosine; the definition is linear": 0.3560660,
+        "`end` is not used on the way: the line goes to 0": 0.3,
+        "this is not linear: it is already at the end": 0.1,
+    }, name="anneal_alpha(5, 20, 0.4, 0.1)")
     check(
         anneal_alpha(5, 20, 0.1, 0.5),
         0.2,
@@ -1028,48 +991,30 @@ def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
 # %% points=1 success="A small error is corrected in proportion."
 def test_adapt_small_error(adapt_alpha):
     got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
-    check(
-        got,
-        0.102,
-        {
-            "the wrong direction: a KL above the target must raise alpha": 0.098,
-            "the quotient is upside down: it is observed over target": 0.0980952,
-            "steps and horizon are not used: the error is multiplied by steps / horizon": 0.105,
-            "the error is a ratio minus 1, not a difference of the two KLs": 0.104,
-            "the minus 1 is missing: the error is observed / target - 1": 0.108,
-            "this is only the factor; multiply it by alpha": 1.02,
-            "the correction is added; it multiplies alpha": 0.12,
-            "this is only the change; alpha itself is missing": 0.002,
-            "steps and horizon are the wrong way round: it is steps / horizon": 0.1125,
-            "a KL above the target changes nothing": 0.1,
-        },
-        name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)",
-        atol=1e-6,
-    )
+    check(got, 0.102, {
+        "the wrong direction: a KL above the target must raise alpha": 0.098,
+        "the quotient is upside down: it is observed over target": 0.0980952,
+        "steps and horizon are not used: the error is multiplied by steps / horizon": 0.105,
+        "the error is a ratio minus 1, not a difference of the two KLs": 0.104,
+        "the minus 1 is missing: the error is observed / target - 1": 0.108,
+        "this is only the factor; multiply it by alpha": 1.02,
+        "the correction is added; it multiplies alpha": 0.12,
+        "this is only the change; alpha itself is missing": 0.002,
+        "steps and horizon are the wrong way round: it is steps / horizon": 0.1125,
+        "a KL above the target changes nothing": 0.1,
+    }, name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)", atol=1e-6)
     assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
 # %% points=1 success="Large errors are clipped, above and below."
 def test_adapt_clip(adapt_alpha):
-    check(
-        adapt_alpha(0.1, 8.0, 2.0, 100, 50),
-        0.11,
-        {
-            "a large error is not clipped from above": 0.25,
-            "clip the error before it is multiplied by steps / horizon": 0.12,
-            "the error is clipped at the wrong border: it is 0.2": 0.125,
-        },
-        name="adapt_alpha(0.1, 8.0, 2.0, 100, 50)",
-        atol=1e-6,
-    )
-    check(
-        adapt_alpha(0.1, 0.5, 2.0, 100, 50),
-        0.09,
-        {
-            "an error far below 0 is not clipped from below": 0.0625,
-            "alpha must fall when the KL is below the target": 0.1,
-        },
-        name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)",
-        atol=1e-6,
-    )
+    check(adapt_alpha(0.1, 8.0, 2.0, 100, 50), 0.11, {
+        "a large error is not clipped from above": 0.25,
+        "clip the error before it is multiplied by steps / horizon": 0.12,
+        "the error is clipped at the wrong border: it is 0.2": 0.125,
+    }, name="adapt_alpha(0.1, 8.0, 2.0, 100, 50)", atol=1e-6)
+    check(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09, {
+        "an error far below 0 is not clipped from below": 0.0625,
+        "alpha must fall when the KL is below the target": 0.1,
+    }, name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)", atol=1e-6)
 # %% hidden={"values edges": 1}
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
@@ -1215,28 +1160,23 @@ def test_ppo_values(ppo_clip_loss):
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    check(
-        ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2),
-        torch.tensor(-1.75),
-        {
-            "the larger of the two terms is taken; it is the min": -2.55,
-            "the sign is wrong: the loss is minus the gain": 1.75,
-            "nothing is clipped (or the minimum is missing)": -2.2,
-            "only the clipped term is there; take the minimum of it and the unclipped one": -2.1,
-            "the ratio is upside down: it is new over old": -1.37576,
-            "this is a mean over the tokens of the batch; the definition sums over tokens and divides by the batch": -0.7,
-            "this is a mean over the tokens of each completion; the definition sums over tokens": -0.39167,
-            "this is a mean over the tokens, masked ones included; the definition sums over tokens": -0.58333,
-            "the sum must be divided by the batch size": -3.5,
-            "the mask is ignored: only the tokens with mask True count": -1.3,
-            "the log-ratio is used as the ratio; exp is missing": 0.81005,
-            "the log-ratio is clipped; clip the ratio": -1.76204,
-            "the product of ratio and advantage is clipped; clip the ratio": -0.8,
-            "one ratio for the whole completion; PPO's ratio is per token": -0.59,
-            "the advantages are made absolute; a bad completion must be pushed down": -3.75,
-        },
-        name="ppo_clip_loss",
-    )
+    check(ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2), torch.tensor(-1.75), {
+        "the larger of the two terms is taken; it is the min": -2.55,
+        "the sign is wrong: the loss is minus the gain": 1.75,
+        "nothing is clipped (or the minimum is missing)": -2.2,
+        "only the clipped term is there; take the minimum of it and the unclipped one": -2.1,
+        "the ratio is upside down: it is new over old": -1.37576,
+        "this is a mean over the tokens of the batch; the definition sums over tokens and divides by the batch": -0.7,
+        "this is a mean over the tokens of each completion; the definition sums over tokens": -0.39167,
+        "this is a mean over the tokens, masked ones included; the definition sums over tokens": -0.58333,
+        "the sum must be divided by the batch size": -3.5,
+        "the mask is ignored: only the tokens with mask True count": -1.3,
+        "the log-ratio is used as the ratio; exp is missing": 0.81005,
+        "the log-ratio is clipped; clip the ratio": -1.76204,
+        "the product of ratio and advantage is clipped; clip the ratio": -0.8,
+        "one ratio for the whole completion; PPO's ratio is per token": -0.59,
+        "the advantages are made absolute; a bad completion must be pushed down": -3.75,
+    }, name="ppo_clip_loss")
 # %% points=1 success="The mask comes before the exponential, and gradients go where they should."
 def test_ppo_mask_and_gradient(ppo_clip_loss):
     new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
@@ -1331,16 +1271,11 @@ def test_group_values(group_advantages):
 def test_group_equal_and_detached(group_advantages):
     rewards = torch.tensor([0.5, 0.5, 0.25, 0.75], requires_grad=True)
     got = group_advantages(rewards, 2)
-    check(
-        got,
-        torch.tensor([0.0, 0.0, -1.0, 1.0]),
-        {
-            "a group whose rewards are all equal gives NaN; add 0.000001 to the standard deviation": [float("nan"), float("nan"), -1.0, 1.0],
-            "this divides by the sample standard deviation (n - 1); the population's (n) is asked for": [0.0, 0.0, -0.70711, 0.70711],
-            "the constant added to the standard deviation is too large: it is 0.000001, one millionth": [0.0, 0.0, -0.99960, 0.99960],
-        },
-        name="group_advantages",
-    )
+    check(got, torch.tensor([0.0, 0.0, -1.0, 1.0]), {
+        "a group whose rewards are all equal gives NaN; add 0.000001 to the standard deviation": [float("nan"), float("nan"), -1.0, 1.0],
+        "this divides by the sample standard deviation (n - 1); the population's (n) is asked for": [0.0, 0.0, -0.70711, 0.70711],
+        "the constant added to the standard deviation is too large: it is 0.000001, one millionth": [0.0, 0.0, -0.99960, 0.99960],
+    }, name="group_advantages")
     assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
 # %% hidden={"values dtypes": 1, "edges gradients purity": 1}
 # %% [markdown]

@@ -249,40 +249,28 @@ def test_best_and_worst(make_preference_pairs):
     got = make_preference_pairs(rewards)
     if isinstance(got, torch.Tensor) and got.dim() == 2 and len(got) > len(rewards):
         raise AssertionError("make_preference_pairs: more than one pair for a prompt; take only its best and its worst completion")
-    check(
-        got,
-        torch.tensor([[0, 1, 0], [2, 0, 1], [3, 1, 0]]),
-        {
-            "a prompt whose completions all score the same makes no pair: the gap must be larger than min_gap": [
-                [0, 1, 0], [1, 0, 0], [2, 0, 1], [3, 1, 0]
-            ],
-            "chosen and rejected are swapped: the chosen completion is the one with the higher reward": [
-                [0, 0, 1], [2, 1, 0], [3, 0, 1]
-            ],
-            "of equal completions the first must be taken, not the last": [[0, 1, 0], [2, 0, 2], [3, 2, 0]],
-            "the pairs must be in the order of the prompts, not sorted by gap": [[0, 1, 0], [3, 1, 0], [2, 0, 1]],
-            "the first column is the prompt's index in `rewards`, not the pair's number": [[0, 1, 0], [1, 0, 1], [2, 1, 0]],
-            "the columns must be (prompt, chosen, rejected), in this order": [[1, 0, 0], [0, 1, 2], [1, 0, 3]],
-            "the prompt's index is missing; each row has three numbers": [[1, 0], [0, 1], [1, 0]],
-            "the rejected completion must be the worst one, not the second best": [[0, 1, 2], [2, 0, 1], [3, 1, 2]],
-            "the result is transposed: one pair a row, shape [M, 3]": [[0, 2, 3], [1, 0, 1], [0, 1, 0]],
-        },
-        name="make_preference_pairs",
-        dtype=torch.int64,
-    )
+    check(got, torch.tensor([[0, 1, 0], [2, 0, 1], [3, 1, 0]]), {
+        "a prompt whose completions all score the same makes no pair: the gap must be larger than min_gap": [
+            [0, 1, 0], [1, 0, 0], [2, 0, 1], [3, 1, 0]
+        ],
+        "chosen and rejected are swapped: the chosen completion is the one with the higher reward": [
+            [0, 0, 1], [2, 1, 0], [3, 0, 1]
+        ],
+        "of equal completions the first must be taken, not the last": [[0, 1, 0], [2, 0, 2], [3, 2, 0]],
+        "the pairs must be in the order of the prompts, not sorted by gap": [[0, 1, 0], [3, 1, 0], [2, 0, 1]],
+        "the first column is the prompt's index in `rewards`, not the pair's number": [[0, 1, 0], [1, 0, 1], [2, 1, 0]],
+        "the columns must be (prompt, chosen, rejected), in this order": [[1, 0, 0], [0, 1, 2], [1, 0, 3]],
+        "the prompt's index is missing; each row has three numbers": [[1, 0], [0, 1], [1, 0]],
+        "the rejected completion must be the worst one, not the second best": [[0, 1, 2], [2, 0, 1], [3, 1, 2]],
+        "the result is transposed: one pair a row, shape [M, 3]": [[0, 2, 3], [1, 0, 1], [0, 1, 0]],
+    }, name="make_preference_pairs", dtype=torch.int64)
 # %% points=0.5 success="The gap and the empty result: right."
 def test_gap(make_preference_pairs):
     rewards = torch.tensor([[0.0, 0.5], [0.0, 0.75], [1.0, 0.5], [0.25, 0.125]])
-    check(
-        make_preference_pairs(rewards, 0.5),
-        torch.tensor([[1, 1, 0]]),
-        {
-            "a gap equal to min_gap is not larger than min_gap": [[0, 1, 0], [1, 1, 0], [2, 0, 1]],
-            "min_gap is ignored": [[0, 1, 0], [1, 1, 0], [2, 0, 1], [3, 0, 1]],
-        },
-        name="make_preference_pairs with min_gap=0.5",
-        dtype=torch.int64,
-    )
+    check(make_preference_pairs(rewards, 0.5), torch.tensor([[1, 1, 0]]), {
+        "a gap equal to min_gap is not larger than min_gap": [[0, 1, 0], [1, 1, 0], [2, 0, 1]],
+        "min_gap is ignored": [[0, 1, 0], [1, 1, 0], [2, 0, 1], [3, 0, 1]],
+    }, name="make_preference_pairs with min_gap=0.5", dtype=torch.int64)
     none = make_preference_pairs(rewards, 2.0)
     assert isinstance(none, torch.Tensor) and tuple(none.shape) == (0, 3), (
         "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
@@ -391,26 +379,20 @@ def test_sums(sequence_log_prob):
     ])
     ids = torch.tensor([[0, 1, 2, 1], [2, 0, 1, 0]])
     mask = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0]], dtype=torch.bool)
-    check(
-        sequence_log_prob(logits, ids, mask),
-        torch.tensor([-3.6472, -1.9591]),
-        {
-            "you forgot the shift by one: logits at position t score the token at t + 1": [-3.5025, -3.9591],
-            "the shift goes the wrong way: logits at position t score the token at t + 1, not at t - 1": [-1.5025, -0.9591],
-            "this is the mean over tokens; the definition sums": [-1.8236, -0.9795],
-            "the prompt is not masked: only tokens where `mask` is True count": [-5.0548, -2.3667],
-            "the mask is off by one: `mask[:, t]` belongs to the token `ids[:, t]`": [-1.4076, -1.9591],
-            "these are sums of probabilities; take logarithms": [0.3512, 0.8772],
-            "this is the probability itself; its logarithm is asked for": [0.0261, 0.1410],
-            "the sign is wrong: a log-probability is never positive": [3.6472, 1.9591],
-            "these are sums of logits; a logit is no log-probability before log_softmax": [0.0, 2.0],
-            "the softmax goes over the wrong dimension; it belongs over the vocabulary, dim=-1": [-5.5259, -2.5441],
-            "one number per sequence is asked for, shape [B], not one for the whole batch": -5.6062,
-            "one number per sequence is asked for, not the mean over the batch": -2.8031,
-        },
-        name="sequence_log_prob",
-        rtol=1e-3,
-    )
+    check(sequence_log_prob(logits, ids, mask), torch.tensor([-3.6472, -1.9591]), {
+        "you forgot the shift by one: logits at position t score the token at t + 1": [-3.5025, -3.9591],
+        "the shift goes the wrong way: logits at position t score the token at t + 1, not at t - 1": [-1.5025, -0.9591],
+        "this is the mean over tokens; the definition sums": [-1.8236, -0.9795],
+        "the prompt is not masked: only tokens where `mask` is True count": [-5.0548, -2.3667],
+        "the mask is off by one: `mask[:, t]` belongs to the token `ids[:, t]`": [-1.4076, -1.9591],
+        "these are sums of probabilities; take logarithms": [0.3512, 0.8772],
+        "this is the probability itself; its logarithm is asked for": [0.0261, 0.1410],
+        "the sign is wrong: a log-probability is never positive": [3.6472, 1.9591],
+        "these are sums of logits; a logit is no log-probability before log_softmax": [0.0, 2.0],
+        "the softmax goes over the wrong dimension; it belongs over the vocabulary, dim=-1": [-5.5259, -2.5441],
+        "one number per sequence is asked for, shape [B], not one for the whole batch": -5.6062,
+        "one number per sequence is asked for, not the mean over the batch": -2.8031,
+    }, name="sequence_log_prob", rtol=1e-3)
 # %% points=1 success="Large logits, masks and gradients: right."
 def test_large_and_gradient(sequence_log_prob):
     large = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]]])
@@ -521,38 +503,27 @@ def test_loss_and_rewards(compute_dpo_loss):
         raise AssertionError("compute_dpo_loss: return three things: the loss, the chosen rewards and the rejected rewards")
     assert result is not None and result is not ..., f"compute_dpo_loss returned {result!r}: it is not written yet, or a `return` is missing."
     loss, chosen, rejected = result
-    check(
-        loss,
-        torch.tensor(0.8005),
-        {
-            "chosen and rejected are swapped": 0.8838,
-            "the reference is missing from the margin": 0.5889,
-            "the reference's log-probs enter with the wrong sign, or chosen and rejected of the reference are swapped": 0.4204,
-            "β is applied twice": 0.7114,
-            "β is missing from the loss": 1.1256,
-            "this is the sum over the pairs; the definition takes the mean": 2.4015,
-            "the mean must come last: average the losses, not the margins": 0.6523,
-            "the minus sign is missing": -0.8005,
-            "the logarithm is missing: −log σ, not −σ": -0.5309,
-            "this is the hinge loss; DPO's is −log σ": 0.9167,
-            "chosen and rejected each have a σ of their own here; take σ of their difference": 1.5331,
-            "one number for the batch is asked for: take the mean over the pairs": [0.3133, 1.7014, 0.3869],
-        },
-        name="the loss of compute_dpo_loss",
-        rtol=5e-4,
-    )
-    check(
-        (chosen, rejected),
-        (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])),
-        {
-            "the implicit rewards lack the factor β": ([1.0, 1.0, 1.0], [-1.0, 4.0, -0.5]),
-            "the implicit rewards of chosen and rejected are swapped": ([-0.5, 2.0, -0.25], [0.5, 0.5, 0.5]),
-            "the implicit rewards must be differences to the reference": ([-6.0, -10.0, -4.5], [-7.5, -9.0, -5.75]),
-            "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
-            "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
-        },
-        name="the rewards of compute_dpo_loss",
-    )
+    check(loss, torch.tensor(0.8005), {
+        "chosen and rejected are swapped": 0.8838,
+        "the reference is missing from the margin": 0.5889,
+        "the reference's log-probs enter with the wrong sign, or chosen and rejected of the reference are swapped": 0.4204,
+        "β is applied twice": 0.7114,
+        "β is missing from the loss": 1.1256,
+        "this is the sum over the pairs; the definition takes the mean": 2.4015,
+        "the mean must come last: average the losses, not the margins": 0.6523,
+        "the minus sign is missing": -0.8005,
+        "the logarithm is missing: −log σ, not −σ": -0.5309,
+        "this is the hinge loss; DPO's is −log σ": 0.9167,
+        "chosen and rejected each have a σ of their own here; take σ of their difference": 1.5331,
+        "one number for the batch is asked for: take the mean over the pairs": [0.3133, 1.7014, 0.3869],
+    }, name="the loss of compute_dpo_loss", rtol=5e-4)
+    check((chosen, rejected), (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])), {
+        "the implicit rewards lack the factor β": ([1.0, 1.0, 1.0], [-1.0, 4.0, -0.5]),
+        "the implicit rewards of chosen and rejected are swapped": ([-0.5, 2.0, -0.25], [0.5, 0.5, 0.5]),
+        "the implicit rewards must be differences to the reference": ([-6.0, -10.0, -4.5], [-7.5, -9.0, -5.75]),
+        "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
+        "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
+    }, name="the rewards of compute_dpo_loss")
 # %% points=1.5 success="Gradients and large margins: right."
 def test_gradients_and_stability(compute_dpo_loss):
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
@@ -601,24 +572,18 @@ def test_weights(dpo_gradient_weight):
     got = dpo_gradient_weight(
         policy_chosen, torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5
     )
-    check(
-        got,
-        torch.tensor([0.2689, 0.8176, 0.3208]),
-        {
-            "the sign is wrong: pairs that are already right must get the small weight": [0.7311, 0.1824, 0.6792],
-            "the factor β in front is not part of the weight": [0.1345, 0.4088, 0.1604],
-            "this is the slope of σ; the weight is σ itself, of minus β times the margin": [0.1966, 0.1491, 0.2179],
-            "the reference is missing from the margin": [0.1824, 0.7311, 0.2227],
-            "β is missing": [0.1192, 0.9526, 0.1824],
-            "β is applied twice": [0.3775, 0.6792, 0.4073],
-            "one weight per pair is asked for, shape [B], not their mean": 0.4691,
-            "do not divide by the number of pairs": [0.0896, 0.2725, 0.1069],
-            "this is the logarithm of the weight": [-1.3133, -0.2014, -1.1369],
-            "this is the gradient, sign and β included; the weight alone is asked for": [-0.1345, -0.4088, -0.1604],
-        },
-        name="dpo_gradient_weight",
-        rtol=1e-3,
-    )
+    check(got, torch.tensor([0.2689, 0.8176, 0.3208]), {
+        "the sign is wrong: pairs that are already right must get the small weight": [0.7311, 0.1824, 0.6792],
+        "the factor β in front is not part of the weight": [0.1345, 0.4088, 0.1604],
+        "this is the slope of σ; the weight is σ itself, of minus β times the margin": [0.1966, 0.1491, 0.2179],
+        "the reference is missing from the margin": [0.1824, 0.7311, 0.2227],
+        "β is missing": [0.1192, 0.9526, 0.1824],
+        "β is applied twice": [0.3775, 0.6792, 0.4073],
+        "one weight per pair is asked for, shape [B], not their mean": 0.4691,
+        "do not divide by the number of pairs": [0.0896, 0.2725, 0.1069],
+        "this is the logarithm of the weight": [-1.3133, -0.2014, -1.1369],
+        "this is the gradient, sign and β included; the weight alone is asked for": [-0.1345, -0.4088, -0.1604],
+    }, name="dpo_gradient_weight", rtol=1e-3)
     assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
 # %% hidden={"values dtypes edges gradients purity": 1.5}
 # %% [markdown] q="q4_5"
@@ -644,25 +609,19 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
 # %% points=1 success="The share of pairs is right."
 def test_share(preference_accuracy):
     got = preference_accuracy(torch.tensor([1.0, -3.0, 0.5, 2.0, -0.25, -0.5]), torch.tensor([0.0, -2.0, 0.5, -1.0, -1.0, -0.6]))
-    check(
-        got,
-        0.75,
-        {
-            "a tie counts one half, not 0": 0.666667,
-            "a tie counts one half, not 1": 0.833333,
-            "chosen and rejected are swapped: count pairs with chosen > rejected": 0.25,
-            "chosen and rejected are swapped, and a tie counts one half": 0.166667,
-            "leave no pair out: a tie counts one half": 0.8,
-            "a share from 0 to 1 is asked for, not a count": 4.5,
-            "a share from 0 to 1 is asked for, not per cent": 75.0,
-            "compare chosen with rejected, not with 0": 0.5,
-            "one number is asked for, not one per pair": [1.0, 0.0, 0.5, 1.0, 1.0, 1.0],
-            "this is the mean margin; count pairs instead": 0.641667,
-            "it is a mean: divide by the number of pairs once": 0.125,
-        },
-        name="preference_accuracy",
-        rtol=1e-5,
-    )
+    check(got, 0.75, {
+        "a tie counts one half, not 0": 0.666667,
+        "a tie counts one half, not 1": 0.833333,
+        "chosen and rejected are swapped: count pairs with chosen > rejected": 0.25,
+        "chosen and rejected are swapped, and a tie counts one half": 0.166667,
+        "leave no pair out: a tie counts one half": 0.8,
+        "a share from 0 to 1 is asked for, not a count": 4.5,
+        "a share from 0 to 1 is asked for, not per cent": 75.0,
+        "compare chosen with rejected, not with 0": 0.5,
+        "one number is asked for, not one per pair": [1.0, 0.0, 0.5, 1.0, 1.0, 1.0],
+        "this is the mean margin; count pairs instead": 0.641667,
+        "it is a mean: divide by the number of pairs once": 0.125,
+    }, name="preference_accuracy", rtol=1e-5)
     assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
 # %% hidden={"values dtypes edges purity": 1}
 # %% [markdown]

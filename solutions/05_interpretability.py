@@ -198,32 +198,26 @@ def test_three_players(exact_shapley_values):
         return torch.tensor(numbers, dtype=torch.float64)
 
     got = exact_shapley_values(value, 3)
-    check(
-        got,
-        tensor(8.6666667, 4.1666667, 2.1666667),
-        {
-            "every coalition got the same weight 1/2^(n-1) (these are Banzhaf's values); the weight depends on the size of S.": tensor(8.25, 3.75, 1.75),
-            "the gains are added up without weights.": tensor(33, 15, 7),
-            "the weight has (n-s)! where the definition has (n-s-1)!: player i is not among those who come later.": tensor(13, 5.6666667, 2.3333333),
-            "the weights are not divided by n!.": tensor(52, 25, 13),
-            "the weight has (s+1)!: s is the size of S without player i.": tensor(21.6666667, 11, 6.3333333),
-            "this is only what each player adds to all the others (the last arrival); the other coalitions are missing.": tensor(16, 9, 6),
-            "this is only what each player earns alone (the first arrival); the other coalitions are missing.": tensor(3, 1, 0),
-            "this is the value of each player alone.": tensor(5, 3, 2),
-            "this is the gain along one order of arrival only.": tensor(3, 6, 6),
-            "the empty coalition is missing from the sum.": tensor(7.6666667, 3.8333333, 2.1666667),
-            "the empty coalition was taken to be worth 0; ask `value` for it as well.": tensor(9.3333333, 4.8333333, 2.8333333),
-            "the coalition of all others is missing from the sum: sizes run from 0 to n-1.": tensor(3.3333333, 1.1666667, 0.1666667),
-            "v(S) is not subtracted: a player gets the change, not the value reached.": tensor(10.5, 8.6666667, 7.8333333),
-            "the sign is reversed: v(S with i) minus v(S without i).": tensor(-8.6666667, -4.1666667, -2.1666667),
-            "the weight has one n too many: this divides the mean over sizes by n once more, or counts coalitions of n instead of n-1 players.": tensor(4.3333333, 1.8888889, 0.7777778),
-            "the mean over the coalitions of each size is right, but then the mean over the n sizes is to be taken, not the sum.": tensor(26, 12.5, 6.5),
-            "the result was scaled to add up to 1; the values add up to v(N) - v(empty set).": tensor(0.5777778, 0.2777778, 0.1444444),
-            "the result was scaled to add up to v(N); the values add up to v(N) - v(empty set).": tensor(9.8222222, 4.7222222, 2.4555556),
-        },
-        name="exact_shapley_values",
-        dtype=torch.float64,
-    )
+    check(got, tensor(8.6666667, 4.1666667, 2.1666667), {
+        "every coalition got the same weight 1/2^(n-1) (these are Banzhaf's values); the weight depends on the size of S.": tensor(8.25, 3.75, 1.75),
+        "the gains are added up without weights.": tensor(33, 15, 7),
+        "the weight has (n-s)! where the definition has (n-s-1)!: player i is not among those who come later.": tensor(13, 5.6666667, 2.3333333),
+        "the weights are not divided by n!.": tensor(52, 25, 13),
+        "the weight has (s+1)!: s is the size of S without player i.": tensor(21.6666667, 11, 6.3333333),
+        "this is only what each player adds to all the others (the last arrival); the other coalitions are missing.": tensor(16, 9, 6),
+        "this is only what each player earns alone (the first arrival); the other coalitions are missing.": tensor(3, 1, 0),
+        "this is the value of each player alone.": tensor(5, 3, 2),
+        "this is the gain along one order of arrival only.": tensor(3, 6, 6),
+        "the empty coalition is missing from the sum.": tensor(7.6666667, 3.8333333, 2.1666667),
+        "the empty coalition was taken to be worth 0; ask `value` for it as well.": tensor(9.3333333, 4.8333333, 2.8333333),
+        "the coalition of all others is missing from the sum: sizes run from 0 to n-1.": tensor(3.3333333, 1.1666667, 0.1666667),
+        "v(S) is not subtracted: a player gets the change, not the value reached.": tensor(10.5, 8.6666667, 7.8333333),
+        "the sign is reversed: v(S with i) minus v(S without i).": tensor(-8.6666667, -4.1666667, -2.1666667),
+        "the weight has one n too many: this divides the mean over sizes by n once more, or counts coalitions of n instead of n-1 players.": tensor(4.3333333, 1.8888889, 0.7777778),
+        "the mean over the coalitions of each size is right, but then the mean over the n sizes is to be taken, not the sum.": tensor(26, 12.5, 6.5),
+        "the result was scaled to add up to 1; the values add up to v(N) - v(empty set).": tensor(0.5777778, 0.2777778, 0.1444444),
+        "the result was scaled to add up to v(N); the values add up to v(N) - v(empty set).": tensor(9.8222222, 4.7222222, 2.4555556),
+    }, name="exact_shapley_values", dtype=torch.float64)
 # %% points=1 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
@@ -719,27 +713,21 @@ def logit_difference(logits, io_ids, s_ids):
 def test_three_prompts(logit_difference):
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     got = logit_difference(logits, torch.tensor([2, 0, 3]), torch.tensor([1, 3, 0]))
-    check(
-        got,
-        torch.tensor([2.0, -2.0, -2.5]),
-        {
-            "the sign is reversed: logit(IO) minus logit(S).": torch.tensor([-2.0, 2.0, 2.5]),
-            "this is the logit of IO alone; that of S is not subtracted.": torch.tensor([4.0, 0.0, 2.5]),
-            "this is the difference of probabilities, not of logits: no softmax here.": torch.tensor([0.7115, -0.2215, -0.8291]),
-            "every prompt has its own names: row b belongs with io_ids[b] and s_ids[b], not each row with all ids.": torch.tensor(
-                [[2.0, 0.5, -0.5], [4.0, -2.0, 2.0], [1.0, 2.5, -2.5]]
-            ),
-            "the first row's logits were used for all prompts.": torch.tensor([2.0, 0.5, -0.5]),
-            "the first prompt's names were used for all prompts.": torch.tensor([2.0, 4.0, 1.0]),
-            "one number for each prompt is asked for; this is their mean.": torch.tensor(-0.8333333),
-            "one number for each prompt is asked for; this is their sum.": torch.tensor(-2.5),
-            "the result has the shape [B, 1]; asked for is [B].": torch.tensor([[2.0], [-2.0], [-2.5]]),
-            "the size of the difference is not asked for, but the difference with its sign.": torch.tensor([2.0, 2.0, 2.5]),
-            "this is the highest logit minus that of S; take that of the IO name.": torch.tensor([2.0, 1.0, 0.0]),
-        },
-        name="logit_difference",
-        dtype=torch.float32,
-    )
+    check(got, torch.tensor([2.0, -2.0, -2.5]), {
+        "the sign is reversed: logit(IO) minus logit(S).": torch.tensor([-2.0, 2.0, 2.5]),
+        "this is the logit of IO alone; that of S is not subtracted.": torch.tensor([4.0, 0.0, 2.5]),
+        "this is the difference of probabilities, not of logits: no softmax here.": torch.tensor([0.7115, -0.2215, -0.8291]),
+        "every prompt has its own names: row b belongs with io_ids[b] and s_ids[b], not each row with all ids.": torch.tensor(
+            [[2.0, 0.5, -0.5], [4.0, -2.0, 2.0], [1.0, 2.5, -2.5]]
+        ),
+        "the first row's logits were used for all prompts.": torch.tensor([2.0, 0.5, -0.5]),
+        "the first prompt's names were used for all prompts.": torch.tensor([2.0, 4.0, 1.0]),
+        "one number for each prompt is asked for; this is their mean.": torch.tensor(-0.8333333),
+        "one number for each prompt is asked for; this is their sum.": torch.tensor(-2.5),
+        "the result has the shape [B, 1]; asked for is [B].": torch.tensor([[2.0], [-2.0], [-2.5]]),
+        "the size of the difference is not asked for, but the difference with its sign.": torch.tensor([2.0, 2.0, 2.5]),
+        "this is the highest logit minus that of S; take that of the IO name.": torch.tensor([2.0, 1.0, 0.0]),
+    }, name="logit_difference", dtype=torch.float32)
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
 # Gradients pass to the logits, and the arguments are left unchanged.
@@ -768,29 +756,21 @@ def io_probability(logits, io_ids):
 def test_three_prompts(io_probability):
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     ids = torch.tensor([2, 0, 3])
-    check(
-        io_probability(logits, ids),
-        torch.tensor([0.8228, 0.0347, 0.0741]),
-        {
-            "the softmax runs over the batch; it should run over the vocabulary, the last axis.": torch.tensor([0.7054, 0.0066, 0.5741]),
-            "this is the log-probability; the probability is asked for.": torch.tensor([-0.1950, -3.3618, -2.6018]),
-            "this is the logit; a softmax is missing.": torch.tensor([4.0, 0.0, 2.5]),
-            "this is exp(logit), not divided by the sum over the vocabulary.": torch.tensor([54.5981, 1.0, 12.1825]),
-            "this is the probability of the most likely word; take that of the IO name.": torch.tensor([0.8228, 0.6964, 0.9032]),
-            "every prompt has its own name: row b belongs with io_ids[b].": torch.tensor(
-                [[0.8228, 0.0410, 0.0248], [0.6964, 0.0347, 0.2562], [0.0165, 0.9032, 0.0741]]
-            ),
-            "the first row was used for all prompts.": torch.tensor([0.8228, 0.0410, 0.0248]),
-            "one number for each prompt is asked for; this is their mean.": torch.tensor(0.3105),
-            "the result has the shape [B, 1]; asked for is [B].": torch.tensor([[0.8228], [0.0347], [0.0741]]),
-            "this is a sigmoid of the logit; the softmax compares with all other words.": torch.tensor([0.9820, 0.5, 0.9241]),
-            "this is 1 minus the probability.": torch.tensor([0.1772, 0.9653, 0.9259]),
-        },
-        name="io_probability",
-        dtype=torch.float32,
-        rtol=2e-3,
-        atol=1e-4,
-    )
+    check(io_probability(logits, ids), torch.tensor([0.8228, 0.0347, 0.0741]), {
+        "the softmax runs over the batch; it should run over the vocabulary, the last axis.": torch.tensor([0.7054, 0.0066, 0.5741]),
+        "this is the log-probability; the probability is asked for.": torch.tensor([-0.1950, -3.3618, -2.6018]),
+        "this is the logit; a softmax is missing.": torch.tensor([4.0, 0.0, 2.5]),
+        "this is exp(logit), not divided by the sum over the vocabulary.": torch.tensor([54.5981, 1.0, 12.1825]),
+        "this is the probability of the most likely word; take that of the IO name.": torch.tensor([0.8228, 0.6964, 0.9032]),
+        "every prompt has its own name: row b belongs with io_ids[b].": torch.tensor(
+            [[0.8228, 0.0410, 0.0248], [0.6964, 0.0347, 0.2562], [0.0165, 0.9032, 0.0741]]
+        ),
+        "the first row was used for all prompts.": torch.tensor([0.8228, 0.0410, 0.0248]),
+        "one number for each prompt is asked for; this is their mean.": torch.tensor(0.3105),
+        "the result has the shape [B, 1]; asked for is [B].": torch.tensor([[0.8228], [0.0347], [0.0741]]),
+        "this is a sigmoid of the logit; the softmax compares with all other words.": torch.tensor([0.9820, 0.5, 0.9241]),
+        "this is 1 minus the probability.": torch.tensor([0.1772, 0.9653, 0.9259]),
+    }, name="io_probability", dtype=torch.float32, rtol=2e-3, atol=1e-4)
     large = io_probability(torch.tensor([[1000.0, 999.0], [-1000.0, -998.0]]), torch.tensor([0, 0]))
     assert torch.is_tensor(large) and bool(torch.isfinite(large).all()), (
         "io_probability: logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax."
@@ -896,40 +876,35 @@ def test_zero(ablate_heads):
     # The four axes have different meanings: in a square case, mixing them up would not raise an error.
     square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
     got = ablate_heads(square.clone(), [1])
-    check(
-        got,
-        torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0]).reshape(2, 2, 2, 2),
-        {
-            "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]
-            ).reshape(2, 2, 2, 2),
-            "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]
-            ).reshape(2, 2, 2, 2),
-            "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor(
-                [1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]
-            ).reshape(2, 2, 2, 2),
-            "the named heads were kept and the others knocked out; it is the other way round (or are heads counted from 1? They count from 0).": torch.tensor(
-                [0.0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11, 12, 0, 0, 15, 16]
-            ).reshape(2, 2, 2, 2),
-            "nothing was replaced.": square,
-            "all heads were knocked out.": torch.zeros(2, 2, 2, 2),
-            "zero ablation puts 0 in the head's place, not 1.": torch.tensor(
-                [1.0, 2, 1, 1, 5, 6, 1, 1, 9, 10, 1, 1, 13, 14, 1, 1]
-            ).reshape(2, 2, 2, 2),
-            "the heads are knocked out at the last position only; replace them at every position.": torch.tensor(
-                [1.0, 2, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 0, 0]
-            ).reshape(2, 2, 2, 2),
-            "the heads are knocked out in the first prompt only.": torch.tensor(
-                [1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16]
-            ).reshape(2, 2, 2, 2),
-            "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": torch.tensor(
-                [1.0, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12]
-            ).reshape(2, 2, 2, 2),
-            "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": square[:, :, [0]],
-        },
-        name="ablate_heads",
-    )
+    check(got, torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0]).reshape(2, 2, 2, 2), {
+        "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
+            [1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]
+        ).reshape(2, 2, 2, 2),
+        "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
+            [1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]
+        ).reshape(2, 2, 2, 2),
+        "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor(
+            [1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]
+        ).reshape(2, 2, 2, 2),
+        "the named heads were kept and the others knocked out; it is the other way round (or are heads counted from 1? They count from 0).": torch.tensor(
+            [0.0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11, 12, 0, 0, 15, 16]
+        ).reshape(2, 2, 2, 2),
+        "nothing was replaced.": square,
+        "all heads were knocked out.": torch.zeros(2, 2, 2, 2),
+        "zero ablation puts 0 in the head's place, not 1.": torch.tensor(
+            [1.0, 2, 1, 1, 5, 6, 1, 1, 9, 10, 1, 1, 13, 14, 1, 1]
+        ).reshape(2, 2, 2, 2),
+        "the heads are knocked out at the last position only; replace them at every position.": torch.tensor(
+            [1.0, 2, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 0, 0]
+        ).reshape(2, 2, 2, 2),
+        "the heads are knocked out in the first prompt only.": torch.tensor(
+            [1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16]
+        ).reshape(2, 2, 2, 2),
+        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": torch.tensor(
+            [1.0, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12]
+        ).reshape(2, 2, 2, 2),
+        "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": square[:, :, [0]],
+    }, name="ablate_heads")
     # Two of three heads.
     outputs = torch.arange(1.0, 25.0).reshape(2, 2, 3, 2)  # B = 2, T = 2, H = 3, D = 2
     before = outputs.clone()
@@ -939,42 +914,36 @@ def test_zero(ablate_heads):
     def tensor(*numbers):
         return torch.tensor(numbers, dtype=torch.float32).reshape(2, 2, 3, 2)
 
-    check(
-        got,
-        tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 0, 0, 15, 16, 0, 0, 0, 0, 21, 22, 0, 0),
-        {
-            "nothing was replaced.": before,
-            "the named heads were kept and the others knocked out; it is the other way round.": tensor(
-                1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24
-            ),
-            "only the first of the named heads was knocked out.": tensor(
-                0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 0, 0, 15, 16, 17, 18, 0, 0, 21, 22, 23, 24
-            ),
-            "only the last of the named heads was knocked out.": tensor(
-                1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0, 13, 14, 15, 16, 0, 0, 19, 20, 21, 22, 0, 0
-            ),
-            "all heads were knocked out.": torch.zeros(2, 2, 3, 2),
-            "the heads are knocked out at the last position only; replace them at every position.": tensor(
-                1, 2, 3, 4, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 0, 0, 21, 22, 0, 0
-            ),
-            "the heads are knocked out at the first position only; replace them at every position.": tensor(
-                0, 0, 3, 4, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0, 15, 16, 0, 0, 19, 20, 21, 22, 23, 24
-            ),
-            "the heads are knocked out in the first prompt only.": tensor(
-                0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24
-            ),
-            "zero ablation puts 0 in the head's place, not 1.": tensor(
-                1, 1, 3, 4, 1, 1, 1, 1, 9, 10, 1, 1, 1, 1, 15, 16, 1, 1, 1, 1, 21, 22, 1, 1
-            ),
-            "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": tensor(
-                7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18
-            ),
-            "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": before[:, :, [1]],
-            "head numbers count from 0.": tensor(1, 2, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 13, 14, 0, 0, 0, 0, 19, 20, 0, 0, 0, 0),
-        },
-        name="ablate_heads",
-        dtype=torch.float32,
-    )
+    check(got, tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 0, 0, 15, 16, 0, 0, 0, 0, 21, 22, 0, 0), {
+        "nothing was replaced.": before,
+        "the named heads were kept and the others knocked out; it is the other way round.": tensor(
+            1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24
+        ),
+        "only the first of the named heads was knocked out.": tensor(
+            0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 0, 0, 15, 16, 17, 18, 0, 0, 21, 22, 23, 24
+        ),
+        "only the last of the named heads was knocked out.": tensor(
+            1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0, 13, 14, 15, 16, 0, 0, 19, 20, 21, 22, 0, 0
+        ),
+        "all heads were knocked out.": torch.zeros(2, 2, 3, 2),
+        "the heads are knocked out at the last position only; replace them at every position.": tensor(
+            1, 2, 3, 4, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 0, 0, 21, 22, 0, 0
+        ),
+        "the heads are knocked out at the first position only; replace them at every position.": tensor(
+            0, 0, 3, 4, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0, 15, 16, 0, 0, 19, 20, 21, 22, 23, 24
+        ),
+        "the heads are knocked out in the first prompt only.": tensor(
+            0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24
+        ),
+        "zero ablation puts 0 in the head's place, not 1.": tensor(
+            1, 1, 3, 4, 1, 1, 1, 1, 9, 10, 1, 1, 1, 1, 15, 16, 1, 1, 1, 1, 21, 22, 1, 1
+        ),
+        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": tensor(
+            7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18
+        ),
+        "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": before[:, :, [1]],
+        "head numbers count from 0.": tensor(1, 2, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 13, 14, 0, 0, 0, 0, 19, 20, 0, 0, 0, 0),
+    }, name="ablate_heads", dtype=torch.float32)
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
 # %% points=1 success="Mean ablation is right."
 def test_mean(ablate_heads):
@@ -989,45 +958,39 @@ def test_mean(ablate_heads):
     def tensor(*numbers):
         return torch.tensor(numbers, dtype=torch.float32).reshape(2, 2, 2, 2)
 
-    check(
-        got,
-        tensor(1, 2, -3, -4, 5, 6, -7, -8, 9, 10, -3, -4, 13, 14, -7, -8),
-        {
-            "`mean_outputs` is not used: this is zero ablation.": tensor(1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0),
-            "the mean of another head was put in: head h is replaced by mean_outputs[:, h].": tensor(
-                1, 2, -1, -2, 5, 6, -5, -6, 9, 10, -1, -2, 13, 14, -5, -6
-            ),
-            "`mean_outputs` has the axes [T, H, D]; its position and head axes were exchanged.": tensor(
-                1, 2, -5, -6, 5, 6, -7, -8, 9, 10, -5, -6, 13, 14, -7, -8
-            ),
-            "every position has its own mean; the first position's was used for all.": tensor(
-                1, 2, -3, -4, 5, 6, -3, -4, 9, 10, -3, -4, 13, 14, -3, -4
-            ),
-            "every position has its own mean; the last position's was used for all.": tensor(
-                1, 2, -7, -8, 5, 6, -7, -8, 9, 10, -7, -8, 13, 14, -7, -8
-            ),
-            "every position has its own mean; it was averaged over the positions.": tensor(
-                1, 2, -5, -6, 5, 6, -5, -6, 9, 10, -5, -6, 13, 14, -5, -6
-            ),
-            "the mean was subtracted from the head's output; it is to take its place.": tensor(
-                1, 2, 6, 8, 5, 6, 14, 16, 9, 10, 14, 16, 13, 14, 22, 24
-            ),
-            "the mean was added to the head's output; it is to take its place.": tensor(
-                1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 8, 8, 13, 14, 8, 8
-            ),
-            "the mean of this batch was used; it is given as `mean_outputs` (it was taken over other prompts).": tensor(
-                1, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12
-            ),
-            "all heads were replaced by their means, not only the named ones.": tensor(
-                -1, -2, -3, -4, -5, -6, -7, -8, -1, -2, -3, -4, -5, -6, -7, -8
-            ),
-            "the named heads were kept and the others replaced; it is the other way round.": tensor(
-                -1, -2, 3, 4, -5, -6, 7, 8, -1, -2, 11, 12, -5, -6, 15, 16
-            ),
-        },
-        name="ablate_heads",
-        dtype=torch.float32,
-    )
+    check(got, tensor(1, 2, -3, -4, 5, 6, -7, -8, 9, 10, -3, -4, 13, 14, -7, -8), {
+        "`mean_outputs` is not used: this is zero ablation.": tensor(1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0),
+        "the mean of another head was put in: head h is replaced by mean_outputs[:, h].": tensor(
+            1, 2, -1, -2, 5, 6, -5, -6, 9, 10, -1, -2, 13, 14, -5, -6
+        ),
+        "`mean_outputs` has the axes [T, H, D]; its position and head axes were exchanged.": tensor(
+            1, 2, -5, -6, 5, 6, -7, -8, 9, 10, -5, -6, 13, 14, -7, -8
+        ),
+        "every position has its own mean; the first position's was used for all.": tensor(
+            1, 2, -3, -4, 5, 6, -3, -4, 9, 10, -3, -4, 13, 14, -3, -4
+        ),
+        "every position has its own mean; the last position's was used for all.": tensor(
+            1, 2, -7, -8, 5, 6, -7, -8, 9, 10, -7, -8, 13, 14, -7, -8
+        ),
+        "every position has its own mean; it was averaged over the positions.": tensor(
+            1, 2, -5, -6, 5, 6, -5, -6, 9, 10, -5, -6, 13, 14, -5, -6
+        ),
+        "the mean was subtracted from the head's output; it is to take its place.": tensor(
+            1, 2, 6, 8, 5, 6, 14, 16, 9, 10, 14, 16, 13, 14, 22, 24
+        ),
+        "the mean was added to the head's output; it is to take its place.": tensor(
+            1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 8, 8, 13, 14, 8, 8
+        ),
+        "the mean of this batch was used; it is given as `mean_outputs` (it was taken over other prompts).": tensor(
+            1, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12
+        ),
+        "all heads were replaced by their means, not only the named ones.": tensor(
+            -1, -2, -3, -4, -5, -6, -7, -8, -1, -2, -3, -4, -5, -6, -7, -8
+        ),
+        "the named heads were kept and the others replaced; it is the other way round.": tensor(
+            -1, -2, 3, 4, -5, -6, 7, 8, -1, -2, 11, 12, -5, -6, 15, 16
+        ),
+    }, name="ablate_heads", dtype=torch.float32)
 # %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
 # Random shapes, zero and mean ablation, several dtypes.
 # No head, all heads, the last head.
@@ -1187,25 +1150,19 @@ def patching_effect(clean, corrupted, patched):
 def test_small_example(patching_effect):
     clean, corrupted, patched = torch.tensor([4.0, 6.0]), torch.tensor([-1.0, -2.0]), torch.tensor([2.0, -1.0])
     got = patching_effect(clean, corrupted, patched)
-    check(
-        got,
-        0.3076923,
-        {
-            "this is the share still missing: 0 is to be the corrupted run and 1 the clean one (are the two exchanged?).": 0.6923077,
-            "this is mean patched / mean clean: the corrupted run is not subtracted.": 0.1,
-            "the corrupted run is not subtracted above the line.": 0.0769231,
-            "the corrupted run is not subtracted below the line.": 0.4,
-            "the corrupted mean is added below the line where it is to be subtracted.": 0.5714286,
-            "the share was taken prompt by prompt and then averaged; take the means first.": 0.3625,
-            "the fraction stands upside down.": 3.25,
-            "the sign is reversed.": -0.3076923,
-            "this is the number of logits restored, not the share: divide by the way from corrupted to clean.": 2.0,
-            "one number is asked for, the effect on the means; this is one for each prompt.": torch.tensor([0.6, 0.125]),
-            "the share is asked for, not per cent.": 30.76923,
-        },
-        name="patching_effect",
-        rtol=1e-3,
-    )
+    check(got, 0.3076923, {
+        "this is the share still missing: 0 is to be the corrupted run and 1 the clean one (are the two exchanged?).": 0.6923077,
+        "this is mean patched / mean clean: the corrupted run is not subtracted.": 0.1,
+        "the corrupted run is not subtracted above the line.": 0.0769231,
+        "the corrupted run is not subtracted below the line.": 0.4,
+        "the corrupted mean is added below the line where it is to be subtracted.": 0.5714286,
+        "the share was taken prompt by prompt and then averaged; take the means first.": 0.3625,
+        "the fraction stands upside down.": 3.25,
+        "the sign is reversed.": -0.3076923,
+        "this is the number of logits restored, not the share: divide by the way from corrupted to clean.": 2.0,
+        "one number is asked for, the effect on the means; this is one for each prompt.": torch.tensor([0.6, 0.125]),
+        "the share is asked for, not per cent.": 30.76923,
+    }, name="patching_effect", rtol=1e-3)
     assert is_float(got), f"patching_effect: the number is right, but it is a {type(got).__name__}; return a Python float (`.item()`)."
     check(
         patching_effect(clean, corrupted, torch.tensor([6.0, 8.0])),
@@ -1214,16 +1171,10 @@ def test_small_example(patching_effect):
         name="patching_effect",
         rtol=1e-3,
     )
-    check(
-        patching_effect(clean, corrupted, torch.tensor([-3.0, -4.0])),
-        -0.3076923,
-        {
-            "a patch may make things worse: do not cut the effect off at 0.": 0.0,
-            "the effect has a sign: no absolute value.": 0.3076923,
-        },
-        name="patching_effect",
-        rtol=1e-3,
-    )
+    check(patching_effect(clean, corrupted, torch.tensor([-3.0, -4.0])), -0.3076923, {
+        "a patch may make things worse: do not cut the effect off at 0.": 0.0,
+        "the effect has a sign: no absolute value.": 0.3076923,
+    }, name="patching_effect", rtol=1e-3)
     try:
         found = patching_effect(torch.tensor([1.0, 3.0]), torch.tensor([3.0, 1.0]), torch.tensor([2.0, 2.5]))
     except ValueError:
@@ -1464,26 +1415,20 @@ def faithfulness(circuit, full):
 def test_small_example(faithfulness):
     circuit, full = torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5])
     got = faithfulness(circuit, full)
-    check(
-        got,
-        0.7,
-        {
-            "the gap is an absolute value: it is never negative.": -0.7,
-            "the absolute value was taken prompt by prompt; take it of the difference of the means.": 2.0333333,
-            "this is the mean squared gap of the prompts; asked for is the absolute difference of the means.": 6.67,
-            "the gap was squared.": 0.49,
-            "this is the square root of the mean squared gap of the prompts.": 2.5826343,
-            "this is the ratio of the means (the share kept); asked for is their difference.": 1.28,
-            "this is the ratio of the means upside down; asked for is their difference.": 0.78125,
-            "this is the gap as a share of the whole model's mean; asked for is the gap itself.": 0.28,
-            "the gaps are added up over the prompts; asked for is a difference of means.": 2.1,
-            "one number is asked for; this is one gap for each prompt.": torch.tensor([4.0, 2.0, 0.1]),
-            "the median was used; asked for are means.": 0.1,
-            "the means are added; asked for is their difference.": 5.7,
-        },
-        name="faithfulness",
-        rtol=1e-3,
-    )
+    check(got, 0.7, {
+        "the gap is an absolute value: it is never negative.": -0.7,
+        "the absolute value was taken prompt by prompt; take it of the difference of the means.": 2.0333333,
+        "this is the mean squared gap of the prompts; asked for is the absolute difference of the means.": 6.67,
+        "the gap was squared.": 0.49,
+        "this is the square root of the mean squared gap of the prompts.": 2.5826343,
+        "this is the ratio of the means (the share kept); asked for is their difference.": 1.28,
+        "this is the ratio of the means upside down; asked for is their difference.": 0.78125,
+        "this is the gap as a share of the whole model's mean; asked for is the gap itself.": 0.28,
+        "the gaps are added up over the prompts; asked for is a difference of means.": 2.1,
+        "one number is asked for; this is one gap for each prompt.": torch.tensor([4.0, 2.0, 0.1]),
+        "the median was used; asked for are means.": 0.1,
+        "the means are added; asked for is their difference.": 5.7,
+    }, name="faithfulness", rtol=1e-3)
     assert is_float(got), f"faithfulness: the number is right, but it is a {type(got).__name__}; return a Python float (`.item()`)."
     check(
         faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -365,7 +365,7 @@ def _check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, input
 
 
 def _check_purity(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
-    before = {key: cast(value, trial.dtype) for key, value in inputs.items()}
+    before = cast_all(inputs, trial.dtype)
     result_of(outcome, spec, trial.case.label)
     for key, value in before.items():
         same = torch.equal(value, inputs[key]) if isinstance(value, torch.Tensor) else value == inputs[key]
