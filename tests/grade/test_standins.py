@@ -263,9 +263,9 @@ def test_what_cannot_cross_is_the_students_fault(call: Call, name: str) -> None:
 
 def test_a_result_that_is_too_large_is_refused(call: Call) -> None:
     stand_in = call("large")
-    for stand_in.hidden, told in ((True, "can be read$"), (False, "can be read: a message of .* bytes")):
-        with pytest.raises(StudentError, match=told):
-            stand_in()
+    stand_in.hidden = False
+    with pytest.raises(StudentError, match=r"can be read: a message of .* bytes"):
+        stand_in()
     assert call("square")(torch.tensor(2.0)).item() == 4
 
 
