@@ -109,7 +109,7 @@ class Child:
             except TimeLimitError:
                 errors.append(self._place(statement, "TimeLimitError", f"stopped after {message['seconds']:g} s"))
             except BaseException as error:
-                errors.append(self._place(statement, type(error).__name__, _text(error)[:500]))
+                errors.append(self._place(statement, _name(type(error)), _text(error)))
             finally:
                 _start_clock(0)
         defined = {name: callable(self.space.get(name)) for name in message["wanted"] if name in self.space}
@@ -224,18 +224,23 @@ class Child:
     def as_data(self, error: BaseException) -> dict[str, Any]:
         """An exception as data: type, message, the kinds it belongs to, and the last line of the student's code."""
         place = None
-        for frame, line in traceback.walk_tb(error.__traceback__):
+        for frame, line in traceback.walk_tb(_TRACEBACK(error)):
             if frame.f_code.co_filename.startswith("cell "):
                 place = {"cell": int(frame.f_code.co_filename[5:]), "line": line, "function": frame.f_code.co_name[:80]}
-        message = _text(error)[:1000]
-        kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
-        return {"type": type(error).__name__[:80], "message": message, "kinds": kinds, "place": place}
+        kinds = [_name(kind) for kind in _MRO(type(error)) if getattr(builtins, _name(kind), None) is kind]
+        return {"type": _name(type(error))[:80], "message": _text(error), "kinds": kinds, "place": place}
+
+
+# an exception's class and metaclass are the student's: what they say of themselves may raise or lie, so it is not asked
+_TRACEBACK = BaseException.__dict__["__traceback__"].__get__
+_MRO = type.__dict__["__mro__"].__get__
+_name = type.__dict__["__name__"].__get__
 
 
 def _text(error: BaseException) -> str:
     """An exception's message; empty where the student's class cannot give one."""
     try:
-        return str(error)
+        return str.__getitem__(str(error), slice(1000))
     except BaseException:  # whatever a `__str__` of the student's raises
         return ""
 
