@@ -197,7 +197,7 @@ def test_cells_are_read_as_jupyterlab_reads_them(start: str, jupyter: bool, monk
     found = selection.select(code(start + "def f(x): return x"), ("f",))
     assert not found.errors
     (statement,) = [s for s in found.statements if "f" in s.binds]
-    assert statement.node.lineno == start.count("\n") + 1 - start.startswith("%%"), "messages would name another line"
+    assert statement.node.lineno == start.count("\n") + 1, "messages would name another line"
 
 
 def test_indented_and_prompted_cells() -> None:
