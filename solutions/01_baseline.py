@@ -271,7 +271,7 @@ def test_top_k_borders(top_k_filter):
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
     assert got.dtype == torch.bfloat16, f"top_k_filter: the dtype is {got.dtype} for bfloat16 logits; the result has the input's dtype."
     assert got[0, 0] == n, "top_k_filter: a removed logit is exactly -inf (float('-inf')), not a large negative number."
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
+# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
 # %% [markdown]
 # **Sanity check.** The cell filters the policy's own logits for the token after `The film is`.
 # Five probabilities must be left. They are larger than before, because together they sum to 1 again.

@@ -24,6 +24,7 @@ from .limits import Limits, bounded_memory
 from .result import Failure, SubmissionResult
 
 AHEAD = 3  # jobs per worker that are handed to the scheduler before results are back
+ALONE = 2  # times that a job is tried with nothing else on the workers
 CONNECT, PATIENCE = 10, 120  # seconds for a scheduler to answer, and for its first worker to come
 OTHER = "infrastructure"  # the kind of failure where a worker is not as this process
 _local = threading.local()
@@ -198,21 +199,23 @@ def _through(client: Any, jobs: Sequence[Job], plan: Plan) -> Iterator[tuple[Job
     from distributed import KilledWorker
 
     suspects: list[Job] = []
-    for job, future, error in _finished(client, jobs, plan, ahead=AHEAD):
-        result = None if isinstance(error, KilledWorker) else _result(job, future, error)
+    for job, answer, error in _finished(client, jobs, plan, ahead=AHEAD):
+        result = None if isinstance(error, KilledWorker) else _result(job, answer, error)
         if result is None or (result.failure is not None and result.failure.kind == OTHER):
             suspects.append(job)
         else:
             yield job, result
     for suspect in suspects:
-        for job, future, error in _finished(client, [suspect], plan, ahead=1):
-            if isinstance(error, KilledWorker):
-                yield job, broken(job, "two workers died while they graded this submission", "worker")
-            else:
-                yield job, _result(job, future, error)
+        for _ in range(ALONE):  # a worker that was still dying may have taken the first try with it
+            ((job, answer, error),) = _finished(client, [suspect], plan, ahead=1)
+            if not isinstance(error, KilledWorker):
+                yield job, _result(job, answer, error)
+                break
+        else:
+            yield suspect, broken(suspect, "two workers died while they graded this submission", "worker")
 
 
-def _result(job: Job, future: Any, error: BaseException | None) -> SubmissionResult:
+def _result(job: Job, answer: Any, error: BaseException | None) -> SubmissionResult:
     """What a finished job gave.
 
     Raises:
@@ -222,14 +225,14 @@ def _result(job: Job, future: Any, error: BaseException | None) -> SubmissionRes
         raise error
     if error is not None:
         return broken(job, f"{type(error).__name__}: {error}", "worker")
-    theirs, result = future.result()
+    theirs, result = answer
     if other := workers.difference(theirs):
         return broken(job, f"it came to a worker that judges with something else: {other}. {workers.WHAT_TO_DO}", OTHER)
     return result
 
 
 def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
-    """Hand out the jobs, `ahead` for each worker at a time; yield each with its future and the future's error."""
+    """Hand out the jobs, `ahead` for each worker at a time; yield each with what came of it, or with the error."""
     from distributed import as_completed
 
     waiting = list(reversed(jobs))
@@ -251,7 +254,11 @@ def _finished(client: Any, jobs: Sequence[Job], plan: Plan, *, ahead: int) -> It
     feed()
     for future in pool:
         job = known.pop(future.key)
-        error = None if future.status == "finished" else future.exception()
-        yield job, future, error
+        answer = error = None
+        try:
+            answer = future.result()  # it may be lost even when it was finished, with the worker that held it
+        except Exception as raised:
+            error = raised
+        yield job, answer, error
         future.release()
         feed()

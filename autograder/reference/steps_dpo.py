@@ -251,10 +251,12 @@ def check_modes(record: Mapping[str, Any]) -> None:
 
 def check_reference(record: Mapping[str, Any], seed: int, cached: bool) -> None:
     """The reference and the modes stay as they were; kept log-probs are used, and the reference is then not run."""
-    before, after = weights_of(small_policy(seed)), record["reference_after"]
-    check_weights(after, small_policy(seed), "dpo_step", "the reference's weights are NaN or infinite")
-    if any(not torch.equal(weight, after[name]) for name, weight in before.items()):
-        raise AssertionError("dpo_step changed the reference's weights")
+    before = weights_of(small_policy(seed))
+    check_length(record["reference_after"], world.BATCHES["single steps"][1], "dpo_step")
+    for after in record["reference_after"]:
+        check_weights(after, small_policy(seed), "dpo_step", "the reference's weights are NaN or infinite")
+        if any(not torch.equal(weight, after[name]) for name, weight in before.items()):
+            raise AssertionError("dpo_step changed the reference's weights")
     if record["reference_gradients"]:
         raise AssertionError("dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()")
     check_modes(record)

@@ -163,8 +163,8 @@ def _name_direction(change: Tensor, known: Mapping[str, Tensor], earlier: Tensor
 def made_of_log_probs(policy: nn.Module, rollout: Rollout, change: Tensor) -> bool:
     """Whether a change of the weights is one that some loss of the texts' log-probs makes, right or wrong."""
     log_probs = part2.token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)
-    real = log_probs[rollout.attention_mask[:, 1:]]  # [N]
-    gradients = torch.autograd.grad(real, list(policy.parameters()), torch.eye(len(real)), is_grads_batched=True)
+    terms = log_probs.flatten()  # [N], padding too: a loss over it is wrong, and still a loss
+    gradients = torch.autograd.grad(terms, list(policy.parameters()), torch.eye(len(terms)), is_grads_batched=True)
     rows = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).double()  # [N, weights]
     basis = torch.linalg.qr(rows.T).Q  # [weights, N]
     return bool((basis.T @ change).norm() >= MADE_OF_LOG_PROBS * change.norm())

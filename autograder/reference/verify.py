@@ -368,8 +368,7 @@ def _check_purity(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: 
     before = cast_all(inputs, trial.dtype)
     result_of(outcome, spec, trial.case.label)
     for key, value in before.items():
-        same = torch.equal(value, inputs[key]) if isinstance(value, torch.Tensor) else value == inputs[key]
-        if not same:
+        if isinstance(value, torch.Tensor) and not torch.equal(value, inputs[key]):
             raise AssertionError(f"{spec.name} changed its argument `{key}` in place; work on a copy")
 
 

@@ -77,7 +77,7 @@ def run_dpo_steps(
 
     Returns:
         `weights` (after each step), `bearings` (of the first update), `answers` (what each step returned),
-        `reference_before` and `reference_after`, `training_before` and `training_after` (the policy's and the
+        `reference_after` (each step), `training_before` and `training_after` (the policy's and the
         reference's mode), `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its
         weights have one), `optimizer_steps` (in all).
     """
@@ -93,19 +93,21 @@ def run_dpo_steps(
             replace(batch, reference_chosen=chosen.clone(), reference_rejected=rejected.clone())
             for batch, chosen, rejected in zip(batches, *cached, strict=True)
         ]
+    start = weights_of(reference)
     record: dict[str, Any] = {
         "weights": [],
         "answers": [],
-        "reference_before": weights_of(reference),
+        "reference_after": [],
         "training_before": [policy.training, reference.training],
     }
     for number, batch in enumerate(batches):
         set_weights(policy, start_of(seed, number, DISTANCE * moved))
+        set_weights(reference, start)  # a step that moved it is told so, and not that its later numbers are wrong
         record["answers"].append(plain_answer(step(policy, reference, optimizer, batch, BETA)))
         record["weights"].append(weights_of(policy))
+        record["reference_after"].append(weights_of(reference))
     return record | {
         "bearings": bearings(start_of(seed, 0, DISTANCE * moved), record["weights"][0]),
-        "reference_after": weights_of(reference),
         "training_after": [policy.training, reference.training],
         "reference_calls": reference_calls[0],
         "reference_gradients": sum(weight.grad is not None for weight in reference.parameters()),

@@ -78,4 +78,10 @@ def test_otter_run_gives_the_same_points(
     notebook = mixed.mixed_notebook(part, 3)
     theirs = mixed.by_otter(notebook, part, archive(part), tmp_path)
     cells = tuple(submitted.read((tmp_path / f"{PARTS[part]}.ipynb").read_bytes(), course())["code"])
-    assert {q.name: q.points for q in grade(cells, part).questions} == theirs
+    ours = {q.name: q.points for q in grade(cells, part).questions}
+    # here a public test of a wrong step needs hidden cases that confirm it
+    unconfirmed = {q.name: sum(t.points for t in q.tests if t.confirm) for q in masters.load_questions(part)}
+    assert set(ours) == set(theirs)
+    assert {
+        name: 0 <= theirs[name] - (points or 0) <= unconfirmed[name] for name, points in ours.items()
+    } == dict.fromkeys(ours, True)

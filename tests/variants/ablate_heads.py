@@ -268,12 +268,3 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
     for head in heads:
         result[:, :, head] = 0 if mean_outputs is None else mean_outputs[:, head]
     return result
-
-
-# === wrong: sorts the list of heads in place | in place
-def ablate_heads(head_outputs, heads, mean_outputs=None):
-    heads.sort()
-    result = head_outputs.clone()
-    for head in heads:
-        result[:, :, head] = 0 if mean_outputs is None else mean_outputs[:, head]
-    return result

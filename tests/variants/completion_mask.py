@@ -223,7 +223,7 @@ def completion_mask(ids, prompt_length, eos_id):
     return generated & (ends.cumsum(dim=1) - ends == 0)
 
 
-# === wrong: ids rounded to float16 | numbers wrong
+# === wrong: ids rounded to float16 | vocabulary of 50,257
 def completion_mask(ids, prompt_length, eos_id):
     generated = torch.arange(ids.shape[1]) >= prompt_length
     ends = ((ids.half() == torch.tensor(eos_id).half()) & generated).long()
