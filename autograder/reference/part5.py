@@ -105,7 +105,7 @@ class CountedGame:
         self.asked: dict[frozenset[int], int] = {}
         self.strange: str | None = None
 
-    def __call__(self, coalition: frozenset[int]) -> float:
+    def __call__(self, coalition: Any) -> float:
         if not isinstance(coalition, frozenset):
             self.strange = f"`value` was called with {a_value(coalition)}; a coalition is a frozenset"
         elif not all(player in range(self.players) for player in coalition):

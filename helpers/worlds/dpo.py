@@ -77,7 +77,7 @@ def run_dpo_steps(
 
     Returns:
         `weights` (after each step), `bearings` (of the first update), `answers` (what each step returned),
-        `reference_after` (each step), `training_before` and `training_after` (the policy's and the
+        `reference_before`, `reference_after` (each step), `training_before` and `training_after` (the policy's and the
         reference's mode), `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its
         weights have one), `optimizer_steps` (in all).
     """
@@ -97,6 +97,7 @@ def run_dpo_steps(
     record: dict[str, Any] = {
         "weights": [],
         "answers": [],
+        "reference_before": start,
         "reference_after": [],
         "training_before": [policy.training, reference.training],
     }

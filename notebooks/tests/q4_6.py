@@ -24,7 +24,8 @@ def test_first_step(dpo_step):
     off, turned = ((record['bearings'] - sign * right).abs().max() for sign in (1, -1))
     assert turned > 0.05, 'dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)'
     assert off < 0.05, "dpo_step: the update does not follow the gradient of the DPO loss (is it the loss of both sides, of all weights, and of the completions' tokens only?)"
-    same = all(((record['reference_before'][name] == record['reference_after'][name]).all() for name in before))
+    reference = record['reference_before']
+    same = all(((reference[name] == after[name]).all() for after in record['reference_after'] for name in reference))
     assert same, "dpo_step changed the reference's weights"
     assert record['reference_gradients'] == 0, 'dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()'
     assert record['optimizer_steps'] == len(record['answers']), 'dpo_step must call optimizer.step() exactly once'

@@ -85,7 +85,7 @@ def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.
             dies = job.student == "killer" or (job.student == "unlucky" and len(some) > 1)
             yield (
                 job,
-                SimpleNamespace(result=lambda: (workers.identity(), SimpleNamespace(status="graded", failure=None))),
+                (workers.identity(), SimpleNamespace(status="graded", failure=None)),
                 KilledWorker("t", None, 1) if dies else None,  # type: ignore[arg-type]
             )
 

@@ -25,7 +25,7 @@ def steps(step, seed, *, moved=False, cached=None):
     kept, count = small.weights_of(small.small_policy(seed)), len(dpo.batches_for("single steps", seed))
     return {
         "weights": [moved_on(kept) for _ in range(count)], "answers": [ANSWERS[moved]] * count, "bearings": BEARINGS,
-        "reference_after": [kept] * 3, "training_before": [moved, False],
+        "reference_before": kept, "reference_after": [kept] * 3, "training_before": [moved, False],
         "training_after": [moved, False], "reference_calls": 0 if cached else 3, "reference_gradients": 0,
         "optimizer_steps": count,
     }
