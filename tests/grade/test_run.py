@@ -80,9 +80,14 @@ def test_a_worker_that_dies_and_one_that_dies_twice(monkeypatch: pytest.MonkeyPa
 def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask names everything that was on the dying worker; only who kills it while alone has done it."""
 
+    tried_alone: list[str] = []
+
     def finished(client: object, some: list[Job], plan: Plan, *, ahead: int) -> Iterator[tuple[Job, Any, Any]]:
         for job in some:
-            dies = job.student == "killer" or (job.student == "unlucky" and len(some) > 1)
+            alone = len(some) == 1
+            tried_alone.extend([job.student] * alone)
+            dies = job.student == "killer" or (job.student == "unlucky" and not alone)
+            dies |= job.student == "very unlucky" and tried_alone.count(job.student) < 2  # a worker was still dying
             yield (
                 job,
                 (workers.identity(), SimpleNamespace(status="graded", failure=None)),
@@ -90,8 +95,17 @@ def test_who_waited_on_a_killed_worker_is_tried_again_alone(monkeypatch: pytest.
             )
 
     monkeypatch.setattr(schedule, "_finished", finished)
-    found = [(j.student, r.status) for j, r in schedule._through(None, jobs("a", "killer", "unlucky", "b"), Plan())]
-    assert found == [("a", "graded"), ("b", "graded"), ("killer", "error"), ("unlucky", "graded")]
+    found = [
+        (j.student, r.status)
+        for j, r in schedule._through(None, jobs("a", "killer", "unlucky", "very unlucky", "b"), Plan())
+    ]
+    assert found == [
+        ("a", "graded"),
+        ("b", "graded"),
+        ("killer", "error"),
+        ("unlucky", "graded"),
+        ("very unlucky", "graded"),
+    ]
 
 
 def test_an_existing_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
