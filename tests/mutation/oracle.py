@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Oracle:
         constant_results: places in a returned tuple that carry no gradient.
         exact: whether the result holds numbers of the input, or none that are rounded.
         floor: what counts as nothing, in units of eps.
-        logits: whether the inputs are logits, whose rounding counts wherever they are normalised.
+        rounding: `(inputs, results) -> how far`, in units of eps, where rounding inside reaches farther than of the inputs.
         own_dtype: whether float tensors have the inputs' dtype.
         copies: whether the result shares no memory with an input.
         counted: `(name, inputs) -> mask`: the entries of a gradient that the page says something about; default all.
@@ -59,7 +59,7 @@ class Oracle:
     constant_results: tuple[int, ...] = ()
     exact: bool = False
     floor: float = 1.0
-    logits: bool = False
+    rounding: Callable[[Inputs, list[Any]], Tensor | float] = lambda inputs, results: 0.0
     own_dtype: bool = True
     copies: bool = False
     counted: Callable[[str, Inputs], Tensor] | None = None
@@ -117,6 +117,17 @@ def items(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple | list) else [result]
 
 
+def largest(values: Iterable[Any]) -> float:
+    """The largest finite number among some floats and float tensors, at least 1."""
+    sizes = [tensor_of(v).abs().nan_to_num(0.0, posinf=0.0).max().item() for v in values if _is_float(v) and v.numel()]
+    return max([1.0, *sizes])
+
+
+def of_logits(inputs: Inputs, results: list[Any]) -> float:
+    """Logits are normalised: what counts is the largest of them."""
+    return largest(inputs.values())
+
+
 def tensor_of(value: Any) -> Tensor:
     """A result's number or tensor, as float64."""
     return (value.detach() if isinstance(value, Tensor) else torch.tensor(value)).double()
@@ -165,8 +176,8 @@ def question(oracle: Oracle, label: str, inputs: Inputs, dtype: torch.dtype) -> 
     allowed = [torch.zeros_like(tensor_of(value)) for value in right]
     errors = {name: torch.zeros_like(slope) for name, slope in slopes.items()}
     eps = max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
-    size_of = [float(v.abs().nan_to_num(0.0, posinf=0.0).max()) for v in rounded.values() if _is_float(v)]
-    nothing = eps * (8 * oracle.floor + (4 * max(size_of, default=0.0) if oracle.logits else 0.0))
+    inside = torch.as_tensor(oracle.rounding(rounded, right)).double()
+    nothing = eps * (8 * oracle.floor + 4 * inside)
     if not oracle.exact:
         generator = torch.Generator().manual_seed(5)
         for _ in range(4):
@@ -179,9 +190,8 @@ def question(oracle: Oracle, label: str, inputs: Inputs, dtype: torch.dtype) -> 
             if not (isinstance(value, Tensor) and not value.is_floating_point()):
                 size = tensor_of(value).abs().nan_to_num(0.0, posinf=0.0)
                 error.mul_(8).add_(8 * eps * size + nothing)
-    largest = max([1.0, *(float(tensor_of(v).abs().nan_to_num(0.0, posinf=0.0).max()) for v in right if _is_float(v))])
     for name, slope in slopes.items():
-        errors[name].mul_(8).add_(8 * eps * slope.abs() + nothing * (largest if oracle.logits else 1.0))
+        errors[name].mul_(8).add_(8 * eps * slope.abs() + nothing.max())
     return Question(label, written(inputs, dtype), dtype, right, keys, allowed, slopes, errors)
 
 

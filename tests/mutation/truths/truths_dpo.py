@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from tests.mutation.oracle import Inputs, Oracle
+from tests.mutation.oracle import Inputs, Oracle, of_logits
 
 from .drawn import DOUBLE, masks, normal, number, uniform, whole
 
@@ -149,7 +149,7 @@ def _completions(g: torch.Generator) -> Named:
 
 
 ORACLES = {
-    "sequence_log_prob": Oracle(sequence_log_prob, _sequences, gradients=("logits",), logits=True),
+    "sequence_log_prob": Oracle(sequence_log_prob, _sequences, gradients=("logits",), rounding=of_logits),
     "compute_dpo_loss": Oracle(
         compute_dpo_loss, _pairs, gradients=POLICY, detached=REFERENCE, constant_results=(1, 2)
     ),

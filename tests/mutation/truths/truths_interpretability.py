@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.mutation.oracle import Broken, Inputs, Oracle
+from tests.mutation.oracle import Broken, Inputs, Oracle, of_logits
 
 from .drawn import DOUBLE, normal, uniform, whole
 
@@ -170,7 +170,7 @@ ORACLES = {
         exact_shapley_values, _games, own_dtype=False, rules=(asks_each_coalition_once,)
     ),
     "logit_difference": Oracle(logit_difference, lambda g: _names(g, True), gradients=("logits",)),
-    "io_probability": Oracle(io_probability, lambda g: _names(g, False), gradients=("logits",), logits=True),
+    "io_probability": Oracle(io_probability, lambda g: _names(g, False), gradients=("logits",), rounding=of_logits),
     "ablate_heads": Oracle(ablate_heads, _heads, gradients=("head_outputs",), exact=True, copies=True),
     "patching_effect": Oracle(
         patching_effect, _runs,

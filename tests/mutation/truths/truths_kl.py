@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from tests.mutation.oracle import Inputs, Oracle
+from tests.mutation.oracle import Inputs, Oracle, largest
 
 from .drawn import DOUBLE, masks, normal, number, outside, uniform, whole
 
@@ -32,6 +33,11 @@ def kl_divergence(policy_logits: Tensor, reference_logits: Tensor) -> Tensor:
             log_q = reference - torch.logsumexp(reference, 0)
             table.append((policy.logits.exp() * (policy.logits - log_q[possible])).sum())
     return torch.stack(table).reshape(rows, tokens)
+
+
+def of_products(inputs: Inputs, results: list[Any]) -> float:
+    """A probability, whose error is that of the largest logit, is multiplied by a log-ratio."""
+    return largest(inputs.values()) * largest(results)
 
 
 def _distributions(g: torch.Generator) -> Named:
@@ -192,6 +198,13 @@ def group_advantages(rewards: Tensor, group_size: int) -> Tensor:
     return torch.tensor(result, dtype=DOUBLE)
 
 
+def of_spreads(inputs: Inputs, results: list[Any]) -> Tensor:
+    """The rounding of a reward is divided by its group's spread."""
+    groups = inputs["rewards"].reshape(-1, inputs["group_size"])
+    far = groups.abs().amax(1) / (groups.std(1, correction=0) + 1e-6)
+    return far.repeat_interleave(inputs["group_size"])
+
+
 def _grouped(g: torch.Generator) -> Named:
     for groups, size in ((1, 1), (4, 1), (1, 2), (1, 5), (5, 2), (4, 4), (3, 6)):
         count = groups * size
@@ -206,7 +219,7 @@ def _grouped(g: torch.Generator) -> Named:
 
 ORACLES = {
     "kl_divergence": Oracle(
-        kl_divergence, _distributions, gradients=("policy_logits",), detached=("reference_logits",), logits=True
+        kl_divergence, _distributions, gradients=("policy_logits",), detached=("reference_logits",), rounding=of_products
     ),
     "kl_estimates": Oracle(kl_estimates, _estimated, gradients=("log_probs",)),
     "kl_shaped_rewards": Oracle(
@@ -217,5 +230,5 @@ ORACLES = {
     "ppo_clip_loss": Oracle(
         ppo_clip_loss, _clipped, gradients=("log_probs",), detached=("old_log_probs", "advantages")
     ),
-    "group_advantages": Oracle(group_advantages, _grouped, detached=("rewards",)),
+    "group_advantages": Oracle(group_advantages, _grouped, detached=("rewards",), rounding=of_spreads),
 }  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MultivariateNormal
 
-from tests.mutation.oracle import Inputs, Oracle
+from tests.mutation.oracle import Inputs, Oracle, of_logits
 
 from .drawn import DOUBLE, masks, normal, number, outside, uniform, whole
 
@@ -155,7 +155,7 @@ def _paths(g: torch.Generator) -> Named:
 
 _NINE = torch.arange(9.0)
 ORACLES = {
-    "token_log_probs": Oracle(token_log_probs, _scored, gradients=("logits",), logits=True),
+    "token_log_probs": Oracle(token_log_probs, _scored, gradients=("logits",), rounding=of_logits),
     "compute_reinforce_loss": Oracle(
         compute_reinforce_loss, _weighted, gradients=("log_probs",), detached=("advantages",)
     ),
