@@ -159,7 +159,7 @@ def check_gradients(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs
 
 def check_purity(outcome: Callable[[], Any], spec: Spec, trial: Trial, inputs: Mapping[str, Any]) -> None:
     """Inputs stay as they are, and a copy shares no memory with them."""
-    before = cast_all(inputs, trial.dtype)
+    before = cast_all(trial.case.inputs, trial.dtype)
     result = result_of(outcome, spec, trial.case.label)
     for key, value in before.items():
         same = torch.equal(value, inputs[key]) if isinstance(value, torch.Tensor) else value == inputs[key]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -51,12 +51,49 @@ def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
         return
     spec, seed = find_spec(name), grading_seed()
     trials = [(aspect, trial) for aspect in general for trial in trials_of(spec, aspect, seed)]
-    given = [_inputs(trial, aspect, spec) for aspect, trial in trials]
-    for (aspect, trial), inputs, outcome in zip(trials, given, outcomes(function, given), strict=True):
+    for aspect, trial, inputs, outcome in _made(function, spec, trials):
         if trial.on_meta:
             _judge_device(function, outcome, spec, trial)
         else:
             _CHECKS[aspect](outcome, spec, trial, inputs)
+
+
+_kept: dict[str, Any] = {"function": None, "calls": {}}  # of the latest function: by what it was given, what came of it
+
+
+def _made(
+    function: Callable[..., Any], spec: Spec, trials: Iterable[tuple[str, Trial]]
+) -> Iterator[tuple[str, Trial, Inputs, Callable[[], Any]]]:
+    """Make the calls of these trials as they are asked for. Those of several tests or aspects are made once."""
+    if _kept["function"] is not function:
+        _kept.update(function=function, calls={})
+    calls = _kept["calls"]
+    keyed = [((id(t.case), t.dtype, t.on_meta, aspect == "gradients"), aspect, t) for aspect, t in trials]
+    fresh = {key: _inputs(trial, aspect, spec) for key, aspect, trial in keyed if key not in calls}
+    outcome_of = zip(fresh.items(), outcomes(function, fresh.values()), strict=True)
+    for key, aspect, trial in keyed:
+        if key not in calls:
+            (_, inputs), outcome = next(outcome_of)
+            calls[key] = trial.case, inputs, _once(outcome)  # the case too: its `id` stays its own as long as it lives
+        yield aspect, trial, *calls[key][1:]
+
+
+def _once(outcome: Callable[[], Any]) -> Callable[[], Any]:
+    """An outcome that may be asked for several times, and is had once."""
+    kept: list[tuple[Any, Exception | None]] = []
+
+    def ask() -> Any:
+        if not kept:
+            try:
+                kept.append((outcome(), None))
+            except Exception as error:
+                kept.append((None, error))
+        result, raised = kept[0]
+        if raised is not None:
+            raise raised
+        return result
+
+    return ask
 
 
 def _judge_device(function: Callable[..., Any], outcome: Callable[[], Any], spec: Spec, trial: Trial) -> None:
@@ -77,13 +114,18 @@ def trials_of(spec: Spec, aspect: str, seed: int) -> tuple[Trial, ...]:
     if aspect == "errors":
         trials = [Trial(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
     else:
-        cases = spec.cases(torch.Generator().manual_seed(seed))
+        cases = _cases(spec, seed)
         chosen = [case for case in cases if aspect not in ("values", "edges") or case.aspect == aspect]
         made = [_trial(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
         trials = [trial for trial in made if _tells(trial)] + (_on_meta(spec, chosen) if aspect == "purity" else [])
     if not trials:
         raise JudgeError(f"{spec.name} has no cases for {aspect}")
     return tuple(trials)
+
+
+@functools.lru_cache(maxsize=64)
+def _cases(spec: Spec, seed: int) -> tuple[Case, ...]:
+    return tuple(spec.cases(torch.Generator().manual_seed(seed)))
 
 
 def _trial(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Trial:
@@ -94,15 +136,23 @@ def _trial(spec: Spec, aspect: str, case: Case, dtype: torch.dtype) -> Trial:
     return Trial(case, dtype, wanted, tolerance(spec, inputs, dtype))
 
 
+LONGEST = 16  # on "meta" every operation costs most of a millisecond, and some loop over an axis
+
+
 def _on_meta(spec: Spec, cases: Iterable[Case]) -> list[Trial]:
     """Calls that show whether a function keeps to its inputs' device, where both are tensors."""
-    made = [Trial(case, torch.float32, expected_for(spec, cast_all(case.inputs, torch.float32))) for case in cases]
-    asked = [trial for trial in made if _tensors_in(trial.case.inputs) and _tensors_in(trial.wanted)]
-    return [dataclasses.replace(trial, on_meta=True) for trial in asked]
+    small = [
+        case
+        for case in cases
+        if 0 < max((max(x.shape, default=1) for x in tensors_of(case.inputs)), default=0) <= LONGEST
+    ]
+    made = [Trial(case, torch.float32, expected_for(spec, cast_all(case.inputs, torch.float32))) for case in small]
+    return [dataclasses.replace(trial, on_meta=True) for trial in made if tensors_of(trial.wanted)]
 
 
-def _tensors_in(value: Any) -> bool:
-    return any(isinstance(item, torch.Tensor) for _, item in leaves(value))
+def tensors_of(value: Any) -> list[torch.Tensor]:
+    """The tensors in a result or among inputs."""
+    return [item for _, item in leaves(value) if isinstance(item, torch.Tensor)]
 
 
 SHORT = (torch.bfloat16, torch.float16)
