@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from autograder.reference.quoting import a_value, raised
-from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
+from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "top_k_filter",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.reference.verify import Case, Spec, register
+from autograder.reference.spec import Case, Spec, register
 
 DOUBLE = torch.float64
 POLICIES = ("policy_chosen", "policy_rejected")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from autograder.reference.quoting import a_value, raised
-from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
+from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "exact_shapley_values",
@@ -259,7 +259,9 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
-register(Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0))
+register(
+    Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0, copies=True)
+)
 
 
 # --- patching_effect and faithfulness
