@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,12 +12,11 @@ from tqdm import tqdm
 
 from helpers.parts import ROOT
 from tests.mutation import table
-from tests.mutation.judge import judge_all, mutants
+from tests.mutation.judge import Verdict, judge_all, mutants
 from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES
 
 CHECKPOINT = ROOT / "build" / "mutation.jsonl"
-TURN = 250  # mutants of one exercise before the next has its turn
 
 
 def records(path: Path) -> Iterator[dict]:
@@ -29,49 +27,44 @@ def records(path: Path) -> Iterator[dict]:
                 yield json.loads(line)
 
 
-def in_turns(functions: Iterable[str], most: int | None, done: set[str]) -> Iterator[list[Mutant]]:
-    """What is left to be judged: a turn of each exercise after the other, so that a run cut short has seen them all."""
-    queues = [[m for m in mutants(function)[:most] if m.key not in done] for function in functions]
-    turns = [[queue[i : i + TURN] for i in range(0, len(queue), TURN)] for queue in queues]
-    for row in itertools.zip_longest(*turns, fillvalue=[]):
-        yield from (turn for turn in row if turn)
-
-
-def run(functions: list[str], most: int | None, resume: bool, path: Path = CHECKPOINT) -> list[dict]:
+def run(functions: list[str], every: int, resume: bool, path: Path = CHECKPOINT) -> list[dict]:
     """Judge and note down; the verdicts, those of earlier runs on other exercises included.
 
     Args:
         functions: the exercises.
-        most: so many mutants of each at most.
+        every: one mutant in so many is judged.
         resume: whether verdicts in the checkpoint hold; they do as long as tests and answers stay what they were.
         path: the checkpoint.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = [record for record in records(path) if resume or record["function"] not in functions]
     path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-    turns = list(in_turns(functions, most, {record["key"] for record in kept}))
-    with path.open("a", encoding="utf-8") as file, tqdm(total=sum(map(len, turns)), unit=" mutants") as bar:
-        for turn in turns:
-            for mutant, verdict in judge_all(turn):
-                notable = verdict.kind == "hole" or verdict.too_strict or verdict.faults
-                record = {
-                    **{name: getattr(mutant, name) for name in ("key", "function", "seed", "operator", "line")},
-                    **asdict(verdict), "kind": verdict.kind, "too_strict": verdict.too_strict,
-                    "source": mutant.source if notable else None,
-                }  # fmt: skip
-                kept.append(record)
-                file.write(json.dumps(record) + "\n")
+    done = {record["key"] for record in kept}
+    with path.open("a", encoding="utf-8") as file:
+        for function in functions:
+            waiting = [mutant for mutant in mutants(function, every) if mutant.key not in done]
+            for mutant, verdict in tqdm(judge_all(waiting), function, len(waiting), unit=" mutants"):
+                kept.append(record_of(mutant, verdict))
+                file.write(json.dumps(kept[-1]) + "\n")
                 file.flush()
-                bar.update()
-            bar.set_postfix_str(f"{sum(record['kind'] == 'hole' for record in kept)} holes")
     return kept
+
+
+def record_of(mutant: Mutant, verdict: Verdict) -> dict:
+    """A line of the checkpoint; the sources of those that somebody must look at are kept."""
+    notable = verdict.kind == "hole" or verdict.too_strict or verdict.faults
+    return {
+        **{name: getattr(mutant, name) for name in ("key", "function", "seed", "operator", "line")},
+        **asdict(verdict), "kind": verdict.kind, "too_strict": verdict.too_strict,
+        "source": mutant.source if notable else None,
+    }  # fmt: skip
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--function", nargs="+", choices=sorted(ORACLES), default=list(ORACLES), metavar="NAME")
-    parser.add_argument("--sample", type=int, metavar="N", help="judge N mutants of each exercise, not all of them")
+    parser.add_argument("--sample", type=int, default=1, metavar="N", help="judge one mutant in N, not all of them")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("--write", action="store_true", help="write the table into docs/mutation.md")
     parser.add_argument("--table", action="store_true", help="judge nothing; show what the checkpoint holds")

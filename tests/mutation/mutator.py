@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from .operators import EXPRESSIONS, Scope, beginnings, edited_statements
 
@@ -36,6 +38,16 @@ class Mutant:
         return f"{self.function}, {self.seed}: {self.operator}, line {self.line}"
 
 
+class Edit(NamedTuple):
+    """What takes the place of a field of a node in the syntax tree."""
+
+    operator: str
+    line: int
+    parent: ast.AST
+    field: str
+    value: object
+
+
 def normal_form(source: str) -> ast.Module:
     """The source's syntax tree without docstrings and annotations: what tells one answer from another."""
     tree = ast.parse(source)
@@ -49,35 +61,37 @@ def normal_form(source: str) -> ast.Module:
     return tree
 
 
-def mutants_of(function: str, sources: Iterable[tuple[str, str]], tensors: Iterable[str]) -> list[Mutant]:
+def mutants_of(function: str, sources: Iterable[tuple[str, str]], tensors: Iterable[str], every: int = 1) -> list[Mutant]:
     """The mutants of several right answers to one exercise, each source once, in a fixed order.
 
     Args:
         function: the exercise.
         sources: title and source of each right answer.
         tensors: the parameters that are given tensors.
+        every: one edit in so many is made.
     """
     found: dict[str, Mutant] = {}
     seeds = {title: normal_form(source) for title, source in sources}
     own = {ast.unparse(tree) for tree in seeds.values()}
-    for title, tree in seeds.items():
-        for operator, line, text in _edited(tree, frozenset(tensors)):
-            if text not in own and text not in found:
-                found[text] = Mutant(function, title, operator, line, text)
+    edits = ((title, tree, edit) for title, tree in seeds.items() for edit in _edits(tree, frozenset(tensors)))
+    for title, tree, edit in itertools.islice(edits, 0, None, every):
+        text = _written(tree, edit)
+        if text and text not in own and text not in found:
+            found[text] = Mutant(function, title, edit.operator, edit.line, text)
     return list(found.values())
 
 
-def _edited(tree: ast.Module, tensors: frozenset[str]) -> Iterator[tuple[str, int, str]]:
-    """Operator, line and source of each edit; the tree is as before after each of them."""
+def _edits(tree: ast.Module, tensors: frozenset[str]) -> Iterator[Edit]:
+    """Every edit of an answer."""
     for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
         scope = _scope(function, tensors)
         for operator, inserted in beginnings(scope):
-            yield from _written(tree, function, "body", [*inserted, *function.body], operator, function.lineno)
+            yield Edit(operator, function.lineno, function, "body", [*inserted, *function.body])
         if function in tree.body:
             decorated = [ast.parse("torch.no_grad()", mode="eval").body, *function.decorator_list]
-            yield from _written(tree, function, "decorator_list", decorated, "no_grad added", function.lineno)
+            yield Edit("no_grad added", function.lineno, function, "decorator_list", decorated)
         for parent in _inside(function):
-            yield from _edits_below(tree, parent, scope)
+            yield from _edits_below(parent, scope)
 
 
 def _inside(function: ast.FunctionDef) -> Iterator[ast.AST]:
@@ -90,39 +104,34 @@ def _inside(function: ast.FunctionDef) -> Iterator[ast.AST]:
         waiting.extend(reversed(inner))
 
 
-def _edits_below(tree: ast.Module, parent: ast.AST, scope: Scope) -> Iterator[tuple[str, int, str]]:
+def _edits_below(parent: ast.AST, scope: Scope) -> Iterator[Edit]:
     for field, value in ast.iter_fields(parent):
         children = value if isinstance(value, list) else [value]
         for index, child in enumerate(children):
-            if not isinstance(child, ast.AST):
-                continue
             line = getattr(child, "lineno", getattr(parent, "lineno", 0))
-
-            def put(new: list[Any], listed: bool = isinstance(value, list), index: int = index) -> Any:
-                return [*children[:index], *new, *children[index + 1 :]] if listed else new[0]
-
+            before, after = children[:index], children[index + 1 :]
             if isinstance(child, ast.stmt):
                 for operator, block in edited_statements(child, scope):
-                    yield from _written(tree, parent, field, put(block), operator, line)
-            else:
-                for edit in EXPRESSIONS:
-                    for operator, other in edit(child, scope):
-                        yield from _written(tree, parent, field, put([other]), operator, line)
+                    yield Edit(operator, line, parent, field, [*before, *block, *after])
+            elif isinstance(child, ast.AST):
+                for operator, other in itertools.chain.from_iterable(edit(child, scope) for edit in EXPRESSIONS):
+                    yield Edit(operator, line, parent, field, [*before, other, *after] if isinstance(value, list) else other)
 
 
-def _written(tree: ast.Module, parent: ast.AST, field: str, value: object, operator: str, line: int) -> Any:
-    """The tree's text while `parent.field` is `value`; none if that is no Python (a slice outside of an index, say)."""
-    before = getattr(parent, field)
-    setattr(parent, field, value)
+def _written(tree: ast.Module, edit: Edit) -> str | None:
+    """The tree's text with an edit; None if that is no Python (a slice outside of an index, say)."""
+    before = getattr(edit.parent, edit.field)
+    setattr(edit.parent, edit.field, edit.value)
     try:
         text = ast.unparse(ast.fix_missing_locations(tree))
-        compile(text, "<mutant>", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "'int' object is not subscriptable"
+            compile(text, "<mutant>", "exec")
     except (SyntaxError, ValueError, AttributeError, IndexError, TypeError):
-        text = ""
+        return None
     finally:
-        setattr(parent, field, before)
-    if text:
-        yield operator, line, text
+        setattr(edit.parent, edit.field, before)
+    return text
 
 
 def _scope(function: ast.FunctionDef, tensors: frozenset[str]) -> Scope:

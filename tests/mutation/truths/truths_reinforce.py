@@ -144,8 +144,8 @@ def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
 
 
 def _paths(g: torch.Generator) -> Named:
-    for steps in (1, 2, 6, 40, 300):
-        for discount in (0, 0.0, 1, 1.0, 0.5, 0.05, 0.97, number(g)):
+    for steps in (1, 2, 6, 25, 260):
+        for discount in (0.0, 1, 0.1, 0.99) if steps == 260 else (0, 0.0, 1, 1.0, 0.5, 0.05, 0.97, number(g)):
             yield f"{steps} steps, discount {discount}", {"rewards": normal(g, steps), "discount": discount}
             yield f"{steps} steps below 0, discount {discount}", {"rewards": -1 - uniform(g, steps), "discount": discount}
             late = torch.zeros(steps, dtype=DOUBLE)
