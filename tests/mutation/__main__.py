@@ -33,11 +33,11 @@ def run(functions: list[str], every: int, resume: bool, path: Path = CHECKPOINT)
     Args:
         functions: the exercises.
         every: one mutant in so many is judged.
-        resume: whether verdicts in the checkpoint hold; they do as long as tests and answers stay what they were.
+        resume: whether verdicts in the checkpoint hold, but for holes and tests that are too strict: those are judged again.
         path: the checkpoint.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = [record for record in records(path) if resume or record["function"] not in functions]
+    kept = [r for r in records(path) if r["function"] not in functions or (resume and not (r["kind"] == "hole" or r["too_strict"]))]
     path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
     done = {record["key"] for record in kept}
     with path.open("a", encoding="utf-8") as file:

@@ -60,7 +60,7 @@ def sample_next_token(
 def _certain(g: torch.Generator) -> Named:
     def apart(rows: int, entries: int, gap: float) -> Tensor:
         order = [torch.randperm(entries, generator=g) for _ in range(rows)]
-        return gap * (torch.stack(order).to(DOUBLE) - entries)
+        return gap * (torch.stack(order).to(DOUBLE) - entries // 2)
 
     for rows, entries in ((1, 1), (1, 2), (1, 9), (4, 4), (30, 11)):
         for temperature in (0, 0.0):
@@ -76,7 +76,7 @@ def _certain(g: torch.Generator) -> Named:
     yield "±1e4", {"logits": torch.tensor([[-1e4, 1e4, 0.0], [1e4, -1e4, 9e3]], dtype=DOUBLE)}
 
 
-DRAWS = 20_000
+DRAWS = 10_000
 
 
 def _shares(ids: Tensor, entries: int) -> Tensor:
@@ -94,7 +94,7 @@ def _drawn(function: Callable[..., Tensor], logits: Tensor, **arguments: object)
 
 
 def follows_the_distribution(function: Callable[..., Tensor]) -> None:
-    """The frequencies of 20,000 draws are those of the filtered and tempered distribution: off by .018 is five sigma."""
+    """The frequencies of 10,000 draws are those of the filtered and tempered distribution: off by .025 is five sigma."""
     rows = [[0.3, -1.0, 1.2, 0.0, 0.9], [2.0, 2.0, -1.0, 2.0, 0.5], [-30.0, -31.0, -30.5, -29.0, -30.2]]
     settings = [(1.0, 0), (1, 5), (2.5, 0), (0.4, 0), (1.0, 2), (1.7, 3), (0.6, 1), (1.0, 7), (1.0, -1)]
     for number, (temperature, top_k) in enumerate(settings):
@@ -106,7 +106,7 @@ def follows_the_distribution(function: Callable[..., Tensor]) -> None:
             kept = top_k_filter(logits[row : row + 1].double(), top_k)[0]
             wanted = torch.distributions.Categorical(logits=kept / temperature).probs
             got = _shares(ids[row::3], 5)
-            allowed = 0.018 + (0.02 if dtype == torch.bfloat16 else 0.0)
+            allowed = 0.025 + (0.02 if dtype == torch.bfloat16 else 0.0)
             if bool((got - wanted).abs().max() > allowed) or bool(((wanted == 0) & (got > 0)).any()):
                 raise Broken(f"frequencies at temperature {temperature}, top_k={top_k}, {dtype}")
 
@@ -135,8 +135,12 @@ def draws_anew(function: Callable[..., Tensor]) -> None:
         share = float((_drawn(function, rows) == _drawn(function, rows)).double().mean())
         if not 0.03 < share < 0.2:
             raise Broken("draws that should not depend on each other")
+    row = torch.tensor([1.0, -1.0, 0.2, 2.0])
+    shares = _shares(_drawn(function, row.repeat(DRAWS, 1), generator=torch.Generator().manual_seed(4)), 4)
+    if bool((shares - row.double().softmax(0)).abs().max() > 0.025):
+        raise Broken("frequencies with the default arguments")
     many = _drawn(function, torch.zeros(DRAWS, 4), generator=torch.Generator().manual_seed(2))
-    if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.02:
+    if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.03:
         raise Broken("the rows are not drawn each for itself")
     one = [int(_drawn(function, torch.zeros(1, 3))) for _ in range(60)]
     if set(one) != {0, 1, 2}:

@@ -46,6 +46,7 @@ def _sequences(g: torch.Generator) -> Named:
                 far = normal(g, rows, tokens, entries)
                 far[..., 0] = torch.where(unread, junk, far[..., 0])
                 yield f"{size}, {junk} outside", {"logits": far, "ids": ids, "mask": mask}
+            yield f"{size}, zeros", {"logits": torch.zeros(rows, tokens, entries, dtype=DOUBLE), "ids": ids, "mask": mask}
             rare = normal(g, rows, tokens, entries)
             rare[..., 0] += 9_000
             yield f"{size}, rare", {"logits": rare, "ids": torch.full_like(ids, entries - 1), "mask": mask}
@@ -96,6 +97,7 @@ def _pairs(g: torch.Generator) -> Named:
                 for smoothing in (0, 0.0, 0.1, 0.5):
                     yield f"{label}, smoothing {smoothing}", {**given, "beta": beta, "label_smoothing": smoothing}
             zeros = {name: torch.zeros(count, dtype=DOUBLE) for name in names}
+            yield f"{count}, zeros, beta {beta}", {**zeros, "beta": beta}
             for margin in (1e4, -1e4, 5e3):
                 far = torch.full((count,), margin, dtype=DOUBLE)
                 yield f"{count}, margin {margin}, beta {beta}", {**zeros, "policy_chosen": far, "beta": beta}
@@ -120,7 +122,7 @@ def _rewards(g: torch.Generator) -> Named:
             ("close", close, close + 1e-3 * normal(g, count).sign()), ("very close", close, close * (1 + 3e-7)),
             ("thousands", 9e3 + few[0], 9e3 + few[1]), ("below 0", -4 - uniform(g, count), -4 - uniform(g, count)),
             ("all won", close + 1, close), ("all lost", close - 1, close),
-            ("tiny", 1e-7 * few[0], 1e-7 * few[1]), ("tiny, far down", 1e-30 * few[0], 1e-30 * few[1]),
+            ("zeros", 0 * few[0], 0 * few[1]), ("tiny", 1e-7 * few[0], 1e-7 * few[1]), ("tiny, far down", 1e-30 * few[0], 1e-30 * few[1]),
         ):  # fmt: skip
             yield f"{count} {kind}", {"chosen_rewards": chosen, "rejected_rewards": rejected}
 
@@ -142,6 +144,7 @@ def _completions(g: torch.Generator) -> Named:
             ("sixteenths", whole(g, prompts, count, high=17).to(DOUBLE) / 16), ("ties", whole(g, prompts, count).to(DOUBLE)),
             ("below 0", -1 - whole(g, prompts, count, high=17).to(DOUBLE) / 16), ("equal", torch.full((prompts, count), -0.5, dtype=DOUBLE)),
             ("either sign", whole(g, prompts, count, low=-16, high=17).to(DOUBLE) / 8),
+            ("zeros", torch.zeros(prompts, count, dtype=DOUBLE)), ("thousands", 256 * whole(g, prompts, count, low=-16, high=17).to(DOUBLE)),
         ):  # fmt: skip
             for gap in (0, 0.0, 0.25, 0.5, 1, 3.0):
                 yield f"[{prompts}, {count}], {kind}, gap {gap}", {"rewards": rewards, "min_gap": gap}

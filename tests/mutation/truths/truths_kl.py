@@ -46,6 +46,8 @@ def _distributions(g: torch.Generator) -> Named:
             shape, size = (rows, tokens, entries), f"[{rows}, {tokens}, {entries}], scale {scale}"
             p, q = (normal(g, *shape, scale=scale).clamp(-1e4, 1e4) for _ in range(2))
             yield size, {"policy_logits": p, "reference_logits": q}
+            zeros = torch.zeros(shape, dtype=DOUBLE)
+            yield f"{size}, zeros", {"policy_logits": zeros, "reference_logits": zeros.clone()}
             yield f"{size}, one shifted", {"policy_logits": p - 3, "reference_logits": q + 40}
             yield f"{size}, equal", {"policy_logits": p, "reference_logits": p.clone()}
             out = torch.rand(shape, generator=g) < 0.4
@@ -77,6 +79,8 @@ def _estimated(g: torch.Generator) -> Named:
                 yield f"[{rows}, {tokens}] near {base}, drift {drift}", {"log_probs": own, "reference_log_probs": other}
         own = -uniform(g, rows, tokens, high=3)
         yield f"[{rows}, {tokens}], unlikely to the reference", {"log_probs": own, "reference_log_probs": own - 60}
+        yield f"[{rows}, {tokens}], very unlikely to the reference", {"log_probs": own, "reference_log_probs": own - 3_000}
+        yield f"[{rows}, {tokens}], sure", {"log_probs": 0 * own, "reference_log_probs": 0 * own}
 
 
 # --- kl_shaped_rewards
@@ -104,6 +108,12 @@ def _shaped(g: torch.Generator) -> Named:
                 yield size, given
                 junk = {"log_probs": outside(mask, own, -1e4), "reference_log_probs": outside(mask, other, 1e4)}
                 yield f"{size}, 1e4 outside", {**given, **junk}
+            large = {"rewards": 3e3 * normal(g, rows)}
+            yield f"{size}, thousands", {**given, **large}
+            far = {"reference_log_probs": torch.where(torch.rand(rows, tokens, generator=g) < 0.5, -9e3, other)}
+            yield f"{size}, unlikely to the reference", {**given, **far}
+            same = {"log_probs": other.clone(), "rewards": torch.zeros(rows, dtype=DOUBLE)}
+            yield f"{size}, same policy, no reward", {**given, **same}
             rare = {"log_probs": own - 9_000, "reference_log_probs": other - 9_000, "rewards": -4 - uniform(g, rows)}
             yield f"{size}, rare, below 0", {**given, **rare}
 
@@ -183,6 +193,10 @@ def _clipped(g: torch.Generator) -> Named:
                     yield f"{size}, {junk} outside", {**given, **far}
             yield f"{size}, advantages below 0", {**given, "advantages": -0.2 - uniform(g, rows)}
             yield f"{size}, advantages above 0", {**given, "advantages": 0.2 + uniform(g, rows)}
+            yield f"{size}, advantages of thousands", {**given, "advantages": 3e3 * normal(g, rows)}
+            sure = {"log_probs": torch.zeros(rows, tokens, dtype=DOUBLE), "old_log_probs": torch.zeros(rows, tokens, dtype=DOUBLE)}
+            yield f"{size}, sure", {**given, **sure}
+            yield f"{size}, advantages 0", {**given, "advantages": torch.zeros(rows, dtype=DOUBLE)}
             rare = {"log_probs": given["log_probs"] - 9_000, "old_log_probs": old - 9_000}
             yield f"{size}, rare", {**given, **rare}
 

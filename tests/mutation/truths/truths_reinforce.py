@@ -33,6 +33,7 @@ def _scored(g: torch.Generator) -> Named:
         for scale in (1.0, 8.0, 300.0, 5e3):
             yield f"{size}, scale {scale}", {"logits": normal(g, rows, tokens, entries, scale=scale).clamp(-1e4, 1e4), "ids": ids}
         yield f"{size}, ±1e4", {"logits": 1e4 * normal(g, rows, tokens, entries).sign(), "ids": ids}
+        yield f"{size}, zeros", {"logits": torch.zeros(rows, tokens, entries, dtype=DOUBLE), "ids": ids}
         yield f"{size}, all -1e4", {"logits": torch.full((rows, tokens, entries), -1e4, dtype=DOUBLE), "ids": ids}
         yield f"{size}, one token everywhere", {"logits": normal(g, rows, tokens, entries), "ids": torch.zeros_like(ids)}
         rare = normal(g, rows, tokens, entries)
@@ -66,6 +67,9 @@ def _weighted(g: torch.Generator) -> Named:
             down = -uniform(g, rows, low=0.5, high=2)
             yield f"{size}, all advantages below 0", {"log_probs": log_probs, "advantages": down, "mask": mask}
             yield f"{size}, rare", {"log_probs": log_probs * 1_000, "advantages": normal(g, rows), "mask": mask}
+            large = {"log_probs": log_probs, "advantages": 3e3 * normal(g, rows), "mask": mask}
+            yield f"{size}, advantages of thousands", large
+            yield f"{size}, sure", {"log_probs": 0 * log_probs, "advantages": normal(g, rows), "mask": mask}
             nothing = torch.zeros(rows, dtype=DOUBLE)
             yield f"{size}, advantages 0", {"log_probs": log_probs, "advantages": nothing, "mask": mask}
 
@@ -128,6 +132,8 @@ def _actions(g: torch.Generator) -> Named:
             named = f"[{rows}, {size}], {kind}"
             yield named, {"action": action, "mean": mean, "covariance": covariance}
             yield f"{named}, at the mean", {"action": mean.clone(), "mean": mean, "covariance": covariance}
+            zeros = torch.zeros(rows, size, dtype=DOUBLE)
+            yield f"{named}, zeros", {"action": zeros, "mean": zeros.clone(), "covariance": covariance}
             yield f"{named}, below 0", {"action": -action.abs() - 1, "mean": -mean.abs(), "covariance": covariance}
             if kind == "correlated":
                 yield f"{named}, far away", {"action": action + 40, "mean": mean - 40, "covariance": covariance}
@@ -144,13 +150,18 @@ def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
 
 
 def _paths(g: torch.Generator) -> Named:
-    for steps in (1, 2, 6, 25, 260):
-        for discount in (0.0, 1, 0.1, 0.99) if steps == 260 else (0, 0.0, 1, 1.0, 0.5, 0.05, 0.97, number(g)):
+    yield "130 steps", {"rewards": normal(g, 130), "discount": 0.98}
+    yield "130 steps, a small discount", {"rewards": normal(g, 130), "discount": 0.1}
+    for steps in (1, 2, 6, 25):
+        for discount in (0, 0.0, 1, 1.0, 0.5, 0.05, 0.97, number(g)):
             yield f"{steps} steps, discount {discount}", {"rewards": normal(g, steps), "discount": discount}
             yield f"{steps} steps below 0, discount {discount}", {"rewards": -1 - uniform(g, steps), "discount": discount}
             late = torch.zeros(steps, dtype=DOUBLE)
             late[-1] = 100.0
             yield f"{steps} steps, a late reward, discount {discount}", {"rewards": late, "discount": discount}
+            large = 3e3 * normal(g, steps)
+            yield f"{steps} steps, thousands, discount {discount}", {"rewards": large, "discount": discount}
+            yield f"{steps} steps, nothing, discount {discount}", {"rewards": 0 * late, "discount": discount}
 
 
 _NINE = torch.arange(9.0)
