@@ -1,4 +1,4 @@
-"""References of Part 3: exact and estimated KL, shaped rewards, schedules of alpha, PPO's loss, GRPO's advantages."""
+"""References of Part 3: exact and estimated KL, shaped rewards, PPO's loss, GRPO's advantages; see also `schedules`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
     same = pair(2, 3, 6)
     same["reference_logits"] = same["policy_logits"].clone()
     cases.append(Case("two equal distributions", same, aspect="edges"))
+    cases.append(Case("logits that are all 0", pair(2, 3, 5, scale=0.0), aspect="edges"))
     return cases
 
 
@@ -124,6 +125,8 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("one token in a batch of 1", pair(1, 1), aspect="edges"),
         Case("a reference that found the tokens very unlikely", far, aspect="edges"),
+        Case("a reference with log-probs of -3000", {k: 75 * v for k, v in far.items()}, aspect="edges"),
+        Case("log-probs that are all 0", {name: torch.zeros(2, 3).double() for name in far}, aspect="edges"),
     ]
 
 
@@ -177,15 +180,19 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
     rare = inputs(2, 4, 0.5)
     rare["log_probs"] -= torch.tensor([[300.0], [9_000.0]])
     rare["reference_log_probs"] = rare["log_probs"] + _uniform(generator, 2, 4, low=0.5, high=1.5)
+    apart = rare | {"reference_log_probs": rare["log_probs"] - 100 * rare["log_probs"].abs().clamp(max=90)}
     return [
         Case("a batch of 4", inputs(4, 6, 0.3)),
         Case("rewards below 0 alone", below),
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
+        Case("log-probs of the reference down to -9000", apart, aspect="edges"),
         Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
         Case("an alpha of 0", inputs(3, 4, 0.0), aspect="edges"),
+        Case("rewards in the thousands", inputs(3, 4, 0.5) | {"rewards": 4_000 * _normal(generator, 3)}, aspect="edges"),
+        Case("rewards that are all 0", inputs(3, 4, 0.5) | {"rewards": torch.zeros(3).double()}, aspect="edges"),
         Case("an alpha given as an int", inputs(3, 4, 2), aspect="edges"),
         Case("a row whose mask is all zero", empty, aspect="edges"),
     ]
@@ -206,75 +213,6 @@ register(
         looseness=4.0,
     )
 )
-
-
-# Schedules -----------------------------------------------------------------------------------------------------------
-
-
-def anneal_alpha(step: float, total_steps: float, start: float, end: float) -> float:
-    share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
-    return float(start) * (1.0 - share) + float(end) * share
-
-
-def _anneal_cases(generator: torch.Generator) -> list[Case]:
-    def inputs(step: float, total_steps: float, start: float, end: float) -> dict[str, Any]:
-        return {"step": step, "total_steps": total_steps, "start": start, "end": end}
-
-    start, end = _uniform(generator, 2, low=1.0, high=9.0).tolist()
-    middle = int(torch.randint(1, 40, (1,), generator=generator))
-    return [
-        Case("a falling schedule", inputs(3, 10, 4.0, 1.0)),
-        Case("a rising schedule", inputs(middle, 41, min(start, end), max(start, end))),
-        Case("a step in the middle", inputs(middle, 60, start, end)),
-        Case("steps that are floats", inputs(2.5, 10.0, start, end)),
-        Case("a schedule from 0", inputs(middle, 50, 0.0, end)),
-        Case("a schedule to 0", inputs(middle, 50, start, 0.0)),
-        Case("a schedule of one step, at its start", inputs(0, 1, start, end), aspect="edges"),
-        Case("a schedule of one step, at its end", inputs(1, 1, start, end), aspect="edges"),
-        Case("half a step of a schedule of one", inputs(0.5, 1, start, end), aspect="edges"),
-        Case("the first step", inputs(0, 7, start, end), aspect="edges"),
-        Case("the last step", inputs(7, 7, start, end), aspect="edges"),
-        Case("a step after the end", inputs(25, 7, start, end), aspect="edges"),
-        Case("total_steps = 0", inputs(0, 0, start, end), aspect="edges"),
-        Case("ints for start and end", inputs(1, 4, 8, 2), aspect="edges"),
-        Case("a start equal to the end", inputs(2, 4, 3, 3), aspect="edges"),
-    ]
-
-
-register(Spec("anneal_alpha", anneal_alpha, _anneal_cases))
-
-
-def adapt_alpha(alpha: float, observed_kl: float, target_kl: float, horizon: float, steps: float) -> float:
-    error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
-    return float(alpha * (1.0 + error * steps / horizon))
-
-
-def _adapt_cases(generator: torch.Generator) -> list[Case]:
-    def inputs(alpha: float, observed: float, target: float, horizon: float, steps: float) -> dict[str, Any]:
-        values = (alpha, observed, target, horizon, steps)
-        return dict(zip(("alpha", "observed_kl", "target_kl", "horizon", "steps"), values, strict=True))
-
-    alpha, target = _uniform(generator, 2, low=2.0, high=8.0).tolist()
-    small = 1.0 + float(_uniform(generator, 1, low=-0.15, high=0.15))
-    return [
-        Case("a KL far above the target", inputs(alpha, 5 * target, target, 64.0, 32.0)),
-        Case("a KL far below the target", inputs(alpha, 0.1 * target, target, 64.0, 32.0)),
-        Case("a KL near the target", inputs(alpha, small * target, target, 50.0, 40.0)),
-        Case("a KL somewhat above the target", inputs(alpha, 1.6 * target, target, 64.0, 48.0)),
-        Case("a KL a little above the clip border", inputs(alpha, 1.3 * target, target, 20.0, 16.0)),
-        Case("a KL twice the target", inputs(alpha, 2.0 * target, target, 30.0, 20.0)),
-        Case("a KL somewhat below the target", inputs(alpha, 0.6 * target, target, 64.0, 48.0)),
-        Case("a KL a little below the clip border", inputs(alpha, 0.75 * target, target, 20.0, 16.0)),
-        Case("more steps than the horizon", inputs(alpha, 1.1 * target, target, 10.0, 30.0)),
-        Case("a KL on the target", inputs(alpha, target, target, 10.0, 5.0), aspect="edges"),
-        Case("a KL of 0", inputs(alpha, 0.0, target, 10.0, 5.0), aspect="edges"),
-        Case("a negative KL estimate", inputs(alpha, -0.3, target, 10.0, 5.0), aspect="edges"),
-        Case("ints", inputs(3, 9, 4, 10, 5), aspect="edges"),
-        Case("an alpha of 0", inputs(0.0, 2.0, 1.0, 10.0, 5.0), aspect="edges"),
-    ]
-
-
-register(Spec("adapt_alpha", adapt_alpha, _adapt_cases))
 
 
 # PPO and GRPO (optional) ---------------------------------------------------------------------------------------------
@@ -331,6 +269,9 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         rare[name][1] -= 9_216.0
     level = inputs(3, 5, 0.3)
     level["advantages"][0] = 0.0
+    large = inputs(3, 5, 0.3)
+    large["advantages"] *= 3_000
+    sure = inputs(3, 5, 0.3) | {name: torch.zeros(3, 5).double() for name in ("log_probs", "old_log_probs")}
     return [
         Case("a batch of 4", inputs(4, 7, 0.3)),
         Case("a batch of 1", inputs(1, 6, 0.3)),
@@ -339,6 +280,9 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         Case("numbers of ±1e4 at masked positions", junk),
         Case("log-probs of about -300 and -9000", rare, aspect="edges"),
         Case("an advantage of 0", level, aspect="edges"),
+        Case("advantages that are all 0", inputs(3, 5, 0.3) | {"advantages": torch.zeros(3).double()}, aspect="edges"),
+        Case("advantages in the thousands", large, aspect="edges"),
+        Case("log-probs that are all 0", sure, aspect="edges"),
         Case("a row whose mask is all zero", empty, aspect="edges"),
         Case("a mask that is all zero", nothing, aspect="edges"),
     ]
@@ -389,6 +333,8 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
         Case("groups of 2", inputs(6, 2)),
         Case("a group whose rewards are all equal", equal, aspect="edges"),
         Case("rewards below 0 alone", below),
+        Case("rewards in the thousands", inputs(3, 4) | {"rewards": 4_000 * _normal(generator, 12)}, aspect="edges"),
+        Case("rewards that are all 0", {"rewards": torch.zeros(4).double(), "group_size": 2}, aspect="edges"),
         Case("a group whose rewards differ by a few millionths", tiny, aspect="edges", short=False),
         Case("one group of 1", {"rewards": _uniform(generator, 1), "group_size": 1}, aspect="edges"),
         Case("groups of 1", {"rewards": _uniform(generator, 4), "group_size": 1}, aspect="edges"),

@@ -113,6 +113,7 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     rare["mask"][:, 1:] = True
     rare["logits"][0, 1, 0], rare["logits"][1, :, 0] = 300.0, 9_000.0
     cases.append(Case("tokens whose log-probs are -300 and -9000", rare, "edges"))
+    cases.append(Case("logits that are all 0", _sequence_inputs(generator, 2, 4, 5, scale=0.0), "edges"))
     cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
     for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
         extreme = _sequence_inputs(generator, 3, 7, 6)
@@ -171,6 +172,7 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
         Case(
             "a policy equal to the reference in a batch of 1", _log_prob_inputs(generator, 1, 0.3, drift=0.0), "edges"
         ),
+        Case("log-probs that are all 0", _margin_inputs([0.0, 0.0], 0.5), "edges"),
         Case("margins of 0 and others", _margin_inputs([0.0, 2.0, -3.0, 0.0], 0.5), "edges"),
         Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
         Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
@@ -203,6 +205,8 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
     close = torch.linspace(0.5, 3.0, 24, dtype=DOUBLE)
     apart = close + torch.where(torch.arange(24) % 3 == 0, -1e-4, 1e-4)
     cases.append(Case("pairs that nearly tie", {"chosen_rewards": apart, "rejected_rewards": close}))
+    closer = close + torch.where(torch.arange(24) % 3 == 0, -1e-6, 1e-6)
+    cases.append(Case("pairs 1e-6 apart", {"chosen_rewards": closer, "rejected_rewards": close}, "edges", short=False))
     for batch in (1, 5, 64):
         values = torch.randint(-8, 9, (2, batch), generator=generator).to(DOUBLE) / 4
         cases.append(
@@ -214,6 +218,7 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
         ("every pair right", ones, -ones),
         ("every pair wrong", -ones, ones),
         ("negative rewards", -ones, -3 * ones),
+        ("rewards that are all 0", 0 * ones, 0 * ones),
         ("rewards of ±1e4", 1e4 * ones, -1e4 * ones),
     ):
         cases.append(Case(label, {"chosen_rewards": chosen.clone(), "rejected_rewards": rejected.clone()}, "edges"))
@@ -243,11 +248,15 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
             {"rewards": torch.tensor([[0.0, 0.5], [0.0, 0.75]], dtype=DOUBLE), "min_gap": 0.5},
             "edges",
         ),
+        Case("rewards that are all 0", {"rewards": torch.zeros(2, 3, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
+        Case("rewards in the thousands", {"rewards": 4096 * grid(6, 4), "min_gap": 1500}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
         Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),
     ]
+    near = torch.tensor([[0.75, 0.5, 0.4501], [0.4499, 0.5, 0.75], [0.1, 0.3999, 0.2]], dtype=DOUBLE)
+    edges.append(Case("gaps that are nearly min_gap", {"rewards": near, "min_gap": 0.3}, "edges", short=False))
     return cases + edges
 
 

@@ -194,6 +194,7 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         Case("two tokens", inputs(4, 2)),
         Case("a large vocabulary", inputs(5, 3_000)),
         Case("the same name in every row", equal, "edges"),
+        Case("logits that are all 0", inputs(3, 4, scale=0.0), "edges"),
         Case("logits of size 1e4", large, "edges"),
     ]
 
@@ -243,6 +244,10 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         means = 1 + torch.randn(*shape[1:], generator=generator, dtype=torch.float64) if mean else None
         return {"head_outputs": outputs, "heads": heads, "mean_outputs": means}
 
+    zeros = inputs((2, 3, 4, 2), [1], mean=True)
+    zeros["head_outputs"] = torch.zeros(2, 3, 4, 2, dtype=torch.float64)
+    large = inputs((2, 3, 4, 2), [1, 2], mean=False)
+    large["head_outputs"] = 3_000 * torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
     return [
         Case("zero ablation of two heads", inputs((3, 5, 4, 2), [0, 2], mean=False)),
         Case("mean ablation of two heads", inputs((3, 5, 4, 2), [1, 3], mean=True)),
@@ -255,6 +260,8 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         Case("no head at all, zero ablation", inputs((2, 3, 4, 2), [], mean=False), "edges"),
         Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
         Case("all heads, mean ablation", inputs((2, 3, 4, 2), [3, 1, 2, 0], mean=True), "edges"),
+        Case("outputs that are all 0", zeros, "edges"),
+        Case("outputs in the thousands", large, "edges"),
         Case("the last head", inputs((2, 5, 6, 3), [5], mean=True), "edges"),
     ]
 
@@ -293,6 +300,7 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", inputs(1, 3.5, 0.5, 2.0)),
         Case("a corrupted run above 0", inputs(9, 5.0, 2.0, 2.7)),
         Case("a small difference between the clean and the corrupted run", inputs(4, 2.0, 1.95, 1.96), "edges"),
+        Case("logit differences of size 1e-4", {k: 1e-4 * v for k, v in inputs(6, 4.0, -3.0, 1.2).items()}, "edges"),
         Case("a small negative difference", inputs(5, -0.3, -0.28, 0.1), "edges"),
         Case("a patch that goes too far", inputs(5, 3.0, -2.0, 4.5), "edges"),
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
@@ -320,6 +328,7 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", inputs(1, 3.0, 5.0)),
         Case("prompts whose gaps cancel in the mean", mixed, "edges"),
         Case("negative logit differences", below, "edges"),
+        Case("a circuit below 0, a model above 0", inputs(6, -1.0, 3.0), "edges"),
     ]
 
 
