@@ -306,6 +306,9 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
         Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
         Case("a patch that changes nothing", inputs(4, 2.5, -1.5, -1.5), "edges"),
+        Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0, 2_500.0), "edges"),
+        *(Case(f"a {name} run that is all 0", inputs(4, 2.0, -1.0, 0.7) | {name: torch.zeros(4).double()}, "edges")
+          for name in ("clean", "corrupted", "patched")),
     ]
 
 
@@ -329,6 +332,9 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
         Case("prompts whose gaps cancel in the mean", mixed, "edges"),
         Case("negative logit differences", below, "edges"),
         Case("a circuit below 0, a model above 0", inputs(6, -1.0, 3.0), "edges"),
+        Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0), "edges"),
+        Case("a circuit that is all 0", inputs(4, 0.0, 2.5) | {"circuit": torch.zeros(4).double()}, "edges"),
+        Case("a model that is all 0", inputs(4, 1.5, 0.0) | {"full": torch.zeros(4).double()}, "edges"),
     ]
 
 

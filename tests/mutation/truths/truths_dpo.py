@@ -138,7 +138,7 @@ def make_preference_pairs(rewards: Tensor, min_gap: float = 0.0) -> Tensor:
 
 
 def _completions(g: torch.Generator) -> Named:
-    for prompts, count in ((1, 1), (1, 2), (1, 6), (5, 1), (6, 2), (4, 4), (3, 3), (20, 7)):
+    for prompts, count in ((1, 1), (1, 2), (1, 6), (5, 1), (6, 2), (4, 4), (9, 4), (20, 7)):
         # sixteenths: gaps are exact in every dtype
         for kind, rewards in (
             ("sixteenths", whole(g, prompts, count, high=17).to(DOUBLE) / 16), ("ties", whole(g, prompts, count).to(DOUBLE)),

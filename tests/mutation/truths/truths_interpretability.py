@@ -54,7 +54,8 @@ def _games(g: torch.Generator) -> Named:
             ("one decides", lambda c: 1.0 if 0 in c else 0.0),
             ("nothing", lambda c: 0.0), ("thousands", _table((5e3 * normal(g, count)).tolist())),
         ):
-            yield f"{players} players, {kind}", {"value": value, "players": players}
+            if players < 7 or kind == "normal":
+                yield f"{players} players, {kind}", {"value": value, "players": players}
 
 
 def asks_each_coalition_once(function: Callable[..., Any]) -> None:
