@@ -124,6 +124,7 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
         Case("equal log-probs", same, aspect="edges"),
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("one token in a batch of 1", pair(1, 1), aspect="edges"),
+        Case("one token a row", pair(3, 1), aspect="edges"),
         Case("a reference that found the tokens very unlikely", far, aspect="edges"),
         Case("a reference with log-probs of -3000", {k: 75 * v for k, v in far.items()}, aspect="edges"),
         Case("log-probs that are all 0", {name: torch.zeros(2, 3).double() for name in far}, aspect="edges"),
@@ -187,11 +188,14 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("log-probs of the reference down to -9000", apart, aspect="edges"),
         Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
+        Case("one token a row", inputs(4, 1, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
         Case("an alpha of 0", inputs(3, 4, 0.0), aspect="edges"),
-        Case("rewards in the thousands", inputs(3, 4, 0.5) | {"rewards": 4_000 * _normal(generator, 3)}, aspect="edges"),
+        Case(
+            "rewards in the thousands", inputs(3, 4, 0.5) | {"rewards": 4_000 * _normal(generator, 3)}, aspect="edges"
+        ),
         Case("rewards that are all 0", inputs(3, 4, 0.5) | {"rewards": torch.zeros(3).double()}, aspect="edges"),
         Case("an alpha given as an int", inputs(3, 4, 2), aspect="edges"),
         Case("a row whose mask is all zero", empty, aspect="edges"),
@@ -236,6 +240,9 @@ def _ratios_off_the_border(generator: torch.Generator, clip: float, *shape: int)
     which = torch.randint(0, 3, shape, generator=generator)
     which[:, :3] = torch.arange(3)
     return torch.where(which == 0, inside, torch.where(which == 1, above, below))
+
+
+TABLES = ("log_probs", "old_log_probs", "mask")  # [B, T]
 
 
 def _ppo_cases(generator: torch.Generator) -> list[Case]:
@@ -283,6 +290,9 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         Case("advantages that are all 0", inputs(3, 5, 0.3) | {"advantages": torch.zeros(3).double()}, aspect="edges"),
         Case("advantages in the thousands", large, aspect="edges"),
         Case("log-probs that are all 0", sure, aspect="edges"),
+        Case(
+            "one token a row", {k: v[:, :1] if k in TABLES else v for k, v in inputs(4, 5, 0.3).items()}, aspect="edges"
+        ),
         Case("a row whose mask is all zero", empty, aspect="edges"),
         Case("a mask that is all zero", nothing, aspect="edges"),
     ]

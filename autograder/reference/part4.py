@@ -252,6 +252,7 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
         Case("rewards in the thousands", {"rewards": 4096 * grid(6, 4), "min_gap": 1500}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
+        Case("one prompt with one completion", {"rewards": grid(1, 1), "min_gap": 0.0}, "edges"),
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
         Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),
     ]

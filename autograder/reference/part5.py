@@ -178,6 +178,8 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         io, s = _ids(rows, entries, generator)
         return {"logits": logits, "io_ids": io} | ({"s_ids": s} if with_s else {})
 
+    alone = {name: torch.zeros_like(value) for name, value in inputs(3, 2).items()}
+    alone["logits"] = alone["logits"][:, :1] - 1.5
     equal = inputs(5, 5)
     equal["io_ids"] = torch.full((5,), 2)
     large = inputs(4, 9)
@@ -195,6 +197,7 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         Case("a large vocabulary", inputs(5, 3_000)),
         Case("the same name in every row", equal, "edges"),
         Case("logits that are all 0", inputs(3, 4, scale=0.0), "edges"),
+        Case("a vocabulary of one token", alone, "edges"),
         Case("logits of size 1e4", large, "edges"),
     ]
 
@@ -261,6 +264,8 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
         Case("all heads, mean ablation", inputs((2, 3, 4, 2), [3, 1, 2, 0], mean=True), "edges"),
         Case("outputs that are all 0", zeros, "edges"),
+        Case("one head", inputs((3, 2, 1, 4), [0], mean=True), "edges"),
+        Case("heads of one number", inputs((2, 3, 4, 1), [1, 2], mean=True), "edges"),
         Case("outputs in the thousands", large, "edges"),
         Case("the last head", inputs((2, 5, 6, 3), [5], mean=True), "edges"),
     ]
@@ -307,8 +312,10 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
         Case("a patch that changes nothing", inputs(4, 2.5, -1.5, -1.5), "edges"),
         Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0, 2_500.0), "edges"),
-        *(Case(f"a {name} run that is all 0", inputs(4, 2.0, -1.0, 0.7) | {name: torch.zeros(4).double()}, "edges")
-          for name in ("clean", "corrupted", "patched")),
+        *(
+            Case(f"a {name} run that is all 0", inputs(4, 2.0, -1.0, 0.7) | {name: torch.zeros(4).double()}, "edges")
+            for name in ("clean", "corrupted", "patched")
+        ),
     ]
 
 

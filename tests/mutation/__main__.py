@@ -37,7 +37,10 @@ def run(functions: list[str], every: int, resume: bool, path: Path = CHECKPOINT)
         path: the checkpoint.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = [r for r in records(path) if r["function"] not in functions or (resume and not (r["kind"] == "hole" or r["too_strict"]))]
+    holds = [r for r in records(path) if r["kind"] != "hole" and not r["too_strict"]] if resume else []
+    kept = [r for r in records(path) if r["function"] not in functions] + [
+        r for r in holds if r["function"] in functions
+    ]
     path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
     done = {record["key"] for record in kept}
     with path.open("a", encoding="utf-8") as file:
@@ -69,7 +72,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the table into docs/mutation.md")
     parser.add_argument("--table", action="store_true", help="judge nothing; show what the checkpoint holds")
     arguments = parser.parse_args()
-    found = list(records(CHECKPOINT)) if arguments.table else run(arguments.function, arguments.sample, arguments.resume)
+    found = (
+        list(records(CHECKPOINT)) if arguments.table else run(arguments.function, arguments.sample, arguments.resume)
+    )
     print(table.text(found))
     if arguments.write:
         table.write(found)

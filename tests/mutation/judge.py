@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ class Verdict:
 def seeds_of(function: str) -> list[tuple[str, str]]:
     """Title and source of each right answer: the master's solution and the right variants."""
     question, _ = exercises()[function]
-    variants = [(variant.title, variant.source) for variant in VARIANTS if variant.function == function and variant.right]
+    variants = [
+        (variant.title, variant.source) for variant in VARIANTS if variant.function == function and variant.right
+    ]
     return [("solution", question.solution), *variants]
 
 
@@ -131,7 +134,7 @@ def judge(function: str, source: str, report: Callable[[str], None] = lambda sta
 
 def _work(sender: Connection, batch: Sequence[Mutant], seconds: float) -> None:
     """A child's life: each stage of each mutant is announced, each verdict sent. An endless stage ends it by a signal."""
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, resource.RLIM_INFINITY))
     warnings.simplefilter("ignore")
 

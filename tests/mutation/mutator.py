@@ -61,7 +61,9 @@ def normal_form(source: str) -> ast.Module:
     return tree
 
 
-def mutants_of(function: str, sources: Iterable[tuple[str, str]], tensors: Iterable[str], every: int = 1) -> list[Mutant]:
+def mutants_of(
+    function: str, sources: Iterable[tuple[str, str]], tensors: Iterable[str], every: int = 1
+) -> list[Mutant]:
     """The mutants of several right answers to one exercise, each source once, in a fixed order.
 
     Args:
@@ -115,7 +117,9 @@ def _edits_below(parent: ast.AST, scope: Scope) -> Iterator[Edit]:
                     yield Edit(operator, line, parent, field, [*before, *block, *after])
             elif isinstance(child, ast.AST):
                 for operator, other in itertools.chain.from_iterable(edit(child, scope) for edit in EXPRESSIONS):
-                    yield Edit(operator, line, parent, field, [*before, other, *after] if isinstance(value, list) else other)
+                    yield Edit(
+                        operator, line, parent, field, [*before, other, *after] if isinstance(value, list) else other
+                    )
 
 
 def _written(tree: ast.Module, edit: Edit) -> str | None:

@@ -27,7 +27,7 @@ SMALL = 60.0  # numbers up to here are tried in float16: sums of squares stay fa
 SEEDS = (0, 1)  # of the random inputs
 
 
-class Broken(Exception):
+class ContractError(Exception):
     """An answer breaks a rule; the text says which, and for what input."""
 
 
@@ -48,7 +48,7 @@ class Oracle:
         copies: whether the result shares no memory with an input.
         counted: `(name, inputs) -> mask`: the entries of a gradient that the page says something about; default all.
         errors: what the arguments are, the arguments, and the error they raise.
-        rules: rules that no other exercise has; each takes the answer and raises `Broken`.
+        rules: rules that no other exercise has; each takes the answer and raises `ContractError`.
     """
 
     truth: Callable[..., Any]
@@ -247,7 +247,7 @@ def verdict(oracle: Oracle, function: Callable[..., Any], parameters: frozenset[
                 _expect(function, label, inputs, error)
         for rule in oracle.rules:
             rule(function)
-    except Broken as broken:
+    except ContractError as broken:
         return str(broken)
     return None
 
@@ -257,7 +257,7 @@ def called(function: Callable[..., Any], label: str, inputs: Inputs) -> Any:
     try:
         return function(**inputs)
     except (Exception, SystemExit) as error:
-        raise Broken(f"{type(error).__name__} for {label}") from error
+        raise ContractError(f"{type(error).__name__} for {label}") from error
 
 
 def _judge(oracle: Oracle, function: Callable[..., Any], call: Question, plain: bool) -> None:
@@ -276,19 +276,19 @@ def _judge(oracle: Oracle, function: Callable[..., Any], call: Question, plain: 
 def _shares_nothing(call: Question, inputs: Inputs, result: Any) -> None:
     starts = {v.untyped_storage().data_ptr() for v in inputs.values() if isinstance(v, Tensor)}
     if any(isinstance(v, Tensor) and v.untyped_storage().data_ptr() in starts for v in items(result)):
-        raise Broken(f"the result shares memory with an input: {call.label}")
+        raise ContractError(f"the result shares memory with an input: {call.label}")
 
 
 def _compare(oracle: Oracle, call: Question, result: Any) -> None:
     if call.keys is not None:
         if not isinstance(result, Mapping) or not set(call.keys) <= set(result):
-            raise Broken(f"not a dict of {call.keys}: {call.label}")
+            raise ContractError(f"not a dict of {call.keys}: {call.label}")
         result = {key: result[key] for key in call.keys}
     elif isinstance(result, Mapping) or isinstance(result, tuple | list) != (len(call.right) > 1):
-        raise Broken(f"form of the result: {call.label}")
+        raise ContractError(f"form of the result: {call.label}")
     found = items(result)
     if len(found) != len(call.right):
-        raise Broken(f"number of results: {call.label}")
+        raise ContractError(f"number of results: {call.label}")
     for place, got in enumerate(found):
         _compare_one(oracle, call, got, place)
 
@@ -297,20 +297,20 @@ def _compare_one(oracle: Oracle, call: Question, got: Any, place: int) -> None:
     right, target = call.right[place], call.numbers[place]
     if not isinstance(right, Tensor):
         if not isinstance(got, type(right)) or (isinstance(got, bool) and not isinstance(right, bool)):
-            raise Broken(f"{type(got).__name__} instead of {type(right).__name__}: {call.label}")
+            raise ContractError(f"{type(got).__name__} instead of {type(right).__name__}: {call.label}")
     else:
         if not isinstance(got, Tensor) or got.shape != right.shape:
-            raise Broken(f"form or shape: {call.label}")
+            raise ContractError(f"form or shape: {call.label}")
         wanted = call.dtype if right.is_floating_point() and oracle.own_dtype else right.dtype
         if got.dtype != wanted:
-            raise Broken(f"dtype {got.dtype}: {call.label}")
+            raise ContractError(f"dtype {got.dtype}: {call.label}")
         if got.device.type != "cpu":
-            raise Broken(f"device: {call.label}")
+            raise ContractError(f"device: {call.label}")
     left = tensor_of(got)
     if not torch.equal(left, target):
         fits = (left == target) | ((left - target).abs() <= call.allowed[place]) | (left.isnan() & target.isnan())
         if not bool(fits.all()):
-            raise Broken(f"a wrong number: {call.label}")
+            raise ContractError(f"a wrong number: {call.label}")
 
 
 def _unchanged(call: Question, inputs: Inputs) -> None:
@@ -318,33 +318,33 @@ def _unchanged(call: Question, inputs: Inputs) -> None:
         after = inputs[name]
         same = torch.equal(before, after) if isinstance(before, Tensor) else before == after
         if not same:
-            raise Broken(f"`{name}` is changed in place: {call.label}")
+            raise ContractError(f"`{name}` is changed in place: {call.label}")
 
 
 def _compare_slopes(oracle: Oracle, call: Question, result: Any, inputs: Inputs) -> None:
     found = items(result)
     for place in oracle.constant_results:
         if found[place].requires_grad:
-            raise Broken(f"result {place} carries a gradient: {call.label}")
+            raise ContractError(f"result {place} carries a gradient: {call.label}")
     tensors = [value for value in found if isinstance(value, Tensor)]
     if not oracle.gradients:
         if any(value.requires_grad for value in tensors):
-            raise Broken(f"the result carries a gradient: {call.label}")
+            raise ContractError(f"the result carries a gradient: {call.label}")
         return
     names = oracle.gradients + tuple(name for name in oracle.detached if name in inputs)
     try:
         slopes = slopes_of(found, inputs, names)
     except RuntimeError as error:
-        raise Broken(f"backward fails: {call.label}") from error
+        raise ContractError(f"backward fails: {call.label}") from error
     if any(bool((slopes[name] != 0).any()) for name in names if name not in oracle.gradients):
-        raise Broken(f"a detached input gets a gradient: {call.label}")
+        raise ContractError(f"a detached input gets a gradient: {call.label}")
     for name in oracle.gradients:
         got, right = slopes[name].double(), call.slopes[name]
         finite, near = torch.isfinite(got), (got - right).abs() <= call.slope_errors[name]
         if not bool((finite | ~call.counted[name]).all()):
-            raise Broken(f"a gradient that is not finite: {call.label}")
+            raise ContractError(f"a gradient that is not finite: {call.label}")
         if call.dtype in DIFFERENTIATED and not bool((near | ~call.counted[name]).all()):
-            raise Broken(f"a wrong gradient to {name}: {call.label}")
+            raise ContractError(f"a wrong gradient to {name}: {call.label}")
 
 
 MIXED = ("same device", "is not on the expected device", "on different devices", "found at least two devices")
@@ -359,10 +359,10 @@ def _stays_on_device(function: Callable[..., Any], call: Question) -> None:
         result = function(**away)
     except Exception as error:
         if any(words in str(error) for words in MIXED):
-            raise Broken(f"tensors of two devices meet: {call.label}") from error
+            raise ContractError(f"tensors of two devices meet: {call.label}") from error
         return
     if any(isinstance(value, Tensor) and value.device.type != "meta" for value in items(result)):
-        raise Broken(f"the result is on another device: {call.label}")
+        raise ContractError(f"the result is on another device: {call.label}")
 
 
 def _expect(function: Callable[..., Any], label: str, inputs: Inputs, error: type[Exception]) -> None:
@@ -372,8 +372,8 @@ def _expect(function: Callable[..., Any], label: str, inputs: Inputs, error: typ
         except error:
             continue
         except (Exception, SystemExit) as other:
-            raise Broken(f"{type(other).__name__} instead of {error.__name__}: {label}") from other
-        raise Broken(f"no {error.__name__}: {label}")
+            raise ContractError(f"{type(other).__name__} instead of {error.__name__}: {label}") from other
+        raise ContractError(f"no {error.__name__}: {label}")
 
 
 def parameters_of(function: Callable[..., Any]) -> frozenset[str]:

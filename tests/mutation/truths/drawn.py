@@ -8,6 +8,16 @@ from torch import Tensor
 DOUBLE = torch.float64
 
 
+def nought(*shape: int | tuple[int, ...]) -> Tensor:
+    """Nothing but 0."""
+    return torch.zeros(*shape, dtype=DOUBLE)
+
+
+def full(value: float, *shape: int) -> Tensor:
+    """One number everywhere."""
+    return torch.full(shape, value, dtype=DOUBLE)
+
+
 def normal(g: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
     """Normal numbers."""
     return scale * torch.randn(*shape, generator=g, dtype=DOUBLE)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from tests.mutation.oracle import Broken, Inputs, Oracle
+from tests.mutation.oracle import ContractError, Inputs, Oracle
 
-from .drawn import DOUBLE, normal, uniform, whole
+from .drawn import DOUBLE, full, normal, nought, uniform, whole
 
 Named = Iterator[tuple[str, Inputs]]
 
@@ -33,14 +33,14 @@ def _filtered(g: torch.Generator) -> Named:
     for rows, entries in ((1, 1), (1, 2), (1, 7), (2, 2), (3, 5), (4, 4), (5, 33)):
         for k in sorted({-1, 0, 1, 2, entries - 1, entries, entries + 1, entries // 2, 1000}):
             yield f"[{rows}, {entries}], k={k}", {"logits": normal(g, rows, entries, scale=3), "k": k}
-            few = whole(g, rows, entries, low=-2, high=2).to(DOUBLE)
+            few = whole(g, rows, entries, low=-2, high=2).double()
             yield f"ties, [{rows}, {entries}], k={k}", {"logits": few, "k": k}
     for k in (1, 2, 5):
         yield f"large, k={k}", {"logits": 1e4 * normal(g, 3, 6).clamp(-1, 1), "k": k}
         yield f"below -100, k={k}", {"logits": -9000 - 50 * uniform(g, 3, 6).mul(8).round(), "k": k}
         yield f"all below 0, k={k}", {"logits": -1 - uniform(g, 1, 6), "k": k}
-        yield f"all equal, k={k}", {"logits": torch.full((2, 6), -3.0, dtype=DOUBLE), "k": k}
-        yield f"zeros, k={k}", {"logits": torch.zeros(1, 6, dtype=DOUBLE), "k": k}
+        yield f"all equal, k={k}", {"logits": full(-3.0, 2, 6), "k": k}
+        yield f"zeros, k={k}", {"logits": nought(1, 6), "k": k}
 
 
 def _kept(name: str, inputs: Inputs) -> Tensor:
@@ -60,7 +60,7 @@ def sample_next_token(
 def _certain(g: torch.Generator) -> Named:
     def apart(rows: int, entries: int, gap: float) -> Tensor:
         order = [torch.randperm(entries, generator=g) for _ in range(rows)]
-        return gap * (torch.stack(order).to(DOUBLE) - entries // 2)
+        return gap * (torch.stack(order).double() - entries // 2)
 
     for rows, entries in ((1, 1), (1, 2), (1, 9), (4, 4), (30, 11)):
         for temperature in (0, 0.0):
@@ -69,7 +69,10 @@ def _certain(g: torch.Generator) -> Named:
                 yield f"greedy, [{rows}, {entries}], top_k={top_k}", given
         yield f"top_k=1, [{rows}, {entries}]", {"logits": apart(rows, entries, 0.5), "temperature": 3.0, "top_k": 1}
         yield f"far apart, [{rows}, {entries}]", {"logits": apart(rows, entries, 300.0)}
-        yield f"far apart, int, [{rows}, {entries}]", {"logits": apart(rows, entries, 300.0), "temperature": 1, "top_k": 2}
+        yield (
+            f"far apart, int, [{rows}, {entries}]",
+            {"logits": apart(rows, entries, 300.0), "temperature": 1, "top_k": 2},
+        )
         yield f"cold, [{rows}, {entries}]", {"logits": apart(rows, entries, 0.5), "temperature": 0.005, "top_k": 5}
         drawing = {"logits": apart(rows, entries, 300.0), "generator": torch.Generator().manual_seed(3)}
         yield f"a generator, [{rows}, {entries}]", drawing
@@ -80,16 +83,16 @@ DRAWS = 10_000
 
 
 def _shares(ids: Tensor, entries: int) -> Tensor:
-    return torch.bincount(ids, minlength=entries).to(DOUBLE) / len(ids)
+    return torch.bincount(ids, minlength=entries).double() / len(ids)
 
 
 def _drawn(function: Callable[..., Tensor], logits: Tensor, **arguments: object) -> Tensor:
     try:
         ids = function(logits, **arguments)
     except (Exception, SystemExit) as error:
-        raise Broken(f"{type(error).__name__} for draws") from error
+        raise ContractError(f"{type(error).__name__} for draws") from error
     if not isinstance(ids, Tensor) or ids.shape != logits.shape[:1] or ids.dtype != torch.int64:
-        raise Broken("form of the draws")
+        raise ContractError("form of the draws")
     return ids
 
 
@@ -108,7 +111,7 @@ def follows_the_distribution(function: Callable[..., Tensor]) -> None:
             got = _shares(ids[row::3], 5)
             allowed = 0.025 + (0.02 if dtype == torch.bfloat16 else 0.0)
             if bool((got - wanted).abs().max() > allowed) or bool(((wanted == 0) & (got > 0)).any()):
-                raise Broken(f"frequencies at temperature {temperature}, top_k={top_k}, {dtype}")
+                raise ContractError(f"frequencies at temperature {temperature}, top_k={top_k}, {dtype}")
 
 
 def draws_anew(function: Callable[..., Tensor]) -> None:
@@ -121,30 +124,30 @@ def draws_anew(function: Callable[..., Tensor]) -> None:
         return [_drawn(function, even, generator=generator) for _ in range(times)][-1]
 
     if not torch.equal(draw(1, 5), draw(2, 5)):
-        raise Broken("equal generators draw differently")
+        raise ContractError("equal generators draw differently")
     if torch.equal(draw(1, 5), draw(1, 6)) or torch.equal(draw(1, 5), draw(1, 5, 2)):
-        raise Broken("the generator has no effect")
+        raise ContractError("the generator has no effect")
     torch.manual_seed(8)
     first, second = _drawn(function, even), _drawn(function, even, temperature=1.0)
     torch.manual_seed(9)
     third = _drawn(function, even)
     torch.manual_seed(9)
     if torch.equal(first, second) or torch.equal(first, third) or torch.equal(third, torch.zeros_like(third)):
-        raise Broken("two calls without a generator draw the same")
+        raise ContractError("two calls without a generator draw the same")
     for rows in (even, even.double(), even.bfloat16()):
         share = float((_drawn(function, rows) == _drawn(function, rows)).double().mean())
         if not 0.03 < share < 0.2:
-            raise Broken("draws that should not depend on each other")
+            raise ContractError("draws that should not depend on each other")
     row = torch.tensor([1.0, -1.0, 0.2, 2.0])
     shares = _shares(_drawn(function, row.repeat(DRAWS, 1), generator=torch.Generator().manual_seed(4)), 4)
     if bool((shares - row.double().softmax(0)).abs().max() > 0.025):
-        raise Broken("frequencies with the default arguments")
+        raise ContractError("frequencies with the default arguments")
     many = _drawn(function, torch.zeros(DRAWS, 4), generator=torch.Generator().manual_seed(2))
     if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.03:
-        raise Broken("the rows are not drawn each for itself")
+        raise ContractError("the rows are not drawn each for itself")
     one = [int(_drawn(function, torch.zeros(1, 3))) for _ in range(60)]
     if set(one) != {0, 1, 2}:
-        raise Broken("draws in a batch of one")
+        raise ContractError("draws in a batch of one")
 
 
 # --- completion_mask
@@ -186,8 +189,8 @@ def _values(g: torch.Generator) -> Named:
         yield f"{count} of either sign", {"values": normal(g, count, scale=4)}
         yield f"{count} below 0", {"values": -2 - uniform(g, count)}
         yield f"{count} probabilities", {"values": uniform(g, count)}
-        yield f"{count} zeros and ones", {"values": whole(g, count).to(DOUBLE)}
-        yield f"{count} equal", {"values": torch.full((count,), -0.75, dtype=DOUBLE)}
+        yield f"{count} zeros and ones", {"values": whole(g, count).double()}
+        yield f"{count} equal", {"values": full(-0.75, count)}
         yield f"{count} of thousands", {"values": 9_000 * normal(g, count).clamp(-1, 1)}
 
 
@@ -206,9 +209,9 @@ def forecast_log_loss(probabilities: Tensor, outcomes: Tensor) -> float:
 def _forecasts(g: torch.Generator) -> Named:
     for count in (1, 2, 5, 26, 300):
         y = whole(g, count)
-        for kind, outcomes in (("int", y), ("bool", y.bool()), ("float", y.to(DOUBLE)), ("int32", y.int())):
+        for kind, outcomes in (("int", y), ("bool", y.bool()), ("float", y.double()), ("int32", y.int())):
             yield f"{count}, {kind}", {"probabilities": uniform(g, count), "outcomes": outcomes}
-            sure = whole(g, count).to(DOUBLE)
+            sure = whole(g, count).double()
             yield f"{count} sure, {kind}", {"probabilities": sure, "outcomes": outcomes}
             yield f"{count} nearly sure, {kind}", {"probabilities": (sure - 5e-5).abs(), "outcomes": outcomes}
             yield f"{count} rather sure, {kind}", {"probabilities": (sure - 4e-4).abs(), "outcomes": outcomes}

@@ -12,7 +12,7 @@ from torch.distributions import Categorical
 
 from tests.mutation.oracle import Inputs, Oracle, of_logits
 
-from .drawn import DOUBLE, masks, normal, number, uniform, whole
+from .drawn import DOUBLE, full, masks, normal, nought, number, uniform, whole
 
 Named = Iterator[tuple[str, Inputs]]
 POLICY = ("policy_chosen", "policy_rejected")
@@ -46,7 +46,7 @@ def _sequences(g: torch.Generator) -> Named:
                 far = normal(g, rows, tokens, entries)
                 far[..., 0] = torch.where(unread, junk, far[..., 0])
                 yield f"{size}, {junk} outside", {"logits": far, "ids": ids, "mask": mask}
-            yield f"{size}, zeros", {"logits": torch.zeros(rows, tokens, entries, dtype=DOUBLE), "ids": ids, "mask": mask}
+            yield f"{size}, zeros", {"logits": nought(rows, tokens, entries), "ids": ids, "mask": mask}
             rare = normal(g, rows, tokens, entries)
             rare[..., 0] += 9_000
             yield f"{size}, rare", {"logits": rare, "ids": torch.full_like(ids, entries - 1), "mask": mask}
@@ -55,7 +55,9 @@ def _sequences(g: torch.Generator) -> Named:
 # --- the losses of pairs
 
 
-def _margins(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
+def _margins(
+    policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor
+) -> Tensor:
     return policy_chosen - policy_rejected - reference_chosen.detach() + reference_rejected.detach()
 
 
@@ -96,7 +98,7 @@ def _pairs(g: torch.Generator) -> Named:
                 yield label, {**given, "beta": beta}
                 for smoothing in (0, 0.0, 0.1, 0.5):
                     yield f"{label}, smoothing {smoothing}", {**given, "beta": beta, "label_smoothing": smoothing}
-            zeros = {name: torch.zeros(count, dtype=DOUBLE) for name in names}
+            zeros = {name: nought(count) for name in names}
             yield f"{count}, zeros, beta {beta}", {**zeros, "beta": beta}
             for margin in (1e4, -1e4, 5e3):
                 far = torch.full((count,), margin, dtype=DOUBLE)
@@ -115,14 +117,15 @@ def preference_accuracy(chosen_rewards: Tensor, rejected_rewards: Tensor) -> flo
 
 def _rewards(g: torch.Generator) -> Named:
     for count in (1, 2, 3, 7, 200):
-        few = whole(g, 2, count, low=-3, high=3).to(DOUBLE)
+        few = whole(g, 2, count, low=-3, high=3).double()
         close = normal(g, count)
         for kind, chosen, rejected in (
             ("few values", few[0], few[1]), ("ties", few[0], few[0].clone()), ("normal", normal(g, count), normal(g, count)),
             ("close", close, close + 1e-3 * normal(g, count).sign()), ("very close", close, close * (1 + 3e-7)),
             ("thousands", 9e3 + few[0], 9e3 + few[1]), ("below 0", -4 - uniform(g, count), -4 - uniform(g, count)),
             ("all won", close + 1, close), ("all lost", close - 1, close),
-            ("zeros", 0 * few[0], 0 * few[1]), ("tiny", 1e-7 * few[0], 1e-7 * few[1]), ("tiny, far down", 1e-30 * few[0], 1e-30 * few[1]),
+            ("zeros", 0 * few[0], 0 * few[1]),
+            ("tiny", 1e-7 * few[0], 1e-7 * few[1]), ("tiny, far down", 1e-30 * few[0], 1e-30 * few[1]),
         ):  # fmt: skip
             yield f"{count} {kind}", {"chosen_rewards": chosen, "rejected_rewards": rejected}
 
@@ -141,10 +144,10 @@ def _completions(g: torch.Generator) -> Named:
     for prompts, count in ((1, 1), (1, 2), (1, 6), (5, 1), (6, 2), (4, 4), (9, 4), (20, 7)):
         # sixteenths: gaps are exact in every dtype
         for kind, rewards in (
-            ("sixteenths", whole(g, prompts, count, high=17).to(DOUBLE) / 16), ("ties", whole(g, prompts, count).to(DOUBLE)),
-            ("below 0", -1 - whole(g, prompts, count, high=17).to(DOUBLE) / 16), ("equal", torch.full((prompts, count), -0.5, dtype=DOUBLE)),
-            ("either sign", whole(g, prompts, count, low=-16, high=17).to(DOUBLE) / 8),
-            ("zeros", torch.zeros(prompts, count, dtype=DOUBLE)), ("thousands", 256 * whole(g, prompts, count, low=-16, high=17).to(DOUBLE)),
+            ("sixteenths", whole(g, prompts, count, high=17).double() / 16), ("ties", whole(g, prompts, count).double()),
+            ("below 0", -1 - whole(g, prompts, count, high=17).double() / 16), ("equal", full(-0.5, prompts, count)),
+            ("either sign", whole(g, prompts, count, low=-16, high=17).double() / 8),
+            ("zeros", nought(prompts, count)), ("thousands", 256 * whole(g, prompts, count, low=-16, high=17).double()),
         ):  # fmt: skip
             for gap in (0, 0.0, 0.25, 0.5, 1, 3.0):
                 yield f"[{prompts}, {count}], {kind}, gap {gap}", {"rewards": rewards, "min_gap": gap}

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.mutation.oracle import Broken, Inputs, Oracle, of_logits
+from tests.mutation.oracle import ContractError, Inputs, Oracle, of_logits
 
-from .drawn import DOUBLE, normal, uniform, whole
+from .drawn import DOUBLE, full, normal, nought, uniform, whole
 
 Named = Iterator[tuple[str, Inputs]]
 Game = Callable[[frozenset[int]], float]
@@ -52,7 +52,8 @@ def _games(g: torch.Generator) -> Named:
             ("added up", lambda c, pull=pull: math.fsum(pull[i] for i in c)),
             ("all or nothing", lambda c, players=players: float(len(c) == players)),
             ("one decides", lambda c: 1.0 if 0 in c else 0.0),
-            ("nothing", lambda c: 0.0), ("thousands", _table((5e3 * normal(g, count)).tolist())),
+            ("nothing", lambda c: 0.0),
+            ("thousands", _table((5e3 * normal(g, count)).tolist())),
         ):
             if players < 7 or kind == "normal":
                 yield f"{players} players, {kind}", {"value": value, "players": players}
@@ -70,11 +71,11 @@ def asks_each_coalition_once(function: Callable[..., Any]) -> None:
         try:
             function(value, players)
         except (Exception, SystemExit) as error:
-            raise Broken(f"{type(error).__name__} for {players} players") from error
+            raise ContractError(f"{type(error).__name__} for {players} players") from error
         if not all(isinstance(c, frozenset) and c <= set(range(players)) for c in asked):
-            raise Broken("asked for something that is no coalition")
+            raise ContractError("asked for something that is no coalition")
         if len(set(asked)) != len(asked):
-            raise Broken("a coalition is evaluated twice")
+            raise ContractError("a coalition is evaluated twice")
 
 
 # --- logit_difference and io_probability
@@ -96,8 +97,9 @@ def _names(g: torch.Generator, with_s: bool) -> Named:
     for rows, entries in ((1, 1), (1, 2), (1, 7), (3, 2), (5, 5), (4, 11), (2, 3_000)):
         for kind, logits in (
             ("normal", normal(g, rows, entries, scale=3)), ("large", 1e4 * normal(g, rows, entries).clamp(-1, 1)),
-            ("±1e4", 1e4 * normal(g, rows, entries).sign()), ("equal", torch.full((rows, entries), -7.0, dtype=DOUBLE)),
-            ("far below 0", -9e3 + normal(g, rows, entries)), ("zeros", torch.zeros(rows, entries, dtype=DOUBLE)), ("peaked", normal(g, rows, entries, scale=60)),
+            ("±1e4", 1e4 * normal(g, rows, entries).sign()), ("equal", full(-7.0, rows, entries)),
+            ("far below 0", -9e3 + normal(g, rows, entries)), ("zeros", nought(rows, entries)),
+            ("peaked", normal(g, rows, entries, scale=60)),
         ):  # fmt: skip
             for same in (False, True):
                 io, s = (whole(g, rows, high=entries) for _ in range(2))
@@ -120,12 +122,29 @@ def ablate_heads(head_outputs: Tensor, heads: list[int], mean_outputs: Tensor | 
 
 
 def _heads(g: torch.Generator) -> Named:
-    for rows, tokens, heads, width in ((1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 3, 2), (3, 3, 3, 3), (2, 5, 4, 1), (3, 4, 6, 2)):
-        zeros = torch.zeros(rows, tokens, heads, width, dtype=DOUBLE)
+    for rows, tokens, heads, width in (
+        (1, 1, 1, 1),
+        (1, 3, 2, 4),
+        (4, 1, 3, 2),
+        (3, 3, 3, 3),
+        (2, 5, 4, 1),
+        (3, 4, 6, 2),
+    ):
+        zeros = nought(rows, tokens, heads, width)
         yield f"[{rows}, {tokens}, {heads}, {width}], zeros", {"head_outputs": zeros, "heads": [0]}
-        mean = torch.zeros(tokens, heads, width, dtype=DOUBLE)
-        yield f"[{rows}, {tokens}, {heads}, {width}], means of 0", {"head_outputs": zeros + 1, "heads": [0], "mean_outputs": mean}
-        for chosen in ([], [0], [heads - 1], list(range(heads)), list(range(heads))[::-1], [heads - 1, 0][: min(2, heads)]):
+        mean = nought(tokens, heads, width)
+        yield (
+            f"[{rows}, {tokens}, {heads}, {width}], means of 0",
+            {"head_outputs": zeros + 1, "heads": [0], "mean_outputs": mean},
+        )
+        for chosen in (
+            [],
+            [0],
+            [heads - 1],
+            list(range(heads)),
+            list(range(heads))[::-1],
+            [heads - 1, 0][: min(2, heads)],
+        ):
             for scale in (1.0, 5e3):
                 outputs = normal(g, rows, tokens, heads, width, scale=scale)
                 size = f"[{rows}, {tokens}, {heads}, {width}], {chosen}"
@@ -154,7 +173,7 @@ def _runs(g: torch.Generator) -> Named:
             given = {"clean": goal + noise[0], "corrupted": start + noise[1], "patched": reached + noise[2]}
             yield f"{rows}, from {start} to {goal}", given
             for name in given if abs(goal) >= 1 <= abs(start) else ():
-                yield f"{rows}, from {start} to {goal}, {name} 0", {**given, name: torch.zeros(rows, dtype=DOUBLE)}
+                yield f"{rows}, from {start} to {goal}, {name} 0", {**given, name: nought(rows)}
             if goal > start:
                 yield f"{rows}, all in one", {**given, "clean": given["patched"] + 1, "corrupted": given["patched"] - 1}
 
@@ -169,7 +188,7 @@ def _circuits(g: torch.Generator) -> Named:
         for part, whole_model in ((2, 3.5), (5, 3), (-3, -1), (-1, -3), (0, 0), (-2, 2), (4e3, 5e3), (1.0, 1.0)):
             noise = normal(g, 2, rows)
             yield f"{rows}, {part} and {whole_model}", {"circuit": part + noise[0], "full": whole_model + noise[1]}
-            zeros = torch.zeros(rows, dtype=DOUBLE)
+            zeros = nought(rows)
             yield f"{rows}, {part} and zeros", {"circuit": zeros, "full": part + noise[0]}
             yield f"{rows}, zeros and {part}", {"circuit": part + noise[0], "full": zeros}
             yield f"{rows}, {part} twice", {"circuit": part + noise[0], "full": part + noise[0]}

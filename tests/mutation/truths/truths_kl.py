@@ -13,7 +13,7 @@ from torch.distributions import Categorical
 
 from tests.mutation.oracle import Inputs, Oracle, largest
 
-from .drawn import DOUBLE, masks, normal, number, outside, uniform, whole
+from .drawn import DOUBLE, full, masks, normal, nought, number, outside, uniform, whole
 
 Named = Iterator[tuple[str, Inputs]]
 
@@ -46,7 +46,7 @@ def _distributions(g: torch.Generator) -> Named:
             shape, size = (rows, tokens, entries), f"[{rows}, {tokens}, {entries}], scale {scale}"
             p, q = (normal(g, *shape, scale=scale).clamp(-1e4, 1e4) for _ in range(2))
             yield size, {"policy_logits": p, "reference_logits": q}
-            zeros = torch.zeros(shape, dtype=DOUBLE)
+            zeros = nought(shape)
             yield f"{size}, zeros", {"policy_logits": zeros, "reference_logits": zeros.clone()}
             yield f"{size}, one shifted", {"policy_logits": p - 3, "reference_logits": q + 40}
             yield f"{size}, equal", {"policy_logits": p, "reference_logits": p.clone()}
@@ -79,7 +79,10 @@ def _estimated(g: torch.Generator) -> Named:
                 yield f"[{rows}, {tokens}] near {base}, drift {drift}", {"log_probs": own, "reference_log_probs": other}
         own = -uniform(g, rows, tokens, high=3)
         yield f"[{rows}, {tokens}], unlikely to the reference", {"log_probs": own, "reference_log_probs": own - 60}
-        yield f"[{rows}, {tokens}], very unlikely to the reference", {"log_probs": own, "reference_log_probs": own - 3_000}
+        yield (
+            f"[{rows}, {tokens}], very unlikely to the reference",
+            {"log_probs": own, "reference_log_probs": own - 3_000},
+        )
         yield f"[{rows}, {tokens}], sure", {"log_probs": 0 * own, "reference_log_probs": 0 * own}
 
 
@@ -104,7 +107,13 @@ def _shaped(g: torch.Generator) -> Named:
                 own = -uniform(g, rows, tokens, low=0.1, high=6)
                 other = own + normal(g, rows, tokens)
                 size = f"[{rows}, {tokens}], mask {kind}, alpha {alpha}"
-                given = {"rewards": normal(g, rows), "log_probs": own, "reference_log_probs": other, "mask": mask, "alpha": alpha}
+                given = {
+                    "rewards": normal(g, rows),
+                    "log_probs": own,
+                    "reference_log_probs": other,
+                    "mask": mask,
+                    "alpha": alpha,
+                }
                 yield size, given
                 junk = {"log_probs": outside(mask, own, -1e4), "reference_log_probs": outside(mask, other, 1e4)}
                 yield f"{size}, 1e4 outside", {**given, **junk}
@@ -112,7 +121,7 @@ def _shaped(g: torch.Generator) -> Named:
             yield f"{size}, thousands", {**given, **large}
             far = {"reference_log_probs": torch.where(torch.rand(rows, tokens, generator=g) < 0.5, -9e3, other)}
             yield f"{size}, unlikely to the reference", {**given, **far}
-            same = {"log_probs": other.clone(), "rewards": torch.zeros(rows, dtype=DOUBLE)}
+            same = {"log_probs": other.clone(), "rewards": nought(rows)}
             yield f"{size}, same policy, no reward", {**given, **same}
             rare = {"log_probs": own - 9_000, "reference_log_probs": other - 9_000, "rewards": -4 - uniform(g, rows)}
             yield f"{size}, rare, below 0", {**given, **rare}
@@ -130,7 +139,17 @@ def anneal_alpha(step: float, total_steps: float, start: float, end: float) -> f
 
 def _annealed(g: torch.Generator) -> Named:
     low, high = number(g, 0.1, 2), number(g, 3, 9)
-    for start, end in ((low, high), (high, low), (0, 1), (1, 0), (0.0, 0.0), (5, 5), (-1.0, 2.5), (1e-3, 1e-5), (200, 1000)):
+    for start, end in (
+        (low, high),
+        (high, low),
+        (0, 1),
+        (1, 0),
+        (0.0, 0.0),
+        (5, 5),
+        (-1.0, 2.5),
+        (1e-3, 1e-5),
+        (200, 1000),
+    ):
         for total in (0, 1, 2, 7, 250, 10.0, 0.5):
             for step in (0, 0.0, 1, 0.25, total / 2, total, total + 1, total - 1, 3 * total + 0.5):
                 if step >= 0:
@@ -150,7 +169,7 @@ def adapt_alpha(alpha: float, observed_kl: float, target_kl: float, horizon: flo
 def _adapted(g: torch.Generator) -> Named:
     for alpha in (0, 0.0, 1, 3, 0.01, number(g, 0.1, 4), 700.0):
         for target in (1, 6, 0.02, number(g, 0.5, 8)):
-            for share in (0, -0.5, 0.3, 0.75, 0.81, 0.95, 1, 1.0, 1.07, 1.19, 1.25, 1.7, 2.2, 50):
+            for share in (0, -4, -0.5, 0.3, 0.75, 0.81, 0.95, 1, 1.0, 1.07, 1.19, 1.25, 1.7, 2.2, 50):
                 for horizon, steps in ((1, 1), (10, 3), (64.0, 256.0), (3, 7.5), (100, 0), (1.5, 0.25)):
                     yield f"{alpha}, {share} of {target}, {steps}/{horizon}", {
                         "alpha": alpha, "observed_kl": share * target, "target_kl": target,
@@ -180,23 +199,32 @@ def _clipped(g: torch.Generator) -> Named:
         for kind, mask in masks(g, rows, tokens).items():
             for clip in (0.2, 0.5, 0.125, 1):
                 # multiples of 1/8: the ratios stay the same in every dtype, and away from the borders
-                old = -whole(g, rows, tokens, low=8, high=80).to(DOUBLE) / 8
-                log_ratio = whole(g, rows, tokens, low=-8, high=10).to(DOUBLE) / 8
+                old = -whole(g, rows, tokens, low=8, high=80).double() / 8
+                log_ratio = whole(g, rows, tokens, low=-8, high=10).double() / 8
                 near = torch.minimum((log_ratio.exp() - 1 - clip).abs(), (log_ratio.exp() - 1 + clip).abs()) < 0.06
                 log_ratio[near] = 0.0
-                given = {"log_probs": old + log_ratio, "old_log_probs": old, "advantages": normal(g, rows), "mask": mask, "clip": clip}
+                given = {
+                    "log_probs": old + log_ratio,
+                    "old_log_probs": old,
+                    "advantages": normal(g, rows),
+                    "mask": mask,
+                    "clip": clip,
+                }
                 size = f"[{rows}, {tokens}], mask {kind}, clip {clip}"
                 yield size, given
                 yield f"{size}, first step", {**given, "log_probs": old.clone()}
                 for junk in (1e4, -1e4):
-                    far = {"log_probs": outside(mask, given["log_probs"], junk), "old_log_probs": outside(mask, old, -junk)}
+                    far = {
+                        "log_probs": outside(mask, given["log_probs"], junk),
+                        "old_log_probs": outside(mask, old, -junk),
+                    }
                     yield f"{size}, {junk} outside", {**given, **far}
             yield f"{size}, advantages below 0", {**given, "advantages": -0.2 - uniform(g, rows)}
             yield f"{size}, advantages above 0", {**given, "advantages": 0.2 + uniform(g, rows)}
             yield f"{size}, advantages of thousands", {**given, "advantages": 3e3 * normal(g, rows)}
-            sure = {"log_probs": torch.zeros(rows, tokens, dtype=DOUBLE), "old_log_probs": torch.zeros(rows, tokens, dtype=DOUBLE)}
+            sure = {"log_probs": nought(rows, tokens), "old_log_probs": nought(rows, tokens)}
             yield f"{size}, sure", {**given, **sure}
-            yield f"{size}, advantages 0", {**given, "advantages": torch.zeros(rows, dtype=DOUBLE)}
+            yield f"{size}, advantages 0", {**given, "advantages": nought(rows)}
             rare = {"log_probs": given["log_probs"] - 9_000, "old_log_probs": old - 9_000}
             yield f"{size}, rare", {**given, **rare}
 
@@ -223,10 +251,12 @@ def _grouped(g: torch.Generator) -> Named:
     for groups, size in ((1, 1), (4, 1), (1, 2), (1, 5), (5, 2), (4, 4), (3, 6)):
         count = groups * size
         for kind, rewards in (
-            ("probabilities", uniform(g, count)), ("of either sign", normal(g, count, scale=4)), ("below 0", -3 - uniform(g, count)),
-            ("equal", torch.full((count,), 0.5, dtype=DOUBLE)), ("zeros", torch.zeros(count, dtype=DOUBLE)),
-            ("zeros and ones", whole(g, count).to(DOUBLE)), ("close", uniform(g, count) * 4e-6), ("thousands", 2e3 * normal(g, count)),
-            ("one equal group", torch.cat([torch.full((size,), 0.25, dtype=DOUBLE), normal(g, count - size)])),
+            ("probabilities", uniform(g, count)), ("of either sign", normal(g, count, scale=4)),
+            ("below 0", -3 - uniform(g, count)),
+            ("equal", full(0.5, count)), ("zeros", nought(count)),
+            ("zeros and ones", whole(g, count).double()), ("close", uniform(g, count) * 4e-6),
+            ("thousands", 2e3 * normal(g, count)),
+            ("one equal group", torch.cat([full(0.25, size), normal(g, count - size)])),
         ):  # fmt: skip
             yield f"{groups} groups of {size}, {kind}", {"rewards": rewards, "group_size": size}
 

@@ -10,7 +10,7 @@ from torch.distributions import Categorical, MultivariateNormal
 
 from tests.mutation.oracle import Inputs, Oracle, of_logits
 
-from .drawn import DOUBLE, masks, normal, number, outside, uniform, whole
+from .drawn import DOUBLE, full, masks, normal, nought, number, outside, uniform, whole
 
 Named = Iterator[tuple[str, Inputs]]
 
@@ -27,15 +27,30 @@ def token_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 def _scored(g: torch.Generator) -> Named:
-    for rows, tokens, entries in ((1, 2, 2), (1, 2, 5), (1, 6, 4), (2, 2, 3), (4, 4, 4), (3, 6, 11), (2, 3, 900), (5, 2, 1)):
+    for rows, tokens, entries in (
+        (1, 2, 2),
+        (1, 2, 5),
+        (1, 6, 4),
+        (2, 2, 3),
+        (4, 4, 4),
+        (3, 6, 11),
+        (2, 3, 900),
+        (5, 2, 1),
+    ):
         size = f"[{rows}, {tokens}, {entries}]"
         ids = whole(g, rows, tokens, high=entries)
         for scale in (1.0, 8.0, 300.0, 5e3):
-            yield f"{size}, scale {scale}", {"logits": normal(g, rows, tokens, entries, scale=scale).clamp(-1e4, 1e4), "ids": ids}
+            yield (
+                f"{size}, scale {scale}",
+                {"logits": normal(g, rows, tokens, entries, scale=scale).clamp(-1e4, 1e4), "ids": ids},
+            )
         yield f"{size}, ±1e4", {"logits": 1e4 * normal(g, rows, tokens, entries).sign(), "ids": ids}
-        yield f"{size}, zeros", {"logits": torch.zeros(rows, tokens, entries, dtype=DOUBLE), "ids": ids}
-        yield f"{size}, all -1e4", {"logits": torch.full((rows, tokens, entries), -1e4, dtype=DOUBLE), "ids": ids}
-        yield f"{size}, one token everywhere", {"logits": normal(g, rows, tokens, entries), "ids": torch.zeros_like(ids)}
+        yield f"{size}, zeros", {"logits": nought(rows, tokens, entries), "ids": ids}
+        yield f"{size}, all -1e4", {"logits": full(-1e4, rows, tokens, entries), "ids": ids}
+        yield (
+            f"{size}, one token everywhere",
+            {"logits": normal(g, rows, tokens, entries), "ids": torch.zeros_like(ids)},
+        )
         rare = normal(g, rows, tokens, entries)
         rare[:, :, 0] += 9_000
         yield f"{size}, rare tokens", {"logits": rare, "ids": torch.full_like(ids, entries - 1)}
@@ -70,7 +85,7 @@ def _weighted(g: torch.Generator) -> Named:
             large = {"log_probs": log_probs, "advantages": 3e3 * normal(g, rows), "mask": mask}
             yield f"{size}, advantages of thousands", large
             yield f"{size}, sure", {"log_probs": 0 * log_probs, "advantages": normal(g, rows), "mask": mask}
-            nothing = torch.zeros(rows, dtype=DOUBLE)
+            nothing = nought(rows)
             yield f"{size}, advantages 0", {"log_probs": log_probs, "advantages": nothing, "mask": mask}
 
 
@@ -92,9 +107,10 @@ def leave_one_out_advantages(rewards: Tensor, group_size: int | None = None) -> 
 def _rewarded(g: torch.Generator) -> Named:
     for count in (1, 2, 3, 8, 41):
         for kind, rewards in (
-            ("probabilities", uniform(g, count)), ("of either sign", normal(g, count, scale=5)), ("below 0", -3 - uniform(g, count)),
-            ("equal", torch.full((count,), 0.5, dtype=DOUBLE)), ("zeros", torch.zeros(count, dtype=DOUBLE)),
-            ("thousands", 9e3 * normal(g, count).clamp(-1, 1)), ("zeros and ones", whole(g, count).to(DOUBLE)),
+            ("probabilities", uniform(g, count)), ("of either sign", normal(g, count, scale=5)),
+            ("below 0", -3 - uniform(g, count)),
+            ("equal", full(0.5, count)), ("zeros", nought(count)),
+            ("thousands", 9e3 * normal(g, count).clamp(-1, 1)), ("zeros and ones", whole(g, count).double()),
         ):  # fmt: skip
             yield f"{count} {kind}", {"rewards": rewards}
             for size in {1, count, 2 if count % 2 == 0 else 1}:
@@ -132,7 +148,7 @@ def _actions(g: torch.Generator) -> Named:
             named = f"[{rows}, {size}], {kind}"
             yield named, {"action": action, "mean": mean, "covariance": covariance}
             yield f"{named}, at the mean", {"action": mean.clone(), "mean": mean, "covariance": covariance}
-            zeros = torch.zeros(rows, size, dtype=DOUBLE)
+            zeros = nought(rows, size)
             yield f"{named}, zeros", {"action": zeros, "mean": zeros.clone(), "covariance": covariance}
             yield f"{named}, below 0", {"action": -action.abs() - 1, "mean": -mean.abs(), "covariance": covariance}
             if kind == "correlated":
@@ -155,8 +171,11 @@ def _paths(g: torch.Generator) -> Named:
     for steps in (1, 2, 6, 25):
         for discount in (0, 0.0, 1, 1.0, 0.5, 0.05, 0.97, number(g)):
             yield f"{steps} steps, discount {discount}", {"rewards": normal(g, steps), "discount": discount}
-            yield f"{steps} steps below 0, discount {discount}", {"rewards": -1 - uniform(g, steps), "discount": discount}
-            late = torch.zeros(steps, dtype=DOUBLE)
+            yield (
+                f"{steps} steps below 0, discount {discount}",
+                {"rewards": -1 - uniform(g, steps), "discount": discount},
+            )
+            late = nought(steps)
             late[-1] = 100.0
             yield f"{steps} steps, a late reward, discount {discount}", {"rewards": late, "discount": discount}
             large = 3e3 * normal(g, steps)
