@@ -92,7 +92,7 @@ def _pairs(g: torch.Generator) -> Named:
         for beta in (0, 0.0, 1, 0.1, number(g, 0.05, 2)):
             for base, drift in ((-30.0, 0.0), (-30.0, 4.0), (-2.0, 1.0), (-900.0, 60.0), (-5e3, 4e3)):
                 reference = base - uniform(g, 2, count, high=abs(base) / 2)
-                policy = (reference + normal(g, 2, count, scale=drift)).clamp(-1e4, 1e4)
+                policy = (reference + normal(g, 2, count, scale=drift)).clamp(-1e4, 0)
                 given = dict(zip(names, (*policy, *reference), strict=True))
                 label = f"{count} near {base}, drift {drift}, beta {beta}"
                 yield label, {**given, "beta": beta}
@@ -100,10 +100,9 @@ def _pairs(g: torch.Generator) -> Named:
                     yield f"{label}, smoothing {smoothing}", {**given, "beta": beta, "label_smoothing": smoothing}
             zeros = {name: nought(count) for name in names}
             yield f"{count}, zeros, beta {beta}", {**zeros, "beta": beta}
-            for margin in (1e4, -1e4, 5e3):
-                far = torch.full((count,), margin, dtype=DOUBLE)
-                yield f"{count}, margin {margin}, beta {beta}", {**zeros, "policy_chosen": far, "beta": beta}
-                yield f"{count}, margin {-margin}, beta {beta}", {**zeros, "policy_rejected": far, "beta": beta}
+            for name in names:
+                far = full(-1e4, count)
+                yield f"{count}, {name} -1e4, beta {beta}", {**zeros, name: far, "beta": beta}
 
 
 # --- preference_accuracy and make_preference_pairs

@@ -75,7 +75,7 @@ def _estimated(g: torch.Generator) -> Named:
         for base in (0.0, -300.0, -9_000.0):
             for drift in (0.0, 1e-3, 0.7, 6.0):
                 own = base - uniform(g, rows, tokens, low=0.1, high=8)
-                other = own + normal(g, rows, tokens, scale=drift).clamp(-15, 15)
+                other = (own + normal(g, rows, tokens, scale=drift).clamp(-15, 15)).clamp(max=0)
                 yield f"[{rows}, {tokens}] near {base}, drift {drift}", {"log_probs": own, "reference_log_probs": other}
         own = -uniform(g, rows, tokens, high=3)
         yield f"[{rows}, {tokens}], unlikely to the reference", {"log_probs": own, "reference_log_probs": own - 60}
@@ -105,7 +105,7 @@ def _shaped(g: torch.Generator) -> Named:
         for kind, mask in masks(g, rows, tokens).items():
             for alpha in (0, 0.0, 2, 0.3, number(g)):
                 own = -uniform(g, rows, tokens, low=0.1, high=6)
-                other = own + normal(g, rows, tokens)
+                other = (own + normal(g, rows, tokens)).clamp(max=0)
                 size = f"[{rows}, {tokens}], mask {kind}, alpha {alpha}"
                 given = {
                     "rewards": normal(g, rows),
@@ -199,7 +199,7 @@ def _clipped(g: torch.Generator) -> Named:
         for kind, mask in masks(g, rows, tokens).items():
             for clip in (0.2, 0.5, 0.125, 1):
                 # multiples of 1/8: the ratios stay the same in every dtype, and away from the borders
-                old = -whole(g, rows, tokens, low=8, high=80).double() / 8
+                old = -whole(g, rows, tokens, low=12, high=80).double() / 8
                 log_ratio = whole(g, rows, tokens, low=-8, high=10).double() / 8
                 near = torch.minimum((log_ratio.exp() - 1 - clip).abs(), (log_ratio.exp() - 1 + clip).abs()) < 0.06
                 log_ratio[near] = 0.0
