@@ -72,6 +72,11 @@ class TestCase:
 
     __test__ = False  # not a pytest class
 
+    @property
+    def title(self) -> str:
+        """What a student sees as the test's name: what a public test checks, or a hidden one's name in words."""
+        return self.success_message or self.name.removeprefix("test_").replace("_", " ").capitalize()
+
 
 @dataclass(frozen=True)
 class Question:

@@ -25,6 +25,7 @@ class TestResult:
         error: the judge's own fault: the instructor must look, nobody passes by it, and nobody loses points.
         detail: what the student's own exception said, for the instructor only (in a hidden test it may quote the input).
         seconds: how long it took, on the clock.
+        title: the name that a student sees; where it is empty, `name`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TestResult:
     error: bool = False
     detail: str = ""
     seconds: float = 0.0
+    title: str = ""
 
     __test__ = False
 
@@ -60,7 +62,7 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     filename = f"<{question_name}/{test.name}>"
 
     def result(passed: bool, message: str, error: bool = False) -> TestResult:
-        return TestResult(test.name, test.hidden, test.points, passed, message, error)
+        return TestResult(test.name, test.hidden, test.points, passed, message, error, title=test.title)
 
     try:
         function = compile_test(test, filename)

@@ -131,6 +131,8 @@ def check_rules(function: Callable[..., Any], *arguments: Any, gradients: tuple[
         size = float(long.nan_to_num(0, 0, 0).abs().max()) if long.numel() else 0.0
         rounded = long.detach().bfloat16()
         check(short, rounded, OTHER_PATH, name=f"{name} in bfloat16", rtol=COARSE, atol=COARSE * size)
+    if not results[torch.float32]:  # Python's numbers have no gradient
+        return
     leaves = [_cast(value, torch.float32).requires_grad_() if _real(value) else value for value in arguments]
     carrying = [tensor for tensor in _called(function, leaves, named, name) if tensor.requires_grad]
     if not gradients and carrying:

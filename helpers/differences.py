@@ -17,7 +17,7 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 def numbers(value: Any) -> torch.Tensor | None:
     """The numbers of a result in float64, without its gradients; None if it has none, or complex ones."""
     try:
-        tensor = torch.as_tensor(value).detach()
+        tensor = value.detach() if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         return None
     return None if tensor.is_complex() else tensor.to(torch.float64)
@@ -73,14 +73,18 @@ def _leaf(got: Any, expected: Any, rtol: float, atol: float) -> tuple[str, str] 
     index = differ.nonzero()[0].tolist()
     pairs = list(zip(right[differ].tolist(), left[differ].tolist(), strict=True))
     digits = next((n for n in DIGITS if all(_number(a, n) != _number(b, n) for a, b in pairs)), DIGITS[-1])
-    wanted, found = (
-        in_words(torch.as_tensor(v).detach()[tuple(index)].item(), digits, plain=True) for v in (expected, got)
-    )
+    wanted, found = (in_words(_entry(value, index), digits, plain=True) for value in (expected, got))
     lead = f"{f'at {index} ' if index else ''}expected {wanted}, got {found}"
     gap = (left - right).abs()[differ].max().item()
     largest = f"; largest error {gap:.4g}" if math.isfinite(gap) else ""
     count = f"\n  {len(pairs)} of {differ.numel()} entries differ{largest}." if differ.numel() > 1 else ""
     return lead, f"{count}\n  expected: {in_words(expected, digits)}\n  got:      {in_words(got, digits)}"
+
+
+def _entry(value: Any, index: list[int]) -> Any:
+    for place in index:
+        value = value[place]
+    return value.item() if hasattr(value, "item") else value
 
 
 def in_words(value: Any, digits: int = DIGITS[0], *, plain: bool = False) -> str:

@@ -501,9 +501,8 @@ def test_mask_rows(completion_mask):
         {
             "the prompt is not masked: its tokens must be False.": [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 1, 1, 1, 0, 0, 0]],
             "the prompt is not masked, and an eos inside it counts as an end.": [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 0, 0, 0, 0, 0, 0]],
-            "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]],
+            "eos itself belongs to the completion: the first generated eos is True (and an eos inside the prompt is no end).": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7],
             "an eos inside the prompt (it fills up on the left) was taken for the end. Only a generated eos ends the completion.": [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]],
-            "an eos inside the prompt was taken for the end, and eos itself belongs to the completion.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7],
             "the mask runs on to the last eos; it ends with the first generated one.": [all_generated, all_generated, [0, 0, 0, 1, 1, 1, 0]],
             "the mask does not stop at the first generated eos.": [all_generated, all_generated, all_generated],
             "only the eos tokens were taken out. Everything after the first generated eos is False, and this eos itself is True.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 1, 0, 1]],
