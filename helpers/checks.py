@@ -16,6 +16,9 @@ RTOL, ATOL = 1e-4, 1e-5
 UNKNOWN = "none of the usual mistakes gives this"
 ORDINARY = "it is wrong for ordinary arguments as well, so look at those first"
 OTHER_PATH = {"in bfloat16 the numbers are others than yours in float64": lambda got: True}
+IF_THE_OTHERS_PASS = (
+    "If the other tests pass, something is detached on the way, or made anew from numbers (item, tolist)."
+)
 COARSE = 0.05  # of the largest number: the tolerance for results in bfloat16
 
 
@@ -105,13 +108,16 @@ def trying(what: str) -> Iterator[None]:
         raise AssertionError(f"{what}; yours raised {described(error)}") from None
 
 
-def check_rules(function: Callable[..., Any], *arguments: Any, gradients: tuple[int, ...] = (0,), **named: Any) -> None:
+def check_rules(
+    function: Callable[..., Any], *arguments: Any, gradients: tuple[int, ...] | None = (0,), **named: Any
+) -> None:
     """Check what holds for every exercise: arguments stay as they are, dtypes are kept, gradients flow where they should.
 
     Args:
         function: the student's.
         arguments: what it is called with; tensors with a fraction are cast to each dtype, so give numbers that bfloat16 has.
-        gradients: the places of the arguments that a gradient must reach, finite and not 0; none: the result is detached.
+        gradients: the places of the arguments that a gradient must reach, finite and not 0. Empty: the result is detached.
+            None: the result is made of Python's numbers, or of integers, and only the arguments are looked at.
         named: keyword arguments.
 
     Raises:
@@ -123,30 +129,28 @@ def check_rules(function: Callable[..., Any], *arguments: Any, gradients: tuple[
         results[dtype] = _called(
             function, [_cast(value, dtype) for value in arguments], named, f"{name} ({dtype} arguments)"
         )
-        if wrong := [tensor.dtype for tensor in results[dtype] if tensor.dtype != dtype]:
+        if gradients is not None and (wrong := [t.dtype for t in results[dtype] if t.dtype != dtype]):
             raise AssertionError(
                 f"{name}: the dtype is {wrong[0]} for {dtype} arguments; the result has the arguments' dtype."
             )
+    if gradients is None:
+        return
     for short, long in zip(results[torch.bfloat16], results[torch.float64], strict=True):
         size = float(long.nan_to_num(0, 0, 0).abs().max()) if long.numel() else 0.0
         rounded = long.detach().bfloat16()
         check(short, rounded, OTHER_PATH, name=f"{name} in bfloat16", rtol=COARSE, atol=COARSE * size)
-    if not results[torch.float32]:  # Python's numbers have no gradient
-        return
     leaves = [_cast(value, torch.float32).requires_grad_() if _real(value) else value for value in arguments]
     carrying = [tensor for tensor in _called(function, leaves, named, name) if tensor.requires_grad]
     if not gradients and carrying:
         raise AssertionError(f"{name}: the result carries a gradient; it must be detached.")
     if gradients and not carrying:
-        raise AssertionError(
-            f"{name}: no gradient flows. Do not detach, nor make tensors anew from numbers (item, tolist)."
-        )
+        raise AssertionError(f"{name}: no gradient flows. {IF_THE_OTHERS_PASS}")
     for tensor in carrying:
         tensor.sum().backward(retain_graph=True)
     for place in gradients:
         gradient, which = leaves[place].grad, f"{name}: the gradient to the {ORDINALS[place]} argument"
         if gradient is None or not gradient.any():
-            raise AssertionError(f"{which} is 0: no gradient flows. Is something detached on the way?")
+            raise AssertionError(f"{which} is 0 everywhere. {IF_THE_OTHERS_PASS}")
         if not gradient.isfinite().all():
             at = (~gradient.isfinite()).nonzero()[0].tolist()
             raise AssertionError(

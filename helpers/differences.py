@@ -113,7 +113,8 @@ def _number(value: float, digits: int) -> str:
 
 def likeness(got: Any, expected: Any, rtol: float, atol: float) -> str:
     """What a wrong result has in common with the expected one (a sign, a factor, an order); empty if nothing is seen."""
-    left, right = numbers(got), numbers(expected)
+    several = isinstance(expected, Mapping | tuple)
+    left, right = (None, None) if several and not isinstance(got, tuple | list) else (numbers(got), numbers(expected))
     if left is None or right is None or not right.numel():
         return ""
 
@@ -127,16 +128,16 @@ def likeness(got: Any, expected: Any, rtol: float, atol: float) -> str:
         return "the numbers are right"
     if off.isnan().all():
         return "nan comes from 0/0, inf - inf, 0 * inf, or the log or root of a negative number"
-    if off.isinf().all():
-        return "the result is infinite there: an exp overflows, a log is taken of 0, or something is divided by 0"
+    if off.isinf().all() and right.isfinite().all():
+        return "the result is infinite there, as after an exp that overflows, the log of 0, or a division by 0"
     if alike(left, -right):
         return "the sign is reversed"
-    if right.unique().numel() < 2:  # a single number may agree with anything by chance
-        return ""
+    if right.unique().numel() < 2 or (isinstance(expected, torch.Tensor) and expected.dtype == torch.bool):
+        return ""  # a single number, or a mask, may agree with anything by chance
     same = {
         "every number is 0": torch.zeros_like(right),
         "a sign is lost: these are absolute values of what is expected": right.abs(),
-        "numbers below 0 are cut off at 0": right.clamp(min=0),
+        "it looks as if numbers below 0 were cut off at 0": right.clamp(min=0).nan_to_num(nan=0, posinf=0),
         "this is the exponential (exp) of what is expected": right.exp(),
         "this is the logarithm of what is expected": right.log(),
         "every number is 1 divided by what is expected": 1 / right,

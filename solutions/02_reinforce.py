@@ -463,7 +463,7 @@ def test_reinforce_loss_rules(compute_reinforce_loss):
     check(loss, torch.tensor(5.0), {
         "a row whose mask is all False counts in the mean over the batch as well.": 10.0,
         "a row whose mask is all False gives NaN; it counts as 0.": float("nan"),
-    }, name="compute_reinforce_loss with an empty row")
+    }, name="compute_reinforce_loss with an empty row", ordinary=(compute_reinforce_loss(log_probs, advantages, ~mask), torch.tensor(-2.5)))
     check(compute_reinforce_loss(100 * log_probs, advantages, mask), torch.tensor(500.0), {
         "a log-prob of -300 is cut off; log-probs may be that small.": lambda got: bool(5 < got < 500),
     }, name="compute_reinforce_loss with log-probs of -300")
@@ -581,7 +581,7 @@ def test_leave_one_out_single(leave_one_out_advantages):
 def test_leave_one_out_rules(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([-1.0, -3.0])), torch.tensor([2.0, -2.0]), {
         "rewards below 0 keep their sign: -1 is better than -3.": [-2.0, 2.0],
-    }, name="leave_one_out_advantages of rewards below 0")
+    }, name="leave_one_out_advantages of rewards below 0", ordinary=(leave_one_out_advantages(torch.tensor([3.0, 1.0])), [2.0, -2.0]))
     check_rules(leave_one_out_advantages, torch.tensor([1.0, 0.5, 0.0]), gradients=())
 # %% hidden={"values dtypes edges gradients purity": 1}
 # %% [markdown]
@@ -892,7 +892,7 @@ def test_discounted_returns_rules(discounted_returns):
     }, name="discounted_returns with a discount of 0")
     check(discounted_returns(torch.ones(250), 1.0)[0], torch.tensor(250.0), {
         "in 250 steps not all later rewards are added.": lambda got: bool(got < 250),
-    }, name="discounted_returns of 250 steps, the first")
+    }, name="discounted_returns of 250 steps, the first", ordinary=(discounted_returns(torch.ones(3), 1.0), [3.0, 2.0, 1.0]))
     check_rules(discounted_returns, torch.tensor([1.0, 0.0, 2.0]), 0.5)
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]

@@ -215,7 +215,7 @@ def test_kl_rules(kl_divergence):
     policy, reference = torch.tensor([[[0.0, 1.0, -torch.inf]]]), torch.tensor([[[1.0, 0.0, -torch.inf]]])
     check(kl_divergence(policy.clone(), reference.clone()), torch.tensor([[0.46212]]), {
         "a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0": [[float("nan")]],
-    }, name="kl_divergence where both exclude a token")
+    }, name="kl_divergence where both exclude a token", ordinary=(kl_divergence(policy[..., :2], reference[..., :2]), [[0.46212]]))
     check_rules(kl_divergence, policy, reference)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
@@ -361,11 +361,11 @@ def test_estimates_k2_k3(kl_estimates):
 # %% points=0 success="Log-probs of -9000 stay in log space, and arguments, dtypes and gradients are kept."
 def test_estimates_rules(kl_estimates):
     check_rules(kl_estimates, torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.5, -1.0]]))
-    got = kl_estimates(torch.tensor([[-9000.0]]), torch.tensor([[-9001.0]]))
+    got, small = (kl_estimates(torch.tensor([[-1.0 - x]]), torch.tensor([[-2.0 - x]])) for x in (8999.0, 0.0))
     for key, right in {"k1": 1.0, "k2": 0.5, "k3": 0.36788}.items():
         check(got[key], torch.tensor([[right]]), {
             "log-probs of -9000 are clamped, or turned into probabilities, which are 0 there": lambda got: bool(got.isnan().any() or got.isinf().any() or not got.any()),
-        }, name=f"kl_estimates, {key}, of log-probs of -9000")
+        }, name=f"kl_estimates, {key}, of log-probs of -9000", ordinary=(small[key], [[right]]))
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
@@ -583,10 +583,11 @@ def test_shaped_detached(kl_shaped_rewards):
 # %% points=0 success="Rewards below 0 and log-probs of -9000 count in full, and arguments and dtypes are kept."
 def test_shaped_rules(kl_shaped_rewards):
     mask = torch.tensor([[True, True]])
+    small = kl_shaped_rewards(torch.tensor([1.0]), torch.tensor([[-3.0, -1.0]]), torch.tensor([[-4.0, -1.5]]), mask, 0.5)
     check(kl_shaped_rewards(torch.tensor([-1.0]), torch.tensor([[-9000.0, -1.0]]), torch.tensor([[-9001.0, -1.5]]), mask, 0.5), torch.tensor([-1.75]), {
         "rewards below 0 are taken for 0; they may be negative": [-0.75],
         "log-probs of -9000 are cut off; they count as they are": [-1.25],
-    }, name="kl_shaped_rewards")
+    }, name="kl_shaped_rewards", ordinary=(small, [0.25]))
     check_rules(kl_shaped_rewards, torch.tensor([-1.0]), torch.tensor([[-2.0, -1.0]]), torch.tensor([[-3.0, -1.5]]), mask, 0.5, gradients=())
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
 # %% [markdown]
@@ -984,7 +985,7 @@ def test_anneal_zero_and_floats(anneal_alpha):
         check(anneal_alpha(5, 10, start, end), 0.5, {
             "the schedule stays at its start; 0 is a number like any other, and the line is straight": start,
             "the schedule jumps to its end; 0 is a number like any other, and the line is straight": end,
-        }, name=f"anneal_alpha(5, 10, {start}, {end})")
+        }, name=f"anneal_alpha(5, 10, {start}, {end})", ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
     check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {"steps that are floats are rounded": 0.2}, name="anneal_alpha(2.5, 10, 0.0, 1.0)")
 # %% hidden={"values edges": 1}
 # %% [markdown]
@@ -1053,7 +1054,7 @@ def test_adapt_clip(adapt_alpha):
 def test_adapt_negative(adapt_alpha):
     with trying("adapt_alpha: an estimate of the KL may be negative"):
         got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
-    check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate")
+    check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate", ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
 # %% hidden={"values edges": 1}
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
@@ -1330,7 +1331,7 @@ def test_group_equal_and_detached(group_advantages):
 def test_group_rules(group_advantages):
     check(group_advantages(torch.tensor([-3.0, -1.0]), 2), torch.tensor([-1.0, 1.0]), {
         "rewards below 0 keep their sign: -1 is better than -3": [1.0, -1.0],
-    }, name="group_advantages of rewards below 0")
+    }, name="group_advantages of rewards below 0", ordinary=(group_advantages(torch.tensor([1.0, 3.0]), 2), [-1.0, 1.0]))
     check(group_advantages(torch.tensor([0.5]), 1), torch.tensor([0.0]), {"a single reward keeps its axis, the shape is [1]: do not squeeze": 0.0}, name="group_advantages of one reward")
     check_rules(group_advantages, torch.tensor([1.0, 2.0, 6.0]), 3, gradients=())
 # %% hidden={"values dtypes": 1, "edges gradients purity": 1}

@@ -278,8 +278,8 @@ def test_pairs_below_zero(make_preference_pairs):
     check(make_preference_pairs(torch.tensor([[-3.0, -1.0, -4.0, -2.0]])), torch.tensor([[0, 1, 2]]), {
         "rewards below 0 count as they are, not as 0": torch.empty(0, 3),
         "rewards below 0 keep their sign": [[0, 2, 1]],
-    }, name="make_preference_pairs of rewards below 0")
-    check_rules(make_preference_pairs, torch.tensor([[0.5, 1.0], [2.0, 0.0]]), gradients=())
+    }, name="make_preference_pairs of rewards below 0", ordinary=(make_preference_pairs(torch.tensor([[2.0, 4.0, 1.0, 3.0]])), [[0, 1, 2]]))
+    check_rules(make_preference_pairs, torch.tensor([[0.5, 1.0], [2.0, 0.0]]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 0.5}
 # %% [markdown]
 # **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
@@ -423,7 +423,7 @@ def test_sequence_rules(sequence_log_prob):
     logits, ids, mask = torch.tensor([[[9000.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, False]])
     check(sequence_log_prob(logits, ids, mask), torch.tensor([-9000.0]), {
         "a log-prob of -9000 is cut off; it counts as it is": lambda got: bool(got > -8999),
-    }, name="sequence_log_prob with logits of 9000")
+    }, name="sequence_log_prob with logits of 9000", ordinary=(sequence_log_prob(logits / 3000, ids, mask), [-3.048587]))
     for size in (1.0, 1 / 4096):
         check_rules(sequence_log_prob, size * logits, ids, mask)
 # %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
@@ -668,8 +668,8 @@ def test_share(preference_accuracy):
 def test_near_ties(preference_accuracy):
     check(preference_accuracy(torch.tensor([1.0005, -1.9995]), torch.tensor([1.0, -2.0])), 1.0, {
         "rewards that nearly tie are taken for equal: compare them as they are, in their own dtype": 0.5,
-    }, name="preference_accuracy of pairs that nearly tie")
-    check_rules(preference_accuracy, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]), gradients=())
+    }, name="preference_accuracy of pairs that nearly tie", ordinary=(preference_accuracy(torch.tensor([1.0, -1.0]), torch.tensor([0.5, -2.0])), 1.0))
+    check_rules(preference_accuracy, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]), gradients=None)
 # %% hidden={"values dtypes edges purity": 1}
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,

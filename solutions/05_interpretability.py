@@ -731,7 +731,7 @@ def test_difference_rules(logit_difference):
     check(logit_difference(logits, io_id, s_id), torch.tensor([49997.0]), {
         "ids above 2,047 are clamped; a large vocabulary has more words.": [2044.0],
         "large logits are cut off; they may be as large as 1e4.": lambda got: bool((got > 0) & (got < 49997)),
-    }, name="logit_difference with a vocabulary of 50,257 words")
+    }, name="logit_difference with a vocabulary of 50,257 words", ordinary=(logit_difference(logits[:, :9], s_id + 4, s_id), [4.0]))
     check_rules(logit_difference, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([2]), torch.tensor([0]))
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
@@ -1140,8 +1140,8 @@ def test_small_example(patching_effect):
 def test_small_distance(patching_effect):
     check(patching_effect(torch.tensor([1.0625]), torch.tensor([1.0]), torch.tensor([1.03125])), 0.5, {
         "the distance from corrupted to clean is small, not zero: divide by it as it is.": lambda got: bool(abs(got) < 0.49),
-    }, name="patching_effect of a small distance")
-    check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=())
+    }, name="patching_effect of a small distance", ordinary=(patching_effect(*torch.tensor([[4.0], [2.0], [3.0]])), 0.5))
+    check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "errors values": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
@@ -1398,8 +1398,8 @@ def test_small_example(faithfulness):
 def test_means_below_zero(faithfulness):
     check(faithfulness(torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])), 3.0, {
         "means below 0 keep their sign: the absolute value is that of the difference.": 0.0,
-    }, name="faithfulness of means below 0")
-    check_rules(faithfulness, torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0]), gradients=())
+    }, name="faithfulness of means below 0", ordinary=(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0))
+    check_rules(faithfulness, torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Gaps that cancel in the mean, negative logit differences; arguments unchanged.
