@@ -19,6 +19,7 @@ OTHER_PATH = {"in bfloat16 the numbers are others than yours in float64": lambda
 IF_THE_OTHERS_PASS = (
     "If the other tests pass, something is detached on the way, or made anew from numbers (item, tolist)."
 )
+STAYS = "What is nan or infinite on the way stays so in the gradient, even if it is masked afterwards."
 COARSE = 0.05  # of the largest number: the tolerance for results in bfloat16
 
 
@@ -153,9 +154,7 @@ def check_rules(
             raise AssertionError(f"{which} is 0 everywhere. {IF_THE_OTHERS_PASS}")
         if not gradient.isfinite().all():
             at = (~gradient.isfinite()).nonzero()[0].tolist()
-            raise AssertionError(
-                f"{which} at {at} is {float(gradient[tuple(at)])}; it must be finite. Mask before, not after."
-            )
+            raise AssertionError(f"{which} at {at} is {float(gradient[tuple(at)])}; it must be finite. {STAYS}")
 
 
 def _called(

@@ -137,7 +137,7 @@ def likeness(got: Any, expected: Any, rtol: float, atol: float) -> str:
     same = {
         "every number is 0": torch.zeros_like(right),
         "a sign is lost: these are absolute values of what is expected": right.abs(),
-        "it looks as if numbers below 0 were cut off at 0": right.clamp(min=0).nan_to_num(nan=0, posinf=0),
+        "it looks as if numbers below 0 were cut off at 0": torch.where(right.isfinite(), right.clamp(min=0), right),
         "this is the exponential (exp) of what is expected": right.exp(),
         "this is the logarithm of what is expected": right.log(),
         "every number is 1 divided by what is expected": 1 / right,
