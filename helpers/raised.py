@@ -19,8 +19,8 @@ LIBRARIES = tuple(
 OWN = tuple(str(ROOT / folder) for folder in ("helpers", "autograder", "tests"))
 SIZES = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
 ONE_APART = (
-    "one tensor has one column more than the other. Log-probs of T tokens have T - 1 columns, the first for token 1: "
-    "cut the first column of ids and mask, [:, 1:]."
+    "two tensors do not fit entry by entry. If these are T and T - 1: log-probs have T - 1 columns, the first for token 1, "
+    "so cut the first column of ids and mask, [:, 1:]. If not, a new axis, x[:, None], may be missing."
 )
 MEANINGS = {  # by what "Type: message" holds; the first that is found decides
     SIZES.pattern: "two tensors do not fit entry by entry. Compare their shapes; a new axis, x[:, None], may be missing.",
@@ -47,6 +47,9 @@ MEANINGS = {  # by what "Type: message" holds; the first that is found decides
     ),
     r"numpy\(\) on Tensor that requires grad": "NumPy knows no gradients: stay in torch.",
     r"out of bounds|out of range": "an index or an axis lies beyond the end; they count from 0, and -1 is the last.",
+    r"Size does not match at dimension": (
+        "gather's index is longer than the tensor: where logits are cut, [:, :-1], ids are cut as well, [:, 1:]."
+    ),
     r"same number of dimensions|dtype int64 for index|IndexError": (
         "an index has the wrong shape or dtype; gather wants int64 and as many axes as the tensor."
     ),

@@ -174,6 +174,7 @@ def test_an_exception_shows_the_students_line_and_what_it_means() -> None:
         ("torch.ones(2, requires_grad=True).add_(1)", "in place"),
         ("torch.ones(2)[2]", "beyond the end"),
         ("torch.ones(2, 2).gather(1, torch.ones(2).long())", "as many axes"),
+        ("torch.ones(1, 2, 4).gather(-1, torch.ones(1, 3, 1).long())", "ids are cut as well"),
         ("torch.multinomial(-torch.ones(2), 1)", "softmax"),
         ("None.shape", "is not written yet"),
         ("unheard_of(1)", "not defined"),
