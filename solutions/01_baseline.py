@@ -266,6 +266,7 @@ def test_top_k_borders(top_k_filter):
     }, name="top_k_filter (bfloat16)", dtype=torch.bfloat16)
 # %% points=0 success="Gradients pass through the filter, and every dtype stays as it is, with and without a limit."
 def test_top_k_rules(top_k_filter):
+    check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float("-inf"), 3.0]]), name="top_k_filter")
     for k in (2, 0):
         check_rules(top_k_filter, torch.tensor([[1.0, 3.0, 2.0]]), k)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}

@@ -780,6 +780,7 @@ def test_three_prompts(io_probability):
     }, name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
 # %% points=0 success="The logits stay as they are, and every dtype and gradients are kept."
 def test_probability_rules(io_probability):
+    check(io_probability(torch.zeros(1, 4), torch.tensor([1])), torch.tensor([0.25]), name="io_probability")
     check_rules(io_probability, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([1]))
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
@@ -920,6 +921,7 @@ def test_zero(ablate_heads):
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
 # %% points=0 success="With and without heads, every dtype is kept and gradients pass."
 def test_ablation_rules(ablate_heads):
+    check(ablate_heads(torch.ones(1, 1, 2, 1), [1]), torch.tensor([[[[1.0], [0.0]]]]), name="ablate_heads")
     for heads in ([1], []):
         check_rules(ablate_heads, torch.arange(1.0, 9.0).reshape(1, 2, 2, 2), heads)
 # %% points=1 success="The named heads are replaced by the means that are given."
