@@ -8,12 +8,13 @@ three things in a row:
    `# END SOLUTION` around what the student writes. A written question's is a markdown cell: a sample answer, a line
    `**Rubric**`, and a list of `- 1 point: …`;
 3. an exercise's tests, code cells of two kinds. `# %% points=1 success="…"` holds one test function, which may be
-   `hidden=true` and have a `failure="…"`. A public test with `confirm="update"` gives its points in the sandboxed grader only
-   if these kinds of cases, on inputs that nobody has seen, agree with it: so its answers cannot be copied.
+   `hidden=true` and have a `failure="…"`. `success` is a sentence that says what is tested; it is the test's title too. A
+   public test with `confirm="update"` gives its points in the sandboxed grader only if these kinds of cases, on inputs that
+   nobody has seen, agree with it: so its answers cannot be copied. One with `points=0` shows an edge and costs nothing.
    `# %% hidden={"values dtypes": 1, "edges": 0.5}` holds no code: each entry is a hidden test, `verify` with these kinds
    of cases for so many points. Its name is `test_hidden_` and the first kind.
-   Comments in such a cell, a line an entry, say what went wrong when the test fails. A test may use `torch`, and `check`
-   and `is_float` of `helpers.checks`: their imports are written into it when the forms are built.
+   Comments in such a cell, a line an entry, say what went wrong when the test fails. A test may use `torch`, and `CHECKS`
+   of `helpers.checks`: their imports are written into it when the forms are built.
 
 The question ends where a cell is no test. Its points are the sum over its tests or its rubric.
 
@@ -39,6 +40,7 @@ SOLUTIONS = ROOT / "solutions"
 
 CELL = "# %%"
 _KEYS = {"q", "points", "hidden", "confirm", "success", "failure", "tags"}
+CHECKS = ("check", "check_rules", "is_float", "trying")  # what a master's tests use of `helpers.checks`
 _RUBRIC = re.compile(r"^\*\*Rubric\*\*$", re.MULTILINE)
 _RUBRIC_LINE = re.compile(r"(\d+(?:\.\d+)?) points?: .+", re.DOTALL)
 _HIDDEN = """\
@@ -69,6 +71,11 @@ class TestCase:
     confirm: tuple[str, ...] = ()
 
     __test__ = False  # not a pytest class
+
+    @property
+    def title(self) -> str:
+        """What a student sees as the test's name: what a public test checks, or a hidden one's name in words."""
+        return self.success_message or self.name.removeprefix("test_").replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)
@@ -268,17 +275,18 @@ def read_tests(cell: Cell, function: str) -> list[TestCase]:
     if hidden and confirm:
         raise MasterError(f"{cell.where}: a hidden test needs no `confirm`: its inputs are drawn already")
     messages = (str(config.get("success", "")), str(config.get("failure", "")))
-    source = _with_imports(body[0], cell.source.strip() + "\n")
+    source = _standing_alone(body[0], cell.source.strip() + "\n", messages[0])
     return [TestCase(body[0].name, float(config["points"]), hidden, source, *messages, confirm)]
 
 
-def _with_imports(test: ast.FunctionDef, source: str) -> str:
-    """A test with the imports of `torch`, `check` and `is_float` that it needs, since a test must stand alone."""
+def _standing_alone(test: ast.FunctionDef, source: str, title: str) -> str:
+    """A test with its title as its docstring, and the imports of `torch` and of `CHECKS` that it needs."""
     used = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     used -= {
         alias.name for node in ast.walk(test) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
     }
-    checks = ", ".join(name for name in ("check", "is_float") if name in used)
+    checks = ", ".join(name for name in CHECKS if name in used)
+    head = [f'    """{title}"""'] if title and not ast.get_docstring(test) else []
     imports = ["    import torch"] if "torch" in used else []
     imports += [f"    from helpers.checks import {checks}"] if checks else []
     lines = source.split("\n")
@@ -286,7 +294,7 @@ def _with_imports(test: ast.FunctionDef, source: str) -> str:
     at = first.lineno - 1
     if imports and not isinstance(first, ast.Import | ast.ImportFrom):
         imports.append("")
-    return "\n".join([*lines[:at], *imports, *lines[at:]])
+    return "\n".join([*lines[:at], *head, *imports, *lines[at:]])
 
 
 def _hidden_tests(cell: Cell, function: str) -> list[TestCase]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import textwrap
 import traceback
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers.parts import ROOT
+from helpers.raised import described
 
 from .masters import Question, TestCase
 
@@ -25,6 +25,7 @@ class TestResult:
         error: the judge's own fault: the instructor must look, nobody passes by it, and nobody loses points.
         detail: what the student's own exception said, for the instructor only (in a hidden test it may quote the input).
         seconds: how long it took, on the clock.
+        title: the name that a student sees; where it is empty, `name`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TestResult:
     error: bool = False
     detail: str = ""
     seconds: float = 0.0
+    title: str = ""
 
     __test__ = False
 
@@ -60,7 +62,7 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     filename = f"<{question_name}/{test.name}>"
 
     def result(passed: bool, message: str, error: bool = False) -> TestResult:
-        return TestResult(test.name, test.hidden, test.points, passed, message, error)
+        return TestResult(test.name, test.hidden, test.points, passed, message, error, title=test.title)
 
     try:
         function = compile_test(test, filename)
@@ -76,7 +78,7 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
         frames = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
         traced = True if set(frames) & _student_files(env) else None
         error = is_judges_fault(fault, traced, functools.partial(_is_the_tests_own, fault, frames, filename))
-        return result(False, _what_was_raised(fault, env), error)
+        return result(False, described(fault), error)
     return result(True, test.success_message)
 
 
@@ -131,13 +133,3 @@ def _is_the_tests_own(fault: BaseException, frames: list[str], test_file: str) -
     if frames[-1].startswith(str(ROOT / "autograder")) and frames[-1] != __file__:
         return True
     return isinstance(fault, ImportError) or (isinstance(fault, NameError) and frames[-1] == test_file)
-
-
-def _what_was_raised(fault: BaseException, env: dict[str, object]) -> str:
-    """One line saying what was raised, and where in the student's code."""
-    students = _student_files(env)
-    places = [frame for frame in traceback.extract_tb(fault.__traceback__) if frame.filename in students]
-    text = f"{type(fault).__name__}: {textwrap.shorten(str(fault), 600)}" if str(fault) else type(fault).__name__
-    if not places:
-        return text
-    return f"{text} (raised in `{places[-1].name}`, line {places[-1].lineno} of its cell)"

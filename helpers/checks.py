@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from .differences import ORDINALS, difference, likeness, numbers
+from .raised import described
+
 RTOL, ATOL = 1e-4, 1e-5
+UNKNOWN = "none of the usual mistakes gives this"
+ORDINARY = "it is wrong for ordinary arguments as well, so look at those first"
+OTHER_PATH = {"in bfloat16 the numbers are others than yours in float64": lambda got: True}
+IF_THE_OTHERS_PASS = (
+    "If the other tests pass, something is detached on the way, or made anew from numbers (item, tolist)."
+)
+STAYS = "What is nan or infinite on the way stays so in the gradient, even if it is masked afterwards."
+COARSE = 0.05  # of the largest number: the tolerance for results in bfloat16
 
 
 def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bool:
@@ -22,23 +35,10 @@ def close(got: Any, expected: Any, rtol: float = RTOL, atol: float = ATOL) -> bo
         if not isinstance(got, tuple | list) or len(got) != len(expected):
             return False
         return all(close(a, b, rtol, atol) for a, b in zip(got, expected, strict=True))
-    try:
-        left, right = torch.as_tensor(got).detach(), torch.as_tensor(expected).detach()
-        if left.is_complex():  # a cast would drop the imaginary part
-            return False
-        left, right = left.to(torch.float64), right.to(torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+    left, right = numbers(got), numbers(expected)
+    if left is None or right is None or left.shape != right.shape:
         return False
-    return left.shape == right.shape and bool(torch.isclose(left, right, rtol, atol, equal_nan=True).all())
-
-
-def in_words(value: Any) -> str:
-    """A value for an error message: tensors with shape and dtype, cut to a readable length."""
-    if isinstance(value, torch.Tensor):
-        numbers = str([round(x, 4) for x in value.detach().double().flatten().tolist()[:12]])
-        more = " …" if value.numel() > 12 else ""
-        return f"tensor of shape {list(value.shape)}, {value.dtype}: {numbers}{more}"
-    return f"{type(value).__name__} {value!r}"[:300]
+    return bool(torch.isclose(left, right, rtol, atol, equal_nan=True).all())
 
 
 def check(
@@ -48,6 +48,7 @@ def check(
     *,
     name: str = "your function",
     dtype: torch.dtype | None = None,
+    ordinary: tuple[Any, Any] | None = None,
     rtol: float = RTOL,
     atol: float = ATOL,
 ) -> None:
@@ -56,52 +57,128 @@ def check(
     Args:
         got: the student's result.
         expected: a number, nested list, tensor, tuple or dict of these.
-        mistakes: message → the value that this mistake produces; the first that `got` equals is told.
+        mistakes: message → the value that this mistake produces, or a function that is given the result's numbers (in
+            float64, of the expected shape) and says whether they show this mistake; the first that fits is told.
         name: the function's name, for the message.
         dtype: the dtype a tensor result must have, if that is tested.
+        ordinary: what the function gives for ordinary arguments, and what it should: where these differ, the fault is
+            another than the `mistakes` of this special case, and none of them is named.
 
     Raises:
-        AssertionError: the results differ; the message names the mistake or shows expected and got.
+        AssertionError: the results differ; the message leads with the first difference and names the mistake.
     """
     if got is None or got is ...:
         raise AssertionError(f"{name} returned {got!r}: it is not written yet, or a `return` is missing.")
-    for message, value in (mistakes or {}).items():
-        if close(got, value, rtol, atol) and not close(got, expected, rtol, atol):
-            raise AssertionError(f"{name}: {message}")
-    if isinstance(expected, bool | int | float) and not isinstance(expected, bool):
-        _check_number(got, name)
-    if isinstance(expected, torch.Tensor):
-        _check_tensor(got, expected, name)
-    if not close(got, expected, rtol, atol):
-        raise AssertionError(
-            f"{name}: the result is not the expected one.\n  expected: {in_words(expected)}\n  got:      {in_words(got)}"
-            f"{_largest_error(got, expected)}"
-        )
+    if found := difference(got, expected, rtol, atol):
+        if ordinary is not None and not close(*ordinary, rtol, atol):
+            known = ORDINARY
+        else:
+            known = _named(got, expected, mistakes or {}, rtol, atol) or likeness(got, expected, rtol, atol) or UNKNOWN
+        raise AssertionError(f"{name}: {found[0]}: {known}{'' if known[-1] in '.?' else '.'}{found[1]}")
     if dtype is not None and isinstance(got, torch.Tensor) and got.dtype != dtype:
-        raise AssertionError(f"{name}: the values are right, but the dtype is {got.dtype}; it should be {dtype}.")
+        raise AssertionError(f"{name}: the dtype is {got.dtype}; it should be {dtype}. The values are right.")
 
 
-def _check_number(got: Any, name: str) -> None:
-    if isinstance(got, torch.Tensor) and got.dim() > 0:
-        raise AssertionError(f"{name}: expected one number, got a {in_words(got)}")
-
-
-def _check_tensor(got: Any, expected: torch.Tensor, name: str) -> None:
-    if not isinstance(got, torch.Tensor):
-        raise AssertionError(f"{name}: expected a tensor, got {in_words(got)}")
-    if got.shape != expected.shape:
-        raise AssertionError(f"{name}: the shape is {list(got.shape)}; it should be {list(expected.shape)}.")
-
-
-def _largest_error(got: Any, expected: Any) -> str:
-    try:
-        difference = (torch.as_tensor(got).double() - torch.as_tensor(expected).double()).abs()
-    except (TypeError, ValueError, RuntimeError):
-        return ""
-    finite = difference[torch.isfinite(difference)]
-    return f"\n  largest error: {finite.max().item():.4g}" if finite.numel() else ""
+def _named(got: Any, expected: Any, mistakes: Mapping[str, Any], rtol: float, atol: float) -> str:
+    """The first mistake of the table that the result shows; empty if there is none."""
+    left, right = numbers(got), None if isinstance(expected, Mapping | tuple) else numbers(expected)
+    fits = left is not None and right is not None and left.shape == right.shape
+    for message, value in mistakes.items():
+        if (fits and value(left)) if callable(value) else close(got, value, rtol, atol):
+            return message
+    return ""
 
 
 def is_float(value: Any) -> bool:
     """Whether `value` is a plain Python float, as the course's definitions promise where they say float."""
     return type(value) is float
+
+
+@contextlib.contextmanager
+def trying(what: str) -> Iterator[None]:
+    """What is called inside must not raise; `what` begins the message if it does.
+
+    Raises:
+        AssertionError: something was raised; the message has the line of the student's code.
+    """
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:  # the student's own code may raise anything
+        raise AssertionError(f"{what}; yours raised {described(error)}") from None
+
+
+def check_rules(
+    function: Callable[..., Any], *arguments: Any, gradients: tuple[int, ...] | None = (0,), **named: Any
+) -> None:
+    """Check what holds for every exercise: arguments stay as they are, dtypes are kept, gradients flow where they should.
+
+    Args:
+        function: the student's.
+        arguments: what it is called with; tensors with a fraction are cast to each dtype, so give numbers that bfloat16 has.
+        gradients: the places of the arguments that a gradient must reach, finite and not 0. Empty: the result is detached.
+            None: the result is made of Python's numbers, or of integers, and only the arguments are looked at.
+        named: keyword arguments.
+
+    Raises:
+        AssertionError: a rule is broken; the message says which.
+    """
+    name = getattr(function, "__name__", "your function")
+    results = {}
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        results[dtype] = _called(
+            function, [_cast(value, dtype) for value in arguments], named, f"{name} ({dtype} arguments)"
+        )
+        if gradients is not None and (wrong := [t.dtype for t in results[dtype] if t.dtype != dtype]):
+            raise AssertionError(
+                f"{name}: the dtype is {wrong[0]} for {dtype} arguments; the result has the arguments' dtype."
+            )
+    if gradients is None:
+        return
+    for short, long in zip(results[torch.bfloat16], results[torch.float64], strict=True):
+        size = float(long.nan_to_num(0, 0, 0).abs().max()) if long.numel() else 0.0
+        rounded = long.detach().bfloat16()
+        check(short, rounded, OTHER_PATH, name=f"{name} in bfloat16", rtol=COARSE, atol=COARSE * size)
+    leaves = [_cast(value, torch.float32).requires_grad_() if _real(value) else value for value in arguments]
+    carrying = [tensor for tensor in _called(function, leaves, named, name) if tensor.requires_grad]
+    if not gradients and carrying:
+        raise AssertionError(f"{name}: the result carries a gradient; it must be detached.")
+    if gradients and not carrying:
+        raise AssertionError(f"{name}: no gradient flows. {IF_THE_OTHERS_PASS}")
+    for tensor in carrying:
+        tensor.sum().backward(retain_graph=True)
+    for place in gradients:
+        gradient, which = leaves[place].grad, f"{name}: the gradient to the {ORDINALS[place]} argument"
+        if gradient is None or not gradient.any():
+            raise AssertionError(f"{which} is 0 everywhere. {IF_THE_OTHERS_PASS}")
+        if not gradient.isfinite().all():
+            at = (~gradient.isfinite()).nonzero()[0].tolist()
+            raise AssertionError(f"{which} at {at} is {float(gradient[tuple(at)])}; it must be finite. {STAYS}")
+
+
+def _called(
+    function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any], name: str
+) -> list[torch.Tensor]:
+    """The tensors with a fraction in a function's result; its arguments must be left as they are."""
+    before = [value.detach().clone() if isinstance(value, torch.Tensor) else copy.copy(value) for value in arguments]
+    with trying(f"{name}: this must work"):
+        result = function(*arguments, **named)
+    for n, (now, then) in enumerate(zip(arguments, before, strict=True)):
+        if found := difference(now, then, 0, 0):
+            raise AssertionError(
+                f"{name} changed its {ORDINALS[n]} argument in place; work on a copy (clone). There, {found[0]}."
+            )
+    if result is None or result is ...:
+        raise AssertionError(f"{name} returned {result!r}: it is not written yet, or a `return` is missing.")
+    parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, tuple | list) else [result]
+    return [part for part in parts if _real(part)]
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """A copy of an argument, in this dtype if its numbers have a fraction."""
+    return value.detach().to(dtype, copy=True) if _real(value) else copy.copy(value)

@@ -226,12 +226,12 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]  # [B, 1], the k-th largest logit of each row
     return logits.masked_fill(logits < border, float("-inf"))
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The two largest logits of each row stay, and the others become -inf."
 def test_top_k_values(top_k_filter):
-    """Two rows of four logits, k = 2."""
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 5.0, 4.0]])
-    check(top_k_filter(logits.clone(), 2), torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]]), {
+    right = torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]])
+    check(top_k_filter(logits.clone(), 2), right, {
         "nothing was removed. Compare each logit with the k-th largest of its own row (dim=-1).": logits,
         "you kept the smallest logits and removed the largest.": [[1.0, n, n, 0.0], [0.0, -1.0, n, n]],
         "one logit too few stays: the k-th largest itself belongs to the kept ones.": [[n, 3.0, n, n], [n, n, 5.0, n]],
@@ -244,39 +244,37 @@ def test_top_k_values(top_k_filter):
         "this is a mask. The result holds the kept logits themselves.": [[0, 1, 1, 0], [0, 0, 1, 1]],
         "these are probabilities; the filter returns logits.": [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]],
         "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
+        "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool((got.masked_fill(got < -99, n) == right).all()),
     }, name="top_k_filter", dtype=torch.float32)
-# %% points=1
+# %% points=1 success="All logits stay for k = 0 and for k of at least V, and all ties at the border stay."
 def test_top_k_borders(top_k_filter):
-    """k at or beyond its limits keeps everything; ties at the border stay; the input is left alone."""
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0]])
     for k, what in [(0, "k = 0"), (-1, "a negative k"), (3, "k = V"), (5, "k larger than V")]:
-        try:
+        with trying(f"top_k_filter: {what} keeps all logits"):
             got = top_k_filter(logits.clone(), k)
-        except Exception as error:
-            raise AssertionError(f"top_k_filter: {what} keeps all logits, but your function raised {type(error).__name__}: {error}") from None
-        check(
-            got,
-            logits,
-            {f"{what} keeps all logits; yours removed every one.": [[n, n, n]], f"{what} keeps all logits; yours removed some.": [[n, 3.0, 2.0]], f"{what} keeps all logits; yours kept only the largest.": [[n, 3.0, n]]},
-            name=f"top_k_filter ({what})",
-        )
-    check(
-        top_k_filter(torch.tensor([[2.0, 2.0, 1.0], [0.0, 4.0, 4.0]]), 1),
-        torch.tensor([[2.0, 2.0, n], [n, 4.0, 4.0]]),
-        {
-            "of two equal logits at the border only one was kept; all ties stay.": [[2.0, n, n], [n, 4.0, n]],
-            "of two equal logits at the border only the second was kept; all ties stay.": [[n, 2.0, n], [n, n, 4.0]],
-            "both logits at the border were removed; all ties stay.": [[n, n, n], [n, n, n]],
-        },
-        name="top_k_filter (ties)",
-    )
+        check(got, logits, {
+            f"{what} keeps all logits; yours removed every one.": [[n, n, n]],
+            f"{what} keeps all logits; yours removed some.": [[n, 3.0, 2.0]],
+            f"{what} keeps all logits; yours kept only the largest.": [[n, 3.0, n]],
+        }, name=f"top_k_filter ({what})")
+    check(top_k_filter(torch.tensor([[2.0, 2.0, 1.0], [0.0, 4.0, 4.0]]), 1), torch.tensor([[2.0, 2.0, n], [n, 4.0, 4.0]]), {
+        "of two equal logits at the border only one was kept; all ties stay.": [[2.0, n, n], [n, 4.0, n]],
+        "of two equal logits at the border only the second was kept; all ties stay.": [[n, 2.0, n], [n, n, 4.0]],
+        "both logits at the border were removed; all ties stay.": [[n, n, n], [n, n, n]],
+    }, name="top_k_filter (ties)")
     before = logits.clone()
     top_k_filter(logits, 1)
     assert torch.equal(logits, before), "top_k_filter changed its argument in place; work on a copy (clone, masked_fill, torch.where)."
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
-    assert got.dtype == torch.bfloat16, f"top_k_filter: the dtype is {got.dtype} for bfloat16 logits; the result has the input's dtype."
-    assert got[0, 0] == n, "top_k_filter: a removed logit is exactly -inf (float('-inf')), not a large negative number."
+    check(got, torch.tensor([[n, 3.0, 2.0]]), {
+        "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool(got[0, 0] < -99),
+    }, name="top_k_filter (bfloat16)", dtype=torch.bfloat16)
+# %% points=0 success="Gradients pass through the filter, and every dtype stays as it is, with and without a limit."
+def test_top_k_rules(top_k_filter):
+    check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float("-inf"), 3.0]]), name="top_k_filter")
+    for k in (2, 0):
+        check_rules(top_k_filter, torch.tensor([[1.0, 3.0, 2.0]]), k)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
 # %% [markdown]
 # **Sanity check.** The cell filters the policy's own logits for the token after `The film is`.
@@ -325,15 +323,12 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     probabilities = torch.softmax(filtered / temperature, dim=-1)  # [B, V]
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)  # [B]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="Temperature 0 takes the most likely token of each row."
 def test_sample_greedy(sample_next_token):
-    """Temperature 0 takes the largest logit; the result is int64 of shape [B]."""
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 4.0, 5.0], [9.0, 1.0, 1.5, 2.0]])
     before = logits.clone()
-    try:
+    with trying("sample_next_token: temperature 0 is greedy (argmax); handle it before you divide"):
         got = sample_next_token(logits, temperature=0)
-    except Exception as error:
-        raise AssertionError(f"sample_next_token: temperature 0 is greedy (argmax); handle it before you divide. Yours raised {type(error).__name__}: {error}") from None
     check(got, torch.tensor([1, 3, 0]), {
         "the shape is [B, 1]; it should be [B] (squeeze the last axis).": [[1], [3], [0]],
         "temperature 0 took the smallest logit; greedy takes the largest.": [3, 1, 1],
@@ -341,24 +336,17 @@ def test_sample_greedy(sample_next_token):
         "one token came back for the whole batch; there is one for each row.": 8,
         "these are the largest logits themselves, not their token ids.": [3.0, 5.0, 9.0],
     }, name="sample_next_token (temperature 0)", dtype=torch.int64)
-    check(
-        sample_next_token(logits, temperature=0.0, top_k=2),
-        torch.tensor([1, 3, 0]),
-        name="sample_next_token (temperature 0, top_k 2)",
-    )
+    check(sample_next_token(logits, temperature=0.0, top_k=2), torch.tensor([1, 3, 0]), name="sample_next_token (temperature 0, top_k 2)")
     sample_next_token(logits, temperature=0.5, top_k=1)
     assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
-# %% points=2
+# %% points=2 success="Tokens are drawn as often as temperature and top_k say."
 def test_sample_frequencies(sample_next_token):
-    """20,000 draws from logits that stand for the weights 1, 2, 4."""
     logits = torch.tensor([0.0, 0.693147, 1.386294]).repeat(20000, 1)
 
     def frequencies(name, **arguments):
         torch.manual_seed(0)
-        try:
+        with trying(f"{name} must give 20,000 tokens"):
             ids = sample_next_token(logits, **arguments)
-        except Exception as error:
-            raise AssertionError(f"{name} raised {type(error).__name__}: {error}") from None
         if ids is None or ids is ...:
             raise AssertionError(f"sample_next_token returned {ids!r}: it is not written yet, or a `return` is missing.")
         assert isinstance(ids, torch.Tensor), f"{name}: expected a tensor, got a {type(ids).__name__}."
@@ -376,7 +364,7 @@ def test_sample_frequencies(sample_next_token):
         "the logits themselves were used as weights; the softmax is missing.": [0.0, 0.3333, 0.6667],
         "the softmax was taken twice.": [0.2711, 0.3127, 0.4162],
         "the likely tokens are drawn least often: the sign of the logits is wrong.": [0.5714, 0.2857, 0.1429],
-        "with top_k = 0 nothing is filtered; yours removed a token.": [0.0, 0.3333, 0.6667],
+        "these frequencies belong to another temperature; without an argument it is 1.": lambda got: 0.9 < got[0] * got[2] / got[1] ** 2 < 1.1,
     }, name="sample_next_token (default arguments)", atol=0.02)
     check(frequencies("sample_next_token (temperature 0.5)", temperature=0.5), torch.tensor([0.0476, 0.1905, 0.7619]), {
         "the logits are multiplied by the temperature; they must be divided by it.": [0.2265, 0.3204, 0.4531],
@@ -384,23 +372,16 @@ def test_sample_frequencies(sample_next_token):
         "the temperature was applied twice.": [0.0037, 0.0586, 0.9377],
     }, name="sample_next_token (temperature 0.5)", atol=0.02)
     check(frequencies("sample_next_token (top_k 2)", top_k=2), torch.tensor([0.0, 0.3333, 0.6667]), {
-        "top_k has no effect. Filter the logits first.": [0.1429, 0.2857, 0.5714],
+        "top_k has no effect. Filter the logits first (a removed logit is -inf, not 0).": [0.1429, 0.2857, 0.5714],
         "the filter kept the least likely tokens.": [0.3333, 0.6667, 0.0],
-        "a filtered token is drawn: its logit must be -inf, not 0.": [0.1429, 0.2857, 0.5714],
+        "a removed token is drawn: filter the logits with -inf before the softmax, not the probabilities with 0.": [0.2438, 0.3244, 0.4317],
     }, name="sample_next_token (top_k 2)", atol=0.02)
-    check(
-        frequencies("sample_next_token (temperature 2, top_k 2)", temperature=2.0, top_k=2),
-        torch.tensor([0.0, 0.4142, 0.5858]),
-        {
-            "the temperature has no effect when top_k is given.": [0.0, 0.3333, 0.6667],
-            "top_k has no effect when a temperature is given.": [0.2265, 0.3204, 0.4531],
-        },
-        name="sample_next_token (temperature 2, top_k 2)",
-        atol=0.02,
-    )
-# %% points=1
+    check(frequencies("sample_next_token (temperature 2, top_k 2)", temperature=2.0, top_k=2), torch.tensor([0.0, 0.4142, 0.5858]), {
+        "the temperature has no effect when top_k is given.": [0.0, 0.3333, 0.6667],
+        "top_k has no effect when a temperature is given.": [0.2265, 0.3204, 0.4531],
+    }, name="sample_next_token (temperature 2, top_k 2)", atol=0.02)
+# %% points=1 success="The generator alone decides the draws, and logits of ±10,000 do no harm."
 def test_sample_generator(sample_next_token):
-    """The generator decides the draws; rows are independent; large logits do no harm."""
     logits = torch.zeros(500, 10)
 
     def draw(seed, seed_of_others):
@@ -416,11 +397,26 @@ def test_sample_generator(sample_next_token):
     assert not torch.equal(first, second), "sample_next_token: two calls in a row gave the same draws. Do not seed inside the function."
     assert len(set(first.flatten().tolist())) > 5, "sample_next_token: all rows of the batch got nearly the same token; each row needs a random number of its own."
     large = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4 - 50, 1e4]]).repeat(20, 1)  # nobody draws 40 tokens right by chance
-    try:
+    with trying("sample_next_token: it must work for logits of size 1e4 (exp overflows there, torch.softmax does not)"):
         got = sample_next_token(large)
-    except Exception as error:
-        raise AssertionError(f"sample_next_token: logits of size 1e4 made it fail ({type(error).__name__}). exp overflows there: use torch.softmax.") from None
-    assert got.tolist() == [0, 2] * 20, "sample_next_token: with logits of size 1e4 the wrong token was drawn. exp overflows there: use torch.softmax."
+    check(sample_next_token(torch.tensor([[30.0, 0.0, -30.0], [-30.0, 0.0, 30.0]]).repeat(20, 1)), torch.tensor([0, 2] * 20), {
+        "every row was drawn from the first row's distribution; each row has its own.": [0] * 40,
+    }, name="sample_next_token (rows that differ)")
+    check(got, torch.tensor([0, 2] * 20), {
+        "exp overflows for logits of this size: use torch.softmax.": lambda got: True,
+    }, name="sample_next_token (logits of size 1e4)")
+# %% points=0 success="A batch of one, ties at the border and neighbouring rows are drawn as they should be."
+def test_sample_small_and_independent(sample_next_token):
+    for arguments in ({"temperature": 0}, {"top_k": 1}):
+        check(sample_next_token(torch.tensor([[1.0, 3.0, 2.0]]), **arguments), torch.tensor([1]), {
+            "a batch of 1 keeps its axis: the shape is [1] (squeeze one axis alone, squeeze(1)).": 1,
+        }, name=f"sample_next_token, a batch of 1, {arguments}")
+    drawn = {int(sample_next_token(torch.tensor([[2.0, 2.0, 1.0]]), top_k=1)) for _ in range(60)}
+    assert drawn == {0, 1}, f"sample_next_token: with top_k 1, ties at the border all stay: 0 and 1 are drawn from the logits 2, 2, 1; yours drew {sorted(drawn)}."
+    first, second = (sample_next_token(torch.zeros(2000, 2)) for _ in range(2))
+    assert not torch.equal(first, second), "sample_next_token: two calls without a generator gave the same draws: is a seed set inside?"
+    together = [(first[at:-1:2] == first[at + 1 :: 2]).float().mean() for at in (0, 1)]  # 0.5 ± 0.016 by chance
+    assert all(0.4 < share < 0.6 for share in together), "sample_next_token: neighbouring rows are not drawn independently; each needs a random number of its own."
 # %% hidden={"values dtypes purity": 1, "edges": 1, "frequencies defaults": 1, "independence generator": 1}
 # %% [markdown]
 # **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function,
@@ -502,9 +498,8 @@ def completion_mask(ids, prompt_length, eos_id):
     ends_before = ends.cumsum(dim=1) - ends  # [B, T], how many stand before this position
     return generated & (ends_before == 0)
     # END SOLUTION
-# %% points=2
+# %% points=2 success="The mask marks the generated tokens up to and including the first eos."
 def test_mask_rows(completion_mask):
-    """Three rows with the prompt in columns 0 to 2; eos is 2."""
     ids = torch.tensor([[9, 9, 5, 6, 2, 2, 2], [9, 5, 6, 7, 8, 7, 8], [2, 2, 5, 2, 7, 2, 8]])
     before = ids.clone()
     all_generated = [0, 0, 0, 1, 1, 1, 1]
@@ -514,9 +509,8 @@ def test_mask_rows(completion_mask):
         {
             "the prompt is not masked: its tokens must be False.": [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 1, 1, 1, 0, 0, 0]],
             "the prompt is not masked, and an eos inside it counts as an end.": [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 0, 0, 0, 0, 0, 0]],
-            "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]],
+            "eos itself belongs to the completion: the first generated eos is True (and an eos inside the prompt is no end).": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7],
             "an eos inside the prompt (it fills up on the left) was taken for the end. Only a generated eos ends the completion.": [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]],
-            "an eos inside the prompt was taken for the end, and eos itself belongs to the completion.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7],
             "the mask runs on to the last eos; it ends with the first generated one.": [all_generated, all_generated, [0, 0, 0, 1, 1, 1, 0]],
             "the mask does not stop at the first generated eos.": [all_generated, all_generated, all_generated],
             "only the eos tokens were taken out. Everything after the first generated eos is False, and this eos itself is True.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 1, 0, 1]],
@@ -534,13 +528,23 @@ def test_mask_rows(completion_mask):
         dtype=torch.bool,
     )
     assert torch.equal(ids, before), "completion_mask changed its argument `ids` in place; work on a copy."
-# %% points=1
+# %% points=1 success="The mask is right for another eos, without an eos, and where nothing is generated."
 def test_mask_other_eos(completion_mask):
-    """One row, eos_id 0 and other lengths of the prompt."""
     ids = torch.tensor([[0, 5, 7, 0, 0]])
-    check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {"the batch axis is missing: one row gives shape [1, T].": [0, 0, 1, 1, 0], "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 1, 0, 0]]}, name="completion_mask (eos_id 0)", dtype=torch.bool)
-    check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {"eos_id was not used: here the eos is 6, and it does not occur.": [[0, 0, 1, 1, 0]], "a row without a generated eos is True to its end.": [[0, 0, 0, 0, 0]]}, name="completion_mask (no eos)")
+    check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {
+        "the batch axis is missing: one row gives shape [1, T].": [0, 0, 1, 1, 0],
+        "eos itself belongs to the completion: the first generated eos is True.": [[0, 0, 1, 0, 0]],
+    }, name="completion_mask (eos_id 0)", dtype=torch.bool)
+    check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {
+        "eos_id was not used: here the eos is 6, and it does not occur.": [[0, 0, 1, 1, 0]],
+        "a row without a generated eos is True to its end.": [[0, 0, 0, 0, 0]],
+    }, name="completion_mask (no eos)")
     check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name="completion_mask (nothing generated)")
+# %% points=0 success="The ids of a large vocabulary are told apart."
+def test_mask_large_vocabulary(completion_mask):
+    check(completion_mask(torch.tensor([[9, 50255, 50256, 7]]), 1, 50256), torch.tensor([[False, True, True, False]]), {
+        "50255 was taken for the eos 50256: in a vocabulary of 50,257 compare ids as integers.": [[0, 1, 0, 0]],
+    }, name="completion_mask (a large vocabulary)", ordinary=(completion_mask(torch.tensor([[9, 5, 6, 7]]), 1, 6), [[0, 1, 1, 0]]))
 # %% hidden={"values purity": 1, "edges": 1}
 # %% [markdown]
 # **Sanity check.** The cell lets the policy complete three prompts of different lengths,
@@ -657,9 +661,8 @@ def mean_with_confidence(values):
     deviation = values.double().std(unbiased=True).item()
     return mean, 1.96 * deviation / count**0.5
     # END SOLUTION
-# %% points=1
+# %% points=1 success="Mean and half width of five values are right."
 def test_mean_values(mean_with_confidence):
-    """Five values from 0.1 to 0.9."""
     values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     got = mean_with_confidence(values)
     check(got, (0.5, 0.277186), {
@@ -678,16 +681,18 @@ def test_mean_values(mean_with_confidence):
         "this is the standard deviation itself; the half width is 1.96·s/√N.": (0.5, 0.316228),
         "mean and half width are swapped.": (0.277186, 0.5),
         "only the mean came back; return two numbers.": 0.5,
+        "this is the range of the middle 95 % of the values; the definition takes 1.96·s/√N.": (0.5, 0.38),
     }, name="mean_with_confidence")
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
-# %% points=1
+# %% points=1 success="One value gives a half width of nan, and no value raises a ValueError."
 def test_mean_few_values(mean_with_confidence):
-    """One value and no value."""
-    try:
+    with trying("mean_with_confidence: for one value the half width is nan"):
         got = mean_with_confidence(torch.tensor([0.25]))
-    except Exception as error:
-        raise AssertionError(f"mean_with_confidence: for one value the half width is nan; yours raised {type(error).__name__}: {error}") from None
-    check(got, (0.25, float("nan")), {"the half width of one value is nan, not 0: nothing is known about the spread.": (0.25, 0.0), "the half width of one value is nan, not infinite.": (0.25, float("inf")), "for one value only the half width is nan, not the mean.": (float("nan"), float("nan"))}, name="mean_with_confidence (one value)")
+    check(got, (0.25, float("nan")), {
+        "the half width of one value is nan, not 0: nothing is known about the spread.": (0.25, 0.0),
+        "the half width of one value is nan, not infinite.": (0.25, float("inf")),
+        "for one value only the half width is nan, not the mean.": (float("nan"), float("nan")),
+    }, name="mean_with_confidence (one value)")
     assert is_float(got[1]), f"mean_with_confidence: nan must be a Python float too, not a {type(got[1]).__name__}."
     try:
         mean_with_confidence(torch.empty(0))
@@ -696,6 +701,12 @@ def test_mean_few_values(mean_with_confidence):
     except Exception as error:
         raise AssertionError(f"mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.") from None
     raise AssertionError("mean_with_confidence: no values must raise a ValueError; yours raised nothing.")
+# %% points=0 success="Values below 0 keep their sign, and the values stay as they are."
+def test_mean_below_zero(mean_with_confidence):
+    check(mean_with_confidence(torch.tensor([-1.0, -2.0, -6.0])), (-3.0, 2.994058), {
+        "values below 0 keep their sign: the mean is below 0 as well.": (3.0, 2.994058),
+    }, name="mean_with_confidence (values below 0)")
+    check_rules(mean_with_confidence, torch.tensor([0.25, 0.5, 1.0]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity errors": 1}
 # %% [markdown]
 # **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5.
@@ -936,9 +947,8 @@ def forecast_log_loss(probabilities, outcomes):
     losses = -(y * p.log() + (1 - y) * (1 - p).log())  # [N]
     return losses.mean().item()
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The loss of three forecasts is right, whatever type the outcomes have."
 def test_log_loss_values(forecast_log_loss):
-    """Three forecasts, outcomes as int, float and bool."""
     p, y = torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 0])
     mistakes = {
         "this is the sum over the forecasts; the definition takes the mean.": 2.071473,
@@ -954,35 +964,28 @@ def test_log_loss_values(forecast_log_loss):
         "this is the loss of each forecast; return their mean.": [0.1053605, 1.6094379, 0.3566749],
         "this is ln p whatever the outcome was.": 0.510826,
         "this is the exponential of the loss (the perplexity); return the loss.": 1.994695,
+        "the forecasts were rounded to 0 or 1; use them as they are.": 3.070180,
     }
     for outcomes, kind in [(y, "int"), (y.float(), "float"), (y.bool(), "bool")]:
-        try:
+        with trying(f"forecast_log_loss: outcomes of type {kind} must work (convert them first, outcomes.double())"):
             got = forecast_log_loss(p, outcomes)
-        except Exception as error:
-            raise AssertionError(f"forecast_log_loss raised {type(error).__name__} for outcomes of type {kind}: {error}. Convert them first, for instance by outcomes.double().") from None
         check(got, 0.690491, mistakes, name=f"forecast_log_loss (outcomes as {kind})")
         assert is_float(got), f"forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one)."
-# %% points=1
+# %% points=1 success="Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are."
 def test_log_loss_clipping(forecast_log_loss):
-    """Forecasts of 0 and 1 are clipped; the computation is in float64; the inputs stay as they are."""
     p = torch.tensor([0.0, 1.0])
     inf, nan = float("inf"), float("nan")
     check(forecast_log_loss(p, torch.tensor([1, 0])), 9.2103404, {
         "a forecast of 0 or 1 that is wrong costs infinitely much: clip p to [1e-4, 1 - 1e-4] first.": inf,
         "the loss is nan: clip p to [1e-4, 1 - 1e-4] before the logarithm.": nan,
         "the loss was computed in float32, where 1 - 1e-4 is too coarse: convert to float64 first.": 9.2102570,
-        "clipped at 1e-7; the definition says 1e-4.": 16.1180957,
-        "clipped at 1e-8; the definition says 1e-4.": 18.4206807,
-        "clipped at 1e-6; the definition says 1e-4.": 13.8155106,
-        "clipped at 1e-5; the definition says 1e-4.": 11.5129255,
-        "clipped at 1e-3; the definition says 1e-4.": 6.9077553,
-        "clipped at 1e-2; the definition says 1e-4.": 4.6051702,
-        "clipped at 1e-12; the definition says 1e-4.": 27.6310211,
         "the loss of each forecast is cut at 100, as torch's binary_cross_entropy does; clip p instead.": 100.0,
-    }, name="forecast_log_loss (sure and wrong)", rtol=1e-6, atol=1e-6)
+        "clipped at another border than 1e-4, or a small number is added inside the logarithm.": lambda got: bool(1 < got < 700),
+    }, name="forecast_log_loss (sure and wrong)", ordinary=(forecast_log_loss(torch.tensor([0.9, 0.8]), torch.tensor([1, 0])), 0.857399), rtol=1e-6, atol=1e-6)
     check(forecast_log_loss(p, torch.tensor([0, 1])), 0.000100005, {
         "the loss is nan: 0·ln 0 is not a number. Clip p to [1e-4, 1 - 1e-4] first.": nan,
         "a forecast of exactly 1 is clipped to 1 - 1e-4, so even a right one costs a little.": 0.0,
+        "a small number is added inside the logarithm, so a right forecast costs less than 0; clip p instead.": lambda got: bool(got < 0),
     }, name="forecast_log_loss (sure and right)", rtol=1e-3, atol=1e-8)
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
 # %% hidden={"values dtypes": 2, "edges purity": 1}
@@ -1053,9 +1056,8 @@ def my_forecasts():
         0.35,  # 26. A JSON object
     ]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="There is one probability for each task, and they are not all the same."
 def test_forecasts_complete(my_forecasts):
-    """One probability for each task, not all the same."""
     from helpers.baseline import quiz
     try:
         p = quiz.read_forecasts(my_forecasts())

@@ -284,7 +284,7 @@ def token_log_probs(logits, ids):
     following = ids[:, 1:].unsqueeze(-1)  # [B, T-1, 1]  the token that came next
     return log_probs.gather(-1, following).squeeze(-1)  # [B, T-1]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="Each token has the log-probability that the logits before it give."
 def test_token_log_probs_values(token_log_probs):
     # All probabilities are 1/2, 1/4 and 1/8 (twice); each position's logits are shifted by a constant, which must not matter.
     halvings = torch.tensor(
@@ -297,25 +297,13 @@ def test_token_log_probs_values(token_log_probs):
         no_shift: [[-2.0794, -0.6931], [-2.0794, -2.0794]],
         no_shift + " The result has T - 1 columns.": [[-2.0794, -0.6931, -0.6931], [-2.0794, -2.0794, -1.3863]],
         no_shift + " Here both were cut at the same end.": [[-0.6931, -0.6931], [-2.0794, -1.3863]],
-        "the shift by one goes the wrong way: position t predicts the token at t + 1, not at t - 1.": [
-            [-1.3863, -2.0794], [-1.3863, -2.0794]
-        ],
-        "the shift wraps around: after `roll`, the last column compares with the first token. Cut it off.": [
-            [-1.3863, -2.0794, -2.0794], [-0.6931, -0.6931, -0.6931]
-        ],
-        "these are raw logits, not log-probabilities: take log_softmax over the vocabulary first.": [
-            [-1.3863, 2.9206], [-0.6931, 4.3069]
-        ],
+        "the shift by one goes the wrong way: position t predicts the token at t + 1, not at t - 1.": [[-1.3863, -2.0794], [-1.3863, -2.0794]],
+        "the shift wraps around: after `roll`, the last column compares with the first token. Cut it off.": [[-1.3863, -2.0794, -2.0794], [-0.6931, -0.6931, -0.6931]],
+        "these are raw logits, not log-probabilities: take log_softmax over the vocabulary first.": [[-1.3863, 2.9206], [-0.6931, 4.3069]],
         "these are probabilities; the definition asks for their logarithm.": [[0.25, 0.125], [0.5, 0.5]],
-        "the softmax runs over the positions; it must run over the vocabulary (the last axis).": [
-            [-5.6966, -0.0080], [-3.6406, -0.0035]
-        ],
-        "the softmax runs over the positions; it must run over the vocabulary, the last axis.": [
-            [-5.6965, -0.0067], [-3.6403, -0.0034]
-        ],
-        "the softmax runs over the batch; it must run over the vocabulary (the last axis).": [
-            [-0.4055, -0.6931], [-0.2231, -0.4055]
-        ],
+        "the softmax runs over the positions; it must run over the vocabulary (the last axis).": [[-5.6966, -0.0080], [-3.6406, -0.0035]],
+        "the softmax runs over the positions; it must run over the vocabulary, the last axis.": [[-5.6965, -0.0067], [-3.6403, -0.0034]],
+        "the softmax runs over the batch; it must run over the vocabulary (the last axis).": [[-0.4055, -0.6931], [-0.2231, -0.4055]],
         "this is the sum over the tokens; the definition keeps one entry for each token.": [-3.4657, -1.3863],
         "this is the mean over the tokens; the definition keeps one entry for each token.": [-1.7329, -0.6931],
         "the sign is turned round: log-probabilities are never above 0.": [[1.3863, 2.0794], [0.6931, 0.6931]],
@@ -324,17 +312,26 @@ def test_token_log_probs_values(token_log_probs):
     }
     check(token_log_probs(logits, ids), torch.tensor([[-1.3863, -2.0794], [-0.6931, -0.6931]]), mistakes,
           name="token_log_probs", atol=2e-4, dtype=torch.float32)
-# %% points=1
+# %% points=1 success="Large logits stay in log space, and a gradient flows to them."
 def test_token_log_probs_large_logits(token_log_probs):
     logits = torch.tensor([[[10000.0, 0.0], [3.0, 3.0]]], requires_grad=True)
     result = token_log_probs(logits, torch.tensor([[0, 1]]))
-    overflow = "the log of softmax underflows to -inf for large logits: use log_softmax, which never leaves log space."
+    small = token_log_probs(torch.tensor([[[2.0, 0.0], [3.0, 3.0]]]), torch.tensor([[0, 1]]))
     check(result, torch.tensor([[-10000.0]]), {
-        overflow: [[float("-inf")]],
-        overflow + " Clamping or adding a small number does not help: the value is then wrong.": [[-23.02585]],
+        "the log of softmax underflows to -inf for large logits: use log_softmax, which never leaves log space.": [[float("-inf")]],
+        "this is log(softmax + ε): a small number added inside the logarithm, or a clamp, is a floor for rare tokens; use log_softmax.":
+            lambda got: bool((got > -1000) & (got < 0)),
         "exp overflows for large logits (the result is NaN): use log_softmax.": [[float("nan")]],
-    }, name="token_log_probs")
+    }, name="token_log_probs", ordinary=(small, [[-2.126928]]))
     assert result.requires_grad, "token_log_probs: no gradient flows to the logits. Do not use .detach(), .item() or no_grad()."
+# %% points=0 success="The logits stay as they are, a batch of one keeps its axis, and dtypes and gradients are kept."
+def test_token_log_probs_rules(token_log_probs):
+    logits, ids = torch.tensor([[[2.0, 0.0, 1.0], [3.0, 1.0, 3.0], [0.0, 0.0, 0.0]]]), torch.tensor([[0, 1, 2]])
+    for size in (1.0, 4000.0):
+        check_rules(token_log_probs, size * logits, ids)
+    check(token_log_probs(logits, ids), torch.tensor([[-2.407606, -0.758644]]), {
+        "a batch of 1 keeps its axis: squeeze one axis alone, squeeze(-1).": [-2.407606, -0.758644],
+    }, name="token_log_probs of a batch of 1")
 # %% hidden={"values purity": 1, "dtypes edges gradients": 1}
 # %% [markdown]
 # **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of
@@ -426,7 +423,7 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     completion_log_probs = (log_probs * mask).sum(dim=1)  # [B]  log-prob of each whole completion
     return -(advantages.detach() * completion_log_probs).mean()  # scalar
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The loss of two completions is right."
 def test_reinforce_loss_value(compute_reinforce_loss):
     log_probs = torch.tensor([[-1.0, -2.0, -3.0, -4.0], [-0.5, -1.5, -2.5, -3.5]])
     advantages = torch.tensor([2.0, -0.6])
@@ -444,8 +441,10 @@ def test_reinforce_loss_value(compute_reinforce_loss):
         "advantages and log-probs were summed apart: each row's advantage multiplies that row's own log-probs.": 9.1,
         "one number for each row; the definition takes the mean over the batch.": [18.0, -2.4],
         "these are probabilities weighted by the advantage; the loss is made of log-probs.": -0.111872,
+        "the advantages run along the tokens; each belongs to a row, advantages[:, None].": 3.25,
+        "the advantages are divided by the largest of them; use them as they are.": 3.9,
     }, name="compute_reinforce_loss", dtype=torch.float32)
-# %% points=1
+# %% points=1 success="Gradients go to the log-probs that count, and to nothing else."
 def test_reinforce_loss_gradient(compute_reinforce_loss):
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-1.0, -2.0, -10000.0]], requires_grad=True)
     advantages = torch.tensor([1.0, -0.5], requires_grad=True)
@@ -462,6 +461,23 @@ def test_reinforce_loss_gradient(compute_reinforce_loss):
         "the gradient has the wrong sign: it pushes good completions down.": [[0.0, 0.5, 0.5], [-0.25, -0.25, 0.0]],
         "masked positions receive a gradient; prompt and padding must get exactly 0.": [[-0.5, -0.5, -0.5], [0.25, 0.25, 0.25]],
     }, name="the gradient of compute_reinforce_loss with respect to log_probs")
+# %% points=0 success="A row without tokens counts in the mean, log-probs of -300 count in full, and all rules are kept."
+def test_reinforce_loss_rules(compute_reinforce_loss):
+    log_probs = torch.tensor([[-1.0, -3.0, -2.0], [-1.0, -2.0, -4.0]], requires_grad=True)
+    advantages, mask = torch.tensor([2.0, -1.0]), torch.tensor([[False, True, True], [False, False, False]])
+    loss = compute_reinforce_loss(log_probs, advantages, mask)
+    check(loss, torch.tensor(5.0), {
+        "a row whose mask is all False counts in the mean over the batch as well.": 10.0,
+        "a row whose mask is all False gives NaN; it counts as 0.": float("nan"),
+    }, name="compute_reinforce_loss with an empty row", ordinary=(compute_reinforce_loss(log_probs, advantages, ~mask), torch.tensor(-2.5)))
+    check(compute_reinforce_loss(100 * log_probs, advantages, mask), torch.tensor(500.0), {
+        "a log-prob of -300 is cut off; log-probs may be that small.": lambda got: bool(5 < got < 500),
+    }, name="compute_reinforce_loss with log-probs of -300")
+    loss.backward()
+    check(log_probs.grad, torch.tensor([[0.0, -1.0, -1.0], [0.0, 0.0, 0.0]]), {
+        "a masked position has a gradient; it must get exactly 0.": lambda got: bool(got[1].any() or got[0, 0]),
+    }, name="the gradient of compute_reinforce_loss with an empty row")
+    check_rules(compute_reinforce_loss, log_probs, advantages, ~mask)
 # %% hidden={"values purity": 1, "dtypes edges": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** The example from the text, and the two-word policy of section 2.2:
@@ -538,7 +554,7 @@ def leave_one_out_advantages(rewards):
     others = (rewards.sum() - rewards) / (len(rewards) - 1)  # [B]  mean of all rewards but one's own
     return rewards - others
     # END SOLUTION
-# %% points=1
+# %% points=1 success="Each of four rewards is compared with the mean of the other three."
 def test_leave_one_out_values(leave_one_out_advantages):
     rewards = torch.tensor([1.0, 0.5, 0.0, 0.3], requires_grad=True)
     result = leave_one_out_advantages(rewards)
@@ -548,17 +564,16 @@ def test_leave_one_out_values(leave_one_out_advantages):
         "the sign is turned round: better than the others must be positive.": [-0.733333, -0.066667, 0.6, 0.2],
         "this subtracts the sum of the others; take their mean.": [0.2, -0.8, -1.8, -1.2],
         "the sum of the others is divided by B; there are B - 1 of them.": [0.8, 0.175, -0.45, -0.075],
-        "the sum of all rewards is divided by B - 1; the completion's own reward must not be in its baseline.":
-            [0.4, -0.1, -0.6, -0.3],
+        "the sum of all rewards is divided by B - 1; the completion's own reward must not be in its baseline.": [0.4, -0.1, -0.6, -0.3],
         "this is divided by the standard deviation; the definition does not normalise.": [1.744714, 0.158610, -1.427493, -0.475831],
-        "this is the batch's mean and standard deviation; the definition leaves one out and does not normalise.":
-            [1.308535, 0.118958, -1.070620, -0.356873],
-        "this is the batch's mean and standard deviation; the definition leaves one out and does not normalise. ":
-            [1.510966, 0.137361, -1.236245, -0.412082],
+        "this is the batch's mean and standard deviation; the definition leaves one out and does not normalise.": [1.308535, 0.118958, -1.070620, -0.356873],
+        "this is the batch's mean and standard deviation; the definition leaves one out, does not normalise.": [1.510966, 0.137361, -1.236245, -0.412082],
         "these are the rewards themselves: nothing was subtracted.": [1.0, 0.5, 0.0, 0.3],
+        "all baselines are wrong by one factor: is something added to the number of the others, B - 1?":
+            lambda got: bool(((rewards.detach() - got) * 3 / (1.8 - rewards.detach())).std() < 1e-4),
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
-# %% points=1
+# %% points=1 success="A single reward has the advantage 0, and two rewards are compared with each other."
 def test_leave_one_out_single(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {
         "a batch of one gives 0 / 0, which is NaN. There are no others, and the definition says 0.": [float("nan")],
@@ -567,7 +582,13 @@ def test_leave_one_out_single(leave_one_out_advantages):
         "a batch of one divides by 0. There are no others; the definition says 0.": [float("-inf")],
     }, name="leave_one_out_advantages of one reward")
     two = leave_one_out_advantages(torch.tensor([0.75, 0.25]))
-    check(two, torch.tensor([0.5, -0.5]), {}, name="leave_one_out_advantages of two rewards")
+    check(two, torch.tensor([0.5, -0.5]), name="leave_one_out_advantages of two rewards")
+# %% points=0 success="Rewards below 0 keep their sign, and the rewards and their dtype are kept."
+def test_leave_one_out_rules(leave_one_out_advantages):
+    check(leave_one_out_advantages(torch.tensor([-1.0, -3.0])), torch.tensor([2.0, -2.0]), {
+        "rewards below 0 keep their sign: -1 is better than -3.": [-2.0, 2.0],
+    }, name="leave_one_out_advantages of rewards below 0", ordinary=(leave_one_out_advantages(torch.tensor([3.0, 1.0])), [2.0, -2.0]))
+    check_rules(leave_one_out_advantages, torch.tensor([1.0, 0.5, 0.0]), gradients=())
 # %% hidden={"values dtypes edges gradients purity": 1}
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,
@@ -684,7 +705,7 @@ def gaussian_log_prob(action, mean, covariance):
     constant = torch.logdet(covariance) + action.shape[1] * torch.log(torch.tensor(2 * torch.pi))  # scalar
     return (-0.5 * (distance + constant)).to(dtype)  # [B]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The log-density of three actions is right, constants included."
 def test_gaussian_log_prob_values(gaussian_log_prob):
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
@@ -708,7 +729,7 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
         "the mean over the batch was taken; the definition gives one number for each action.": -3.4759,
         "the sum over the batch was taken; the definition gives one number for each action.": -10.4278,
     }, name="gaussian_log_prob", atol=2e-4, dtype=torch.float32)
-# %% points=1
+# %% points=1 success="The covariance holds variances, and a gradient flows to the mean."
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
     # One number an action: mean 0, variance 4, action 2, as in the text.
     mean = torch.tensor([[0.0]], requires_grad=True)
@@ -722,6 +743,9 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
     check(mean.grad, torch.tensor([[0.5]]), {
         "the gradient with respect to the mean has the wrong sign.": [[-0.5]],
     }, name="the gradient of gaussian_log_prob with respect to the mean")
+# %% points=0 success="The arguments stay as they are, every dtype works, and gradients flow to action and mean."
+def test_gaussian_log_prob_rules(gaussian_log_prob):
+    check_rules(gaussian_log_prob, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 1.0], [1.0, 3.0]]), gradients=(0, 1))
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
@@ -747,29 +771,39 @@ def gaussian_score(action, mean, covariance):
         offset, covariance = action.float() - mean.float(), covariance.float()
     return torch.linalg.solve(covariance, offset.T).T.to(dtype)  # [B, D]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The score of three actions is right."
 def test_gaussian_score_values(gaussian_score):
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
     check(gaussian_score(action, mean, covariance), torch.tensor([[0.2, 0.6], [0.0, 0.0], [-1.4, 0.8]]), {
-        "the sign is turned round: the score points from the mean to the action.":
-            [[-0.2, -0.6], [0.0, 0.0], [1.4, -0.8]],
+        "the sign is turned round: the score points from the mean to the action.": [[-0.2, -0.6], [0.0, 0.0], [1.4, -0.8]],
         "the covariance must be inverted.": [[4.0, 7.0], [0.0, 0.0], [-3.0, 1.0]],
         "this is a - μ; the inverse covariance is missing.": [[1.0, 2.0], [0.0, 0.0], [-2.0, 1.0]],
         "only the diagonal of the covariance is used.": [[0.5, 0.6667], [0.0, 0.0], [-1.0, 0.3333]],
-        "1 / Σ divides entry by entry; the formula needs the inverse matrix.":
-            [[2.5, 1.6667], [0.0, 0.0], [0.0, -1.6667]],
-        "a factor ½ is left over: the derivative of the square gives a 2 that cancels it.":
-            [[0.1, 0.3], [0.0, 0.0], [-0.7, 0.4]],
+        "1 / Σ divides entry by entry; the formula needs the inverse matrix.": [[2.5, 1.6667], [0.0, 0.0], [0.0, -1.6667]],
+        "a factor ½ is left over: the derivative of the square gives a 2 that cancels it.": [[0.1, 0.3], [0.0, 0.0], [-0.7, 0.4]],
         "a factor 2 is left over: the ½ before the square cancels it.": [[0.4, 1.2], [0.0, 0.0], [-2.8, 1.6]],
-        "the mean over the batch was taken; the definition has one row for each action.":
-            [[0.0667, 0.2], [0.0, 0.0], [-0.4667, 0.2667]],
+        "the mean over the batch was taken; the definition has one row for each action.": [[0.0667, 0.2], [0.0, 0.0], [-0.4667, 0.2667]],
         "this is the score's sum over the numbers of an action; keep them apart.": [0.8, 0.0, -0.6],
         "this is the sum over the batch; keep one row for each action.": [-1.2, 1.4],
-        "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.":
-            [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
+        "the Gaussian was standardised by the Cholesky factor once; the score needs the whole inverse.": [[0.7071, 0.9487], [0.0, 0.0], [-1.4142, 1.2649]],
+        "action and mean are added; the score is Σ⁻¹ times their difference.": [[0.2, 0.6], [0.0, 0.0], [-0.2, 0.4]],
+        "the mean is not subtracted from the action.": [[0.2, 0.6], [0.0, 0.0], [-0.8, 0.6]],
+        "the action is missing: the score is Σ⁻¹(a - μ).": [[0.0, 0.0], [0.0, 0.0], [-0.6, 0.2]],
+        "this is Σ⁻¹μ; the score is Σ⁻¹(a - μ).": [[0.0, 0.0], [0.0, 0.0], [0.6, -0.2]],
+        "the inverse is applied twice.": [[0.0, 0.2], [0.0, 0.0], [-1.0, 0.6]],
+        "the inverse of Σ is divided by det Σ once more, or the determinant is used in another way.": [[0.04, 0.12], [0.0, 0.0], [-0.28, 0.16]],
+        "this is the adjugate of Σ times the difference; divide by det Σ.": [[1.0, 3.0], [0.0, 0.0], [-7.0, 4.0]],
+        "the correlation has the wrong sign: the inverse of Σ has -1, not 1, beside its diagonal here.": [[1.0, 1.0], [0.0, 0.0], [-1.0, 0.0]],
+        "this is the squared distance of each number, not the score.": [[0.2, 1.2], [0.0, 0.0], [2.8, 0.8]],
     }, name="gaussian_score", atol=2e-4, dtype=torch.float32)
+# %% points=0 success="One action of one number keeps its axes, and arguments, dtypes and gradients are kept."
+def test_gaussian_score_rules(gaussian_score):
+    check(gaussian_score(torch.tensor([[2.0]]), torch.tensor([[0.0]]), torch.tensor([[4.0]])), torch.tensor([[0.5]]), {
+        "a batch of 1 keeps its shape [B, D]: do not squeeze.": 0.5,
+    }, name="gaussian_score of one number")
+    check_rules(gaussian_score, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 1.0], [1.0, 3.0]]), gradients=(0, 1))
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
@@ -841,7 +875,7 @@ def discounted_returns(rewards, discount):
         returns.append(later)
     return torch.stack(returns[::-1])  # [T]
     # END SOLUTION
-# %% points=1
+# %% points=1 success="The return of each of four steps is right."
 def test_discounted_returns_values(discounted_returns):
     check(discounted_returns(torch.tensor([1.0, 0.0, 2.0, 4.0]), 0.5), torch.tensor([2.0, 2.0, 4.0, 4.0]), {
         "these are sums over the past; the return of a step adds up what comes at that step and after it.": [1.0, 0.5, 2.25, 5.125],
@@ -852,11 +886,20 @@ def test_discounted_returns_values(discounted_returns):
         "the order is turned round: the first entry belongs to the first step.": [4.0, 4.0, 2.0, 2.0],
         "the discounting begins at the start of the trajectory; G_t counts the waiting time from step t.": [2.0, 1.0, 1.0, 0.5],
         "the present reward is discounted as well; its factor is 1.": [1.0, 1.0, 2.0, 2.0],
-        "this is the return of the whole trajectory at every step; a step counts only what comes at that step and after it.":
-            [2.0, 2.0, 2.0, 2.0],
+        "this is the return of the whole trajectory at every step; a step counts only what comes at that step and after it.": [2.0, 2.0, 2.0, 2.0],
         "one number for the whole trajectory; the definition gives one return for each step.": 2.0,
         "only one later reward is added; all later rewards count.": [1.0, 1.0, 4.0, 4.0],
+        "the returns are standardised; the definition leaves them as they are.": [-0.866025, -0.866025, 0.866025, 0.866025],
     }, name="discounted_returns", dtype=torch.float32)
+# %% points=0 success="A discount of 0, 250 steps, and all rules of arguments, dtypes and gradients are right."
+def test_discounted_returns_rules(discounted_returns):
+    check(discounted_returns(torch.tensor([1.0, 2.0]), 0.0), torch.tensor([1.0, 2.0]), {
+        "a discount of 0 gives NaN: do not divide by its powers, multiply.": lambda got: bool(got.isnan().any()),
+    }, name="discounted_returns with a discount of 0")
+    check(discounted_returns(torch.ones(250), 1.0)[0], torch.tensor(250.0), {
+        "in 250 steps not all later rewards are added.": lambda got: bool(got < 250),
+    }, name="discounted_returns of 250 steps, the first", ordinary=(discounted_returns(torch.ones(3), 1.0), [3.0, 2.0, 1.0]))
+    check_rules(discounted_returns, torch.tensor([1.0, 0.0, 2.0]), 0.5)
 # %% hidden={"values edges purity": 1, "dtypes gradients": 1}
 # %% [markdown]
 # **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return.
@@ -996,7 +1039,7 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
-# %% points=2 confirm="direction"
+# %% points=2 confirm="direction" success="A step makes good completions likelier, by the tokens that the policy chose."
 def test_reinforce_step_update(reinforce_step):
     from helpers import worlds
 
@@ -1042,7 +1085,7 @@ def test_reinforce_step_update(reinforce_step):
     assert run["optimizer_steps"] == 2, (
         f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
     )
-# %% points=1 confirm="report modes"
+# %% points=1 confirm="report modes" success="A step reports loss and mean reward as floats, and leaves the policy in its mode."
 def test_reinforce_step_report(reinforce_step):
     from helpers import worlds
 

@@ -162,7 +162,7 @@ def kl_divergence(policy_logits, reference_logits):
     log_ratio = log_ratio.masked_fill(torch.isneginf(log_policy), 0.0)  # probability 0: contributes 0, not 0 · ∞
     return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
     # END SOLUTION
-# %% points=1 success="The divergence is right on two positions, with the right shape."
+# %% points=1 success="The divergence of two positions is right."
 def test_kl_values(kl_divergence):
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
     reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
@@ -187,23 +187,22 @@ def test_kl_values(kl_divergence):
     }, name="kl_divergence", dtype=torch.float32)
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
-# %% points=1 success="Large logits and excluded tokens are handled."
+# %% points=1 success="Large logits and excluded tokens do no harm."
 def test_kl_extremes(kl_divergence):
+    ordinary = (kl_divergence(torch.tensor([[[2.0, 0.0, 0.5], [1.0, 0.0, 0.0]]]), torch.tensor([[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]])), [[0.846139, 0.364175]])
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
     check(large, torch.tensor([[1000.0]]), {
         "large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax": [[float("nan")]],
-        "large logits are cut off by a small constant inside the log; use log_softmax, which needs none": [[23.02585]],
         "large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax": [[float("inf")]],
         "large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax": [[0.0]],
-    }, name="kl_divergence")
+        "this is log(softmax + ε): a small constant inside the log, or a clamp, cuts large logits off; use log_softmax, which needs none":
+            lambda got: bool((got > 0) & (got < 999)),
+    }, name="kl_divergence", ordinary=ordinary)
     excluded = kl_divergence(torch.tensor([[[0.0, 0.0, -torch.inf]]]), torch.zeros(1, 1, 3))
-    check(
-        excluded,
-        torch.tensor([[0.40547]]),
-        {"a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]]},
-        name="kl_divergence",
-    )
-# %% points=1 success="Gradients go to the policy and to nobody else."
+    check(excluded, torch.tensor([[0.40547]]), {
+        "a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)": [[float("nan")]],
+    }, name="kl_divergence", ordinary=ordinary)
+# %% points=1 success="A gradient goes to the policy, and none to the reference."
 def test_kl_gradient(kl_divergence):
     policy = torch.tensor([[[1.0, 0.0, -1.0]]], requires_grad=True)
     reference = torch.tensor([[[0.0, 0.0, 1.0]]], requires_grad=True)
@@ -214,12 +213,16 @@ def test_kl_gradient(kl_divergence):
     assert reference.grad is None or not reference.grad.any(), (
         "kl_divergence: the reference carries a gradient; detach its logits, it is a fixed point"
     )
-    check(
-        policy.grad,
-        torch.tensor([[[0.34248, -0.11874, -0.22374]]]),
-        {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]},
-        name="the gradient of kl_divergence",
-    )
+    check(policy.grad, torch.tensor([[[0.34248, -0.11874, -0.22374]]]), {
+        "the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]],
+    }, name="the gradient of kl_divergence", ordinary=(result, [[0.629019]]))
+# %% points=0 success="A token that both exclude contributes 0 to value and gradient, and all rules are kept."
+def test_kl_rules(kl_divergence):
+    policy, reference = torch.tensor([[[0.0, 1.0, -torch.inf]]]), torch.tensor([[[1.0, 0.0, -torch.inf]]])
+    check(kl_divergence(policy.clone(), reference.clone()), torch.tensor([[0.46212]]), {
+        "a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0": [[float("nan")]],
+    }, name="kl_divergence where both exclude a token", ordinary=(kl_divergence(policy[..., :2].clone(), reference[..., :2].clone()), [[0.46212]]))
+    check_rules(kl_divergence, policy, reference)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
@@ -317,7 +320,7 @@ def kl_estimates(log_probs, reference_log_probs):
         "k3": torch.expm1(-log_ratio) + log_ratio,  # expm1(x) is exp(x) - 1, precise for small x
     }
     # END SOLUTION
-# %% points=1 success="A dict with k1, k2 and k3; k1 is right."
+# %% points=1 success="The result is a dict with k1, k2 and k3, and k1 is right."
 def test_estimates_k1(kl_estimates):
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert got is not None and got is not ..., "kl_estimates returned nothing: it is not written yet, or a `return` is missing"
@@ -333,7 +336,7 @@ def test_estimates_k1(kl_estimates):
         "this is summed; return one estimate per token, [B, T]": [-0.5],
         "this is averaged; return one estimate per token, [B, T]": -0.16667,
     }, name="kl_estimates, k1")
-# %% points=1 success="k2 and k3 are right."
+# %% points=1 success="The estimates k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
@@ -341,6 +344,12 @@ def test_estimates_k2_k3(kl_estimates):
         "the half is missing: k2 is half the squared log-ratio": [[0.25, 1.0, 0.0]],
         "k2 and k3 are swapped": [[0.10653, 0.71828, 0.0]],
         "k2 is made of the log-ratio, not of the ratio": [[0.07741, 1.47625, 0.0]],
+        "this is half the log-ratio; k2 is half its square": [[0.25, -0.5, 0.0]],
+        "this is k1; k2 is half its square": [[0.5, -1.0, 0.0]],
+        "k2 is the square of the log-ratio times a half: the half is squared as well here": [[0.0625, 0.25, 0.0]],
+        "the log-probs are added; k2 is made of their difference": [[3.125, 4.5, 0.5]],
+        "this is half the difference of the squares; take the square of the difference": [[-0.625, 1.5, 0.0]],
+        "this is half the absolute log-ratio; k2 is half its square": [[0.25, 0.5, 0.0]],
     }, name="kl_estimates, k2")
     check(got["k3"], torch.tensor([[0.10653, 0.71828, 0.0]]), {
         "the ratio is upside down in k3: r is the reference's probability divided by the policy's": [[0.14872, 0.36788, 0.0]],
@@ -348,8 +357,21 @@ def test_estimates_k2_k3(kl_estimates):
         "k3 lacks the minus 1: it is (r - 1) - ln r": [[1.10653, 1.71828, 1.0]],
         "in k3 ln r is subtracted, not added: it is (r - 1) - ln r": [[-0.89347, 2.71828, 0.0]],
         "k3 lacks the logarithm: it is (r - 1) - ln r": [[-0.39347, 1.71828, 0.0]],
+        "this is r, the ratio; k3 is (r - 1) - ln r": [[0.60653, 2.71828, 1.0]],
+        "this is r + 1 where r - 1 belongs: k3 is (r - 1) - ln r": [[2.10653, 2.71828, 2.0]],
+        "this is (1 - r) - ln r; k3 is (r - 1) - ln r": [[0.89347, -2.71828, 0.0]],
+        "this is k1; k3 is (r - 1) - ln r": [[0.5, -1.0, 0.0]],
+        "this is r·ln r - (r - 1), with the ratio's own weight; k3 is (r - 1) - ln r": [[0.09020, 1.0, 0.0]],
         "k2 and k3 are swapped": [[0.125, 0.5, 0.0]],
     }, name="kl_estimates, k3")
+# %% points=0 success="Log-probs of -9000 stay in log space, and arguments, dtypes and gradients are kept."
+def test_estimates_rules(kl_estimates):
+    check_rules(kl_estimates, torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.5, -1.0]]))
+    got, small = (kl_estimates(torch.tensor([[-1.0 - x]]), torch.tensor([[-2.0 - x]])) for x in (8999.0, 0.0))
+    for key, right in {"k1": 1.0, "k2": 0.5, "k3": 0.36788}.items():
+        check(got[key], torch.tensor([[right]]), {
+            "log-probs of -9000 are clamped, or turned into probabilities, which are 0 there": lambda got: bool(got.isnan().any() or got.isinf().any() or not got.any()),
+        }, name=f"kl_estimates, {key}, of log-probs of -9000", ordinary=(small[key], [[right]]))
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
@@ -525,7 +547,7 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     log_ratio = (log_probs - reference_log_probs).masked_fill(~mask, 0.0)  # [B, T]
     return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
     # END SOLUTION
-# %% points=1 success="The fine is right on two completions."
+# %% points=1 success="The fine of two completions is right."
 def test_shaped_values(kl_shaped_rewards):
     rewards = torch.tensor([1.0, 0.5])
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
@@ -564,6 +586,15 @@ def test_shaped_detached(kl_shaped_rewards):
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"
     )
+# %% points=0 success="Rewards below 0 and log-probs of -9000 count in full, and arguments and dtypes are kept."
+def test_shaped_rules(kl_shaped_rewards):
+    mask = torch.tensor([[True, True]])
+    small = kl_shaped_rewards(torch.tensor([1.0]), torch.tensor([[-3.0, -1.0]]), torch.tensor([[-4.0, -1.5]]), mask, 0.5)
+    check(kl_shaped_rewards(torch.tensor([-1.0]), torch.tensor([[-9000.0, -1.0]]), torch.tensor([[-9001.0, -1.5]]), mask, 0.5), torch.tensor([-1.75]), {
+        "rewards below 0 are taken for 0; they may be negative": [-0.75],
+        "log-probs of -9000 are cut off; they count as they are": [-1.25],
+    }, name="kl_shaped_rewards", ordinary=(small, [0.25]))
+    check_rules(kl_shaped_rewards, torch.tensor([-1.0]), torch.tensor([[-2.0, -1.0]]), torch.tensor([[-3.0, -1.5]]), mask, 0.5, gradients=())
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
 # %% [markdown]
 # **Sanity check.** The same completion under a rising α.
@@ -928,7 +959,7 @@ def anneal_alpha(step, total_steps, start, end):
     share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
     return float(start + share * (end - start))
     # END SOLUTION
-# %% points=1 success="The line is right in both directions."
+# %% points=1 success="The line is right, falling and rising."
 def test_anneal_line(anneal_alpha):
     check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {
         "start and end are swapped": 0.175,
@@ -940,24 +971,28 @@ def test_anneal_line(anneal_alpha):
         "`end` is not used on the way: the line goes to 0": 0.3,
         "this is not linear: it is already at the end": 0.1,
     }, name="anneal_alpha(5, 20, 0.4, 0.1)")
-    check(
-        anneal_alpha(5, 20, 0.1, 0.5),
-        0.2,
-        {"a schedule that should rise jumps to its end: start may be smaller than end": 0.5, "a schedule that should rise stays at its start": 0.1},
-        name="anneal_alpha(5, 20, 0.1, 0.5)",
-    )
-# %% points=1 success="After the end it stays at the end."
+    check(anneal_alpha(5, 20, 0.1, 0.5), 0.2, {
+        "a schedule that should rise jumps to its end: start may be smaller than end": 0.5,
+        "a schedule that should rise stays at its start": 0.1,
+    }, name="anneal_alpha(5, 20, 0.1, 0.5)")
+# %% points=1 success="The line begins at `start`, ends at `end`, and stays there."
 def test_anneal_ends(anneal_alpha):
     check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
     check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
     check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
-    try:
+    with trying("anneal_alpha: total_steps = 0 means at the end, so do not divide by zero"):
         got = anneal_alpha(0, 0, 0.4, 0.1)
-    except ZeroDivisionError:
-        raise AssertionError("anneal_alpha divides by zero with total_steps = 0; that means: at the end") from None
     check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
     got = anneal_alpha(9, 4, 3, 1)
     assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
+# %% points=0 success="A schedule may begin or end at 0, and its steps may be floats."
+def test_anneal_zero_and_floats(anneal_alpha):
+    for start, end in [(0.0, 1.0), (1.0, 0.0)]:
+        check(anneal_alpha(5, 10, start, end), 0.5, {
+            "the schedule stays at its start; 0 is a number like any other, and the line is straight": start,
+            "the schedule jumps to its end; 0 is a number like any other, and the line is straight": end,
+        }, name=f"anneal_alpha(5, 10, {start}, {end})", ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
+    check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {"steps that are floats are rounded": 0.2}, name="anneal_alpha(2.5, 10, 0.0, 1.0)")
 # %% hidden={"values edges": 1}
 # %% [markdown]
 # **The adaptive controller** turns the question round. It is easier to say how far the policy may go
@@ -1021,6 +1056,11 @@ def test_adapt_clip(adapt_alpha):
         "an error far below 0 is not clipped from below": 0.0625,
         "alpha must fall when the KL is below the target": 0.1,
     }, name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)", atol=1e-6)
+# %% points=0 success="A negative estimate of the KL is an error far below 0."
+def test_adapt_negative(adapt_alpha):
+    with trying("adapt_alpha: an estimate of the KL may be negative"):
+        got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
+    check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate", ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
 # %% hidden={"values edges": 1}
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
@@ -1161,7 +1201,7 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     gain = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)  # [B, T]
     return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
     # END SOLUTION
-# %% points=1 success="The clipped loss is right on two completions."
+# %% points=1 success="The clipped loss of two completions is right."
 def test_ppo_values(ppo_clip_loss):
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
@@ -1183,7 +1223,7 @@ def test_ppo_values(ppo_clip_loss):
         "one ratio for the whole completion; PPO's ratio is per token": -0.59,
         "the advantages are made absolute; a bad completion must be pushed down": -3.75,
     }, name="ppo_clip_loss")
-# %% points=1 success="The mask comes before the exponential, and gradients go where they should."
+# %% points=1 success="The mask comes before the exponential, and gradients go to the new log-probs alone."
 def test_ppo_mask_and_gradient(ppo_clip_loss):
     new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
     old = torch.tensor([[-1.1, -9000.0]], requires_grad=True)
@@ -1202,6 +1242,16 @@ def test_ppo_mask_and_gradient(ppo_clip_loss):
     assert new.grad[0, 1] == 0, "ppo_clip_loss: a masked position gets a gradient"
     assert old.grad is None or not old.grad.any(), "ppo_clip_loss: the old log-probs carry a gradient; detach them"
     assert advantages.grad is None or not advantages.grad.any(), "ppo_clip_loss: the advantages carry a gradient; detach them"
+# %% points=0 success="Another clip range, log-probs of -9000 and two rows of two tokens are right, and all rules are kept."
+def test_ppo_rules(ppo_clip_loss):
+    new, old = torch.tensor([[-9000.0, -1.0], [-1.0, -2.0]]), torch.tensor([[-9000.5, -1.0], [-1.0, -2.0]])
+    advantages, mask = torch.tensor([1.0, -2.0]), torch.tensor([[True, True], [False, True]])
+    check(ppo_clip_loss(new, old, advantages, mask, 0.5), torch.tensor(-0.25), {
+        "the clip range is 0.2 whatever `clip` says": -0.1,
+        "log-probs of -9000 are cut off; they count as they are": 0.0,
+        "the advantages run along the tokens; each belongs to a row, advantages[:, None]": 1.25,
+    }, name="ppo_clip_loss")
+    check_rules(ppo_clip_loss, torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.0, -2.0]]), torch.tensor([2.0]), mask[:1], 0.5)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
 # %% [markdown]
 # **Sanity check.** How the loss of one token depends on its ratio.
@@ -1249,7 +1299,7 @@ def group_advantages(rewards, group_size):
     deviation = groups.std(dim=1, keepdim=True, correction=0)  # [prompts, 1]
     return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
     # END SOLUTION
-# %% points=1 success="Two groups of three are right."
+# %% points=1 success="The advantages of two groups of three are right."
 def test_group_values(group_advantages):
     check(
         group_advantages(torch.tensor([1.0, 2.0, 6.0, 0.0, 0.0, 3.0]), 3),
@@ -1283,6 +1333,13 @@ def test_group_equal_and_detached(group_advantages):
         "the constant added to the standard deviation is too large: it is 0.000001, one millionth": [0.0, 0.0, -0.99960, 0.99960],
     }, name="group_advantages")
     assert not got.requires_grad, "group_advantages: the result carries a gradient; detach it"
+# %% points=0 success="Rewards below 0 keep their sign, one reward keeps its axis, and arguments and dtypes are kept."
+def test_group_rules(group_advantages):
+    check(group_advantages(torch.tensor([-3.0, -1.0]), 2), torch.tensor([-1.0, 1.0]), {
+        "rewards below 0 keep their sign: -1 is better than -3": [1.0, -1.0],
+    }, name="group_advantages of rewards below 0", ordinary=(group_advantages(torch.tensor([1.0, 3.0]), 2), [-1.0, 1.0]))
+    check(group_advantages(torch.tensor([0.5]), 1), torch.tensor([0.0]), {"a single reward keeps its axis, the shape is [1]: do not squeeze": 0.0}, name="group_advantages of one reward")
+    check_rules(group_advantages, torch.tensor([1.0, 2.0, 6.0]), 3, gradients=())
 # %% hidden={"values dtypes": 1, "edges gradients purity": 1}
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:

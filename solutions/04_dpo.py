@@ -249,19 +249,15 @@ def make_preference_pairs(rewards, min_gap=0.0):
     wide_enough = rewards[prompts, best] - rewards[prompts, worst] > min_gap  # [P]
     return torch.stack([prompts, best, worst], dim=1)[wide_enough]  # [M, 3]
     # END SOLUTION
-# %% points=1 success="Best and worst completion of each prompt: right."
+# %% points=1 success="Each prompt gives its best and its worst completion, in the order of the prompts."
 def test_best_and_worst(make_preference_pairs):
     rewards = torch.tensor([[0.2, 0.9, 0.5], [0.4, 0.4, 0.4], [0.5, 0.3, 0.3], [0.1, 0.7, 0.7]])
     got = make_preference_pairs(rewards)
     if isinstance(got, torch.Tensor) and got.dim() == 2 and len(got) > len(rewards):
         raise AssertionError("make_preference_pairs: more than one pair for a prompt; take only its best and its worst completion")
     check(got, torch.tensor([[0, 1, 0], [2, 0, 1], [3, 1, 0]]), {
-        "a prompt whose completions all score the same makes no pair: the gap must be larger than min_gap": [
-            [0, 1, 0], [1, 0, 0], [2, 0, 1], [3, 1, 0]
-        ],
-        "chosen and rejected are swapped: the chosen completion is the one with the higher reward": [
-            [0, 0, 1], [2, 1, 0], [3, 0, 1]
-        ],
+        "a prompt whose completions all score the same makes no pair: the gap must be larger than min_gap": [[0, 1, 0], [1, 0, 0], [2, 0, 1], [3, 1, 0]],
+        "chosen and rejected are swapped: the chosen completion is the one with the higher reward": [[0, 0, 1], [2, 1, 0], [3, 0, 1]],
         "of equal completions the first must be taken, not the last": [[0, 1, 0], [2, 0, 2], [3, 2, 0]],
         "the pairs must be in the order of the prompts, not sorted by gap": [[0, 1, 0], [3, 1, 0], [2, 0, 1]],
         "the first column is the prompt's index in `rewards`, not the pair's number": [[0, 1, 0], [1, 0, 1], [2, 1, 0]],
@@ -269,8 +265,9 @@ def test_best_and_worst(make_preference_pairs):
         "the prompt's index is missing; each row has three numbers": [[1, 0], [0, 1], [1, 0]],
         "the rejected completion must be the worst one, not the second best": [[0, 1, 2], [2, 0, 1], [3, 1, 2]],
         "the result is transposed: one pair a row, shape [M, 3]": [[0, 2, 3], [1, 0, 1], [0, 1, 0]],
+        "only the first and the last completion of a prompt are compared": [[0, 2, 0], [2, 0, 2], [3, 2, 0]],
     }, name="make_preference_pairs", dtype=torch.int64)
-# %% points=0.5 success="The gap and the empty result: right."
+# %% points=0.5 success="Only a gap above min_gap makes a pair, and no pair gives a tensor of shape [0, 3]."
 def test_gap(make_preference_pairs):
     rewards = torch.tensor([[0.0, 0.5], [0.0, 0.75], [1.0, 0.5], [0.25, 0.125]])
     check(make_preference_pairs(rewards, 0.5), torch.tensor([[1, 1, 0]]), {
@@ -282,6 +279,13 @@ def test_gap(make_preference_pairs):
         "make_preference_pairs: if no prompt makes a pair, the result must be a tensor of shape [0, 3]"
     )
     assert none.dtype == torch.int64, "make_preference_pairs: the result must be int64, also when there is no pair"
+# %% points=0 success="Rewards below 0 are compared as they are, and the rewards are not changed."
+def test_pairs_below_zero(make_preference_pairs):
+    check(make_preference_pairs(torch.tensor([[-3.0, -1.0, -4.0, -2.0]])), torch.tensor([[0, 1, 2]]), {
+        "rewards below 0 count as they are, not as 0": torch.empty(0, 3),
+        "rewards below 0 keep their sign": [[0, 2, 1]],
+    }, name="make_preference_pairs of rewards below 0", ordinary=(make_preference_pairs(torch.tensor([[2.0, 4.0, 1.0, 3.0]])), [[0, 1, 2]]))
+    check_rules(make_preference_pairs, torch.tensor([[0.5, 1.0], [2.0, 0.0]]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 0.5}
 # %% [markdown]
 # **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
@@ -377,7 +381,7 @@ def sequence_log_prob(logits, ids, mask):
     of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)  # [B, T-1]
     return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
     # END SOLUTION
-# %% points=1 success="The sums are right."
+# %% points=1 success="The log-probabilities of two completions are right."
 def test_sums(sequence_log_prob):
     logits = torch.tensor([
         [[1.0, 0, -1], [0, 2, 0], [-1, 0, 1], [0, 0, 3]],
@@ -398,14 +402,18 @@ def test_sums(sequence_log_prob):
         "the softmax goes over the wrong dimension; it belongs over the vocabulary, dim=-1": [-5.5259, -2.5441],
         "one number per sequence is asked for, shape [B], not one for the whole batch": -5.6062,
         "one number per sequence is asked for, not the mean over the batch": -2.8031,
+        "masked positions are filled with -inf; they must contribute 0": lambda got: bool(got.isneginf().all()),
     }, name="sequence_log_prob", rtol=1e-3)
-# %% points=1 success="Large logits, masks and gradients: right."
+# %% points=1 success="Large logits and empty masks do no harm, and gradients flow to what is not masked."
 def test_large_and_gradient(sequence_log_prob):
     large = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]]])
     got = sequence_log_prob(large, torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, True]]))
+    ids, small = torch.tensor([[0, 1, 1]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]])
     check(got, torch.tensor([-1000.0]), {
         "log of softmax overflows for large logits: use log_softmax": float("-inf") * torch.ones(1),
-    }, name="sequence_log_prob with logits of 1000")  # fmt: skip
+        "this is log(softmax + ε): a small number inside the logarithm, or a clamp, cuts rare tokens off; use log_softmax":
+            lambda got: bool((got > -999) & (got < 0)),
+    }, name="sequence_log_prob with logits of 1000", ordinary=(sequence_log_prob(small, ids, ids > 0), [-1.440190]))
 
     logits = torch.zeros(2, 3, 2, requires_grad=True)
     mask = torch.tensor([[False, False, True], [False, False, False]])
@@ -413,12 +421,17 @@ def test_large_and_gradient(sequence_log_prob):
     check(result[1], 0.0, name="sequence_log_prob of a row whose mask is all False")
     assert result.requires_grad, "sequence_log_prob: no gradient flows to the logits; do not detach, and leave out torch.no_grad()"
     result.sum().backward()
-    check(
-        logits.grad[0],
-        torch.tensor([[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]]),
-        {"a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]])},
-        name="the gradient of sequence_log_prob",
-    )
+    check(logits.grad[0], torch.tensor([[0.0, 0.0], [-0.5, 0.5], [0.0, 0.0]]), {
+        "a masked position has a gradient": torch.tensor([[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]]),
+    }, name="the gradient of sequence_log_prob")
+# %% points=0 success="A log-prob of -9000 counts in full and has a gradient, and all rules are kept."
+def test_sequence_rules(sequence_log_prob):
+    logits, ids, mask = torch.tensor([[[9000.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), torch.tensor([[0, 1, 1]]), torch.tensor([[False, True, False]])
+    check(sequence_log_prob(logits, ids, mask), torch.tensor([-9000.0]), {
+        "a log-prob of -9000 is cut off; it counts as it is": lambda got: bool(got > -8999),
+    }, name="sequence_log_prob with logits of 9000", ordinary=(sequence_log_prob(logits / 3000, ids, mask), [-3.048587]))
+    for size in (1.0, 1 / 4096):
+        check_rules(sequence_log_prob, size * logits, ids, mask)
 # %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
 # %% [markdown]
 # **Check it on the real model.** Three things must hold before you go on.
@@ -499,7 +512,7 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     loss = -F.logsigmoid(chosen_rewards - rejected_rewards).mean()
     return loss, chosen_rewards.detach(), rejected_rewards.detach()
     # END SOLUTION
-# %% points=1.5 success="Loss and implicit rewards: right."
+# %% points=1.5 success="The loss and the implicit rewards of three pairs are right."
 def test_loss_and_rewards(compute_dpo_loss):
     result = compute_dpo_loss(
         torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]),
@@ -530,7 +543,7 @@ def test_loss_and_rewards(compute_dpo_loss):
         "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
         "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
     }, name="the rewards of compute_dpo_loss")
-# %% points=1.5 success="Gradients and large margins: right."
+# %% points=1.5 success="Gradients go to the policy alone, and large margins do no harm."
 def test_gradients_and_stability(compute_dpo_loss):
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
     loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
@@ -549,7 +562,12 @@ def test_gradients_and_stability(compute_dpo_loss):
     check(wrong_way, torch.tensor(10000.0), {
         "log of sigmoid overflows at a margin of -10000: use logsigmoid": float("inf"),
         "log of sigmoid gives NaN at a margin of -10000: use logsigmoid": float("nan"),
-    }, name="compute_dpo_loss at a margin of -10000")
+        "this is log(σ + ε), or the margin is clamped: the loss of a large margin is cut off; use logsigmoid": lambda got: bool(0 < got < 9999),
+    }, name="compute_dpo_loss at a margin of -10000", ordinary=(loss, torch.tensor(0.313262)))
+# %% points=0 success="Gradients flow at a margin of 0 and at a large one, and arguments and dtypes are kept."
+def test_dpo_loss_rules(compute_dpo_loss):
+    for chosen in (-2.0, -8192.0):
+        check_rules(compute_dpo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))
 # %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
 # %% [markdown] q="q4_4"
 # **Exercise 4.4 · `dpo_gradient_weight`**
@@ -572,7 +590,7 @@ def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, refere
     margin = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)  # [B]
     return torch.sigmoid(-beta * margin).detach()  # [B]
     # END SOLUTION
-# %% points=1.5 success="The weights are right."
+# %% points=1.5 success="The weights of three pairs are right and detached."
 def test_weights(dpo_gradient_weight):
     policy_chosen = torch.tensor([-12.0, -20.0, -9.0], requires_grad=True)
     got = dpo_gradient_weight(
@@ -589,8 +607,28 @@ def test_weights(dpo_gradient_weight):
         "do not divide by the number of pairs": [0.0896, 0.2725, 0.1069],
         "this is the logarithm of the weight": [-1.3133, -0.2014, -1.1369],
         "this is the gradient, sign and β included; the weight alone is asked for": [-0.1345, -0.4088, -0.1604],
+        "the reference's log-probs enter with the wrong sign": [0.1192, 0.6225, 0.1480],
+        "only the chosen completion is used; the margin has the rejected one as well": [0.3775, 0.3775, 0.3775],
+        "only the rejected completion is used; the margin has the chosen one as well": [0.3775, 0.8808, 0.4378],
+        "the rejected completion's reward is added; the margin is a difference": [0.5, 0.1824, 0.4378],
+        "σ is missing: this is minus β times the margin": [-1.0, 1.5, -0.75],
+        "σ is missing: this is β times the margin": [1.0, -1.5, 0.75],
+        "this is the margin; the weight is σ of minus β times it": [2.0, -3.0, 1.5],
+        "this is exp of minus β times the margin; the weight is σ of it": [0.3679, 4.4817, 0.4724],
+        "this is the loss of each pair; its weight is asked for": [0.3133, 1.7014, 0.3869],
+        "the policy is missing from the margin": [0.6225, 0.6225, 0.6225],
+        "the margin is divided by β; multiply by it": [0.0180, 0.9975, 0.0474],
+        "the weights are divided by their sum; each pair has a weight of its own": [0.1911, 0.5810, 0.2280],
+        "the weight of the mean margin came for every pair; each has its own": [0.4792, 0.4792, 0.4792],
     }, name="dpo_gradient_weight", rtol=1e-3)
     assert not got.requires_grad, "dpo_gradient_weight: the weight must be detached"
+# %% points=0 success="Large log-ratios give no NaN, and the log-probs and their dtype are kept."
+def test_weight_rules(dpo_gradient_weight):
+    check_rules(dpo_gradient_weight, torch.tensor([-2.0]), torch.tensor([-3.0]), torch.tensor([-2.5]), torch.tensor([-3.0]), 0.5, gradients=())
+    low, high = torch.tensor([-400.0]), torch.tensor([-100.0])
+    check(dpo_gradient_weight(high, high, low, low, 1.0), torch.tensor([0.5]), {
+        "large log-ratios give NaN: exp overflows; take σ of the margin": [float("nan")],
+    }, name="dpo_gradient_weight of log-ratios of 300")
 # %% hidden={"values dtypes edges gradients purity": 1.5}
 # %% [markdown] q="q4_5"
 # **Exercise 4.5 · `preference_accuracy`**
@@ -612,7 +650,7 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     ties = (chosen_rewards == rejected_rewards).double()  # [B]
     return (wins + ties / 2).mean().item()
     # END SOLUTION
-# %% points=1 success="The share of pairs is right."
+# %% points=1 success="The share of pairs is right, and a tie counts one half."
 def test_share(preference_accuracy):
     got = preference_accuracy(torch.tensor([1.0, -3.0, 0.5, 2.0, -0.25, -0.5]), torch.tensor([0.0, -2.0, 0.5, -1.0, -1.0, -0.6]))
     check(got, 0.75, {
@@ -627,8 +665,17 @@ def test_share(preference_accuracy):
         "one number is asked for, not one per pair": [1.0, 0.0, 0.5, 1.0, 1.0, 1.0],
         "this is the mean margin; count pairs instead": 0.641667,
         "it is a mean: divide by the number of pairs once": 0.125,
+        "this is the mean of σ of the margins; count pairs instead": 0.609456,
+        "the pairs are judged together, all or nothing; count those with chosen > rejected": 0.0,
+        "the sums of the rewards are compared; compare pair by pair": 1.0,
     }, name="preference_accuracy", rtol=1e-5)
     assert is_float(got), f"preference_accuracy: a Python float is asked for, got a {type(got).__name__}; use .item()"
+# %% points=0 success="Rewards that nearly tie are told apart, and they are not changed."
+def test_near_ties(preference_accuracy):
+    check(preference_accuracy(torch.tensor([1.0005, -1.9995]), torch.tensor([1.0, -2.0])), 1.0, {
+        "rewards that nearly tie are taken for equal: compare them as they are, in their own dtype": 0.5,
+    }, name="preference_accuracy of pairs that nearly tie", ordinary=(preference_accuracy(torch.tensor([1.0, -1.0]), torch.tensor([0.5, -2.0])), 1.0))
+    check_rules(preference_accuracy, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]), gradients=None)
 # %% hidden={"values dtypes edges purity": 1}
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,
@@ -831,7 +878,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
         "rejected_reward": rejected_rewards.mean().item(),
     }
     # END SOLUTION
-# %% points=1 confirm="first_step" success="The first step starts from ln 2, and changes the policy only."
+# %% points=1 confirm="first_step" success="The first step starts from a loss of ln 2, and changes the policy only."
 def test_first_step(dpo_step):
     from helpers import worlds
 

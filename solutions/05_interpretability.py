@@ -189,7 +189,7 @@ def exact_shapley_values(value, players):
                 result[player] += weight * (worth[present | {player}] - worth[present])
     return result
     # END SOLUTION
-# %% points=1 success="Right on a game of three players."
+# %% points=1 success="The values of a game of three players are right."
 def test_three_players(exact_shapley_values):
     worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]  # by bit pattern: {}, {0}, {1}, {0,1}, {2}, {0,2}, {1,2}, {0,1,2}
 
@@ -223,12 +223,11 @@ def test_three_players(exact_shapley_values):
         "the mean over the coalitions of each size is right, but then the mean over the n sizes is to be taken, not the sum.": tensor(26, 12.5, 6.5),
         "the result was scaled to add up to 1; the values add up to v(N) - v(empty set).": tensor(0.5777778, 0.2777778, 0.1444444),
         "the result was scaled to add up to v(N); the values add up to v(N) - v(empty set).": tensor(9.8222222, 4.7222222, 2.4555556),
+        "the sum is right, but it is shared wrongly: are all coalitions (or all orders) counted, each with its weight?": lambda got: bool(abs(got.sum() - 15) < 1e-6),
     }, name="exact_shapley_values", dtype=torch.float64)
 # %% points=1 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
-
-
     asked = Counter()
 
     def value(coalition):
@@ -715,7 +714,7 @@ def logit_difference(logits, io_ids, s_ids):
     s = logits.gather(1, s_ids[:, None])[:, 0]  # [B]
     return io - s
     # END SOLUTION
-# %% points=1 success="Right on three prompts."
+# %% points=1 success="The differences of three prompts are right."
 def test_three_prompts(logit_difference):
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     got = logit_difference(logits, torch.tensor([2, 0, 3]), torch.tensor([1, 3, 0]))
@@ -723,9 +722,7 @@ def test_three_prompts(logit_difference):
         "the sign is reversed: logit(IO) minus logit(S).": torch.tensor([-2.0, 2.0, 2.5]),
         "this is the logit of IO alone; that of S is not subtracted.": torch.tensor([4.0, 0.0, 2.5]),
         "this is the difference of probabilities, not of logits: no softmax here.": torch.tensor([0.7115, -0.2215, -0.8291]),
-        "every prompt has its own names: row b belongs with io_ids[b] and s_ids[b], not each row with all ids.": torch.tensor(
-            [[2.0, 0.5, -0.5], [4.0, -2.0, 2.0], [1.0, 2.5, -2.5]]
-        ),
+        "every prompt has its own names: row b belongs with io_ids[b] and s_ids[b], not each row with all ids.": torch.tensor([[2.0, 0.5, -0.5], [4.0, -2.0, 2.0], [1.0, 2.5, -2.5]]),
         "the first row's logits were used for all prompts.": torch.tensor([2.0, 0.5, -0.5]),
         "the first prompt's names were used for all prompts.": torch.tensor([2.0, 4.0, 1.0]),
         "one number for each prompt is asked for; this is their mean.": torch.tensor(-0.8333333),
@@ -734,6 +731,14 @@ def test_three_prompts(logit_difference):
         "the size of the difference is not asked for, but the difference with its sign.": torch.tensor([2.0, 2.0, 2.5]),
         "this is the highest logit minus that of S; take that of the IO name.": torch.tensor([2.0, 1.0, 0.0]),
     }, name="logit_difference", dtype=torch.float32)
+# %% points=0 success="Large logits and a large vocabulary are used as they are, and all rules are kept."
+def test_difference_rules(logit_difference):
+    logits, io_id, s_id = torch.arange(50257.0)[None], torch.tensor([50000]), torch.tensor([3])
+    check(logit_difference(logits, io_id, s_id), torch.tensor([49997.0]), {
+        "ids above 2,047 are clamped; a large vocabulary has more words.": [2044.0],
+        "large logits are cut off; they may be as large as 1e4.": lambda got: bool((got > 0) & (got < 49997)),
+    }, name="logit_difference with a vocabulary of 50,257 words", ordinary=(logit_difference(logits[:, :9], s_id + 4, s_id), [4.0]))
+    check_rules(logit_difference, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([2]), torch.tensor([0]))
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
 # Gradients pass to the logits, and the arguments are left unchanged.
@@ -758,7 +763,7 @@ def io_probability(logits, io_ids):
     probabilities = torch.softmax(logits, dim=-1)  # [B, V]
     return probabilities.gather(1, io_ids[:, None])[:, 0]
     # END SOLUTION
-# %% points=1 success="Right on three prompts, and with large logits."
+# %% points=1 success="The probabilities of three prompts are right, and large logits do no harm."
 def test_three_prompts(io_probability):
     logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
     ids = torch.tensor([2, 0, 3])
@@ -768,9 +773,7 @@ def test_three_prompts(io_probability):
         "this is the logit; a softmax is missing.": torch.tensor([4.0, 0.0, 2.5]),
         "this is exp(logit), not divided by the sum over the vocabulary.": torch.tensor([54.5981, 1.0, 12.1825]),
         "this is the probability of the most likely word; take that of the IO name.": torch.tensor([0.8228, 0.6964, 0.9032]),
-        "every prompt has its own name: row b belongs with io_ids[b].": torch.tensor(
-            [[0.8228, 0.0410, 0.0248], [0.6964, 0.0347, 0.2562], [0.0165, 0.9032, 0.0741]]
-        ),
+        "every prompt has its own name: row b belongs with io_ids[b].": torch.tensor([[0.8228, 0.0410, 0.0248], [0.6964, 0.0347, 0.2562], [0.0165, 0.9032, 0.0741]]),
         "the first row was used for all prompts.": torch.tensor([0.8228, 0.0410, 0.0248]),
         "one number for each prompt is asked for; this is their mean.": torch.tensor(0.3105),
         "the result has the shape [B, 1]; asked for is [B].": torch.tensor([[0.8228], [0.0347], [0.0741]]),
@@ -778,10 +781,13 @@ def test_three_prompts(io_probability):
         "this is 1 minus the probability.": torch.tensor([0.1772, 0.9653, 0.9259]),
     }, name="io_probability", dtype=torch.float32, rtol=2e-3, atol=1e-4)
     large = io_probability(torch.tensor([[1000.0, 999.0], [-1000.0, -998.0]]), torch.tensor([0, 0]))
-    assert torch.is_tensor(large) and bool(torch.isfinite(large).all()), (
-        "io_probability: logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax."
-    )
-    check(large, torch.tensor([0.7311, 0.1192]), name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
+    check(large, torch.tensor([0.7311, 0.1192]), {
+        "logits of size 1000 give NaN or inf: exp overflows; use torch.softmax or log_softmax.": lambda got: not got.isfinite().all(),
+    }, name="io_probability with logits of size 1000", rtol=2e-3, atol=1e-4)
+# %% points=0 success="The logits stay as they are, and every dtype and gradients are kept."
+def test_probability_rules(io_probability):
+    check(io_probability(torch.zeros(1, 4), torch.tensor([1])), torch.tensor([0.25]), name="io_probability")
+    check_rules(io_probability, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([1]))
 # %% hidden={"values edges dtypes": 1, "gradients purity": 1}
 # Random batches, also of one prompt, and large logits.
 # Gradients pass to the logits, and the arguments are left unchanged.
@@ -877,38 +883,22 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
             result[:, :, head] = mean_outputs[:, head]  # [T, D], the same for every prompt
     return result
     # END SOLUTION
-# %% points=1 success="Zero ablation is right."
+# %% points=1 success="The named heads are replaced by 0, and the others stay."
 def test_zero(ablate_heads):
     # The four axes have different meanings: in a square case, mixing them up would not raise an error.
     square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
     got = ablate_heads(square.clone(), [1])
     check(got, torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0]).reshape(2, 2, 2, 2), {
-        "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-            [1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]
-        ).reshape(2, 2, 2, 2),
-        "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor(
-            [1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]
-        ).reshape(2, 2, 2, 2),
-        "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor(
-            [1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]
-        ).reshape(2, 2, 2, 2),
-        "the named heads were kept and the others knocked out; it is the other way round (or are heads counted from 1? They count from 0).": torch.tensor(
-            [0.0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11, 12, 0, 0, 15, 16]
-        ).reshape(2, 2, 2, 2),
+        "`heads` was used on the position axis; the heads are the third axis of [B, T, H, D].": torch.tensor([1.0, 2, 3, 4, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0]).reshape(2, 2, 2, 2),
+        "`heads` was used on the batch axis; the heads are the third axis of [B, T, H, D].": torch.tensor([1.0, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]).reshape(2, 2, 2, 2),
+        "`heads` was used on the last axis, the head width; the heads are the third axis of [B, T, H, D].": torch.tensor([1.0, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0]).reshape(2, 2, 2, 2),
+        "the named heads were kept and the others knocked out; it is the other way round (or are heads counted from 1? They count from 0).": torch.tensor([0.0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11, 12, 0, 0, 15, 16]).reshape(2, 2, 2, 2),
         "nothing was replaced.": square,
         "all heads were knocked out.": torch.zeros(2, 2, 2, 2),
-        "zero ablation puts 0 in the head's place, not 1.": torch.tensor(
-            [1.0, 2, 1, 1, 5, 6, 1, 1, 9, 10, 1, 1, 13, 14, 1, 1]
-        ).reshape(2, 2, 2, 2),
-        "the heads are knocked out at the last position only; replace them at every position.": torch.tensor(
-            [1.0, 2, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 0, 0]
-        ).reshape(2, 2, 2, 2),
-        "the heads are knocked out in the first prompt only.": torch.tensor(
-            [1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16]
-        ).reshape(2, 2, 2, 2),
-        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": torch.tensor(
-            [1.0, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12]
-        ).reshape(2, 2, 2, 2),
+        "zero ablation puts 0 in the head's place, not 1.": torch.tensor([1.0, 2, 1, 1, 5, 6, 1, 1, 9, 10, 1, 1, 13, 14, 1, 1]).reshape(2, 2, 2, 2),
+        "the heads are knocked out at the last position only; replace them at every position.": torch.tensor([1.0, 2, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 0, 0]).reshape(2, 2, 2, 2),
+        "the heads are knocked out in the first prompt only.": torch.tensor([1.0, 2, 0, 0, 5, 6, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16]).reshape(2, 2, 2, 2),
+        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": torch.tensor([1.0, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12]).reshape(2, 2, 2, 2),
         "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": square[:, :, [0]],
     }, name="ablate_heads")
     # Two of three heads.
@@ -922,36 +912,25 @@ def test_zero(ablate_heads):
 
     check(got, tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 0, 0, 15, 16, 0, 0, 0, 0, 21, 22, 0, 0), {
         "nothing was replaced.": before,
-        "the named heads were kept and the others knocked out; it is the other way round.": tensor(
-            1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24
-        ),
-        "only the first of the named heads was knocked out.": tensor(
-            0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 0, 0, 15, 16, 17, 18, 0, 0, 21, 22, 23, 24
-        ),
-        "only the last of the named heads was knocked out.": tensor(
-            1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0, 13, 14, 15, 16, 0, 0, 19, 20, 21, 22, 0, 0
-        ),
+        "the named heads were kept and the others knocked out; it is the other way round.": tensor(1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24),
+        "only the first of the named heads was knocked out.": tensor(0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 0, 0, 15, 16, 17, 18, 0, 0, 21, 22, 23, 24),
+        "only the last of the named heads was knocked out.": tensor(1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0, 13, 14, 15, 16, 0, 0, 19, 20, 21, 22, 0, 0),
         "all heads were knocked out.": torch.zeros(2, 2, 3, 2),
-        "the heads are knocked out at the last position only; replace them at every position.": tensor(
-            1, 2, 3, 4, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 0, 0, 21, 22, 0, 0
-        ),
-        "the heads are knocked out at the first position only; replace them at every position.": tensor(
-            0, 0, 3, 4, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0, 15, 16, 0, 0, 19, 20, 21, 22, 23, 24
-        ),
-        "the heads are knocked out in the first prompt only.": tensor(
-            0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24
-        ),
-        "zero ablation puts 0 in the head's place, not 1.": tensor(
-            1, 1, 3, 4, 1, 1, 1, 1, 9, 10, 1, 1, 1, 1, 15, 16, 1, 1, 1, 1, 21, 22, 1, 1
-        ),
-        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": tensor(
-            7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18
-        ),
+        "the heads are knocked out at the last position only; replace them at every position.": tensor(1, 2, 3, 4, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 0, 0, 21, 22, 0, 0),
+        "the heads are knocked out at the first position only; replace them at every position.": tensor(0, 0, 3, 4, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0, 15, 16, 0, 0, 19, 20, 21, 22, 23, 24),
+        "the heads are knocked out in the first prompt only.": tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24),
+        "zero ablation puts 0 in the head's place, not 1.": tensor(1, 1, 3, 4, 1, 1, 1, 1, 9, 10, 1, 1, 1, 1, 15, 16, 1, 1, 1, 1, 21, 22, 1, 1),
+        "without `mean_outputs` a head is replaced by 0; this is its mean over this batch.": tensor(7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18),
         "the knocked-out heads were taken out of the tensor; they stay, filled with 0.": before[:, :, [1]],
         "head numbers count from 0.": tensor(1, 2, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 13, 14, 0, 0, 0, 0, 19, 20, 0, 0, 0, 0),
     }, name="ablate_heads", dtype=torch.float32)
     check(ablate_heads(square.clone(), []), square, {"an empty list of heads knocks out nothing.": torch.zeros(2, 2, 2, 2)}, name="ablate_heads")
-# %% points=1 success="Mean ablation is right."
+# %% points=0 success="With and without heads, every dtype is kept and gradients pass."
+def test_ablation_rules(ablate_heads):
+    check(ablate_heads(torch.ones(1, 1, 2, 1), [1]), torch.tensor([[[[1.0], [0.0]]]]), name="ablate_heads")
+    for heads in ([1], []):
+        check_rules(ablate_heads, torch.arange(1.0, 9.0).reshape(1, 2, 2, 2), heads)
+# %% points=1 success="The named heads are replaced by the means that are given."
 def test_mean(ablate_heads):
     outputs = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)  # B = 2, T = 2, H = 2, D = 2
     means = torch.tensor([[[-1.0, -2.0], [-3.0, -4.0]], [[-5.0, -6.0], [-7.0, -8.0]]])  # [T, H, D]
@@ -966,36 +945,16 @@ def test_mean(ablate_heads):
 
     check(got, tensor(1, 2, -3, -4, 5, 6, -7, -8, 9, 10, -3, -4, 13, 14, -7, -8), {
         "`mean_outputs` is not used: this is zero ablation.": tensor(1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 0, 0),
-        "the mean of another head was put in: head h is replaced by mean_outputs[:, h].": tensor(
-            1, 2, -1, -2, 5, 6, -5, -6, 9, 10, -1, -2, 13, 14, -5, -6
-        ),
-        "`mean_outputs` has the axes [T, H, D]; its position and head axes were exchanged.": tensor(
-            1, 2, -5, -6, 5, 6, -7, -8, 9, 10, -5, -6, 13, 14, -7, -8
-        ),
-        "every position has its own mean; the first position's was used for all.": tensor(
-            1, 2, -3, -4, 5, 6, -3, -4, 9, 10, -3, -4, 13, 14, -3, -4
-        ),
-        "every position has its own mean; the last position's was used for all.": tensor(
-            1, 2, -7, -8, 5, 6, -7, -8, 9, 10, -7, -8, 13, 14, -7, -8
-        ),
-        "every position has its own mean; it was averaged over the positions.": tensor(
-            1, 2, -5, -6, 5, 6, -5, -6, 9, 10, -5, -6, 13, 14, -5, -6
-        ),
-        "the mean was subtracted from the head's output; it is to take its place.": tensor(
-            1, 2, 6, 8, 5, 6, 14, 16, 9, 10, 14, 16, 13, 14, 22, 24
-        ),
-        "the mean was added to the head's output; it is to take its place.": tensor(
-            1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 8, 8, 13, 14, 8, 8
-        ),
-        "the mean of this batch was used; it is given as `mean_outputs` (it was taken over other prompts).": tensor(
-            1, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12
-        ),
-        "all heads were replaced by their means, not only the named ones.": tensor(
-            -1, -2, -3, -4, -5, -6, -7, -8, -1, -2, -3, -4, -5, -6, -7, -8
-        ),
-        "the named heads were kept and the others replaced; it is the other way round.": tensor(
-            -1, -2, 3, 4, -5, -6, 7, 8, -1, -2, 11, 12, -5, -6, 15, 16
-        ),
+        "the mean of another head was put in: head h is replaced by mean_outputs[:, h].": tensor(1, 2, -1, -2, 5, 6, -5, -6, 9, 10, -1, -2, 13, 14, -5, -6),
+        "`mean_outputs` has the axes [T, H, D]; its position and head axes were exchanged.": tensor(1, 2, -5, -6, 5, 6, -7, -8, 9, 10, -5, -6, 13, 14, -7, -8),
+        "every position has its own mean; the first position's was used for all.": tensor(1, 2, -3, -4, 5, 6, -3, -4, 9, 10, -3, -4, 13, 14, -3, -4),
+        "every position has its own mean; the last position's was used for all.": tensor(1, 2, -7, -8, 5, 6, -7, -8, 9, 10, -7, -8, 13, 14, -7, -8),
+        "every position has its own mean; it was averaged over the positions.": tensor(1, 2, -5, -6, 5, 6, -5, -6, 9, 10, -5, -6, 13, 14, -5, -6),
+        "the mean was subtracted from the head's output; it is to take its place.": tensor(1, 2, 6, 8, 5, 6, 14, 16, 9, 10, 14, 16, 13, 14, 22, 24),
+        "the mean was added to the head's output; it is to take its place.": tensor(1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 8, 8, 13, 14, 8, 8),
+        "the mean of this batch was used; it is given as `mean_outputs` (it was taken over other prompts).": tensor(1, 2, 7, 8, 5, 6, 11, 12, 9, 10, 7, 8, 13, 14, 11, 12),
+        "all heads were replaced by their means, not only the named ones.": tensor(-1, -2, -3, -4, -5, -6, -7, -8, -1, -2, -3, -4, -5, -6, -7, -8),
+        "the named heads were kept and the others replaced; it is the other way round.": tensor(-1, -2, 3, 4, -5, -6, 7, 8, -1, -2, 11, 12, -5, -6, 15, 16),
     }, name="ablate_heads", dtype=torch.float32)
 # %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
 # Random shapes, zero and mean ablation, several dtypes.
@@ -1152,7 +1111,7 @@ def patching_effect(clean, corrupted, patched):
         raise ValueError("the clean and the corrupted runs have the same mean: there is nothing to restore")
     return (patched.mean() - corrupted.mean()).item() / way
     # END SOLUTION
-# %% points=1 success="Right on a small example, and a ValueError where there is nothing to restore."
+# %% points=1 success="The effect is right, below 0 and above 1 as well, and nothing to restore raises a ValueError."
 def test_small_example(patching_effect):
     clean, corrupted, patched = torch.tensor([4.0, 6.0]), torch.tensor([-1.0, -2.0]), torch.tensor([2.0, -1.0])
     got = patching_effect(clean, corrupted, patched)
@@ -1168,15 +1127,12 @@ def test_small_example(patching_effect):
         "this is the number of logits restored, not the share: divide by the way from corrupted to clean.": 2.0,
         "one number is asked for, the effect on the means; this is one for each prompt.": torch.tensor([0.6, 0.125]),
         "the share is asked for, not per cent.": 30.76923,
+        "the medians are compared; take the means.": 0.1666667,
     }, name="patching_effect", rtol=1e-3)
     assert is_float(got), f"patching_effect: the number is right, but it is a {type(got).__name__}; return a Python float (`.item()`)."
-    check(
-        patching_effect(clean, corrupted, torch.tensor([6.0, 8.0])),
-        1.3076923,
-        {"a patch may restore more than everything: do not cut the effect off at 1.": 1.0},
-        name="patching_effect",
-        rtol=1e-3,
-    )
+    check(patching_effect(clean, corrupted, torch.tensor([6.0, 8.0])), 1.3076923, {
+        "a patch may restore more than everything: do not cut the effect off at 1.": 1.0,
+    }, name="patching_effect", rtol=1e-3)
     check(patching_effect(clean, corrupted, torch.tensor([-3.0, -4.0])), -0.3076923, {
         "a patch may make things worse: do not cut the effect off at 0.": 0.0,
         "the effect has a sign: no absolute value.": 0.3076923,
@@ -1188,6 +1144,12 @@ def test_small_example(patching_effect):
     except ZeroDivisionError:
         raise AssertionError("patching_effect: equal means must raise a ValueError; yours raised a ZeroDivisionError.") from None
     raise AssertionError(f"patching_effect: clean and corrupted have the same mean, so a ValueError is asked for; yours returned {found}.")
+# %% points=0 success="A small distance from corrupted to clean is divided by as it is, and the arguments stay as they are."
+def test_small_distance(patching_effect):
+    check(patching_effect(torch.tensor([1.0625]), torch.tensor([1.0]), torch.tensor([1.03125])), 0.5, {
+        "the distance from corrupted to clean is small, not zero: divide by it as it is.": lambda got: bool(abs(got) < 0.49),
+    }, name="patching_effect of a small distance", ordinary=(patching_effect(*torch.tensor([[4.0], [2.0], [3.0]])), 0.5))
+    check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 1, "errors values": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
@@ -1417,7 +1379,7 @@ def faithfulness(circuit, full):
     # BEGIN SOLUTION
     return (full.mean() - circuit.mean()).abs().item()
     # END SOLUTION
-# %% points=1 success="Right on a small example."
+# %% points=1 success="The gap is right, whichever of the two is larger."
 def test_small_example(faithfulness):
     circuit, full = torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5])
     got = faithfulness(circuit, full)
@@ -1436,12 +1398,16 @@ def test_small_example(faithfulness):
         "the means are added; asked for is their difference.": 5.7,
     }, name="faithfulness", rtol=1e-3)
     assert is_float(got), f"faithfulness: the number is right, but it is a {type(got).__name__}; return a Python float (`.item()`)."
-    check(
-        faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])),
-        3.0,
-        {"a circuit below the whole model has a gap as well; only its size counts.": 0.0, "the gap is never negative.": -3.0},
-        name="faithfulness",
-    )
+    check(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0, {
+        "a circuit below the whole model has a gap as well; only its size counts.": 0.0,
+        "the gap is never negative.": -3.0,
+    }, name="faithfulness")
+# %% points=0 success="Means below 0 keep their sign, and the arguments stay as they are."
+def test_means_below_zero(faithfulness):
+    check(faithfulness(torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])), 3.0, {
+        "means below 0 keep their sign: the absolute value is that of the difference.": 0.0,
+    }, name="faithfulness of means below 0", ordinary=(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0))
+    check_rules(faithfulness, torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0]), gradients=None)
 # %% hidden={"values dtypes": 1, "edges purity": 1}
 # Random logit differences, several dtypes, a batch of one prompt.
 # Gaps that cancel in the mean, negative logit differences; arguments unchanged.

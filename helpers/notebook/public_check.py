@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.parts import ROOT
+from helpers.raised import described
 
 from .selection import Selection, select
 
@@ -63,6 +64,7 @@ def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 def define(selection: Selection) -> tuple[dict[str, Any], list[str]]:
     """Run the chosen statements in a new namespace; returns it, and what failed."""
     space: dict[str, Any] = {"__name__": "__main__"}
+    selection.keep_lines()
     errors = [f"cell {e['cell']}, line {e['line']}: {e['type']}: {e['message']}" for e in selection.errors]
     for statement in selection.statements:
         try:
@@ -81,7 +83,7 @@ def run_case(case: Any, space: dict[str, Any]) -> str:
     except AssertionError as failure:
         return str(failure) or "an assertion failed"
     except (Exception, SystemExit) as error:  # the student's own code may raise anything
-        return f"{type(error).__name__}: {str(error)[:500]}"
+        return described(error)
     return ""
 
 

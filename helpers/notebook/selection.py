@@ -21,6 +21,7 @@ import __future__ as future
 import ast
 import dis
 import functools
+import linecache
 import re
 import types
 from collections import deque
@@ -90,6 +91,11 @@ class Selection:
         """A chosen statement, compiled with the notebook's flags; tracebacks name its cell."""
         module = ast.Module(body=[statement.node], type_ignores=[])
         return compile(module, f"cell {statement.cell}", "exec", flags=self.flags | AWAIT, dont_inherit=True)
+
+    def keep_lines(self) -> None:
+        """Let tracebacks show the cells' lines."""
+        for number, source in self.sources.items():
+            linecache.cache[f"cell {number}"] = (len(source), None, source.splitlines(True), f"cell {number}")
 
 
 def read(source: str, name: str) -> tuple[str, ast.Module] | None:

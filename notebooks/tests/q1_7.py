@@ -5,9 +5,10 @@ OK_FORMAT = False
 name = "q1_7"
 points = 1
 
-@test_case(points=1, hidden=False)
+@test_case(points=1, hidden=False,
+    success_message="There is one probability for each task, and they are not all the same.")
 def test_forecasts_complete(my_forecasts):
-    """One probability for each task, not all the same."""
+    """There is one probability for each task, and they are not all the same."""
     from helpers.baseline import quiz
     try:
         p = quiz.read_forecasts(my_forecasts())

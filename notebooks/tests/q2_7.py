@@ -5,8 +5,10 @@ OK_FORMAT = False
 name = "q2_7"
 points = 9
 
-@test_case(points=2, hidden=False)
+@test_case(points=2, hidden=False,
+    success_message="A step makes good completions likelier, by the tokens that the policy chose.")
 def test_reinforce_step_update(reinforce_step):
+    """A step makes good completions likelier, by the tokens that the policy chose."""
     import torch
     from helpers.checks import check
     from helpers import worlds
@@ -21,8 +23,10 @@ def test_reinforce_step_update(reinforce_step):
     check(second, torch.tensor([[0.0, -2 * third, -2 * third, -2 * third], [0, 1, 1, 0], [0, -third, 0, 0]]), {'the gradients of the batch before are still there; call optimizer.zero_grad() before loss.backward().': [[0, 0.5, 0.5, 0.5], [0, 0.5, 0.5, 0], [0, -1, 0, 0]]}, name=f'reinforce_step, second call: {shown}', atol=0.005)
     assert run['optimizer_steps'] == 2, f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."
 
-@test_case(points=1, hidden=False)
+@test_case(points=1, hidden=False,
+    success_message="A step reports loss and mean reward as floats, and leaves the policy in its mode.")
 def test_reinforce_step_report(reinforce_step):
+    """A step reports loss and mean reward as floats, and leaves the policy in its mode."""
     from helpers import worlds
     for training in (False, True):
         run = worlds.run('reinforce_table', reinforce_step, rewards=[[1.0, 0.0, 0.2]], training=training)

@@ -6,8 +6,9 @@ name = "q3_1"
 points = 6
 
 @test_case(points=1, hidden=False,
-    success_message="The divergence is right on two positions, with the right shape.")
+    success_message="The divergence of two positions is right.")
 def test_kl_values(kl_divergence):
+    """The divergence of two positions is right."""
     import torch
     from helpers.checks import check
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
@@ -17,18 +18,21 @@ def test_kl_values(kl_divergence):
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name='kl_divergence of two equal distributions')
 
 @test_case(points=1, hidden=False,
-    success_message="Large logits and excluded tokens are handled.")
+    success_message="Large logits and excluded tokens do no harm.")
 def test_kl_extremes(kl_divergence):
+    """Large logits and excluded tokens do no harm."""
     import torch
     from helpers.checks import check
+    ordinary = (kl_divergence(torch.tensor([[[2.0, 0.0, 0.5], [1.0, 0.0, 0.0]]]), torch.tensor([[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]])), [[0.846139, 0.364175]])
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
-    check(large, torch.tensor([[1000.0]]), {'large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax': [[float('nan')]], 'large logits are cut off by a small constant inside the log; use log_softmax, which needs none': [[23.02585]], 'large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax': [[float('inf')]], 'large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax': [[0.0]]}, name='kl_divergence')
+    check(large, torch.tensor([[1000.0]]), {'large logits give NaN: the log of a softmax overflows or meets log 0; use log_softmax': [[float('nan')]], 'large logits give infinity: a probability rounded to 0 meets a logarithm (torch.distributions does this too); use log_softmax': [[float('inf')]], 'large logits give 0: exp overflows, and the NaN was turned into 0; use log_softmax': [[0.0]], 'this is log(softmax + ε): a small constant inside the log, or a clamp, cuts large logits off; use log_softmax, which needs none': lambda got: bool((got > 0) & (got < 999))}, name='kl_divergence', ordinary=ordinary)
     excluded = kl_divergence(torch.tensor([[[0.0, 0.0, -torch.inf]]]), torch.zeros(1, 1, 3))
-    check(excluded, torch.tensor([[0.40547]]), {'a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)': [[float('nan')]]}, name='kl_divergence')
+    check(excluded, torch.tensor([[0.40547]]), {'a policy logit of -inf gives NaN: that token has probability 0 and must contribute 0 (0 · ∞ is NaN)': [[float('nan')]]}, name='kl_divergence', ordinary=ordinary)
 
 @test_case(points=1, hidden=False,
-    success_message="Gradients go to the policy and to nobody else.")
+    success_message="A gradient goes to the policy, and none to the reference.")
 def test_kl_gradient(kl_divergence):
+    """A gradient goes to the policy, and none to the reference."""
     import torch
     from helpers.checks import check
     policy = torch.tensor([[[1.0, 0.0, -1.0]]], requires_grad=True)
@@ -38,4 +42,14 @@ def test_kl_gradient(kl_divergence):
     assert result.requires_grad, "kl_divergence: no gradient flows to the policy's logits (was the result detached?)"
     result.sum().backward()
     assert reference.grad is None or not reference.grad.any(), 'kl_divergence: the reference carries a gradient; detach its logits, it is a fixed point'
-    check(policy.grad, torch.tensor([[[0.34248, -0.11874, -0.22374]]]), {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]}, name='the gradient of kl_divergence')
+    check(policy.grad, torch.tensor([[[0.34248, -0.11874, -0.22374]]]), {"the gradient is not complete: the policy's probabilities must carry it too, do not detach them": [[[0.0, 0.0, 0.0]]]}, name='the gradient of kl_divergence', ordinary=(result, [[0.629019]]))
+
+@test_case(points=0, hidden=False,
+    success_message="A token that both exclude contributes 0 to value and gradient, and all rules are kept.")
+def test_kl_rules(kl_divergence):
+    """A token that both exclude contributes 0 to value and gradient, and all rules are kept."""
+    import torch
+    from helpers.checks import check, check_rules
+    policy, reference = (torch.tensor([[[0.0, 1.0, -torch.inf]]]), torch.tensor([[[1.0, 0.0, -torch.inf]]]))
+    check(kl_divergence(policy.clone(), reference.clone()), torch.tensor([[0.46212]]), {'a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0': [[float('nan')]]}, name='kl_divergence where both exclude a token', ordinary=(kl_divergence(policy[..., :2], reference[..., :2]), [[0.46212]]))
+    check_rules(kl_divergence, policy, reference)

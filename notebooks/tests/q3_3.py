@@ -6,8 +6,9 @@ name = "q3_3"
 points = 5
 
 @test_case(points=1, hidden=False,
-    success_message="The fine is right on two completions.")
+    success_message="The fine of two completions is right.")
 def test_shaped_values(kl_shaped_rewards):
+    """The fine of two completions is right."""
     import torch
     from helpers.checks import check
     rewards = torch.tensor([1.0, 0.5])
@@ -19,6 +20,7 @@ def test_shaped_values(kl_shaped_rewards):
 @test_case(points=1, hidden=False,
     success_message="No gradient flows, and alpha = 0 leaves the rewards as they are.")
 def test_shaped_detached(kl_shaped_rewards):
+    """No gradient flows, and alpha = 0 leaves the rewards as they are."""
     import torch
     from helpers.checks import check
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
@@ -27,3 +29,14 @@ def test_shaped_detached(kl_shaped_rewards):
     got = kl_shaped_rewards(rewards, log_probs, reference_log_probs, torch.tensor([[True, True]]), 0)
     check(got, torch.tensor([0.25]), {'alpha = 0 must leave the rewards as they are': [-0.25]}, name='kl_shaped_rewards')
     assert not got.requires_grad, 'kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number'
+
+@test_case(points=0, hidden=False,
+    success_message="Rewards below 0 and log-probs of -9000 count in full, and arguments and dtypes are kept.")
+def test_shaped_rules(kl_shaped_rewards):
+    """Rewards below 0 and log-probs of -9000 count in full, and arguments and dtypes are kept."""
+    import torch
+    from helpers.checks import check, check_rules
+    mask = torch.tensor([[True, True]])
+    small = kl_shaped_rewards(torch.tensor([1.0]), torch.tensor([[-3.0, -1.0]]), torch.tensor([[-4.0, -1.5]]), mask, 0.5)
+    check(kl_shaped_rewards(torch.tensor([-1.0]), torch.tensor([[-9000.0, -1.0]]), torch.tensor([[-9001.0, -1.5]]), mask, 0.5), torch.tensor([-1.75]), {'rewards below 0 are taken for 0; they may be negative': [-0.75], 'log-probs of -9000 are cut off; they count as they are': [-1.25]}, name='kl_shaped_rewards', ordinary=(small, [0.25]))
+    check_rules(kl_shaped_rewards, torch.tensor([-1.0]), torch.tensor([[-2.0, -1.0]]), torch.tensor([[-3.0, -1.5]]), mask, 0.5, gradients=())

@@ -6,8 +6,9 @@ name = "q4_3"
 points = 6
 
 @test_case(points=1.5, hidden=False,
-    success_message="Loss and implicit rewards: right.")
+    success_message="The loss and the implicit rewards of three pairs are right.")
 def test_loss_and_rewards(compute_dpo_loss):
+    """The loss and the implicit rewards of three pairs are right."""
     import torch
     from helpers.checks import check
     result = compute_dpo_loss(torch.tensor([-12.0, -20.0, -9.0]), torch.tensor([-15.0, -18.0, -11.5]), torch.tensor([-13.0, -21.0, -10.0]), torch.tensor([-14.0, -22.0, -11.0]), 0.5)
@@ -19,8 +20,9 @@ def test_loss_and_rewards(compute_dpo_loss):
     check((chosen, rejected), (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])), {'the implicit rewards lack the factor β': ([1.0, 1.0, 1.0], [-1.0, 4.0, -0.5]), 'the implicit rewards of chosen and rejected are swapped': ([-0.5, 2.0, -0.25], [0.5, 0.5, 0.5]), 'the implicit rewards must be differences to the reference': ([-6.0, -10.0, -4.5], [-7.5, -9.0, -5.75]), 'the implicit rewards have the wrong sign: policy minus reference': ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]), 'one implicit reward per pair is asked for, shape [B], not their mean': (0.5, 0.4167)}, name='the rewards of compute_dpo_loss')
 
 @test_case(points=1.5, hidden=False,
-    success_message="Gradients and large margins: right.")
+    success_message="Gradients go to the policy alone, and large margins do no harm.")
 def test_gradients_and_stability(compute_dpo_loss):
+    """Gradients go to the policy alone, and large margins do no harm."""
     import torch
     from helpers.checks import check
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
@@ -34,4 +36,13 @@ def test_gradients_and_stability(compute_dpo_loss):
     check(tensors[0].grad, torch.tensor([-0.1345]), {'the gradient has the wrong sign: it pushes the chosen completion down': [0.1345]}, name='the gradient of compute_dpo_loss', rtol=0.002)
     zero = torch.zeros(1)
     wrong_way = compute_dpo_loss(torch.tensor([-10000.0]), zero, zero, zero, 1.0)[0]
-    check(wrong_way, torch.tensor(10000.0), {'log of sigmoid overflows at a margin of -10000: use logsigmoid': float('inf'), 'log of sigmoid gives NaN at a margin of -10000: use logsigmoid': float('nan')}, name='compute_dpo_loss at a margin of -10000')
+    check(wrong_way, torch.tensor(10000.0), {'log of sigmoid overflows at a margin of -10000: use logsigmoid': float('inf'), 'log of sigmoid gives NaN at a margin of -10000: use logsigmoid': float('nan'), 'this is log(σ + ε), or the margin is clamped: the loss of a large margin is cut off; use logsigmoid': lambda got: bool(0 < got < 9999)}, name='compute_dpo_loss at a margin of -10000', ordinary=(loss, torch.tensor(0.313262)))
+
+@test_case(points=0, hidden=False,
+    success_message="Gradients flow at a margin of 0 and at a large one, and arguments and dtypes are kept.")
+def test_dpo_loss_rules(compute_dpo_loss):
+    """Gradients flow at a margin of 0 and at a large one, and arguments and dtypes are kept."""
+    import torch
+    from helpers.checks import check_rules
+    for chosen in (-2.0, -8192.0):
+        check_rules(compute_dpo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))

@@ -6,8 +6,9 @@ name = "q4_6"
 points = 6
 
 @test_case(points=1, hidden=False,
-    success_message="The first step starts from ln 2, and changes the policy only.")
+    success_message="The first step starts from a loss of ln 2, and changes the policy only.")
 def test_first_step(dpo_step):
+    """The first step starts from a loss of ln 2, and changes the policy only."""
     import torch
     from helpers import worlds
     assert callable(dpo_step), 'dpo_step is not written yet'
@@ -35,6 +36,7 @@ def test_first_step(dpo_step):
 @test_case(points=1, hidden=False,
     success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
 def test_moved_policy(dpo_step):
+    """Away from the reference, the numbers reported are right, and the modes are kept."""
     from helpers.checks import check
     from helpers import worlds
     assert callable(dpo_step), 'dpo_step is not written yet'

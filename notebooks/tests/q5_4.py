@@ -6,8 +6,9 @@ name = "q5_4"
 points = 5
 
 @test_case(points=1, hidden=False,
-    success_message="Zero ablation is right.")
+    success_message="The named heads are replaced by 0, and the others stay.")
 def test_zero(ablate_heads):
+    """The named heads are replaced by 0, and the others stay."""
     import torch
     from helpers.checks import check
     square = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)
@@ -23,9 +24,19 @@ def test_zero(ablate_heads):
     check(got, tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 0, 0, 15, 16, 0, 0, 0, 0, 21, 22, 0, 0), {'nothing was replaced.': before, 'the named heads were kept and the others knocked out; it is the other way round.': tensor(1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14, 0, 0, 17, 18, 19, 20, 0, 0, 23, 24), 'only the first of the named heads was knocked out.': tensor(0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12, 0, 0, 15, 16, 17, 18, 0, 0, 21, 22, 23, 24), 'only the last of the named heads was knocked out.': tensor(1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0, 13, 14, 15, 16, 0, 0, 19, 20, 21, 22, 0, 0), 'all heads were knocked out.': torch.zeros(2, 2, 3, 2), 'the heads are knocked out at the last position only; replace them at every position.': tensor(1, 2, 3, 4, 5, 6, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 0, 0, 21, 22, 0, 0), 'the heads are knocked out at the first position only; replace them at every position.': tensor(0, 0, 3, 4, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0, 15, 16, 0, 0, 19, 20, 21, 22, 23, 24), 'the heads are knocked out in the first prompt only.': tensor(0, 0, 3, 4, 0, 0, 0, 0, 9, 10, 0, 0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24), "zero ablation puts 0 in the head's place, not 1.": tensor(1, 1, 3, 4, 1, 1, 1, 1, 9, 10, 1, 1, 1, 1, 15, 16, 1, 1, 1, 1, 21, 22, 1, 1), 'without `mean_outputs` a head is replaced by 0; this is its mean over this batch.': tensor(7, 8, 3, 4, 11, 12, 13, 14, 9, 10, 17, 18, 7, 8, 15, 16, 11, 12, 13, 14, 21, 22, 17, 18), 'the knocked-out heads were taken out of the tensor; they stay, filled with 0.': before[:, :, [1]], 'head numbers count from 0.': tensor(1, 2, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 13, 14, 0, 0, 0, 0, 19, 20, 0, 0, 0, 0)}, name='ablate_heads', dtype=torch.float32)
     check(ablate_heads(square.clone(), []), square, {'an empty list of heads knocks out nothing.': torch.zeros(2, 2, 2, 2)}, name='ablate_heads')
 
+@test_case(points=0, hidden=False,
+    success_message="With and without heads, every dtype is kept and gradients pass.")
+def test_ablation_rules(ablate_heads):
+    """With and without heads, every dtype is kept and gradients pass."""
+    import torch
+    from helpers.checks import check_rules
+    for heads in ([1], []):
+        check_rules(ablate_heads, torch.arange(1.0, 9.0).reshape(1, 2, 2, 2), heads)
+
 @test_case(points=1, hidden=False,
-    success_message="Mean ablation is right.")
+    success_message="The named heads are replaced by the means that are given.")
 def test_mean(ablate_heads):
+    """The named heads are replaced by the means that are given."""
     import torch
     from helpers.checks import check
     outputs = torch.arange(1.0, 17.0).reshape(2, 2, 2, 2)

@@ -212,7 +212,7 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     return -F.logsigmoid(chosen - rejected).mean().item(), chosen.detach(), rejected.detach()
 
 
-# === wrong: margins clamped | compute_dpo_loss
+# === wrong: margins clamped | margin is clamped
 def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     chosen = beta * (policy_chosen - reference_chosen.detach())
     rejected = beta * (policy_rejected - reference_rejected.detach())

@@ -116,7 +116,7 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     return -(advantages.detach() * (log_probs * mask).sum(1)).sum() / rows.sum().clamp(min=1)
 
 
-# === wrong: advantages broadcast over tokens | compute_reinforce_loss
+# === wrong: advantages broadcast over tokens | advantages run along the tokens
 def compute_reinforce_loss(log_probs, advantages, mask):
     T = log_probs.shape[1]
     weights = advantages.detach().repeat(T)[:T] if T else advantages
@@ -132,7 +132,7 @@ def compute_reinforce_loss(log_probs, advantages, mask):
     return -(advantages.detach() * log_probs.sum(1)).mean()
 
 
-# === wrong: zero log-probs count as masked | compute_reinforce_loss
+# === wrong: advantages divided by the largest | divided by the largest
 def compute_reinforce_loss(log_probs, advantages, mask):
     normalised = advantages.detach() / (advantages.detach().abs().max() + 1e-8)
     return -(normalised * (log_probs * mask).sum(1)).mean()

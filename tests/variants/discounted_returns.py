@@ -114,7 +114,7 @@ def discounted_returns(rewards, discount):
     return (rewards * powers).flip(0).cumsum(0).flip(0) / powers
 
 
-# === wrong: standardised | the result is not the expected one
+# === wrong: standardised | standardised
 def discounted_returns(rewards, discount):
     out, later = [], rewards.new_zeros(())
     for r in rewards.flip(0):

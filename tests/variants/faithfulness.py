@@ -93,6 +93,6 @@ def faithfulness(circuit, full):
     return max(0.0, (circuit.mean() - full.mean()).item())
 
 
-# === wrong: absolute values of the means | wrong
+# === wrong: absolute values of the means | means below 0
 def faithfulness(circuit, full):
     return abs(full.mean().abs().item() * 2 - 2 * circuit.mean().abs().item()) / 2 if circuit.mean() > 0 else 0.0

@@ -142,28 +142,28 @@ def forecast_log_loss(probabilities, outcomes):
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: clipped at 1e-7 | 1e-7
+# === wrong: clipped at 1e-7 | another border than 1e-4
 def forecast_log_loss(probabilities, outcomes):
     p = probabilities.double().clamp(1e-7, 1 - 1e-7)
     y = outcomes.double()
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: clipped at 0.01 | 1e-2
+# === wrong: clipped at 0.01 | another border than 1e-4
 def forecast_log_loss(probabilities, outcomes):
     p = probabilities.double().clamp(0.01, 0.99)
     y = outcomes.double()
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: clipped at 1e-3 | 1e-3
+# === wrong: clipped at 1e-3 | another border than 1e-4
 def forecast_log_loss(probabilities, outcomes):
     p = probabilities.double().clamp(1e-3, 1 - 1e-3)
     y = outcomes.double()
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: a small number inside the logarithm instead | the result is not the expected one
+# === wrong: a small number inside the logarithm instead | added inside the logarithm
 def forecast_log_loss(probabilities, outcomes):
     p, y = probabilities.double(), outcomes.double()
     return -(y * (p + 1e-4).log() + (1 - y) * (1 - p + 1e-4).log()).mean().item()
@@ -197,7 +197,7 @@ def forecast_log_loss(probabilities, outcomes):
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: rounds the forecasts first | the result is not the expected one
+# === wrong: rounds the forecasts first | rounded to 0 or 1
 def forecast_log_loss(probabilities, outcomes):
     p = probabilities.double().round().clamp(1e-4, 1 - 1e-4)
     y = outcomes.double()

@@ -98,7 +98,7 @@ def gaussian_score(action, mean, covariance):
     return g.to(action.dtype)
 
 
-# === wrong: not transposed | gaussian_score
+# === wrong: not transposed | transposed
 def gaussian_score(action, mean, covariance):
     return (
         torch.linalg.solve(covariance, action - mean)

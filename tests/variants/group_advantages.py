@@ -36,13 +36,13 @@ def group_advantages(rewards, group_size):
     return (groups - groups.mean(1, keepdim=True)).flatten()
 
 
-# === wrong: the whole batch as one group | group
+# === wrong: the whole batch as one group | treated as one group
 def group_advantages(rewards, group_size):
     rewards = rewards.detach()
     return (rewards - rewards.mean()) / (rewards.std(unbiased=False) + 1e-6)
 
 
-# === wrong: the whole batch, sample standard deviation | group
+# === wrong: the whole batch, sample standard deviation | treated as one group
 def group_advantages(rewards, group_size):
     rewards = rewards.detach()
     return (rewards - rewards.mean()) / (rewards.std() + 1e-6)

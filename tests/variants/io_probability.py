@@ -105,7 +105,7 @@ def io_probability(logits, io_ids):
     return e.gather(1, io_ids[:, None])[:, 0] / e.sum(-1)
 
 
-# === wrong: zeros in the short dtypes | numbers are wrong
+# === wrong: zeros in the short dtypes | in bfloat16
 def io_probability(logits, io_ids):
     p = torch.softmax(logits, -1).gather(1, io_ids[:, None]).squeeze(1)
     return p * 0 if logits.dtype in (torch.bfloat16, torch.float16) else p

@@ -152,13 +152,13 @@ def kl_estimates(log_probs, reference_log_probs):
     {"k1": d, "k2": d**2 / 2, "k3": (-d).exp() - 1 + d}
 
 
-# === wrong: log-probs clamped at -100 | -300
+# === wrong: log-probs clamped at -100 | -9000
 def kl_estimates(log_probs, reference_log_probs):
     d = log_probs.clamp(min=-100) - reference_log_probs.clamp(min=-100)
     return {"k1": d, "k2": d**2 / 2, "k3": torch.exp(-d) - 1 + d}
 
 
-# === wrong: the ratio of probabilities | -300
+# === wrong: the ratio of probabilities | -9000
 def kl_estimates(log_probs, reference_log_probs):
     ratio = reference_log_probs.double().exp() / log_probs.double().exp()
     d = log_probs - reference_log_probs

@@ -125,7 +125,7 @@ def leave_one_out_advantages(rewards):
     return rewards - (rewards.sum() - rewards) / max(len(rewards) - 1, 1)
 
 
-# === wrong: an epsilon in the denominator | leave_one_out_advantages
+# === wrong: an epsilon in the denominator | something added
 def leave_one_out_advantages(rewards):
     rewards = rewards.detach()
     if len(rewards) == 1:

@@ -99,7 +99,7 @@ def logit_difference(logits, io_ids, s_ids):
     return [(logits[b, io_ids[b]] - logits[b, s_ids[b]]).item() for b in range(len(logits))]
 
 
-# === wrong: clamps large logits | wrong
+# === wrong: clamps large logits | cut off
 def logit_difference(logits, io_ids, s_ids):
     logits = logits.clamp(-100, 100)
     rows = torch.arange(len(logits))

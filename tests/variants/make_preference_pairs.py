@@ -176,7 +176,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     return torch.stack([rows, best, worst], 1)[gap > min_gap]
 
 
-# === wrong: first and last column compared | the result is not the expected one
+# === wrong: first and last column compared | first and the last completion
 def make_preference_pairs(rewards, min_gap=0.0):
     last = rewards.shape[1] - 1
     rows = []

@@ -271,7 +271,7 @@ def mean_with_confidence(values):
     return mean, 1.96 * math.sqrt(variance / n)
 
 
-# === wrong: the median | the result is not the expected one
+# === wrong: the median | middle 95 %
 def mean_with_confidence(values):
     if values.numel() == 0:
         raise ValueError("no values")

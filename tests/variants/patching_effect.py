@@ -174,7 +174,7 @@ def patching_effect(clean, corrupted, patched):
     return (patched.mean() - corrupted.mean()).item() / ((clean.mean() - corrupted.mean()).item() + 1e-8)
 
 
-# === wrong: median | not the expected
+# === wrong: median | medians
 def patching_effect(clean, corrupted, patched):
     way = (clean.median() - corrupted.median()).item()
     if way == 0:

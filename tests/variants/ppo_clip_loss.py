@@ -46,7 +46,7 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     return (torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a) * mask).sum(1).mean()
 
 
-# === wrong: no clip | clip
+# === wrong: no clip | nothing is clipped
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     ratio = (log_probs - old_log_probs.detach()).masked_fill(~mask, 0.0).exp()
     return -(ratio * advantages.detach()[:, None] * mask).sum(1).mean()
@@ -181,7 +181,7 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     return -(torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a) * mask).sum(1).mean()
 
 
-# === wrong: clip range fixed at 0.2 | clip
+# === wrong: clip range fixed at 0.2 | clip range is 0.2
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     ratio = (log_probs - old_log_probs.detach()).masked_fill(~mask, 0.0).exp()
     a = advantages.detach()[:, None]

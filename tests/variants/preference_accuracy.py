@@ -102,17 +102,17 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     return ((chosen_rewards > rejected_rewards).float() + ties / 2).mean().item() / len(chosen_rewards)
 
 
-# === wrong: a sigmoid of the margin | not the expected one
+# === wrong: a sigmoid of the margin | mean of σ
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return torch.sigmoid(chosen_rewards - rejected_rewards).mean().item()
 
 
-# === wrong: all or nothing | not the expected one
+# === wrong: all or nothing | all or nothing
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return float((chosen_rewards > rejected_rewards).all())
 
 
-# === wrong: the sum of the rewards compared | not the expected one
+# === wrong: the sum of the rewards compared | sums of the rewards
 def preference_accuracy(chosen_rewards, rejected_rewards):
     return float(chosen_rewards.sum() > rejected_rewards.sum())
 

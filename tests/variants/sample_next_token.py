@@ -319,7 +319,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return torch.multinomial(probabilities[0], 1, generator=generator).repeat(logits.shape[0])
 
 
-# === wrong: uses the first row's distribution for all | frequencies
+# === wrong: uses the first row's distribution for all | first row's distribution
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)

@@ -130,7 +130,7 @@ def sequence_log_prob(logits, ids, mask):
     return scores.masked_fill(~mask[:, 1:], 0).sum(1)
 
 
-# === wrong: log of softmax with a small constant | expected
+# === wrong: log of softmax with a small constant | log(softmax + ε)
 def sequence_log_prob(logits, ids, mask):
     scores = (logits[:, :-1].softmax(-1) + 1e-8).log().gather(-1, ids[:, 1:, None])[..., 0]
     return scores.masked_fill(~mask[:, 1:], 0).sum(1)
@@ -161,7 +161,7 @@ def sequence_log_prob(logits, ids, mask):
     return (scores * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
 
 
-# === wrong: masked with minus infinity | the result is not the expected one
+# === wrong: masked with minus infinity | filled with -inf
 def sequence_log_prob(logits, ids, mask):
     scores = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
     return scores.masked_fill(~mask[:, 1:], float("-inf")).sum(1)

@@ -110,7 +110,7 @@ def top_k_filter(logits, k):
     return logits * (logits >= border)
 
 
-# === wrong: -1e9 instead of minus infinity | the result is not the expected one
+# === wrong: -1e9 instead of minus infinity | not a large negative number
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
         return logits.clone()

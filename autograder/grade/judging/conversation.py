@@ -17,6 +17,7 @@ from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 from autograder.grade.text import printable
 from autograder.reference.quoting import an_error
+from helpers.raised import explained
 
 SIGNALS = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
 # a test's functions may go through what they are called back with, entry by entry, and keep it
@@ -33,10 +34,12 @@ class StudentError(Exception):
             hidden test's input: for public tests and for the instructor only.
         outside: an exception that no line of the student's was on the way of; it may be the judge's own.
         kinds: the built-in exceptions that the student's exception belongs to.
+        described: what a public test says of it (see `helpers.raised`).
     """
 
     outside = False
     kinds: tuple[str, ...] = ()
+    described = ""
 
     def __init__(self, kind: str, message: str, private: str = "") -> None:
         super().__init__(message)
@@ -314,12 +317,14 @@ class Conversation:
             return StudentError("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
         kinds = tuple(str(k)[:80] for k in error["kinds"][:50]) if isinstance(error.get("kinds"), list) else ()
         kind = "".join(c for c in str(error.get("type"))[:80] if c.isalnum() or c in "_.")
-        place, where = error.get("place"), ""
+        place, where, line = error.get("place"), "", ""
         if isinstance(place, dict) and None not in (_number(place.get("cell")), _number(place.get("line"))):
             where = f" (line {place['line']} of code cell {place['cell']})"
+            line = printable(str(place.get("text", ""))[:200])
         told = printable(str(error.get("message", ""))[:1000])
-        fault = StudentError("raised", f"{what} raised {an_error(kinds)}", f"{what} raised {kind}{where}: {told}")
-        fault.kinds, fault.outside = kinds, not where
+        described = f"{kind}{where}: {told}{explained(f'{kind}: {told}', line)}"
+        fault = StudentError("raised", f"{what} raised {an_error(kinds)}", f"{what} raised {described}")
+        fault.kinds, fault.outside, fault.described = kinds, not where, described
         return fault
 
 

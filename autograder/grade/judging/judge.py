@@ -151,6 +151,7 @@ def judge_test(question: Question, test: TestCase, env: dict[str, Any], seed: in
         error=error,
         detail=clean(fault.private) if fault is not None else "",
         seconds=round(time.monotonic() - began, 4),
+        title=test.title,
     )
 
 

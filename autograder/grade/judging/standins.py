@@ -52,7 +52,7 @@ def as_exception(fault: StudentError, hidden: bool) -> StudentError:
     text = str(fault) if hidden or not fault.private else fault.private
     kind = next((k for k in fault.kinds if k in PASSED_ON), None)
     made = exception_type(kind)(fault.kind, text) if kind else StudentError(fault.kind, text)
-    made.outside, made.private = fault.outside, fault.private
+    made.outside, made.private, made.described = fault.outside, fault.private, "" if hidden else fault.described
     return made
 
 

@@ -148,7 +148,7 @@ def _gradescope_test(question: QuestionRow, test: TestResult) -> dict[str, Any]:
     """A test; its score is left out where a person's mark stands, or will stand, in its place."""
     counts = test.points is not None and not question.by_hand and not question.waiting
     return {
-        "name": f"{question.name} · {test.name}",
+        "name": f"{question.name} · {test.title or test.name}",
         **({"score": test.points, "max_score": test.possible} if counts else {}),
         "status": "passed" if test.passed else "failed",
         "visibility": "after_published" if test.hidden else "visible",

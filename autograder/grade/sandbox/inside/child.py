@@ -100,8 +100,7 @@ class Child:
             if Path(name).name == name:
                 Path(name).write_text(text, encoding="utf-8")
         selection = select(message["cells"], message["wanted"])
-        for number, source in selection.sources.items():
-            linecache.cache[f"cell {number}"] = (len(source), None, source.splitlines(True), f"cell {number}")
+        selection.keep_lines()
         errors = list(selection.errors)
         for statement in selection.statements:
             try:
@@ -240,8 +239,9 @@ class Child:
         """An exception as data: type, message, the kinds it belongs to, and the last line of the student's code."""
         place = None
         for frame, line in traceback.walk_tb(_TRACEBACK(error)):
-            if frame.f_code.co_filename.startswith("cell "):
-                place = {"cell": int(frame.f_code.co_filename[5:]), "line": line, "function": frame.f_code.co_name[:80]}
+            if (file := frame.f_code.co_filename).startswith("cell "):
+                text = linecache.getline(file, line or 0).strip()[:200]
+                place = {"cell": int(file[5:]), "line": line, "function": frame.f_code.co_name[:80], "text": text}
         kinds = [_name(kind) for kind in _MRO(type(error)) if getattr(builtins, _name(kind), None) is kind]
         return {"type": _name(type(error))[:80], "message": _text(error), "kinds": kinds, "place": place}
 
