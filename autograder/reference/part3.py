@@ -104,7 +104,7 @@ def kl_estimates(log_probs: Tensor, reference_log_probs: Tensor) -> dict[str, Te
 
 def _estimate_cases(generator: torch.Generator) -> list[Case]:
     def pair(*shape: int) -> dict[str, Any]:
-        log_probs = -_uniform(generator, *shape, low=0.2, high=5.0)
+        log_probs = -_uniform(generator, *shape, low=3.0, high=8.0)
         return {"log_probs": log_probs, "reference_log_probs": log_probs + _normal(generator, *shape, scale=0.7)}
 
     same = pair(2, 4)
@@ -160,7 +160,7 @@ def kl_shaped_rewards(
 
 def _shaped_cases(generator: torch.Generator) -> list[Case]:
     def inputs(batch: int, tokens: int, alpha: float) -> dict[str, Any]:
-        log_probs = -_uniform(generator, batch, tokens, low=0.2, high=4.0)
+        log_probs = -_uniform(generator, batch, tokens, low=3.0, high=7.0)
         drift = _normal(generator, batch, tokens, scale=0.8)
         drift[0] = drift[0].abs()  # a row whose estimate of the KL is negative
         return {

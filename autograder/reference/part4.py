@@ -219,6 +219,8 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
         ("every pair wrong", -ones, ones),
         ("negative rewards", -ones, -3 * ones),
         ("rewards that are all 0", 0 * ones, 0 * ones),
+        ("rewards in the thousands", 4_096 + 64 * values[0], 4_096 + 64 * values[1]),
+        ("rewards far below 0", 64 * values[0] - 4_096, 64 * values[1] - 4_096),
         ("rewards of ±1e4", 1e4 * ones, -1e4 * ones),
     ):
         cases.append(Case(label, {"chosen_rewards": chosen.clone(), "rejected_rewards": rejected.clone()}, "edges"))
@@ -249,7 +251,7 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
             "edges",
         ),
         Case("rewards that are all 0", {"rewards": torch.zeros(2, 3, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
-        Case("rewards in the thousands", {"rewards": 4096 * grid(6, 4), "min_gap": 1500}, "edges"),
+        Case("rewards in the thousands", {"rewards": 8192 * grid(9, 4) - 4096, "min_gap": 1500}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
         Case("one prompt with one completion", {"rewards": grid(1, 1), "min_gap": 0.0}, "edges"),

@@ -20,8 +20,8 @@ from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES, WITHOUT
 from tests.test_variants import VARIANTS, exercises
 
-EVERY = 50  # the sample: one edit in so many
-ENOUGH = 100  # mutants an exercise
+EVERY = 80  # the sample: one edit in so many
+ENOUGH = 5  # mutants of an exercise in that sample
 LENIENT: tuple[str, ...] = ()  # wrong answers that the oracle accepts
 
 
@@ -33,8 +33,7 @@ def test_every_exercise_has_variants_an_oracle_and_mutants() -> None:
     assert names == set(ORACLES) | set(WITHOUT), "each exercise needs an oracle in tests/mutation/truths, or a reason"
     assert not set(ORACLES) & set(WITHOUT)
     assert names == {variant.function for variant in VARIANTS}
-    few = {name: count for name in ORACLES if (count := len(judge.mutants(name, every=10)) * 10) < ENOUGH}
-    assert not few
+    assert not [name for name in ORACLES if len(judge.mutants(name, EVERY)) < ENOUGH]
 
 
 def test_the_truth_takes_the_arguments_of_the_exercise() -> None:
@@ -171,7 +170,7 @@ def test_gradients_of_the_truth_are_those_of_finite_differences(function: str) -
     tried = 0
     for _, inputs in judged.inputs(torch.Generator().manual_seed(1)):
         floats = [value for value in inputs.values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
-        ordinary = all(bool(torch.isfinite(x).all()) and float(x.abs().max()) < 30 and x.numel() < 60 for x in floats)
+        ordinary = all(bool(torch.isfinite(x).all()) and float(x.abs().max()) < 30 and x.numel() < 40 for x in floats)
         repeated = any(len(x.unique()) < x.numel() for x in floats[:1])
         if not ordinary or repeated or not set(inputs) <= judge.parameters(function):
             continue
@@ -184,7 +183,7 @@ def test_gradients_of_the_truth_are_those_of_finite_differences(function: str) -
 
         assert torch.autograd.gradcheck(of_gradients, [fresh[name] for name in judged.gradients])
         tried += 1
-        if tried == 6:
+        if tried == 4:
             break
     assert tried >= 3
 

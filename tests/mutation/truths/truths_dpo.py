@@ -119,7 +119,8 @@ def _rewards(g: torch.Generator) -> Named:
         few = whole(g, 2, count, low=-3, high=3).double()
         close = normal(g, count)
         for kind, chosen, rejected in (
-            ("few values", few[0], few[1]), ("ties", few[0], few[0].clone()), ("normal", normal(g, count), normal(g, count)),
+            ("few values", few[0], few[1]), ("ties", few[0], few[0].clone()), ("equal", close, close.clone()),
+            ("normal", normal(g, count), normal(g, count)),
             ("close", close, close + 1e-3 * normal(g, count).sign()), ("very close", close, close * (1 + 3e-7)),
             ("thousands", 9e3 + few[0], 9e3 + few[1]), ("below 0", -4 - uniform(g, count), -4 - uniform(g, count)),
             ("all won", close + 1, close), ("all lost", close - 1, close),
@@ -146,9 +147,10 @@ def _completions(g: torch.Generator) -> Named:
             ("sixteenths", whole(g, prompts, count, high=17).double() / 16), ("ties", whole(g, prompts, count).double()),
             ("below 0", -1 - whole(g, prompts, count, high=17).double() / 16), ("equal", full(-0.5, prompts, count)),
             ("either sign", whole(g, prompts, count, low=-16, high=17).double() / 8),
-            ("zeros", nought(prompts, count)), ("thousands", 256 * whole(g, prompts, count, low=-16, high=17).double()),
+            ("zeros", nought(prompts, count)), ("normal", normal(g, prompts, count)),
+            ("thousands", 256 * whole(g, prompts, count, low=-16, high=17).double()),
         ):  # fmt: skip
-            for gap in (0, 0.0, 0.25, 0.5, 1, 3.0):
+            for gap in (0, 0.0) if kind == "normal" else (0, 0.0, 0.25, 0.5, 1, 3.0):
                 yield f"[{prompts}, {count}], {kind}, gap {gap}", {"rewards": rewards, "min_gap": gap}
             yield f"[{prompts}, {count}], {kind}", {"rewards": rewards}
 
