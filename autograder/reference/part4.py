@@ -113,6 +113,7 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     rare["mask"][:, 1:] = True
     rare["logits"][0, 1, 0], rare["logits"][1, :, 0] = 300.0, 9_000.0
     cases.append(Case("tokens whose log-probs are -300 and -9000", rare, "edges"))
+    cases.append(Case("a vocabulary of 5,000", _sequence_inputs(generator, 3, 8, 5_000), "edges"))
     cases.append(Case("logits that are all 0", _sequence_inputs(generator, 2, 4, 5, scale=0.0), "edges"))
     cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
     for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
@@ -144,9 +145,9 @@ def _log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift:
 def _margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
     zeros = torch.zeros(len(margins), dtype=DOUBLE)
     return {
-        "policy_chosen": torch.tensor(margins, dtype=DOUBLE),
+        "policy_chosen": torch.tensor(margins, dtype=DOUBLE).clamp(max=0),  # no log-prob is above 0
         "policy_rejected": zeros.clone(),
-        "reference_chosen": zeros.clone(),
+        "reference_chosen": -torch.tensor(margins, dtype=DOUBLE).clamp(min=0),
         "reference_rejected": zeros.clone(),
         "beta": beta,
     }
@@ -179,6 +180,7 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
         Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
         Case("policies far from the reference, on both sides", far, "edges"),
         Case("β=0", _log_prob_inputs(generator, 3, 0.0), "edges"),
+        Case("β=2.5", _log_prob_inputs(generator, 3, 2.5), "edges"),
     ]
     return cases + edges
 

@@ -148,10 +148,16 @@ def _work(sender: Connection, batch: Sequence[Mutant], seconds: float) -> None:
 
 
 def judge_all(waiting: Sequence[Mutant], seconds: float = SECONDS) -> Iterator[tuple[Mutant, Verdict]]:
-    """The verdicts on many mutants. One that hangs or ends its process fails the stage it was in."""
+    """The verdicts on many mutants. One that hangs or ends its process fails the stage it was in.
+
+    Raises:
+        ValueError: the solution itself fails, so that a mutant's failure would say nothing.
+    """
     torch.set_num_threads(1)  # a child that is forked off threads would wait for them
-    for function in {mutant.function for mutant in waiting}:
-        judge(function, exercises()[function][0].solution)  # fills the caches that the children share
+    for function in sorted({mutant.function for mutant in waiting}):
+        plain = judge(function, exercises()[function][0].solution)  # fills the caches that the children share, too
+        if plain.kind != "equivalent":
+            raise ValueError(f"the solution of {function} fails: {plain}")
     fork: Any = multiprocessing.get_context("fork")
     rest = list(waiting)
     while rest:
