@@ -40,6 +40,7 @@ def test_top_k_borders(top_k_filter):
 def test_top_k_rules(top_k_filter):
     """Gradients pass through the filter, and every dtype stays as it is, with and without a limit."""
     import torch
-    from helpers.checks import check_rules
+    from helpers.checks import check, check_rules
+    check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float('-inf'), 3.0]]), name='top_k_filter')
     for k in (2, 0):
         check_rules(top_k_filter, torch.tensor([[1.0, 3.0, 2.0]]), k)
