@@ -5,12 +5,14 @@ from __future__ import annotations
 import linecache
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from helpers.checks import UNKNOWN, check, check_rules, close, trying
+from helpers.notebook.public_check import run_case
 
 ROW = torch.tensor([1.0, 2.0])
 
@@ -189,6 +191,16 @@ def test_what_exceptions_mean(body: str, meaning: str) -> None:
     with pytest.raises(AssertionError, match="line 2 of its cell") as raised, trying("f"):
         f()
     assert meaning in str(raised.value).split("This usually means:")[1]
+
+
+def test_the_notebooks_check_shows_the_line() -> None:
+    body = SimpleNamespace(call_func=lambda space: space["f"]())
+    said = run_case(SimpleNamespace(body=body), {"f": student("def f():\n    return 1 / 0\n")})
+    assert said.split("\n")[:2] == [
+        "ZeroDivisionError: division by zero (raised in `f`, line 2 of its cell)",
+        "    return 1 / 0",
+    ]
+    assert run_case(SimpleNamespace(body=body), {"f": None}).startswith("the test cannot use what came back: TypeError")
 
 
 # --- the rules of all exercises -------------------------------------------------------------------------------------
