@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .devices import MIXED_DEVICES
 from .differences import ORDINALS, difference, likeness, numbers
 from .raised import described
 
@@ -21,6 +22,7 @@ IF_THE_OTHERS_PASS = (
     "If the other tests pass, something is detached on the way, or made anew from numbers (item, tolist)."
 )
 STAYS = "What is nan or infinite on the way stays so in the gradient, even if it is masked afterwards."
+WHERE = "Make new tensors where the arguments are: `torch.zeros_like(x)`, `torch.arange(n, device=x.device)`."
 COARSE = 0.05  # of the largest number: the tolerance for results in bfloat16
 
 
@@ -113,7 +115,7 @@ def trying(what: str) -> Iterator[None]:
 def check_rules(
     function: Callable[..., Any], *arguments: Any, gradients: tuple[int, ...] | None = (0,), **named: Any
 ) -> None:
-    """Check what holds for every exercise: arguments stay as they are, dtypes are kept, gradients flow where they should.
+    """Check what holds for every exercise: arguments stay, dtype and device are theirs, gradients flow where they should.
 
     Args:
         function: the student's.
@@ -135,6 +137,7 @@ def check_rules(
             raise AssertionError(
                 f"{name}: the dtype is {wrong[0]} for {dtype} arguments; the result has the arguments' dtype."
             )
+    _on_a_gpu(function, arguments, named, name)
     if gradients is None:
         return
     for short, long in zip(results[torch.bfloat16], results[torch.float64], strict=True):
@@ -158,6 +161,27 @@ def check_rules(
             raise AssertionError(f"{which} at {at} is {float(gradient[tuple(at)])}; it must be finite. {STAYS}")
 
 
+def _on_a_gpu(function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any], name: str) -> None:
+    """New tensors must be made where the arguments are: on "meta", whose tensors are shapes alone, it shows on any machine."""
+    if not any(isinstance(part, torch.Tensor) for part in _parts(function(*copy.deepcopy(arguments), **named))):
+        return  # Python's numbers are on no device
+    moved = [value.detach().to("meta") if isinstance(value, torch.Tensor) else copy.copy(value) for value in arguments]
+    try:
+        result = function(*moved, **named)
+    except Exception as error:
+        if MIXED_DEVICES.search(str(error)):
+            raise AssertionError(f"{name} mixes tensors of two devices, which fails on a GPU. {WHERE}") from None
+        return  # a function that looks at a number cannot be tried without numbers
+    if any(not part.is_meta for part in _parts(result) if isinstance(part, torch.Tensor)):
+        raise AssertionError(f"{name}: on a GPU the result would be on another device than the arguments. {WHERE}")
+
+
+def _parts(result: Any) -> list[Any]:
+    return list(
+        result.values() if isinstance(result, Mapping) else result if isinstance(result, tuple | list) else [result]
+    )
+
+
 def _called(
     function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any], name: str
 ) -> list[torch.Tensor]:
@@ -172,8 +196,7 @@ def _called(
             )
     if result is None or result is ...:
         raise AssertionError(f"{name} returned {result!r}: it is not written yet, or a `return` is missing.")
-    parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, tuple | list) else [result]
-    return [part for part in parts if _real(part)]
+    return [part for part in _parts(result) if _real(part)]
 
 
 def _real(value: Any) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+# how PyTorch says that tensors of several devices meet
+MIXED_DEVICES = re.compile(r"same device|expected device|tensor to numpy")
 
 
 class MemoryFullError(RuntimeError):

@@ -226,7 +226,7 @@ def top_k_filter(logits, k):
     border = torch.topk(logits, k, dim=-1).values[:, -1:]  # [B, 1], the k-th largest logit of each row
     return logits.masked_fill(logits < border, float("-inf"))
     # END SOLUTION
-# %% points=1 success="The two largest logits of each row stay, and the others become -inf."
+# %% points=1.5 success="The two largest logits of each row stay, and the others become -inf."
 def test_top_k_values(top_k_filter):
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, -1.0, 5.0, 4.0]])
@@ -246,7 +246,7 @@ def test_top_k_values(top_k_filter):
         "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
         "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool((got.masked_fill(got < -99, n) == right).all()),
     }, name="top_k_filter", dtype=torch.float32)
-# %% points=1 success="All logits stay for k = 0 and for k of at least V, and all ties at the border stay."
+# %% points=0.5 success="All logits stay for k = 0 and for k of at least V, and all ties at the border stay."
 def test_top_k_borders(top_k_filter):
     n = float("-inf")
     logits = torch.tensor([[1.0, 3.0, 2.0]])
@@ -275,7 +275,7 @@ def test_top_k_rules(top_k_filter):
     check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float("-inf"), 3.0]]), name="top_k_filter")
     for k in (2, 0):
         check_rules(top_k_filter, torch.tensor([[1.0, 3.0, 2.0]]), k)
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
+# %% hidden={"values": 2, "edges dtypes purity": 0.5, "gradients values": 0.5}
 # %% [markdown]
 # **Sanity check.** The cell filters the policy's own logits for the token after `The film is`.
 # Five probabilities must be left. They are larger than before, because together they sum to 1 again.
@@ -417,7 +417,7 @@ def test_sample_small_and_independent(sample_next_token):
     assert not torch.equal(first, second), "sample_next_token: two calls without a generator gave the same draws: is a seed set inside?"
     together = [(first[at:-1:2] == first[at + 1 :: 2]).float().mean() for at in (0, 1)]  # 0.5 ± 0.016 by chance
     assert all(0.4 < share < 0.6 for share in together), "sample_next_token: neighbouring rows are not drawn independently; each needs a random number of its own."
-# %% hidden={"values dtypes purity": 1, "edges": 1, "frequencies defaults": 1, "independence generator": 1}
+# %% hidden={"values purity": 1, "frequencies defaults": 2, "edges dtypes": 0.5, "independence generator": 0.5}
 # %% [markdown]
 # **Sanity check, in two pictures.** The left one draws 4,000 tokens after `The film is` with your function,
 # and compares how often each token came with its probability. The bars must nearly reach the dots.
@@ -545,7 +545,7 @@ def test_mask_large_vocabulary(completion_mask):
     check(completion_mask(torch.tensor([[9, 50255, 50256, 7]]), 1, 50256), torch.tensor([[False, True, True, False]]), {
         "50255 was taken for the eos 50256: in a vocabulary of 50,257 compare ids as integers.": [[0, 1, 0, 0]],
     }, name="completion_mask (a large vocabulary)", ordinary=(completion_mask(torch.tensor([[9, 5, 6, 7]]), 1, 6), [[0, 1, 1, 0]]))
-# %% hidden={"values purity": 1, "edges": 1}
+# %% hidden={"values": 1.5, "edges purity": 0.5}
 # %% [markdown]
 # **Sanity check.** The cell lets the policy complete three prompts of different lengths,
 # *with your* `sample_next_token`, and marks the result with your `completion_mask`.
@@ -661,7 +661,7 @@ def mean_with_confidence(values):
     deviation = values.double().std(unbiased=True).item()
     return mean, 1.96 * deviation / count**0.5
     # END SOLUTION
-# %% points=1 success="Mean and half width of five values are right."
+# %% points=1.5 success="Mean and half width of five values are right."
 def test_mean_values(mean_with_confidence):
     values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     got = mean_with_confidence(values)
@@ -684,7 +684,7 @@ def test_mean_values(mean_with_confidence):
         "this is the range of the middle 95 % of the values; the definition takes 1.96·s/√N.": (0.5, 0.38),
     }, name="mean_with_confidence")
     assert all(is_float(x) for x in got), f"mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float)."
-# %% points=1 success="One value gives a half width of nan, and no value raises a ValueError."
+# %% points=0.5 success="One value gives a half width of nan, and no value raises a ValueError."
 def test_mean_few_values(mean_with_confidence):
     with trying("mean_with_confidence: for one value the half width is nan"):
         got = mean_with_confidence(torch.tensor([0.25]))
@@ -707,7 +707,7 @@ def test_mean_below_zero(mean_with_confidence):
         "values below 0 keep their sign: the mean is below 0 as well.": (3.0, 2.994058),
     }, name="mean_with_confidence (values below 0)")
     check_rules(mean_with_confidence, torch.tensor([0.25, 0.5, 1.0]), gradients=None)
-# %% hidden={"values dtypes": 1, "edges purity errors": 1}
+# %% hidden={"values": 1.5, "edges dtypes purity errors": 0.5}
 # %% [markdown]
 # **Sanity check.** Here the truth is known: uniform random numbers between 0 and 1 have the mean 0.5.
 # The cell repeats an experiment with 50 such numbers 2,000 times, and counts how often your interval contains 0.5.
@@ -947,7 +947,7 @@ def forecast_log_loss(probabilities, outcomes):
     losses = -(y * p.log() + (1 - y) * (1 - p).log())  # [N]
     return losses.mean().item()
     # END SOLUTION
-# %% points=1 success="The loss of three forecasts is right, whatever type the outcomes have."
+# %% points=1.5 success="The loss of three forecasts is right, whatever type the outcomes have."
 def test_log_loss_values(forecast_log_loss):
     p, y = torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 0])
     mistakes = {
@@ -971,7 +971,7 @@ def test_log_loss_values(forecast_log_loss):
             got = forecast_log_loss(p, outcomes)
         check(got, 0.690491, mistakes, name=f"forecast_log_loss (outcomes as {kind})")
         assert is_float(got), f"forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one)."
-# %% points=1 success="Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are."
+# %% points=0.5 success="Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are."
 def test_log_loss_clipping(forecast_log_loss):
     p = torch.tensor([0.0, 1.0])
     inf, nan = float("inf"), float("nan")
@@ -988,7 +988,7 @@ def test_log_loss_clipping(forecast_log_loss):
         "a small number is added inside the logarithm, so a right forecast costs less than 0; clip p instead.": lambda got: bool(got < 0),
     }, name="forecast_log_loss (sure and right)", rtol=1e-3, atol=1e-8)
     assert p.tolist() == [0.0, 1.0], "forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp)."
-# %% hidden={"values dtypes": 2, "edges purity": 1}
+# %% hidden={"values": 2.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sanity check.** Suppose that something happens in 7 of 10 cases. Which constant forecast is best?
 # The curve of your log loss must have its lowest point at 0.7: honesty pays.

@@ -312,7 +312,7 @@ def test_token_log_probs_values(token_log_probs):
     }
     check(token_log_probs(logits, ids), torch.tensor([[-1.3863, -2.0794], [-0.6931, -0.6931]]), mistakes,
           name="token_log_probs", atol=2e-4, dtype=torch.float32)
-# %% points=1 success="Large logits stay in log space, and a gradient flows to them."
+# %% points=0.5 success="Large logits stay in log space, and a gradient flows to them."
 def test_token_log_probs_large_logits(token_log_probs):
     logits = torch.tensor([[[10000.0, 0.0], [3.0, 3.0]]], requires_grad=True)
     result = token_log_probs(logits, torch.tensor([[0, 1]]))
@@ -332,7 +332,7 @@ def test_token_log_probs_rules(token_log_probs):
     check(token_log_probs(logits, ids), torch.tensor([[-2.407606, -0.758644]]), {
         "a batch of 1 keeps its axis: squeeze one axis alone, squeeze(-1).": [-2.407606, -0.758644],
     }, name="token_log_probs of a batch of 1")
-# %% hidden={"values purity": 1, "dtypes edges gradients": 1}
+# %% hidden={"values": 2, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **Sanity check.** Two things must hold for any language model, and need no reference solution. The probabilities of
 # all possible next tokens add up to 1. And the mean of minus the log-probs over a text is the loss that `transformers`
@@ -478,7 +478,7 @@ def test_reinforce_loss_rules(compute_reinforce_loss):
         "a masked position has a gradient; it must get exactly 0.": lambda got: bool(got[1].any() or got[0, 0]),
     }, name="the gradient of compute_reinforce_loss with an empty row")
     check_rules(compute_reinforce_loss, log_probs, advantages, ~mask)
-# %% hidden={"values purity": 1, "dtypes edges": 1, "gradients": 1}
+# %% hidden={"values": 1.5, "gradients": 1, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sanity check.** The example from the text, and the two-word policy of section 2.2:
 # at $\theta = 0$ the gradient of the loss, averaged over both words (each has probability ½), must be minus ¼.
@@ -573,7 +573,7 @@ def test_leave_one_out_values(leave_one_out_advantages):
             lambda got: bool(((rewards.detach() - got) * 3 / (1.8 - rewards.detach())).std() < 1e-4),
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
-# %% points=1 success="A single reward has the advantage 0, and two rewards are compared with each other."
+# %% points=0.5 success="A single reward has the advantage 0, and two rewards are compared with each other."
 def test_leave_one_out_single(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {
         "a batch of one gives 0 / 0, which is NaN. There are no others, and the definition says 0.": [float("nan")],
@@ -589,7 +589,7 @@ def test_leave_one_out_rules(leave_one_out_advantages):
         "rewards below 0 keep their sign: -1 is better than -3.": [-2.0, 2.0],
     }, name="leave_one_out_advantages of rewards below 0", ordinary=(leave_one_out_advantages(torch.tensor([3.0, 1.0])), [2.0, -2.0]))
     check_rules(leave_one_out_advantages, torch.tensor([1.0, 0.5, 0.0]), gradients=())
-# %% hidden={"values dtypes edges gradients purity": 1}
+# %% hidden={"values": 1, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,
 # and writes one word. The true gradient can be computed exactly, as a sum over three words.
@@ -705,7 +705,7 @@ def gaussian_log_prob(action, mean, covariance):
     constant = torch.logdet(covariance) + action.shape[1] * torch.log(torch.tensor(2 * torch.pi))  # scalar
     return (-0.5 * (distance + constant)).to(dtype)  # [B]
     # END SOLUTION
-# %% points=1 success="The log-density of three actions is right, constants included."
+# %% points=1.5 success="The log-density of three actions is right, constants included."
 def test_gaussian_log_prob_values(gaussian_log_prob):
     action = torch.tensor([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]])
     mean = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
@@ -729,7 +729,7 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
         "the mean over the batch was taken; the definition gives one number for each action.": -3.4759,
         "the sum over the batch was taken; the definition gives one number for each action.": -10.4278,
     }, name="gaussian_log_prob", atol=2e-4, dtype=torch.float32)
-# %% points=1 success="The covariance holds variances, and a gradient flows to the mean."
+# %% points=0.5 success="The covariance holds variances, and a gradient flows to the mean."
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
     # One number an action: mean 0, variance 4, action 2, as in the text.
     mean = torch.tensor([[0.0]], requires_grad=True)
@@ -746,7 +746,7 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
 # %% points=0 success="The arguments stay as they are, every dtype works, and gradients flow to action and mean."
 def test_gaussian_log_prob_rules(gaussian_log_prob):
     check_rules(gaussian_log_prob, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 1.0], [1.0, 3.0]]), gradients=(0, 1))
-# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # %% [markdown] q="q2_5"
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
@@ -804,7 +804,7 @@ def test_gaussian_score_rules(gaussian_score):
         "a batch of 1 keeps its shape [B, D]: do not squeeze.": 0.5,
     }, name="gaussian_score of one number")
     check_rules(gaussian_score, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 1.0], [1.0, 3.0]]), gradients=(0, 1))
-# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
 # for your log-density, and the mean of the score over many actions with zero.
@@ -900,7 +900,7 @@ def test_discounted_returns_rules(discounted_returns):
         "in 250 steps not all later rewards are added.": lambda got: bool(got < 250),
     }, name="discounted_returns of 250 steps, the first", ordinary=(discounted_returns(torch.ones(3), 1.0), [3.0, 2.0, 1.0]))
     check_rules(discounted_returns, torch.tensor([1.0, 0.0, 2.0]), 0.5)
-# %% hidden={"values edges purity": 1, "dtypes gradients": 1}
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **Sanity check.** With $\gamma = 1$ and one reward at the end, every step has the same return.
 # With $\gamma = 0.9$ the early steps hear less of it.

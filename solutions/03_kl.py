@@ -162,7 +162,7 @@ def kl_divergence(policy_logits, reference_logits):
     log_ratio = log_ratio.masked_fill(torch.isneginf(log_policy), 0.0)  # probability 0: contributes 0, not 0 · ∞
     return (log_policy.exp() * log_ratio).sum(dim=-1)  # [B, T]
     # END SOLUTION
-# %% points=1 success="The divergence of two positions is right."
+# %% points=1.5 success="The divergence of two positions is right."
 def test_kl_values(kl_divergence):
     policy = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0]]])
     reference = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
@@ -187,7 +187,7 @@ def test_kl_values(kl_divergence):
     }, name="kl_divergence", dtype=torch.float32)
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name="kl_divergence of two equal distributions")
-# %% points=1 success="Large logits and excluded tokens do no harm."
+# %% points=0.5 success="Large logits and excluded tokens do no harm."
 def test_kl_extremes(kl_divergence):
     ordinary = (kl_divergence(torch.tensor([[[2.0, 0.0, 0.5], [1.0, 0.0, 0.0]]]), torch.tensor([[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]])), [[0.846139, 0.364175]])
     large = kl_divergence(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[[0.0, 1000.0]]]))
@@ -223,7 +223,7 @@ def test_kl_rules(kl_divergence):
         "a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0": [[float("nan")]],
     }, name="kl_divergence where both exclude a token", ordinary=(kl_divergence(policy[..., :2].clone(), reference[..., :2].clone()), [[0.46212]]))
     check_rules(kl_divergence, policy, reference)
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
+# %% hidden={"values": 1.5, "gradients": 1, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
 # %%
@@ -336,7 +336,7 @@ def test_estimates_k1(kl_estimates):
         "this is summed; return one estimate per token, [B, T]": [-0.5],
         "this is averaged; return one estimate per token, [B, T]": -0.16667,
     }, name="kl_estimates, k1")
-# %% points=1 success="The estimates k2 and k3 are right."
+# %% points=1.5 success="The estimates k2 and k3 are right."
 def test_estimates_k2_k3(kl_estimates):
     got = kl_estimates(torch.tensor([[-1.0, -2.0, -0.5]]), torch.tensor([[-1.5, -1.0, -0.5]]))
     assert isinstance(got, dict) and "k2" in got and "k3" in got, "kl_estimates must return a dict with the keys k1, k2 and k3"
@@ -372,7 +372,7 @@ def test_estimates_rules(kl_estimates):
         check(got[key], torch.tensor([[right]]), {
             "log-probs of -9000 are clamped, or turned into probabilities, which are 0 there": lambda got: bool(got.isnan().any() or got.isinf().any() or not got.any()),
         }, name=f"kl_estimates, {key}, of log-probs of -9000", ordinary=(small[key], [[right]]))
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
+# %% hidden={"values": 1.5, "gradients": 0.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sanity check.** On the three-token table we can compute the *exact average* of each estimate, by weighing every
 # token with its probability under the policy. k1 and k3 must give the exact KL, 0.1733. k2 is allowed to miss it.
@@ -547,7 +547,7 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     log_ratio = (log_probs - reference_log_probs).masked_fill(~mask, 0.0)  # [B, T]
     return (rewards - alpha * log_ratio.sum(dim=1)).detach()  # [B]
     # END SOLUTION
-# %% points=1 success="The fine of two completions is right."
+# %% points=1.5 success="The fine of two completions is right."
 def test_shaped_values(kl_shaped_rewards):
     rewards = torch.tensor([1.0, 0.5])
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -3.0, -4.0]])
@@ -576,7 +576,7 @@ def test_shaped_values(kl_shaped_rewards):
         "probabilities instead of log-probs": [0.98553, 0.53181],
         "this has one number per token; return one per completion, [B]": [[0.9, 1.05, 1.0], [0.5, 0.7, 0.5]],
     }, name="kl_shaped_rewards", dtype=torch.float32)
-# %% points=1 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
+# %% points=0.5 success="No gradient flows, and alpha = 0 leaves the rewards as they are."
 def test_shaped_detached(kl_shaped_rewards):
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
     reference_log_probs = torch.tensor([[-2.0, -1.5]], requires_grad=True)
@@ -595,7 +595,7 @@ def test_shaped_rules(kl_shaped_rewards):
         "log-probs of -9000 are cut off; they count as they are": [-1.25],
     }, name="kl_shaped_rewards", ordinary=(small, [0.25]))
     check_rules(kl_shaped_rewards, torch.tensor([-1.0]), torch.tensor([[-2.0, -1.0]]), torch.tensor([[-3.0, -1.5]]), mask, 0.5, gradients=())
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients values": 1}
+# %% hidden={"values": 2, "edges dtypes purity": 0.5, "gradients values": 0.5}
 # %% [markdown]
 # **Sanity check.** The same completion under a rising α.
 # At α = 0 the reward is untouched; at α = 2 a log-ratio of 0.5 nats eats it up.
@@ -975,7 +975,7 @@ def test_anneal_line(anneal_alpha):
         "a schedule that should rise jumps to its end: start may be smaller than end": 0.5,
         "a schedule that should rise stays at its start": 0.1,
     }, name="anneal_alpha(5, 20, 0.1, 0.5)")
-# %% points=1 success="The line begins at `start`, ends at `end`, and stays there."
+# %% points=0.5 success="The line begins at `start`, ends at `end`, and stays there."
 def test_anneal_ends(anneal_alpha):
     check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
     check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
@@ -993,7 +993,7 @@ def test_anneal_zero_and_floats(anneal_alpha):
             "the schedule jumps to its end; 0 is a number like any other, and the line is straight": end,
         }, name=f"anneal_alpha(5, 10, {start}, {end})", ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
     check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {"steps that are floats are rounded": 0.2}, name="anneal_alpha(2.5, 10, 0.0, 1.0)")
-# %% hidden={"values edges": 1}
+# %% hidden={"values": 1, "edges": 0.5}
 # %% [markdown]
 # **The adaptive controller** turns the question round. It is easier to say how far the policy may go
 # ("about 8 nats") than to say what a nat should cost. So state a **target KL** and let α find itself:
@@ -1045,7 +1045,7 @@ def test_adapt_small_error(adapt_alpha):
         "a KL above the target changes nothing": 0.1,
     }, name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)", atol=1e-6)
     assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
-# %% points=1 success="Large errors are clipped, above and below."
+# %% points=0.5 success="Large errors are clipped, above and below."
 def test_adapt_clip(adapt_alpha):
     check(adapt_alpha(0.1, 8.0, 2.0, 100, 50), 0.11, {
         "a large error is not clipped from above": 0.25,
@@ -1061,7 +1061,7 @@ def test_adapt_negative(adapt_alpha):
     with trying("adapt_alpha: an estimate of the KL may be negative"):
         got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
     check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate", ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
-# %% hidden={"values edges": 1}
+# %% hidden={"values": 1, "edges": 0.5}
 # %% [markdown]
 # **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
 # Starting far off, the controller must bring the KL to its target of 8, that is, α to 0.0125.
@@ -1201,7 +1201,7 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     gain = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)  # [B, T]
     return -gain.masked_fill(~mask, 0.0).sum(dim=1).mean()
     # END SOLUTION
-# %% points=1 success="The clipped loss of two completions is right."
+# %% points=1.5 success="The clipped loss of two completions is right."
 def test_ppo_values(ppo_clip_loss):
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
@@ -1252,7 +1252,7 @@ def test_ppo_rules(ppo_clip_loss):
         "the advantages run along the tokens; each belongs to a row, advantages[:, None]": 1.25,
     }, name="ppo_clip_loss")
     check_rules(ppo_clip_loss, torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.0, -2.0]]), torch.tensor([2.0]), mask[:1], 0.5)
-# %% hidden={"values dtypes": 1, "edges purity": 1, "gradients": 1}
+# %% hidden={"values": 1.5, "gradients": 0.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sanity check.** How the loss of one token depends on its ratio.
 # The line is flat where PPO stops pulling: to the right for a good completion, to the left for a bad one.
@@ -1299,7 +1299,7 @@ def group_advantages(rewards, group_size):
     deviation = groups.std(dim=1, keepdim=True, correction=0)  # [prompts, 1]
     return ((groups - mean) / (deviation + 1e-6)).flatten()  # [B]
     # END SOLUTION
-# %% points=1 success="The advantages of two groups of three are right."
+# %% points=1.5 success="The advantages of two groups of three are right."
 def test_group_values(group_advantages):
     check(
         group_advantages(torch.tensor([1.0, 2.0, 6.0, 0.0, 0.0, 3.0]), 3),
@@ -1323,7 +1323,7 @@ def test_group_values(group_advantages):
         },
         name="group_advantages",
     )
-# %% points=1 success="A group of equal rewards gives 0, and no gradient flows."
+# %% points=0.5 success="A group of equal rewards gives 0, and no gradient flows."
 def test_group_equal_and_detached(group_advantages):
     rewards = torch.tensor([0.5, 0.5, 0.25, 0.75], requires_grad=True)
     got = group_advantages(rewards, 2)
@@ -1340,7 +1340,7 @@ def test_group_rules(group_advantages):
     }, name="group_advantages of rewards below 0", ordinary=(group_advantages(torch.tensor([1.0, 3.0]), 2), [-1.0, 1.0]))
     check(group_advantages(torch.tensor([0.5]), 1), torch.tensor([0.0]), {"a single reward keeps its axis, the shape is [1]: do not squeeze": 0.0}, name="group_advantages of one reward")
     check_rules(group_advantages, torch.tensor([1.0, 2.0, 6.0]), 3, gradients=())
-# %% hidden={"values dtypes": 1, "edges gradients purity": 1}
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean

@@ -286,7 +286,7 @@ def test_pairs_below_zero(make_preference_pairs):
         "rewards below 0 keep their sign": [[0, 2, 1]],
     }, name="make_preference_pairs of rewards below 0", ordinary=(make_preference_pairs(torch.tensor([[2.0, 4.0, 1.0, 3.0]])), [[0, 1, 2]]))
     check_rules(make_preference_pairs, torch.tensor([[0.5, 1.0], [2.0, 0.0]]), gradients=None)
-# %% hidden={"values dtypes": 1, "edges purity": 0.5}
+# %% hidden={"values": 1, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
 # a second run reads them from the folder `runs/pairs`.
@@ -381,7 +381,7 @@ def sequence_log_prob(logits, ids, mask):
     of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)  # [B, T-1]
     return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)  # [B]
     # END SOLUTION
-# %% points=1 success="The log-probabilities of two completions are right."
+# %% points=1.5 success="The log-probabilities of two completions are right."
 def test_sums(sequence_log_prob):
     logits = torch.tensor([
         [[1.0, 0, -1], [0, 2, 0], [-1, 0, 1], [0, 0, 3]],
@@ -432,7 +432,7 @@ def test_sequence_rules(sequence_log_prob):
     }, name="sequence_log_prob with logits of 9000", ordinary=(sequence_log_prob(logits / 3000, ids, mask), [-3.048587]))
     for size in (1.0, 1 / 4096):
         check_rules(sequence_log_prob, size * logits, ids, mask)
-# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
+# %% hidden={"values": 1.5, "gradients": 0.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **Check it on the real model.** Three things must hold before you go on.
 # (1) Padding changes nothing, neither the number of padding tokens nor the id that stands there.
@@ -543,7 +543,7 @@ def test_loss_and_rewards(compute_dpo_loss):
         "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
         "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
     }, name="the rewards of compute_dpo_loss")
-# %% points=1.5 success="Gradients go to the policy alone, and large margins do no harm."
+# %% points=1 success="Gradients go to the policy alone, and large margins do no harm."
 def test_gradients_and_stability(compute_dpo_loss):
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
     loss, chosen, rejected = compute_dpo_loss(*tensors, 0.5)
@@ -568,7 +568,7 @@ def test_gradients_and_stability(compute_dpo_loss):
 def test_dpo_loss_rules(compute_dpo_loss):
     for chosen in (-2.0, -8192.0):
         check_rules(compute_dpo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))
-# %% hidden={"values dtypes": 1, "gradients": 1, "edges purity": 1}
+# %% hidden={"values": 2, "gradients": 1, "edges dtypes purity": 0.5}
 # %% [markdown] q="q4_4"
 # **Exercise 4.4 · `dpo_gradient_weight`**
 #
@@ -629,7 +629,7 @@ def test_weight_rules(dpo_gradient_weight):
     check(dpo_gradient_weight(high, high, low, low, 1.0), torch.tensor([0.5]), {
         "large log-ratios give NaN: exp overflows; take σ of the margin": [float("nan")],
     }, name="dpo_gradient_weight of log-ratios of 300")
-# %% hidden={"values dtypes edges gradients purity": 1.5}
+# %% hidden={"values": 1, "edges dtypes gradients purity": 0.5}
 # %% [markdown] q="q4_5"
 # **Exercise 4.5 · `preference_accuracy`**
 #
@@ -676,7 +676,7 @@ def test_near_ties(preference_accuracy):
         "rewards that nearly tie are taken for equal: compare them as they are, in their own dtype": 0.5,
     }, name="preference_accuracy of pairs that nearly tie", ordinary=(preference_accuracy(torch.tensor([1.0, -1.0]), torch.tensor([0.5, -2.0])), 1.0))
     check_rules(preference_accuracy, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]), gradients=None)
-# %% hidden={"values dtypes edges purity": 1}
+# %% hidden={"values": 0.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,
 # over its margin. In a live notebook you can also move a slider for β. Look for three things: every loss curve passes

@@ -189,7 +189,7 @@ def exact_shapley_values(value, players):
                 result[player] += weight * (worth[present | {player}] - worth[present])
     return result
     # END SOLUTION
-# %% points=1 success="The values of a game of three players are right."
+# %% points=1.5 success="The values of a game of three players are right."
 def test_three_players(exact_shapley_values):
     worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]  # by bit pattern: {}, {0}, {1}, {0,1}, {2}, {0,2}, {1,2}, {0,1,2}
 
@@ -225,7 +225,7 @@ def test_three_players(exact_shapley_values):
         "the result was scaled to add up to v(N); the values add up to v(N) - v(empty set).": tensor(9.8222222, 4.7222222, 2.4555556),
         "the sum is right, but it is shared wrongly: are all coalitions (or all orders) counted, each with its weight?": lambda got: bool(abs(got.sum() - 15) < 1e-6),
     }, name="exact_shapley_values", dtype=torch.float64)
-# %% points=1 success="Each coalition is evaluated once."
+# %% points=0.5 success="Each coalition is evaluated once."
 def test_evaluations(exact_shapley_values):
     from collections import Counter
     asked = Counter()
@@ -739,9 +739,9 @@ def test_difference_rules(logit_difference):
         "large logits are cut off; they may be as large as 1e4.": lambda got: bool((got > 0) & (got < 49997)),
     }, name="logit_difference with a vocabulary of 50,257 words", ordinary=(logit_difference(logits[:, :9], s_id + 4, s_id), [4.0]))
     check_rules(logit_difference, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([2]), torch.tensor([0]))
-# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
-# Random batches, also of one prompt, and large logits.
-# Gradients pass to the logits, and the arguments are left unchanged.
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
+# Random batches, also of one prompt.
+# Large logits and several dtypes; gradients pass to the logits, and the arguments are left unchanged.
 # %% [markdown] q="q5_3"
 # **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the
 # probability of the IO name among *all* words: the softmax over the whole vocabulary, taken at the IO name.
@@ -788,9 +788,9 @@ def test_three_prompts(io_probability):
 def test_probability_rules(io_probability):
     check(io_probability(torch.zeros(1, 4), torch.tensor([1])), torch.tensor([0.25]), name="io_probability")
     check_rules(io_probability, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([1]))
-# %% hidden={"values edges dtypes": 1, "gradients purity": 1}
-# Random batches, also of one prompt, and large logits.
-# Gradients pass to the logits, and the arguments are left unchanged.
+# %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
+# Random batches, also of one prompt.
+# Large logits and several dtypes; gradients pass to the logits, and the arguments are left unchanged.
 # %% [markdown]
 # **Sanity check.** The model should get nearly every prompt right in both orders.
 # %%
@@ -956,9 +956,9 @@ def test_mean(ablate_heads):
         "all heads were replaced by their means, not only the named ones.": tensor(-1, -2, -3, -4, -5, -6, -7, -8, -1, -2, -3, -4, -5, -6, -7, -8),
         "the named heads were kept and the others replaced; it is the other way round.": tensor(-1, -2, 3, 4, -5, -6, 7, 8, -1, -2, 11, 12, -5, -6, 15, 16),
     }, name="ablate_heads", dtype=torch.float32)
-# %% hidden={"values dtypes": 1, "edges": 1, "purity gradients": 1}
-# Random shapes, zero and mean ablation, several dtypes.
-# No head, all heads, the last head.
+# %% hidden={"values": 2, "edges dtypes": 0.5, "purity gradients": 0.5}
+# Random shapes, zero and mean ablation.
+# No head, all heads, the last head, several dtypes.
 # The argument is left unchanged, and gradients pass through the heads that stay.
 # %% [markdown]
 # ### How the notebook uses your function: hooks
@@ -1150,9 +1150,9 @@ def test_small_distance(patching_effect):
         "the distance from corrupted to clean is small, not zero: divide by it as it is.": lambda got: bool(abs(got) < 0.49),
     }, name="patching_effect of a small distance", ordinary=(patching_effect(*torch.tensor([[4.0], [2.0], [3.0]])), 0.5))
     check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=None)
-# %% hidden={"values dtypes": 1, "edges purity": 1, "errors values": 1}
-# Random logit differences, several dtypes, a batch of one prompt.
-# Effects below 0 and above 1, a clean run below the corrupted one; arguments unchanged.
+# %% hidden={"values": 2, "edges dtypes purity": 0.5, "errors values": 0.5}
+# Random logit differences, a batch of one prompt.
+# Effects below 0 and above 1, a clean run below the corrupted one, several dtypes; arguments unchanged.
 # A ValueError where the clean and the corrupted means are equal.
 # %%
 swapped_run = circuits.record(ioi_model, batch.swapped_ids)
@@ -1408,9 +1408,9 @@ def test_means_below_zero(faithfulness):
         "means below 0 keep their sign: the absolute value is that of the difference.": 0.0,
     }, name="faithfulness of means below 0", ordinary=(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0))
     check_rules(faithfulness, torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0]), gradients=None)
-# %% hidden={"values dtypes": 1, "edges purity": 1}
-# Random logit differences, several dtypes, a batch of one prompt.
-# Gaps that cancel in the mean, negative logit differences; arguments unchanged.
+# %% hidden={"values": 1.5, "edges dtypes purity": 0.5}
+# Random logit differences, a batch of one prompt.
+# Gaps that cancel in the mean, negative logit differences, several dtypes; arguments unchanged.
 # %% [markdown]
 # **Propose a circuit.** Write your list of heads into the next cell.
 # The list given is only an example: it is one head, and it is not enough.

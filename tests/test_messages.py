@@ -44,6 +44,7 @@ def names(message: str, variant: Variant) -> bool:
     return not empty and piece in message.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("named mistakes")
 def test_wrong_answers_are_named() -> None:
     wrong = [variant for variant in VARIANTS if not variant.right]

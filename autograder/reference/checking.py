@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from helpers.checks import is_float
+from helpers.devices import MIXED_DEVICES
 
 from .casting import cast_all
 from .quoting import a_value, nearly, raised
@@ -16,9 +16,6 @@ from .spec import JudgeError, Spec, Trial
 
 ELSEWHERE = "the result is on another device than the inputs"
 REMEDY = "make new tensors where the inputs are: `torch.zeros_like(x)`, `device=x.device`"
-MIXED = re.compile(
-    r"same device|expected device|tensor to numpy"
-)  # how PyTorch says that tensors are on several devices
 
 
 def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
@@ -187,7 +184,7 @@ def check_device(outcome: Callable[[], Any], spec: Spec, where: str, device: str
         raise
     except Exception as error:
         text = f"{error} {getattr(error, 'private', '')}"
-        if device == "meta" and MIXED.search(text):
+        if device == "meta" and MIXED_DEVICES.search(text):
             raise AssertionError(f"{spec.name} mixes tensors of several devices ({where}); {REMEDY}") from error
         return "copy out of meta" in text
     if any(isinstance(value, torch.Tensor) and value.device.type != device for _, value in leaves(result)):

@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q1_2"
 points = 5
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The two largest logits of each row stay, and the others become -inf.")
 def test_top_k_values(top_k_filter):
     """The two largest logits of each row stay, and the others become -inf."""
@@ -16,7 +16,7 @@ def test_top_k_values(top_k_filter):
     right = torch.tensor([[n, 3.0, 2.0, n], [n, n, 5.0, 4.0]])
     check(top_k_filter(logits.clone(), 2), right, {'nothing was removed. Compare each logit with the k-th largest of its own row (dim=-1).': logits, 'you kept the smallest logits and removed the largest.': [[1.0, n, n, 0.0], [0.0, -1.0, n, n]], 'one logit too few stays: the k-th largest itself belongs to the kept ones.': [[n, 3.0, n, n], [n, n, 5.0, n]], 'one logit too many stays: the border is the k-th largest, not the one after it.': [[1.0, 3.0, 2.0, n], [0.0, n, 5.0, 4.0]], 'the others are 0; a logit of 0 still has a probability. Set them to -inf.': [[0.0, 3.0, 2.0, 0.0], [0.0, 0.0, 5.0, 4.0]], 'the largest logits of the whole batch were kept; each row has its own k largest.': [[n, n, n, n], [n, n, 5.0, 4.0]], 'only the k largest numbers came back. The result has shape [B, V], each logit in its old place.': [[3.0, 2.0], [5.0, 4.0]], 'the logits were sorted. Each must stay in its old place.': [[3.0, 2.0, n, n], [5.0, 4.0, n, n]], 'these are token numbers, not logits (torch.topk gives values and indices).': [[1, 2], [2, 3]], 'this is a mask. The result holds the kept logits themselves.': [[0, 1, 1, 0], [0, 0, 1, 1]], 'these are probabilities; the filter returns logits.': [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]], 'every logit is gone.': [[n, n, n, n], [n, n, n, n]], "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool((got.masked_fill(got < -99, n) == right).all())}, name='top_k_filter', dtype=torch.float32)
 
-@test_case(points=1, hidden=False,
+@test_case(points=0.5, hidden=False,
     success_message="All logits stay for k = 0 and for k of at least V, and all ties at the border stay.")
 def test_top_k_borders(top_k_filter):
     """All logits stay for k = 0 and for k of at least V, and all ties at the border stay."""
@@ -40,6 +40,7 @@ def test_top_k_borders(top_k_filter):
 def test_top_k_rules(top_k_filter):
     """Gradients pass through the filter, and every dtype stays as it is, with and without a limit."""
     import torch
-    from helpers.checks import check_rules
+    from helpers.checks import check, check_rules
+    check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float('-inf'), 3.0]]), name='top_k_filter')
     for k in (2, 0):
         check_rules(top_k_filter, torch.tensor([[1.0, 3.0, 2.0]]), k)

@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q1_6"
 points = 5
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The loss of three forecasts is right, whatever type the outcomes have.")
 def test_log_loss_values(forecast_log_loss):
     """The loss of three forecasts is right, whatever type the outcomes have."""
@@ -19,7 +19,7 @@ def test_log_loss_values(forecast_log_loss):
         check(got, 0.690491, mistakes, name=f'forecast_log_loss (outcomes as {kind})')
         assert is_float(got), f'forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one).'
 
-@test_case(points=1, hidden=False,
+@test_case(points=0.5, hidden=False,
     success_message="Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are.")
 def test_log_loss_clipping(forecast_log_loss):
     """Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are."""

@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q2_4"
 points = 4
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The log-density of three actions is right, constants included.")
 def test_gaussian_log_prob_values(gaussian_log_prob):
     """The log-density of three actions is right, constants included."""
@@ -16,7 +16,7 @@ def test_gaussian_log_prob_values(gaussian_log_prob):
     covariance = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
     check(gaussian_log_prob(action, mean, covariance), torch.tensor([-3.3426, -2.6426, -4.4426]), {'the constant -D/2 · ln 2π is missing.': [-1.5047, -0.8047, -2.6047], 'the term with ln det Σ is missing.': [-2.5379, -1.8379, -3.6379], 'both constants are missing; the definition includes them.': [-0.7, 0.0, -1.8], 'the factor ½ before the squared distance is missing.': [-4.0426, -2.6426, -6.2426], 'the sign of the ln det Σ term is wrong: a wider Gaussian has a lower density.': [-1.7332, -1.0332, -2.8332], 'the constant counts one number only; it is D/2 · ln 2π with D = 2 here.': [-2.4237, -1.7237, -3.5237], 'the covariance must be inverted before it stands between the vectors.': [-11.6426, -2.6426, -6.1426], 'only the diagonal of the covariance is used.': [-3.6504, -2.7338, -3.9004], 'only the diagonal of the covariance is used in the distance.': [-3.5593, -2.6426, -3.8093], 'this is the density; the definition asks for its logarithm.': [0.0353, 0.0712, 0.0118], 'the sign is turned round.': [3.3426, 2.6426, 4.4426], 'the factor ½ before ln det Σ is missing.': [-4.1473, -3.4473, -5.2473], 'the factor ½ before D · ln 2π is missing.': [-5.1805, -4.4805, -6.2805], 'det Σ stands where its logarithm belongs.': [-5.0379, -4.3379, -6.1379], '1 / Σ divides entry by entry; the formula needs the inverse matrix.': [-5.5593, -2.6426, -1.8093], 'the mean over the batch was taken; the definition gives one number for each action.': -3.4759, 'the sum over the batch was taken; the definition gives one number for each action.': -10.4278}, name='gaussian_log_prob', atol=0.0002, dtype=torch.float32)
 
-@test_case(points=1, hidden=False,
+@test_case(points=0.5, hidden=False,
     success_message="The covariance holds variances, and a gradient flows to the mean.")
 def test_gaussian_log_prob_gradient(gaussian_log_prob):
     """The covariance holds variances, and a gradient flows to the mean."""

@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q3_1"
 points = 6
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The divergence of two positions is right.")
 def test_kl_values(kl_divergence):
     """The divergence of two positions is right."""
@@ -17,7 +17,7 @@ def test_kl_values(kl_divergence):
     even = torch.zeros(2, 3, 5)
     check(kl_divergence(even, even + 2.0), torch.zeros(2, 3), name='kl_divergence of two equal distributions')
 
-@test_case(points=1, hidden=False,
+@test_case(points=0.5, hidden=False,
     success_message="Large logits and excluded tokens do no harm.")
 def test_kl_extremes(kl_divergence):
     """Large logits and excluded tokens do no harm."""
@@ -51,5 +51,5 @@ def test_kl_rules(kl_divergence):
     import torch
     from helpers.checks import check, check_rules
     policy, reference = (torch.tensor([[[0.0, 1.0, -torch.inf]]]), torch.tensor([[[1.0, 0.0, -torch.inf]]]))
-    check(kl_divergence(policy.clone(), reference.clone()), torch.tensor([[0.46212]]), {'a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0': [[float('nan')]]}, name='kl_divergence where both exclude a token', ordinary=(kl_divergence(policy[..., :2], reference[..., :2]), [[0.46212]]))
+    check(kl_divergence(policy.clone(), reference.clone()), torch.tensor([[0.46212]]), {'a token that policy and reference both exclude (-inf) gives NaN; it must contribute 0': [[float('nan')]]}, name='kl_divergence where both exclude a token', ordinary=(kl_divergence(policy[..., :2].clone(), reference[..., :2].clone()), [[0.46212]]))
     check_rules(kl_divergence, policy, reference)

@@ -18,7 +18,7 @@ def test_estimates_k1(kl_estimates):
     assert not missing, f"kl_estimates: the dict lacks {', '.join(missing)}; its keys must be k1, k2 and k3"
     check(got['k1'], torch.tensor([[0.5, -1.0, 0.0]]), {"the sign is wrong: k1 is the policy's log-prob minus the reference's": [[-0.5, 1.0, 0.0]], 'k1 must not be made absolute: a negative value is part of what makes it unbiased': [[0.5, 1.0, 0.0]], 'k1 must not be clamped at 0: a negative value is part of what makes it unbiased': [[0.5, 0.0, 0.0]], 'the inputs are log-probs, not probabilities: do not take logarithms or quotients of them': [[-0.40547, 0.69315, 0.0]], "do not weigh with the policy's probability: the tokens were sampled from it, so the sample itself does that": [[0.18394, -0.13534, 0.0]], 'this is summed; return one estimate per token, [B, T]': [-0.5], 'this is averaged; return one estimate per token, [B, T]': -0.16667}, name='kl_estimates, k1')
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The estimates k2 and k3 are right.")
 def test_estimates_k2_k3(kl_estimates):
     """The estimates k2 and k3 are right."""

@@ -13,7 +13,7 @@ def test_anneal_line(anneal_alpha):
     check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {'start and end are swapped': 0.175, 'the end is reached one step early: the line ends at step total_steps': 0.3210526, 'step 0 must give start: the line is one step ahead': 0.31, 'the result stays at start: is there an integer division, or is the line not linear?': 0.4, 'this is geometric (equal factors); the definition is linear (equal differences)': 0.2828427, 'this is a cosine; the definition is linear': 0.356066, '`end` is not used on the way: the line goes to 0': 0.3, 'this is not linear: it is already at the end': 0.1}, name='anneal_alpha(5, 20, 0.4, 0.1)')
     check(anneal_alpha(5, 20, 0.1, 0.5), 0.2, {'a schedule that should rise jumps to its end: start may be smaller than end': 0.5, 'a schedule that should rise stays at its start': 0.1}, name='anneal_alpha(5, 20, 0.1, 0.5)')
 
-@test_case(points=1, hidden=False,
+@test_case(points=0.5, hidden=False,
     success_message="The line begins at `start`, ends at `end`, and stays there.")
 def test_anneal_ends(anneal_alpha):
     """The line begins at `start`, ends at `end`, and stays there."""

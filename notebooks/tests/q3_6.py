@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q3_6"
 points = 5
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The clipped loss of two completions is right.")
 def test_ppo_values(ppo_clip_loss):
     """The clipped loss of two completions is right."""

@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q4_2"
 points = 5
 
-@test_case(points=1, hidden=False,
+@test_case(points=1.5, hidden=False,
     success_message="The log-probabilities of two completions are right.")
 def test_sums(sequence_log_prob):
     """The log-probabilities of two completions are right."""

@@ -22,5 +22,6 @@ def test_three_prompts(io_probability):
 def test_probability_rules(io_probability):
     """The logits stay as they are, and every dtype and gradients are kept."""
     import torch
-    from helpers.checks import check_rules
+    from helpers.checks import check, check_rules
+    check(io_probability(torch.zeros(1, 4), torch.tensor([1])), torch.tensor([0.25]), name='io_probability')
     check_rules(io_probability, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([1]))

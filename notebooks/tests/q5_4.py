@@ -29,7 +29,8 @@ def test_zero(ablate_heads):
 def test_ablation_rules(ablate_heads):
     """With and without heads, every dtype is kept and gradients pass."""
     import torch
-    from helpers.checks import check_rules
+    from helpers.checks import check, check_rules
+    check(ablate_heads(torch.ones(1, 1, 2, 1), [1]), torch.tensor([[[[1.0], [0.0]]]]), name='ablate_heads')
     for heads in ([1], []):
         check_rules(ablate_heads, torch.arange(1.0, 9.0).reshape(1, 2, 2, 2), heads)
 

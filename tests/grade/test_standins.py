@@ -19,6 +19,7 @@ from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
 from autograder.reference.casting import Inputs, new_on_meta
 from helpers import worlds
+from helpers.checks import trying
 from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
@@ -219,7 +220,11 @@ def test_exceptions_are_of_the_students_kind_and_quoted_only_in_public_tests(cal
     stand_in.hidden = False
     with pytest.raises(KeyError, match="17"):
         stand_in("key")
-    with pytest.raises(StudentError, match=r"raised Own \(line \d+ of code cell 1\): the input was 17"):
+    with pytest.raises(
+        StudentError, match=r"raised Own \(line \d+ of code cell 1\): the input was 17\n    def complain\(kind\): raise"
+    ):
+        stand_in("own")
+    with pytest.raises(AssertionError, match=r"^it must work; yours raised Own \(line \d+"), trying("it must work"):
         stand_in("own")
     with pytest.raises(StudentError, match="not defined"):
         call("missing")()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import linecache
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from helpers.checks import UNKNOWN, check, check_rules, close, trying
+from helpers.notebook.public_check import run_case
 
 ROW = torch.tensor([1.0, 2.0])
 
@@ -191,6 +193,16 @@ def test_what_exceptions_mean(body: str, meaning: str) -> None:
     assert meaning in str(raised.value).split("This usually means:")[1]
 
 
+def test_the_notebooks_check_shows_the_line() -> None:
+    body = SimpleNamespace(call_func=lambda space: space["f"]())
+    said = run_case(SimpleNamespace(body=body), {"f": student("def f():\n    return 1 / 0\n")})
+    assert said.split("\n")[:2] == [
+        "ZeroDivisionError: division by zero (raised in `f`, line 2 of its cell)",
+        "    return 1 / 0",
+    ]
+    assert run_case(SimpleNamespace(body=body), {"f": None}).startswith("the test cannot use what came back: TypeError")
+
+
 # --- the rules of all exercises -------------------------------------------------------------------------------------
 
 
@@ -208,6 +220,10 @@ def test_what_exceptions_mean(body: str, meaning: str) -> None:
         (lambda x: float(x.float().sum().detach().numpy()), None, ""),
         (lambda x: x + torch.where(x > 9, x, (x - x).sqrt()), (0,), "is nan; it must be finite"),
         (lambda x: 2 * x, (), "must be detached"),
+        (lambda x: x * torch.tensor(2.0), (0,), ""),
+        (lambda x: x * torch.ones(2, dtype=x.dtype), (0,), "mixes tensors of two devices"),
+        (lambda x: torch.arange(2), None, "on another device"),
+        (lambda x: torch.arange(2, device=x.device), None, ""),
         (lambda x: torch.linalg.inv(x[:, None] * torch.eye(2, dtype=x.dtype)), (0,), "this must work; yours raised"),
         (lambda x: None, (0,), "not written yet"),
     ],

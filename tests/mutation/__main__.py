@@ -33,11 +33,12 @@ def run(functions: list[str], every: int, resume: bool, path: Path = CHECKPOINT)
     Args:
         functions: the exercises.
         every: one mutant in so many is judged.
-        resume: whether verdicts in the checkpoint hold, but for holes and tests that are too strict: those are judged again.
+        resume: whether verdicts in the checkpoint hold, but for holes, faults and tests that are too strict: those are judged again.
         path: the checkpoint.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    holds = [r for r in records(path) if r["kind"] != "hole" and not r["too_strict"]] if resume else []
+    again = ("hole", "fault")
+    holds = [r for r in records(path) if r["kind"] not in again and not r["too_strict"]] if resume else []
     kept = [r for r in records(path) if r["function"] not in functions] + [
         r for r in holds if r["function"] in functions
     ]

@@ -51,6 +51,8 @@ class Verdict:
     @property
     def kind(self) -> str:
         """Its column in the table."""
+        if self.faults:
+            return "fault"
         killed = "public" if self.public else "hidden" if self.hidden else None
         return killed or ("hole" if self.oracle else "equivalent")
 
@@ -156,7 +158,7 @@ def judge_all(waiting: Sequence[Mutant], seconds: float = SECONDS) -> Iterator[t
     torch.set_num_threads(1)  # a child that is forked off threads would wait for them
     for function in sorted({mutant.function for mutant in waiting}):
         plain = judge(function, exercises()[function][0].solution)  # fills the caches that the children share, too
-        if plain.kind != "equivalent":
+        if plain.kind != "equivalent" or plain.faults:
             raise ValueError(f"the solution of {function} fails: {plain}")
     fork: Any = multiprocessing.get_context("fork")
     rest = list(waiting)
