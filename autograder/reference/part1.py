@@ -31,6 +31,9 @@ def top_k_filter(logits: torch.Tensor, k: int) -> torch.Tensor:
     return torch.where(larger < k, logits, torch.full_like(logits, -math.inf))
 
 
+WIDE = (torch.float64,)
+
+
 def top_k_cases(generator: torch.Generator) -> list[Case]:
     """Shapes, borders of `k` and ties."""
 
@@ -51,6 +54,9 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("k = 0", {"logits": draw(2, 6), "k": 0}, "edges"),
         Case("k = 0 and a batch of 1", {"logits": draw(1, 6), "k": 0}, "edges"),
         Case("k = 0 and a vocabulary of one token", {"logits": draw(1, 1), "k": 0}, "edges"),
+        Case("a batch of 12", {"logits": draw(12, 5), "k": 2}, "edges"),
+        Case("logits of -1000 and less", {"logits": -1000 - 100 * draw(3, 6).abs(), "k": 5}, "edges"),
+        Case("logits that are close in float64", {"logits": 1 + 1e-9 * draw(3, 6), "k": 2}, "edges", WIDE, short=False),
         Case("logits that are all 0", {"logits": torch.zeros(2, 5, dtype=torch.float64), "k": 2}, "edges"),
         Case("a negative k", {"logits": draw(2, 6), "k": -3}, "edges"),
         Case("k = V", {"logits": draw(2, 6), "k": 6}, "edges"),

@@ -92,6 +92,7 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
         case("a batch of 1 with two tokens", 1, 2, 5, aspect="edges"),
         case("a vocabulary of one token", 2, 3, 1, aspect="edges"),
+        case("a batch of 12", 12, 3, 5, aspect="edges"),
         case("a vocabulary of 5,000", 2, 4, 5_000, aspect="edges"),
         case("logits that are all 0", 2, 3, 4, scale=0.0, aspect="edges"),
         Case("tokens whose log-probs are -300 and -9000", _rare(generator), "edges"),
@@ -155,6 +156,7 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("one token in a batch of 1", inputs(1, 1) | {"mask": torch.ones(1, 1, dtype=torch.bool)}, "edges"),
         Case("advantages below 0 alone", inputs(4, 5) | {"advantages": -_normal(generator, 4).abs() - 0.1}, "edges"),
         Case("log-probs of -300 and -9000", rare, "edges"),
+        Case("a batch of 12", inputs(12, 3), "edges"),
         Case("advantages in the thousands", inputs(4, 5) | {"advantages": 3_000 * _normal(generator, 4)}, "edges"),
         Case("log-probs that are all 0", inputs(3, 4) | {"log_probs": torch.zeros(3, 4).double()}, "edges"),
         Case("advantages that are all 0", inputs(3, 4) | {"advantages": torch.zeros(3).double()}, "edges"),
@@ -230,6 +232,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         ),
         Case("a narrow Gaussian", small, "edges"),
         Case("a wide Gaussian", wide, "edges"),
+        Case("12 actions", inputs(12, 2), "edges"),
         Case("actions far from the mean", far, "edges"),
         Case("actions and means that are all 0", nothing, "edges"),
     ]

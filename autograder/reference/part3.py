@@ -54,6 +54,7 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 3", pair(3, 5, 7)),
         Case("a batch of 1", pair(1, 4, 11)),
         Case("one position", pair(2, 1, 6)),
+        Case("a batch of 12", pair(12, 2, 3), aspect="edges"),
         Case("batch, tokens and vocabulary of one size", pair(4, 4, 4)),
         Case("a vocabulary of 500", pair(2, 3, 500)),
     ]
@@ -125,6 +126,7 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("one token in a batch of 1", pair(1, 1), aspect="edges"),
         Case("one token a row", pair(3, 1), aspect="edges"),
+        Case("a batch of 12", pair(12, 3), aspect="edges"),
         Case("a reference that found the tokens very unlikely", far, aspect="edges"),
         Case("a reference with log-probs of -3000", {k: 75 * v for k, v in far.items()}, aspect="edges"),
         Case("log-probs that are all 0", {name: torch.zeros(2, 3).double() for name in far}, aspect="edges"),
@@ -189,6 +191,7 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of the reference down to -9000", apart, aspect="edges"),
         Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
         Case("one token a row", inputs(4, 1, 0.4), aspect="edges"),
+        Case("a batch of 12", inputs(12, 3, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
@@ -289,6 +292,7 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         Case("an advantage of 0", level, aspect="edges"),
         Case("advantages that are all 0", inputs(3, 5, 0.3) | {"advantages": torch.zeros(3).double()}, aspect="edges"),
         Case("advantages in the thousands", large, aspect="edges"),
+        Case("a batch of 12", inputs(12, 4, 0.3), aspect="edges"),
         Case("log-probs that are all 0", sure, aspect="edges"),
         Case(
             "one token a row", {k: v[:, :1] if k in TABLES else v for k, v in inputs(4, 5, 0.3).items()}, aspect="edges"

@@ -199,6 +199,7 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         Case("two tokens", inputs(4, 2)),
         Case("a large vocabulary", vast),
         Case("the same name in every row", equal, "edges"),
+        Case("a batch of 40", inputs(40, 5), "edges"),
         Case("logits that are all 0", inputs(3, 4, scale=0.0), "edges"),
         Case("a vocabulary of one token", alone, "edges"),
         Case("logits of size 1e4", large, "edges"),
@@ -253,6 +254,8 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
     zeros = inputs((2, 3, 4, 2), [1], mean=True)
     zeros["head_outputs"] = torch.zeros(2, 3, 4, 2, dtype=torch.float64)
     large = inputs((2, 3, 4, 2), [1, 2], mean=False)
+    far = inputs((2, 3, 4, 2), [1, 3], mean=True)
+    far["mean_outputs"] = 3_000 * torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
     large["head_outputs"] = 3_000 * torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
     return [
         Case("zero ablation of two heads", inputs((3, 5, 4, 2), [0, 2], mean=False)),
@@ -267,6 +270,14 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
         Case("all heads, mean ablation", inputs((2, 3, 4, 2), [3, 1, 2, 0], mean=True), "edges"),
         Case("outputs that are all 0", zeros, "edges"),
+        Case("no head at all in a batch of 1", inputs((1, 3, 4, 2), [], mean=False), "edges"),
+        Case("no head at all, outputs in the thousands", large | {"heads": []}, "edges"),
+        Case(
+            "outputs and means in the thousands",
+            {k: large[k] if k == "head_outputs" else v for k, v in far.items()},
+            "edges",
+        ),
+        Case("a batch of 12", inputs((12, 2, 3, 2), [1], mean=True), "edges"),
         Case("one head", inputs((3, 2, 1, 4), [0], mean=True), "edges"),
         Case("heads of one number", inputs((2, 3, 4, 1), [1, 2], mean=True), "edges"),
         Case("outputs in the thousands", large, "edges"),
@@ -314,6 +325,9 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
         Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
         Case("a patch that changes nothing", inputs(4, 2.5, -1.5, -1.5), "edges"),
+        Case("a batch of 40", inputs(40, 3.0, -1.0, 0.5), "edges"),
+        Case("logit differences of 5000 and more", inputs(5, 6_200.0, 5_000.0, 5_700.0), "edges"),
+        Case("logit differences of -5000 and less", inputs(5, -5_000.0, -6_200.0, -5_700.0), "edges"),
         Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0, 2_500.0), "edges"),
         *(
             Case(f"a {name} run that is all 0", inputs(4, 2.0, -1.0, 0.7) | {name: torch.zeros(4).double()}, "edges")
@@ -343,6 +357,9 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
         Case("negative logit differences", below, "edges"),
         Case("a circuit below 0, a model above 0", inputs(6, -1.0, 3.0), "edges"),
         Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0), "edges"),
+        Case("logit differences of 5000 and more", inputs(5, 6_000.0, 5_000.0), "edges"),
+        Case("logit differences of -5000 and less", inputs(5, -6_000.0, -5_000.0), "edges"),
+        Case("a batch of 40", inputs(40, 3.0, 5.0), "edges"),
         Case("a circuit that is all 0", inputs(4, 0.0, 2.5) | {"circuit": torch.zeros(4).double()}, "edges"),
         Case("a model that is all 0", inputs(4, 1.5, 0.0) | {"full": torch.zeros(4).double()}, "edges"),
     ]

@@ -33,7 +33,7 @@ def run(functions: list[str], every: int, resume: bool, path: Path = CHECKPOINT)
     Args:
         functions: the exercises.
         every: one mutant in so many is judged.
-        resume: whether verdicts in the checkpoint hold, but for holes, faults and tests that are too strict: those are judged again.
+        resume: whether verdicts in the checkpoint hold; holes, faults and tests that are too strict are judged again.
         path: the checkpoint.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def top_k_filter(logits: Tensor, k: int) -> Tensor:
 
 
 def _filtered(g: torch.Generator) -> Named:
-    for rows, entries in ((1, 1), (1, 2), (1, 7), (2, 2), (3, 5), (4, 4), (5, 33)):
+    for rows, entries in ((1, 1), (1, 2), (1, 7), (2, 2), (3, 5), (4, 4), (5, 33), (12, 4)):
         for k in sorted({-1, 0, 1, 2, entries - 1, entries, entries + 1, entries // 2, 1000}):
             yield f"[{rows}, {entries}], k={k}", {"logits": normal(g, rows, entries, scale=3), "k": k}
             few = whole(g, rows, entries, low=-2, high=2).double()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from tests.mutation.oracle import Inputs, Oracle, of_logits
+from tests.mutation.oracle import LONG, Inputs, Oracle, largest
 
 from .drawn import DOUBLE, full, masks, normal, nought, number, uniform, whole
 
@@ -31,6 +32,11 @@ def sequence_log_prob(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         terms = [Categorical(logits=logits[b, t - 1], validate_args=False).logits[int(ids[b, t])] for t in counted]
         sums.append(torch.stack(terms).sum() if terms else torch.zeros((), dtype=DOUBLE))
     return torch.stack(sums)
+
+
+def of_read_logits(inputs: Inputs, results: list[Any]) -> float:
+    """Only the logits before a token that counts are normalised."""
+    return largest([inputs["logits"][:, :-1][inputs["mask"][:, 1:]]])
 
 
 def _sequences(g: torch.Generator) -> Named:
@@ -141,6 +147,10 @@ def make_preference_pairs(rewards: Tensor, min_gap: float = 0.0) -> Tensor:
 
 
 def _completions(g: torch.Generator) -> Named:
+    near = normal(g, 3, LONG + 1)
+    for shift in (-1e-4, 1e-4):  # so long a row is asked for in float32 and float64 alone
+        gap = float(near[1].max() - near[1].min()) + shift
+        yield f"a gap of min_gap and {-shift}", {"rewards": near, "min_gap": gap}
     for prompts, count in ((1, 1), (1, 2), (1, 6), (5, 1), (6, 2), (4, 4), (9, 4), (20, 7)):
         # sixteenths: gaps are exact in every dtype
         for kind, rewards in (
@@ -156,7 +166,7 @@ def _completions(g: torch.Generator) -> Named:
 
 
 ORACLES = {
-    "sequence_log_prob": Oracle(sequence_log_prob, _sequences, gradients=("logits",), rounding=of_logits),
+    "sequence_log_prob": Oracle(sequence_log_prob, _sequences, gradients=("logits",), rounding=of_read_logits),
     "compute_dpo_loss": Oracle(
         compute_dpo_loss, _pairs, gradients=POLICY, detached=REFERENCE, constant_results=(1, 2)
     ),

@@ -94,7 +94,7 @@ def io_probability(logits: Tensor, io_ids: Tensor) -> Tensor:
 
 
 def _names(g: torch.Generator, with_s: bool) -> Named:
-    for rows, entries in ((1, 1), (1, 2), (1, 7), (3, 2), (5, 5), (4, 11), (2, 3_000)):
+    for rows, entries in ((1, 1), (1, 2), (1, 7), (3, 2), (5, 5), (4, 11), (12, 4), (2, 3_000)):
         for kind, logits in (
             ("normal", normal(g, rows, entries, scale=3)), ("large", 1e4 * normal(g, rows, entries).clamp(-1, 1)),
             ("±1e4", 1e4 * normal(g, rows, entries).sign()), ("equal", full(-7.0, rows, entries)),
@@ -124,6 +124,7 @@ def ablate_heads(head_outputs: Tensor, heads: list[int], mean_outputs: Tensor | 
 def _heads(g: torch.Generator) -> Named:
     for rows, tokens, heads, width in (
         (1, 1, 1, 1),
+        (11, 2, 3, 2),
         (1, 3, 2, 4),
         (4, 1, 3, 2),
         (3, 3, 3, 3),
@@ -150,7 +151,7 @@ def _heads(g: torch.Generator) -> Named:
                 size = f"[{rows}, {tokens}, {heads}, {width}], {chosen}"
                 yield f"{size}, left out", {"head_outputs": outputs, "heads": chosen}
                 yield f"{size}, zero", {"head_outputs": outputs, "heads": chosen, "mean_outputs": None}
-                mean = 2 + normal(g, tokens, heads, width)
+                mean = 2 + normal(g, tokens, heads, width, scale=scale)
                 yield f"{size}, mean", {"head_outputs": outputs, "heads": chosen, "mean_outputs": mean}
 
 
@@ -167,7 +168,7 @@ def _runs(g: torch.Generator) -> Named:
     for rows in (1, 2, 6, 100):
         for start, goal, reached in (
             (-3, 4, 1), (2, 5, 2.5), (1, -2, 0.5), (-4, -1, -5), (0, 1, 3), (2.0, 2.25, 2.0), (0.0, 0.03, 0.01), (-1, 1e3, 7),
-            (-0.5, -0.4, 0.2), (3, 0, 3), (5e3, 6e3, 5.5e3),
+            (-0.5, -0.4, 0.2), (3, 0, 3), (5e3, 6e3, 5.5e3), (-5e3, -6e3, -5.5e3), (-5e3, 4e3, 2e3),
         ):  # fmt: skip
             noise = normal(g, 3, rows, scale=0.5 if abs(goal - start) >= 1 else 0.002)
             given = {"clean": goal + noise[0], "corrupted": start + noise[1], "patched": reached + noise[2]}
@@ -185,7 +186,18 @@ def faithfulness(circuit: Tensor, full: Tensor) -> float:
 
 def _circuits(g: torch.Generator) -> Named:
     for rows in (1, 2, 6, 100):
-        for part, whole_model in ((2, 3.5), (5, 3), (-3, -1), (-1, -3), (0, 0), (-2, 2), (4e3, 5e3), (1.0, 1.0)):
+        for part, whole_model in (
+            (2, 3.5),
+            (5, 3),
+            (-3, -1),
+            (-1, -3),
+            (0, 0),
+            (-2, 2),
+            (4e3, 5e3),
+            (-4e3, -5e3),
+            (4e3, -5e3),
+            (1.0, 1.0),
+        ):
             noise = normal(g, 2, rows)
             yield f"{rows}, {part} and {whole_model}", {"circuit": part + noise[0], "full": whole_model + noise[1]}
             zeros = nought(rows)

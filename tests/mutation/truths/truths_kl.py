@@ -41,7 +41,7 @@ def of_products(inputs: Inputs, results: list[Any]) -> float:
 
 
 def _distributions(g: torch.Generator) -> Named:
-    for rows, tokens, entries in ((1, 1, 1), (1, 1, 2), (1, 3, 5), (2, 1, 4), (3, 3, 3), (2, 3, 400)):
+    for rows, tokens, entries in ((1, 1, 1), (2, 3, 1), (1, 3, 5), (2, 1, 4), (3, 3, 3), (11, 2, 4), (2, 3, 400)):
         for scale in (0.1, 2.0, 60.0, 4e3):
             shape, size = (rows, tokens, entries), f"[{rows}, {tokens}, {entries}], scale {scale}"
             p, q = (normal(g, *shape, scale=scale).clamp(-1e4, 1e4) for _ in range(2))
@@ -71,7 +71,7 @@ def kl_estimates(log_probs: Tensor, reference_log_probs: Tensor) -> dict[str, Te
 
 
 def _estimated(g: torch.Generator) -> Named:
-    for rows, tokens in ((1, 1), (1, 4), (3, 1), (4, 4), (3, 6)):
+    for rows, tokens in ((1, 1), (1, 4), (3, 1), (4, 4), (11, 3)):
         for base in (0.0, -300.0, -9_000.0):
             for drift in (0.0, 1e-3, 0.7, 6.0):
                 own = base - uniform(g, rows, tokens, low=0.1, high=8)
@@ -101,7 +101,7 @@ def kl_shaped_rewards(
 
 
 def _shaped(g: torch.Generator) -> Named:
-    for rows, tokens in ((1, 1), (1, 5), (3, 1), (4, 4), (3, 6)):
+    for rows, tokens in ((1, 1), (1, 5), (3, 1), (4, 4), (11, 3)):
         for kind, mask in masks(g, rows, tokens).items():
             for alpha in (0, 0.0, 2, 0.3, number(g)):
                 own = -uniform(g, rows, tokens, low=0.1, high=6)
@@ -195,7 +195,7 @@ def ppo_clip_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, 
 
 
 def _clipped(g: torch.Generator) -> Named:
-    for rows, tokens in ((1, 1), (1, 6), (3, 1), (4, 4), (3, 7)):
+    for rows, tokens in ((1, 1), (1, 6), (3, 1), (4, 4), (11, 3)):
         for kind, mask in masks(g, rows, tokens).items():
             for clip in (0.2, 0.5, 0.125, 1):
                 # multiples of 1/8: the ratios stay the same in every dtype, and away from the borders

@@ -33,6 +33,7 @@ def _scored(g: torch.Generator) -> Named:
         (1, 6, 4),
         (2, 2, 3),
         (4, 4, 4),
+        (11, 3, 4),
         (3, 6, 11),
         (2, 3, 900),
         (5, 2, 1),
@@ -71,7 +72,7 @@ def compute_reinforce_loss(log_probs: Tensor, advantages: Tensor, mask: Tensor) 
 
 
 def _weighted(g: torch.Generator) -> Named:
-    for rows, tokens in ((1, 1), (1, 5), (2, 1), (4, 4), (3, 7)):
+    for rows, tokens in ((1, 1), (1, 5), (2, 1), (4, 4), (11, 3)):
         for kind, mask in masks(g, rows, tokens).items():
             size = f"[{rows}, {tokens}], mask {kind}"
             log_probs = -uniform(g, rows, tokens, low=0.01, high=9)
@@ -133,7 +134,7 @@ def gaussian_score(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _actions(g: torch.Generator) -> Named:
-    for rows, size in ((1, 1), (1, 3), (3, 1), (2, 2), (5, 5), (7, 3), (2, 8)):
+    for rows, size in ((1, 1), (1, 3), (3, 1), (2, 2), (5, 5), (7, 3), (11, 2), (2, 8)):
         for kind in ("correlated", "diagonal", "unit", "narrow", "wide"):
             basis, _ = torch.linalg.qr(normal(g, size, size))
             spread = torch.diag(uniform(g, size, low=0.4, high=3))
