@@ -114,7 +114,9 @@ def kept_reference(seed: int) -> list[Sides]:
 def batches_with(seed: int, kept: Sequence[Sides]) -> list[PairBatch]:
     """The batches of the single steps, with these reference log-probs inside them."""
     batches = world.batches_for("single steps", seed)
-    return [replace(batch, reference_chosen=c, reference_rejected=r) for batch, (c, r) in zip(batches, kept, strict=True)]
+    return [
+        replace(batch, reference_chosen=c, reference_rejected=r) for batch, (c, r) in zip(batches, kept, strict=True)
+    ]
 
 
 def heldout_accuracy(seed: int, weights: Mapping[str, Tensor]) -> float:
@@ -178,9 +180,7 @@ def check_reported(record: Mapping[str, Any], seed: int, kept: Sequence[Sides] |
                 raise AssertionError(f"dpo_step: {key!r} is wrong in step {number + 1}{mistake}")
 
 
-def name_mistake(
-    key: str, value: float, policy: nn.Module, reference: nn.Module, batch: PairBatch, beta: float
-) -> str:
+def name_mistake(key: str, value: float, policy: nn.Module, reference: nn.Module, batch: PairBatch, beta: float) -> str:
     """Which known mistake gives this value, as the end of a message; empty if none does."""
     with torch.no_grad():
         guesses = GUESSES[key](policy, reference, batch, beta)
@@ -230,8 +230,7 @@ def guess_rewards(
     own, kept = log_probs(policy, batch), reference_log_probs(reference, batch)
     own_unmasked, kept_unmasked = log_probs(policy, unmasked)[side], log_probs(reference, unmasked)[side]
     guesses = {
-        "the prompt is not masked (the loss does not notice, the rewards do)": beta
-        * (own_unmasked - kept_unmasked),
+        "the prompt is not masked (the loss does not notice, the rewards do)": beta * (own_unmasked - kept_unmasked),
         "chosen and rejected are swapped": beta * (own[1 - side] - kept[1 - side]),
         "it lacks the factor β": own[side] - kept[side],
         "the reference is missing from it": beta * own[side],
@@ -242,9 +241,7 @@ def guess_rewards(
     return {label: rewards.mean() for label, rewards in guesses.items()} | {"it is the sum over the batch": summed}
 
 
-def guess_accuracies(
-    policy: nn.Module, reference: nn.Module, batch: PairBatch, beta: float
-) -> dict[str, float]:
+def guess_accuracies(policy: nn.Module, reference: nn.Module, batch: PairBatch, beta: float) -> dict[str, float]:
     """Accuracies that known mistakes give."""
     (pc, pr), (rc, rr) = log_probs(policy, batch), reference_log_probs(reference, batch)
     return {

@@ -335,7 +335,9 @@ def check_practice(record: Mapping[str, Any], seed: int) -> None:
     """After a training of the small policy the mean reward on other prompts is higher."""
     policy, start = small_policy(seed), weights_of(small_policy(seed))
     check_weights(record["weights"], policy, "reinforce_step", NOT_FINITE)
-    for number, before, change in probed(record, practice_probes(seed), small_policy(seed), "reinforce_step", UNCHANGED):
+    for number, before, change in probed(
+        record, practice_probes(seed), small_policy(seed), "reinforce_step", UNCHANGED
+    ):
         set_weights(policy, before)
         rollout = world.practice_rollout(policy, seed, number)
         check_probe(policy, rollout, world.small_reward_model(rollout.texts), change, number)

@@ -118,11 +118,19 @@ def check_conduct(record: Mapping[str, Any], step: str, *which: str) -> None:
     """
     notes = record["conduct"]
     check_length(notes, len(record["answers"]), step)
-    if any(not isinstance(note, Mapping) or not {"steps", "faults", "random"} <= set(note) for note in notes):
+    if not all(isinstance(note, Mapping) and _is_note(note) for note in notes):
         raise AssertionError(f"{step}: {INCOMPLETE}")
     fault = conduct.told(notes, *which)
     if fault:
         raise AssertionError(f"{step}: {fault}")
+
+
+def _is_note(note: Mapping[str, Any]) -> bool:
+    """Whether a note is of the form that `helpers.worlds.conduct.observed` gives it: it may be forged."""
+    texts = note.get("faults"), note.get("random")
+    return type(note.get("steps")) is int and all(
+        isinstance(listed, list) and all(isinstance(text, str) for text in listed) for listed in texts
+    )
 
 
 def check_one_step(record: Mapping[str, Any], step: str) -> None:
@@ -160,7 +168,8 @@ def check_size(
 def some_are_still(change: Tensor, right: Tensor, policy: nn.Module) -> bool:
     """Whether some parameters did not move at all, though others did and the right update moves them."""
     sizes = [weight.numel() for weight in policy.parameters()]
-    still = [not moved.any() and bool(wanted.any()) for moved, wanted in zip(change.split(sizes), right.split(sizes))]
+    parts = zip(change.split(sizes), right.split(sizes), strict=True)
+    still = [not moved.any() and bool(wanted.any()) for moved, wanted in parts]
     return any(still) and not all(still)
 
 
@@ -190,7 +199,7 @@ def check_parameters(change: Tensor, right: Tensor, policy: nn.Module, step: str
         )
 
 
-def check_length(recorded: Sequence[Any], wanted: int, step: str) -> None:
+def check_length(recorded: Any, wanted: int, step: str) -> None:
     """A record must hold as much as its world writes down: an empty one would pass every check of its entries.
 
     Raises:

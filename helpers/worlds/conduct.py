@@ -88,9 +88,9 @@ def told(notes: Sequence[Mapping[str, Any]], *which: str) -> str:
         which: the faults that count, keys of `FAULTS`; all where none is given.
     """
     found = {fault for note in notes for fault in note["faults"]}
-    after = [note["random"] for note in notes]
-    if any(one == other for n, first in enumerate(after) for second in after[:n] for one, other in zip(first, second)):
-        found.add("seeded")  # the calls began with different states
+    states = [state for note in notes for state in set(note["random"])]
+    if len(set(states)) < len(states):
+        found.add("seeded")  # two calls, which began with different states, ended with the same one
     return next((FAULTS[fault] for fault in which or FAULTS if fault in found), "")
 
 
@@ -117,7 +117,11 @@ def _random_numbers_of(seed: int) -> Iterator[None]:
 
 def _digests() -> list[str]:
     """What the states of PyTorch's, NumPy's and Python's generators are, in short."""
-    states = torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), repr(random.getstate()).encode()
+    states = (
+        torch.get_rng_state().numpy().tobytes(),
+        np.random.get_state()[1].tobytes(),
+        repr(random.getstate()).encode(),
+    )
     return [hashlib.sha256(state).hexdigest() for state in states]
 
 

@@ -39,7 +39,11 @@ SINGLE_SIZES = (8, 5, 1)  # of the single steps' batches
 BETAS = (0.3, 0.2, 0.5)  # of the single steps in turn, the first in the training
 LEARNING_RATE = 0.2  # of the plain gradient descent in the single steps
 TRAINING_RATE = 3e-3  # of AdamW in the short training
-BATCHES = {"single steps": (1, len(SINGLE_SIZES)), "training": (2, 25), "held out": (3, 25)}  # added to the world's seed; how many
+BATCHES = {
+    "single steps": (1, len(SINGLE_SIZES)),
+    "training": (2, 25),
+    "held out": (3, 25),
+}  # added to the world's seed; how many
 
 
 def small_pairs(seed: int, count: int) -> list[Pair]:
@@ -91,10 +95,11 @@ def run_dpo_steps(
         training: the mode the policy is handed over in; the reference is in evaluation mode.
 
     Returns:
-        `weights` (after each step), `bearings` (of the first update), `lengths` (of each, divided by the learning rate), `answers` (what each step returned),
-        `reference_before`, `reference_after` (each step), `training_before` and `training_after` (the policy's and the
-        reference's mode), `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its
-        weights have one), `conduct` (a note of `observed` for each step), `optimizer_steps` (in all).
+        `weights` (after each step), `bearings` (of the first update), `lengths` (of each, divided by the learning
+        rate), `answers` (what each step returned), `reference_before`, `reference_after` (each step), `training_before`
+        and `training_after` (the policy's and the reference's mode), `reference_calls` (forward passes of the
+        reference), `reference_gradients` (how many of its weights have one), `conduct` (a note of `observed` for each
+        step), `optimizer_steps` (in all).
     """
     reference = small_policy(seed)
     policy = small_policy(seed)

@@ -37,11 +37,11 @@ from .small import (
     weights_of,
 )
 
-ROWS, PROMPT, NEW = (8, 5, 2), 5, 9  # completions in each single step's batch, columns of the prompts, and after them
+ROWS, PROMPT, NEW = (8, 5, 4), 5, 9  # completions in each single step's batch, columns of the prompts, and after them
 SINGLE_STEPS = len(ROWS)
 LEARNING_RATE = 0.8  # of the plain gradient descent in the small world
 REWARD = 0.06  # the largest: gradients are then so short that clipping their norm, as one may, leaves them as they are
-PRACTICE_STEPS, PRACTICE_BATCH, PRACTICE_RATE = 24, 32, 1e-2  # of AdamW's training in the small world
+PRACTICE_STEPS, PRACTICE_BATCH, PRACTICE_RATE = 16, 32, 1e-2  # of AdamW's training in the small world
 TRAINING_STEPS, TRAINING_BATCH, TRAINING_TOKENS, TRAINING_RATE = 8, 16, 16, 1e-3  # in the world of the embedded models
 TRAINING_PLAIN_RATE = 0.05  # of the plain gradient descent at the probes there
 WORDS = [f"{a}{b}" for a in string.ascii_lowercase[:7] for b in string.ascii_lowercase[:7]]  # word number i is token i
@@ -81,9 +81,12 @@ def _rollout(ids: Tensor, attention: Tensor, policy: nn.Module) -> Rollout:
     with torch.no_grad():
         logits = policy_logits(policy, ids, attention)  # [B, T, V]
         surprise = nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")  # [B, T-1]
-    prompts = [" ".join(WORDS[i] for i in row[mask].tolist()) for row, mask in zip(ids, attention & ~completion)]
+    prompts = [
+        " ".join(WORDS[i] for i in row[mask].tolist()) for row, mask in zip(ids, attention & ~completion, strict=True)
+    ]
     completions = [
-        "".join(f" {WORDS[i]}" for i in row[mask].tolist() if i != EOS_ID) for row, mask in zip(ids, completion)
+        "".join(f" {WORDS[i]}" for i in row[mask].tolist() if i != EOS_ID)
+        for row, mask in zip(ids, completion, strict=True)
     ]
     return Rollout(
         ids=ids,

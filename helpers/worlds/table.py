@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from helpers.generation import Rollout
 
 from .conduct import mode_of, observed
-from .small import plain_answer
 
 LEARNING_RATE = 1e-3
 TOKENS = 4

@@ -152,6 +152,8 @@ for w, gradient in zip(weights, torch.autograd.grad(loss, weights)):
 # === right: the optimizer is given a closure
 # for: loss.backward()
 pass
+
+
 # for: optimizer.step()
 def closure():
     loss.backward()
@@ -325,7 +327,9 @@ loss, good, bad = compute_dpo_loss(
 # === wrong: mean over tokens in the gradient only | dpo_step
 # for: loss.backward()
 sizes = pairs.chosen_mask.sum(1), pairs.rejected_mask.sum(1)
-compute_dpo_loss(chosen / sizes[0], rejected / sizes[1], ref_chosen / sizes[0], ref_rejected / sizes[1], beta)[0].backward()
+compute_dpo_loss(chosen / sizes[0], rejected / sizes[1], ref_chosen / sizes[0], ref_rejected / sizes[1], beta)[
+    0
+].backward()
 
 
 # === wrong: uphill | uphill

@@ -146,6 +146,8 @@ for w, gradient in zip(weights, torch.autograd.grad(loss, weights)):
 # === right: the optimizer is given a closure
 # for: loss.backward()
 pass
+
+
 # for: optimizer.step()
 def closure():
     loss.backward()
@@ -436,7 +438,9 @@ loss = compute_reinforce_loss(log_probs, advantages, mask) - 1e-3 * (entropy * m
 
 # === wrong: a KL to the rollout's policy | reinforce_step
 # for: loss = compute
-loss = compute_reinforce_loss(log_probs, advantages, mask) + 0.1 * ((log_probs - rollout.log_probs) * mask).sum(1).mean()
+loss = (
+    compute_reinforce_loss(log_probs, advantages, mask) + 0.1 * ((log_probs - rollout.log_probs) * mask).sum(1).mean()
+)
 
 
 # === wrong: a weight decay in the loss | reinforce_step
