@@ -289,9 +289,7 @@ def name_loss(value: float, terms: Tensor, later: Tensor, rollout: Rollout, rewa
         "it is the sum over the batch": float(terms.sum()),
         "it is the mean over tokens": float(terms.sum() / tokens.sum()),
         "it is the mean over each completion's tokens": float((terms / tokens).mean()),
-        "it is the surrogate of a ratio, whose value is another": -float(
-            (part2.leave_one_out_advantages(rewards) * tokens).mean()
-        ),
+        "it is the surrogate of a ratio": -float((part2.leave_one_out_advantages(rewards) * tokens).mean()),
     }
     allowed = SAME_LOSS * float(terms.abs().mean())
     return next((f": {label}" for label, guess in guesses.items() if abs(guess - value) <= allowed), "")

@@ -119,7 +119,7 @@ def _digests() -> list[str]:
     """What the states of PyTorch's, NumPy's and Python's generators are, in short."""
     states = (
         torch.get_rng_state().numpy().tobytes(),
-        np.random.get_state()[1].tobytes(),
+        np.random.get_state(legacy=False)["state"]["key"].tobytes(),
         repr(random.getstate()).encode(),
     )
     return [hashlib.sha256(state).hexdigest() for state in states]

@@ -119,7 +119,8 @@ def run_on_table(
     optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
     record: dict[str, Any] = {"changes": [], "results": [], "texts": [], "conduct": []}
     for number, values in enumerate(rewards):
-        worth, texts = dict(zip(rollout.texts, values, strict=True)), []
+        worth = dict(zip(rollout.texts, values, strict=True))
+        texts: list[str] = []
 
         def reward_model(given: Sequence[str], worth: Any = worth, texts: list[str] = texts) -> Tensor:
             texts.extend(given)
