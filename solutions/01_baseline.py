@@ -21,6 +21,12 @@
 # they tell you which mistake it looks like. Hidden tests with other inputs run when your work is graded.
 # Written questions are graded by people, with a rubric: a few clear sentences are enough.
 #
+# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
+# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
+# and on the device of what it was given.
+# On a GPU a new tensor must be made where the arguments are:
+# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
+#
 # **Time.** Reading, writing and thinking: two to three hours.
 # Computing: about a minute on a laptop without a GPU (preset `tiny`).
 # On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.

@@ -36,6 +36,12 @@
 # The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
 # a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability.
 # The **advantage** of a completion says how much better it was than expected; section 2.5 makes that exact.
+#
+# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
+# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
+# and on the device of what it was given.
+# On a GPU a new tensor must be made where the arguments are:
+# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy

@@ -34,6 +34,12 @@
 # One word is new: the **reference** π_ref is a frozen copy of the model from before training.
 #
 # You need your functions of Part 2. Put your finished notebook `02_reinforce.ipynb` beside this one.
+#
+# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
+# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
+# and on the device of what it was given.
+# On a GPU a new tensor must be made where the arguments are:
+# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy

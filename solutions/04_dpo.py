@@ -32,6 +32,12 @@
 # the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
 # a **log-prob** is the natural logarithm of a probability. Two words are new.
 # The completion that was judged better is the **chosen** one, the other the **rejected** one.
+#
+# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
+# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
+# and on the device of what it was given.
+# On a GPU a new tensor must be made where the arguments are:
+# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy

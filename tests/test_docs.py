@@ -10,7 +10,7 @@ import torch
 
 from autograder import masters, testing
 from autograder.publish.pipeline import check_master
-from autograder.reference.verify import REGISTRY, Case, Spec, register
+from autograder.reference.spec import REGISTRY, Case, Spec, register
 from helpers.parts import ROOT
 from tests.test_variants import LEAST_RIGHT, LEAST_WRONG, read_variants
 

@@ -17,9 +17,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from autograder import masters
 from autograder.reference import steps_reinforce as judge
+from autograder.reference.spec import SEED_VARIABLE, JudgeError
 from autograder.reference.steps import verify_step
 from autograder.reference.steps_weights import SAME_DIRECTION, cosine
-from autograder.reference.verify import SEED_VARIABLE, JudgeError
 from helpers import worlds
 from helpers.models import policy_logits
 from helpers.worlds import reinforce as world

@@ -25,7 +25,7 @@ import torch
 
 from autograder import masters, testing
 from autograder.masters import Question
-from autograder.reference.verify import SEED_VARIABLE
+from autograder.reference.spec import SEED_VARIABLE
 
 FOLDER = Path(__file__).parent / "variants"
 HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)

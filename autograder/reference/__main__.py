@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from helpers.parts import PARTS
 
-from . import verify
+from .checking import leaves
+from .spec import REGISTRY, load_registry
+from .verify import expected_for
 
 FOLDER = Path(__file__).parent / "tensors"
 
@@ -20,17 +22,18 @@ FOLDER = Path(__file__).parent / "tensors"
 def tensors_of(part: int) -> dict[str, torch.Tensor]:
     """Inputs and float64 results of every case of a part at seed 0, under `function/case/in|out/name`."""
     module = importlib.import_module(f"autograder.reference.part{part}")
+    load_registry()
     result: dict[str, torch.Tensor] = {}
     for name in module.FUNCTIONS:
-        if name not in verify.REGISTRY:
+        if name not in REGISTRY:
             continue  # judged by calls or by training, not by tensors
-        spec = verify.REGISTRY[name]
+        spec = REGISTRY[name]
         for number, case in enumerate(spec.cases(torch.Generator().manual_seed(0))):
             key = f"{name}/{number}"
             for field, value in case.inputs.items():
                 if isinstance(value, torch.Tensor | int | float):
                     result[f"{key}/in/{field}"] = torch.as_tensor(value).contiguous().clone()
-            for path, value in verify.leaves(verify.expected_for(spec, case.inputs)):
+            for path, value in leaves(expected_for(spec, case.inputs)):
                 result[f"{key}/out/{path}"] = torch.as_tensor(value).detach().contiguous().clone()
     return result
 

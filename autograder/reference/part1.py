@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from autograder.reference.quoting import a_value, raised
-from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
+from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "top_k_filter",
@@ -138,7 +138,8 @@ def _verify_frequencies(function: Callable[..., torch.Tensor]) -> None:
     drawn = 2 * torch.randn(2, 6, generator=_generator(0), dtype=torch.float64)  # two different distributions
     tied = torch.tensor([[1.0, 0.5, 0.5, 0.5, -1.0, 0.0], [-3.0, 2.0, 2.0, 1.0, 2.0, 2.5]], dtype=torch.float64)
     settings = [(drawn, *setting) for setting in [(1.0, 0), (0.5, 0), (2.0, 0), (1.5, 3), (0.7, 2), (1, 6)]]
-    for number, (rows, temperature, top_k) in enumerate([*settings, (tied, 1.0, 2)]):
+    settings += [(tied, 1.0, 2), (drawn / 20, 0.05, 0)]
+    for number, (rows, temperature, top_k) in enumerate(settings):
         label = f"temperature {temperature}, top_k {top_k}" + (", ties at the border" if rows is tied else "")
         logits = rows.float().repeat(DRAWS // 2, 1)  # rows alternate
         ids = _draw(function, logits, label, temperature=temperature, top_k=top_k, generator=_generator(1 + number))
@@ -160,6 +161,12 @@ def _verify_defaults(function: Callable[..., torch.Tensor]) -> None:
     error = (_frequencies(ids, 5) - _target(row, 1.0, 0)).abs().max().item()
     if error > ALLOWED:
         raise AssertionError("sample_next_token: with default arguments the frequencies are not those of the softmax")
+    many = 1 - torch.arange(300) / 600  # no two alike: whoever keeps the likeliest 50 or 100 never draws the others
+    late = _draw(function, many.repeat(2_000, 1), "default arguments, 300 tokens") >= 150
+    if abs(late.double().mean().item() - torch.softmax(many.double(), 0)[150:].sum().item()) > 4 * ALLOWED:
+        raise AssertionError(
+            "sample_next_token: with default arguments unlikely tokens are drawn too seldom or too often"
+        )
     if torch.equal(ids, _draw(function, logits, "default arguments")):
         raise AssertionError(
             "sample_next_token: two calls without a generator gave equal draws; is a seed set inside the function?"
@@ -224,12 +231,18 @@ def mask_cases(generator: torch.Generator) -> list[Case]:
     padded[:, :3] = 0  # left padding with the eos
     padded[1, 6:] = 0
     unfinished = draw(3, 8, 30) + 1
+    alike = draw(4, 10, 3) + 5
+    alike[:, 4::3] += 65_536  # ids that 16 bits cannot tell from others
+    long = draw(2, 300, 30)
+    long[:, 9:] = 30  # the eos, again and again: a count of them that wraps at 256 begins anew
     return [
         Case("several eos in a row", {"ids": draw(12, 11), "prompt_length": 4, "eos_id": 3}),
         Case("eos_id = 0", {"ids": draw(8, 9, 4), "prompt_length": 2, "eos_id": 0}),
         Case("a batch of 1", {"ids": draw(1, 10, 4), "prompt_length": 3, "eos_id": 2}),
         Case("a vocabulary of 50,257", {"ids": 50_240 + draw(12, 20, 17), "prompt_length": 5, "eos_id": 50_256}),
         Case("an eos of 2,050", {"ids": 2_040 + draw(12, 14, 20), "prompt_length": 3, "eos_id": 2_050}),
+        Case("ids above 65,536", {"ids": alike, "prompt_length": 2, "eos_id": 6}, "edges"),
+        Case("a row padded with 290 eos", {"ids": long, "prompt_length": 3, "eos_id": 30}, "edges"),
         Case("a prompt padded on the left with eos", {"ids": padded, "prompt_length": 5, "eos_id": 0}, "edges"),
         Case("a batch of 1 and one token generated", {"ids": draw(1, 4), "prompt_length": 3, "eos_id": 1}, "edges"),
         Case("no eos", {"ids": unfinished, "prompt_length": 3, "eos_id": 0}, "edges"),
@@ -272,6 +285,7 @@ def mean_cases(generator: torch.Generator) -> list[Case]:
         Case("two values", {"values": draw(2)}),
         Case("values below 0 alone", {"values": -2 - torch.sigmoid(draw(12))}),
         Case("one value", {"values": draw(1)}, "edges"),
+        Case("values far from 0 and close together", {"values": 1_000 + draw(40)}, "edges", short=False),
         Case("equal values", {"values": torch.full((6,), 0.25, dtype=torch.float64)}, "edges"),
     ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.reference.verify import Case, Spec, register
+from autograder.reference.spec import Case, Spec, register
 
 FUNCTIONS = (
     "token_log_probs",

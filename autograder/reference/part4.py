@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.reference.verify import Case, Spec, register
+from autograder.reference.spec import Case, Spec, register
 
 DOUBLE = torch.float64
 POLICIES = ("policy_chosen", "policy_rejected")
@@ -203,6 +203,8 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
     close = torch.linspace(0.5, 3.0, 24, dtype=DOUBLE)
     apart = close + torch.where(torch.arange(24) % 3 == 0, -1e-4, 1e-4)
     cases.append(Case("pairs that nearly tie", {"chosen_rewards": apart, "rejected_rewards": close}))
+    closer = close + torch.where(torch.arange(24) % 3 == 0, -1e-6, 1e-6)
+    cases.append(Case("pairs 1e-6 apart", {"chosen_rewards": closer, "rejected_rewards": close}, "edges", short=False))
     for batch in (1, 5, 64):
         values = torch.randint(-8, 9, (2, batch), generator=generator).to(DOUBLE) / 4
         cases.append(
@@ -248,6 +250,8 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
         Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),
     ]
+    near = torch.tensor([[0.75, 0.5, 0.4501], [0.4499, 0.5, 0.75], [0.1, 0.3999, 0.2]], dtype=DOUBLE)
+    edges.append(Case("gaps that are nearly min_gap", {"rewards": near, "min_gap": 0.3}, "edges", short=False))
     return cases + edges
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from autograder.reference.quoting import a_value, raised
-from autograder.reference.verify import OWN_ASPECTS, Case, Spec, grading_seed, register
+from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
 
 FUNCTIONS = (
     "exact_shapley_values",
@@ -259,7 +259,9 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
     ]
 
 
-register(Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0))
+register(
+    Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0, copies=True)
+)
 
 
 # --- patching_effect and faithfulness
@@ -291,6 +293,7 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", inputs(1, 3.5, 0.5, 2.0)),
         Case("a corrupted run above 0", inputs(9, 5.0, 2.0, 2.7)),
         Case("a small difference between the clean and the corrupted run", inputs(4, 2.0, 1.95, 1.96), "edges"),
+        Case("logit differences of size 1e-4", {k: 1e-4 * v for k, v in inputs(6, 4.0, -3.0, 1.2).items()}, "edges"),
         Case("a small negative difference", inputs(5, -0.3, -0.28, 0.1), "edges"),
         Case("a patch that goes too far", inputs(5, 3.0, -2.0, 4.5), "edges"),
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
@@ -318,6 +321,7 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 1", inputs(1, 3.0, 5.0)),
         Case("prompts whose gaps cancel in the mean", mixed, "edges"),
         Case("negative logit differences", below, "edges"),
+        Case("a circuit below 0, a model above 0", inputs(6, -1.0, 3.0), "edges"),
     ]
 
 

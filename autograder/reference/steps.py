@@ -13,8 +13,8 @@ from typing import Any
 from helpers import worlds
 
 from . import steps_dpo, steps_reinforce
+from .spec import OWN_ASPECTS, JudgeError, grading_seed
 from .steps_weights import INCOMPLETE
-from .verify import OWN_ASPECTS, JudgeError, grading_seed
 
 # the step -> its checks by aspect, each called with `run(world, **arguments)` and a seed; and the first seed
 JUDGES = {

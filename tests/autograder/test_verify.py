@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.reference import verify as engine
-from autograder.reference.verify import SHORT, Case, Spec, trials_of, verify
+from autograder.reference import spec as engine
+from autograder.reference.spec import Case, Spec
+from autograder.reference.verify import SHORT, trials_of, verify
 
 NAMES = sorted(engine.load_registry())
 FLOATS = [name for name in NAMES if any(isinstance(value, Tensor) and value.is_floating_point()
@@ -64,9 +65,32 @@ def zeros_in_float16(numbers: Tensor) -> Tensor:
     return 2 * numbers * (numbers.dtype != torch.float16)
 
 
+def on_the_cpu(numbers: Tensor) -> Tensor:
+    return 2 * numbers.detach() * torch.ones(3, dtype=numbers.dtype)
+
+
+def filled_on_the_cpu(numbers: Tensor) -> Tensor:
+    result = torch.zeros(3, dtype=numbers.dtype)
+    for place, number in enumerate(numbers):
+        result[place] = 2 * number
+    return result
+
+
+def from_python(numbers: Tensor) -> Tensor:
+    return torch.tensor([2 * number for number in numbers.tolist()], dtype=numbers.dtype)
+
+
+def in_the_inputs_memory_at_zero(numbers: Tensor) -> Tensor:
+    return 2 * numbers if bool(numbers.any()) else numbers[:]
+
+
 @pytest.mark.parametrize(
     ("wrong", "aspect", "told"),
     [
+        (on_the_cpu, "purity", "mixes tensors of several devices"),
+        (filled_on_the_cpu, "purity", "another device than the inputs"),
+        (from_python, "purity", "another device than the inputs"),
+        (in_the_inputs_memory_at_zero, "purity", r"shares memory with an argument.*zeros"),
         (detached_at_zero, "gradients", "no gradient flows"),
         (nan_gradient_at_zero, "gradients", "gradient to `numbers` is wrong for zeros"),
         (in_place_at_zero, "purity", "in place"),
@@ -75,7 +99,29 @@ def zeros_in_float16(numbers: Tensor) -> Tensor:
     ],
 )
 def test_edges_are_judged_as_values_are(monkeypatch: pytest.MonkeyPatch, wrong, aspect: str, told: str) -> None:
-    monkeypatch.setitem(engine.REGISTRY, "double", Spec("double", double, cases, differentiable=("numbers",)))
+    monkeypatch.setitem(
+        engine.REGISTRY, "double", Spec("double", double, cases, differentiable=("numbers",), copies=True)
+    )
     verify(double, "double", "values", "edges", "dtypes", "gradients", "purity")
     with pytest.raises(AssertionError, match=told):
         verify(wrong, "double", aspect)
+
+
+def filled_where_the_inputs_are(numbers: Tensor) -> Tensor:
+    result, total = torch.zeros_like(numbers), torch.tensor(0.0)  # a number without axes may stand on any device
+    for place, number in enumerate(numbers):
+        result[place] = 2 * number + 0 * total
+        total = total + number
+    return result
+
+
+def through_python(numbers: Tensor) -> Tensor:
+    return torch.tensor([2 * number for number in numbers.tolist()], dtype=numbers.dtype, device=numbers.device)
+
+
+@pytest.mark.parametrize("right", [filled_where_the_inputs_are, through_python])
+def test_any_style_keeps_to_its_inputs_device(monkeypatch: pytest.MonkeyPatch, right) -> None:
+    monkeypatch.setitem(
+        engine.REGISTRY, "double", Spec("double", double, cases, differentiable=("numbers",), copies=True)
+    )
+    verify(right, "double", "purity")

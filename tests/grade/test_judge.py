@@ -58,7 +58,7 @@ def test_a_test_that_trips_over_a_result_is_the_students_loss() -> None:
         "raise RuntimeError('a bug in the test')",
         "import no_such_module",
         "undefined_name",
-        "from autograder.reference.verify import JudgeError\nraise JudgeError('the reference failed')",
+        "from autograder.reference.spec import JudgeError\nraise JudgeError('the reference failed')",
         "from autograder.reference.verify import verify\nverify(token_log_probs, 'token_log_probs', 'no such aspect')",
         "from autograder.reference.verify import verify\nverify(token_log_probs, 'no such function', 'values')",
     ],

@@ -17,6 +17,7 @@ from autograder.grade.result import LoadReport
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
+from autograder.reference.casting import Inputs, new_on_meta
 from helpers import worlds
 from tests.grade.samples import code
 
@@ -58,12 +59,15 @@ BUFFER = torch.zeros(2)
 def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
 def sparse(): return torch.eye(3).to_sparse()
+def middle(x): return x[1:].T
+def fresh(x): return torch.zeros(2)
+def put(x, heads): heads.sort(); return x + torch.zeros(3)
 def note(policy, optimizer, rollout, reward_model):
     return {"reward": reward_model(rollout.texts).mean().item(), "policy": policy}
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale reuse note"
+    "deep large sparse missing fussy scale reuse note middle fresh put"
 ).split()
 
 
@@ -118,6 +122,33 @@ def test_changes_in_place_come_back(call: Call) -> None:
     assert torch.equal(x, torch.ones(3))
     with pytest.raises(StudentError, match="in place"):
         call("reshape_in_place")(x)
+
+
+def test_lists_changed_in_place_come_back(call: Call) -> None:
+    heads = [3, 1]
+    call("put")(x=torch.zeros(3), heads=heads)
+    assert heads == [1, 3]
+
+
+def test_a_result_in_an_inputs_memory_is_so_here(call: Call) -> None:
+    x = torch.arange(6.0).reshape(3, 2).requires_grad_(False)
+    part = call("middle")(x)
+    assert torch.equal(part, x[1:].T)
+    assert part.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    assert call("square")(x).untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
+
+
+def test_tensors_without_values_cross(call: Call) -> None:
+    """On the device "meta" there are shapes alone, and so on both sides."""
+    result = call("square")(torch.zeros(2, 3, dtype=torch.bfloat16, device="meta"))
+    assert (result.device.type, result.shape, result.dtype) == ("meta", (2, 3), torch.bfloat16)
+    assert call("fresh")(torch.zeros(2, device="meta")).device.type == "cpu"
+    with pytest.raises(StudentError) as told:
+        call("put")(x=torch.zeros(3, device="meta"), heads=[1])
+    assert "device" in (told.value.private or "")
+    assert call("fresh")(**new_on_meta(Inputs(x=torch.zeros(2)))).device.type == "cpu"
+    (outcome,) = call("fresh").each([new_on_meta(Inputs(x=torch.zeros(2)))])
+    assert outcome().device.type == "meta"
 
 
 def test_nan_is_no_change(call: Call) -> None:
@@ -242,6 +273,9 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     [
         {}, {"answers": []}, {"answers": 1}, {"answers": [3]}, {"answers": [{"tensors": 0}] * 3}, {"answers": [{"tensors": 2}]},
         {"answers": [{"tensors": -1}]}, {"answers": [{"tensors": True}]}, {"answers": [{"result": None}]},
+        *({"answers": [{"tensors": 1, "grad": [], "changed": {}, "meta": [], "shared": [], "lists": {}, "result": None} | lie]}
+          for lie in ({"meta": [1]}, {"meta": 3}, {"shared": [[0, 0, 9, [1]]]}, {"shared": [[0, 0]]}, {"lists": {"y": None}},
+                      {"lists": 1})),
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:
@@ -251,7 +285,7 @@ def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]
     replies = iter([(answer, [torch.zeros(1)])] * 3)  # they end: a judge that takes any answer would ask for ever
     talk.ask = lambda *_: next(replies)
     with pytest.raises(StudentError, match="agreed form"):
-        list(StandIn(talk, "f").each([{"x": 1}, {"x": 2}]))
+        [outcome() for outcome in StandIn(talk, "f").each([{"x": torch.zeros(1)}, {"x": torch.ones(1)}])]
 
 
 @pytest.mark.parametrize("name", ["many", "deep", "sparse"])

@@ -15,7 +15,7 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
 
 # === right: torch.where with a bool mask
 def ablate_heads(head_outputs, heads, mean_outputs=None):
-    out = torch.zeros(head_outputs.shape[2], dtype=torch.bool)
+    out = torch.zeros(head_outputs.shape[2], dtype=torch.bool, device=head_outputs.device)
     out[heads] = True
     instead = torch.zeros_like(head_outputs) if mean_outputs is None else mean_outputs.expand_as(head_outputs)
     return torch.where(out[:, None], instead, head_outputs)
@@ -23,7 +23,7 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
 
 # === right: a product with a mask
 def ablate_heads(head_outputs, heads, mean_outputs=None):
-    keep = torch.ones(head_outputs.shape[2], 1, dtype=head_outputs.dtype)
+    keep = head_outputs.new_ones(head_outputs.shape[2], 1)
     for h in heads:
         keep[h] = 0
     result = head_outputs * keep
@@ -36,7 +36,7 @@ def ablate_heads(head_outputs, heads, mean_outputs=None):
 def ablate_heads(head_outputs, heads, mean_outputs=None):
     if len(heads) == 0:
         return head_outputs.clone()
-    index = torch.tensor(heads)
+    index = torch.tensor(heads, device=head_outputs.device)
     if mean_outputs is None:
         return head_outputs.index_fill(2, index, 0)
     source = mean_outputs[:, index].unsqueeze(0).repeat(head_outputs.shape[0], 1, 1, 1)

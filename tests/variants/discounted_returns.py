@@ -10,7 +10,8 @@ def discounted_returns(rewards, discount):
 # === right: matrix of powers
 def discounted_returns(rewards, discount):
     T = len(rewards)
-    gap = torch.arange(T)[None, :] - torch.arange(T)[:, None]
+    steps = torch.arange(T, device=rewards.device)
+    gap = steps[None, :] - steps[:, None]
     weights = torch.where(gap >= 0, float(discount) ** gap.clamp(min=0).double(), 0.0)
     return (weights @ rewards.double()).to(rewards.dtype)
 

@@ -2,7 +2,7 @@
 def make_preference_pairs(rewards, min_gap=0.0):
     best, worst = rewards.argmax(1), rewards.argmin(1)
     gap = rewards.max(1).values - rewards.min(1).values
-    rows = torch.arange(rewards.shape[0])
+    rows = torch.arange(rewards.shape[0], device=rewards.device)
     return torch.stack([rows, best, worst], 1)[gap > min_gap]
 
 
@@ -13,7 +13,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
         high, low = max(row), min(row)
         if high - low > min_gap:
             result.append([p, row.index(high), row.index(low)])
-    return torch.tensor(result, dtype=torch.long).reshape(len(result), 3)
+    return torch.tensor(result, dtype=torch.long, device=rewards.device).reshape(len(result), 3)
 
 
 # === right: nonzero and advanced indexing
@@ -27,19 +27,19 @@ def make_preference_pairs(rewards, min_gap=0.0):
 
 # === right: numpy
 def make_preference_pairs(rewards, min_gap=0.0):
-    values = rewards.detach().to(torch.float64).numpy()
+    values = rewards.detach().cpu().to(torch.float64).numpy()
     best, worst = values.argmax(1), values.argmin(1)
     gap = values.max(1) - values.min(1)
     rows = np.stack([np.arange(len(values)), best, worst], axis=1)[gap > min_gap]
-    return torch.from_numpy(rows.astype(np.int64))
+    return torch.from_numpy(rows.astype(np.int64)).to(rewards.device)
 
 
 # === right: a running comparison over columns
 def make_preference_pairs(rewards, min_gap=0.0):
     prompts = len(rewards)
-    best = torch.zeros(prompts, dtype=torch.int64)
-    worst = torch.zeros(prompts, dtype=torch.int64)
-    rows = torch.arange(prompts)
+    best = torch.zeros(prompts, dtype=torch.int64, device=rewards.device)
+    worst = torch.zeros_like(best)
+    rows = torch.arange(prompts, device=rewards.device)
     for k in range(1, rewards.shape[1]):
         best = torch.where(rewards[:, k] > rewards[rows, best], k, best)
         worst = torch.where(rewards[:, k] < rewards[rows, worst], k, worst)

@@ -19,7 +19,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     scores = top_k_filter(logits.float(), top_k) / temperature
-    u = torch.rand(scores.shape, generator=generator).clamp_min(1e-20)
+    u = torch.rand(scores.shape, generator=generator, device=logits.device).clamp_min(1e-20)
     return (scores - torch.log(-torch.log(u))).argmax(dim=-1)
 
 
@@ -28,7 +28,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     p = (top_k_filter(logits.double(), top_k) / temperature).softmax(dim=-1)
-    u = torch.rand(p.shape[0], 1, generator=generator, dtype=torch.float64)
+    u = torch.rand(p.shape[0], 1, generator=generator, dtype=torch.float64, device=p.device)
     return torch.searchsorted(p.cumsum(dim=-1), u, right=True).squeeze(1).clamp_max(p.shape[1] - 1)
 
 
@@ -41,7 +41,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         else:
             p = torch.softmax(row.double() / temperature, dim=0)
             chosen.append(torch.multinomial(p, 1, generator=generator).item())
-    return torch.tensor(chosen, dtype=torch.int64)
+    return torch.tensor(chosen, dtype=torch.int64, device=logits.device)
 
 
 # === right: softmax after subtracting the largest logit by hand

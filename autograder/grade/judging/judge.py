@@ -27,7 +27,7 @@ from autograder.grade.result import LoadReport, QuestionResult, SubmissionResult
 from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 from autograder.masters import Question, TestCase
-from autograder.reference.verify import SEED_VARIABLE, JudgeError
+from autograder.reference.spec import SEED_VARIABLE, JudgeError
 from autograder.testing import TestResult
 
 from .conversation import Conversation, StudentError

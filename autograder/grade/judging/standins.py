@@ -221,12 +221,15 @@ class _Call:
         self.incarnation = conversation.incarnation
         self.encoder = values.Encoder(CALLER_CAPS, callables)
         written = {"args": self.encoder.encode(list(arguments)), "kwargs": self.encoder.encode(dict(named))}
+        self.named = named
         self.inputs = list(self.encoder.tensors)
         self.grad_places = [n for n, tensor in enumerate(self.inputs) if tensor.requires_grad]
         self.message = written | {
             "function": name,
             "layouts": [values.layout(tensor) for tensor in self.inputs],
             "grad": self.grad_places,
+            "meta": [n for n, tensor in enumerate(self.inputs) if tensor.is_meta],
+            "new_tensors_on": getattr(named, "new_tensors_on", "cpu"),
         }
 
     def outcome(self, answer: Mapping[str, Any], tensors: list[torch.Tensor]) -> Any:
@@ -242,7 +245,22 @@ class _Call:
         outputs = self._with_gradients(tensors[:count], answer)
         for place, position in changed.items():
             self._write_back(place, tensors[position])
+        self._take_over(answer, outputs)
         return decode(answer.get("result"), outputs, self.conversation.caps)
+
+    def _take_over(self, answer: Mapping[str, Any], outputs: list[torch.Tensor]) -> None:
+        """Make the outputs what they are in the child: on the device "meta", or in an input's memory; and change lists."""
+        try:
+            for place in answer["meta"]:
+                outputs[place] = outputs[place].to("meta")
+            for place, source, offset, stride in answer["shared"]:
+                if not outputs[place].requires_grad:
+                    outputs[place] = self.inputs[source].detach().as_strided(outputs[place].shape, stride, offset)
+            for name, content in answer["lists"].items():
+                if isinstance(self.named[name], list):
+                    self.named[name][:] = decode(content, outputs, self.conversation.caps)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+            raise StudentError("protocol", "the answer has not the agreed form") from error
 
     def _places(self, changed: Any, count: int) -> dict[int, int]:
         """The child's table of changed inputs, checked: input → position among the tensors that came."""

@@ -7,7 +7,7 @@ import functools
 from typing import Any
 
 from autograder import masters
-from autograder.reference.verify import JudgeError
+from autograder.reference.spec import JudgeError
 
 
 @functools.cache

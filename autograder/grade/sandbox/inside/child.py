@@ -8,6 +8,7 @@ student's step). While a call runs, the child may ask back once or more: `callba
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import linecache
 import os
@@ -153,18 +154,32 @@ class Child:
     def call(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         """Call a function of the student's; return its result and the inputs that it changed."""
         function: Any = self.space.get(message["function"])
+        tensors = [tensor.to("meta") if n in message["meta"] else tensor for n, tensor in enumerate(tensors)]
         generators: dict[int, torch.Generator] = {}
         decoder = values.Decoder(tensors, Caps(depth=64), self._callback, lambda state: _generator(state, generators))
         arguments = decoder.decode(message["args"])
         named = decoder.decode(message["kwargs"])
         before = [tensor.clone() for tensor in tensors]
+        lists = {name: list(value) for name, value in named.items() if isinstance(value, list)}
         for place in message["grad"]:
             tensors[place].requires_grad_(True)
-        result = function(*arguments, **named)
+        place = message["new_tensors_on"]
+        with contextlib.nullcontext() if place == "cpu" else torch.device(place):
+            result = function(*arguments, **named)
         encoder = values.Encoder(self.caps)
         answer: dict[str, Any] = {"result": encoder.encode(result)}
         outputs = list(encoder.tensors)
         answer["grad"] = [n for n, tensor in enumerate(outputs) if tensor.requires_grad]
+        answer["meta"] = [n for n, tensor in enumerate(outputs) if tensor.is_meta]
+        answer["shared"] = [
+            [n, i, tensor.storage_offset(), list(tensor.stride())]
+            for n, tensor in enumerate(outputs)
+            for i, given in enumerate(tensors)
+            if _share(tensor, given)
+        ]
+        answer["lists"] = {
+            name: values.Encoder(self.caps).encode(named[name]) for name, old in lists.items() if named[name] != old
+        }
         answer["changed"] = {}
         for place, (old, new) in enumerate(zip(before, tensors, strict=True)):
             state = generators.get(id(new))
@@ -245,10 +260,19 @@ def _text(error: BaseException) -> str:
         return ""
 
 
+def _share(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors have the same memory, or parts of it."""
+    return (
+        not one.is_meta and one.numel() > 0 and one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+    )
+
+
 def _same(old: torch.Tensor, new: torch.Tensor) -> bool:
     """Whether a tensor is as it was; NaN equals itself."""
     if old.shape != new.shape or old.dtype != new.dtype:
         return False
+    if old.is_meta:  # it has no values that could change
+        return True
     if torch.equal(old, new):
         return True
     with torch.no_grad():

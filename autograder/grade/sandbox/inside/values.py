@@ -123,11 +123,15 @@ def pack(tensors: list[torch.Tensor]) -> bytes:
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not `Tensor` itself."""
+    """The tensor's values, without its gradient, its lazy conjugation and its class, if that is not `Tensor` itself.
+
+    A tensor on the device "meta" has none: zeros stand for them.
+    """
     if type(tensor) is torch.Tensor and tensor.is_cpu and not tensor.is_conj() and not tensor.is_neg():
         return tensor.detach()  # nearly always; the rest takes ten times as long
     with torch.no_grad():
-        return tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg().cpu()
+        plain = tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+        return torch.zeros(plain.shape, dtype=plain.dtype) if plain.is_meta else plain.cpu()
 
 
 def unpack(blob: bytes, caps: Caps) -> list[torch.Tensor]:
