@@ -217,7 +217,7 @@ def test_returns_agree_with_scipys_filter(part2):
 def test_direction_of_a_step_is_minus_the_gradient_found_by_differences():
     """The judge's own direction, against finite differences of a loss written out by hand, for some weights."""
     policy = small_policy(1).double()
-    rollout = world.small_rollout(1, 0, policy)
+    rollout = world.small_rollout(1, 0)
     rewards = world.small_reward_model(rollout.texts).double()
     right = judge.known_directions(policy, rollout)[""]
     weights = torch.nn.utils.parameters_to_vector(policy.parameters()).detach()
@@ -244,10 +244,14 @@ def test_direction_of_a_step_is_minus_the_gradient_found_by_differences():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_known_mistakes_are_far_from_the_right_direction(seed):
-    policy = small_policy(seed)
     for number in range(3):
-        known = judge.known_directions(policy, world.small_rollout(seed, number, policy))
-        assert all(cosine(known[""], wrong) < SAME_DIRECTION - 0.01 for message, wrong in known.items() if message)
+        policy = small_policy(seed, world.DISTANCE, number)
+        known = judge.known_directions(policy, world.small_rollout(seed, number))
+        near = [
+            message for message, wrong in known.items() if message and cosine(known[""], wrong) > SAME_DIRECTION - 0.01
+        ]
+        # padding and positions alone may hardly turn the direction: there each parameter's change is compared
+        assert all(message.startswith("the policy is") or number for message in near)
 
 
 def test_a_stand_in_is_run_remotely(part2, monkeypatch):
@@ -280,7 +284,7 @@ def test_every_world_takes_a_step_and_the_rest_by_keyword():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LEARNING_RATE", 0.09), ("SINGLE_STEPS", 2), ("ROWS", 5), ("PROMPT", 7), ("NEW", 6)],
+    [("LEARNING_RATE", 0.3), ("SINGLE_STEPS", 2), ("ROWS", (6, 5, 4)), ("PROMPT", 7), ("NEW", 6), ("REWARD", 0.1)],
 )
 def test_a_constant_of_the_world_is_written_once(part2, monkeypatch, name, value):
     """The judge reads it from the world: a right step stays right when the world changes."""
@@ -308,8 +312,8 @@ def test_forged_records_fail():
     broken = {name: torch.full_like(weight, torch.nan) for name, weight in weights.items()}
     for forged, message in (({"a": torch.zeros(1)}, "structure"), (broken, "NaN"), (start, "did not change")):
         with pytest.raises(AssertionError, match=message):
-            judge.check_update({"weights": [forged] * 3, "optimizer_steps": 3}, 0)
-    empty = {"weights": [], "answers": [], "training": [], "optimizer_steps": 0}
+            judge.check_update({"weights": [forged] * 3, "answers": [], "conduct": []}, 0)
+    empty = {"weights": [], "answers": [], "training": [], "conduct": []}
     for check in (
         lambda: judge.check_update(empty, 0),
         lambda: judge.check_report(empty, 0),
@@ -319,6 +323,37 @@ def test_forged_records_fail():
             check()
 
 
+@pytest.mark.parametrize("notes", [[{}] * 3, [3] * 3, [{"steps": 1, "faults": [3], "random": 5}] * 3, [], None, 7])
+def test_forged_notes_of_conduct_are_the_students_fault(part2, notes):
+    record = worlds.run("reinforce_single", part2["reinforce_step"], seed=200) | {"conduct": notes}
+    with pytest.raises(AssertionError, match="not complete"):
+        judge.check_update(record, 200)
+
+
+def test_the_reward_rises_in_the_small_world_by_far_more_than_is_asked(part2):
+    """On the seeds where a short training of the embedded policy raises the reward least; docs/training-tests.md has more."""
+    for seed in (214, 220, 224):
+        record = worlds.run(
+            "reinforce_practice", part2["reinforce_step"], seed=seed, probes=judge.practice_probes(seed)
+        )
+        judge.check_practice(record, seed)
+        risen = judge.mean_reward(record["weights"], seed) - judge.mean_reward(weights_of(small_policy(seed)), seed)
+        assert risen > judge.LEAST_RISE + 0.07
+
+
+def test_a_policy_that_does_not_learn_fails_the_training(part2):
+    """The probed steps are right; between them nothing happens."""
+    probes, calls = judge.practice_probes(200), []
+
+    def lazy(*given):
+        calls.append(given)
+        return part2["reinforce_step"](*given) if len(calls) - 1 in probes else {}
+
+    record = worlds.run("reinforce_practice", lazy, seed=200, probes=probes)
+    with pytest.raises(AssertionError, match="has not risen enough"):
+        judge.check_practice(record, 200)
+
+
 @pytest.mark.slow
 def test_the_short_training_tells_a_right_step_from_a_wrong_one(part2):
     def turned_round(policy, optimizer, rollout, reward_model):
@@ -326,8 +361,9 @@ def test_the_short_training_tells_a_right_step_from_a_wrong_one(part2):
 
     verify_step(part2["reinforce_step"], "reinforce_step", "training")
     record = worlds.run("reinforce_training", turned_round, seed=200, probes=judge.training_probes(200))
-    with pytest.raises(AssertionError, match="in the training, the update of step 1"):
-        judge.check_training(record, 200)
-    unprobed = record | {"probes": []}
-    with pytest.raises(AssertionError, match="not complete"):
-        judge.check_training(unprobed, 200)
+    practised = worlds.run("reinforce_practice", turned_round, seed=200, probes=judge.practice_probes(200))
+    for check, wrong in ((judge.check_training, record), (judge.check_practice, practised)):
+        with pytest.raises(AssertionError, match="in the training, the update of step 1"):
+            check(wrong, 200)
+        with pytest.raises(AssertionError, match="not complete"):
+            check(wrong | {"probes": []}, 200)

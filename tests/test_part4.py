@@ -198,10 +198,11 @@ def test_solution_passes_in_other_worlds(solution, aspect: str, seed: int) -> No
     ("name", "value"),
     [
         ("LEARNING_RATE", 0.3),
-        ("BATCH_SIZE", 4),
-        ("BETA", 0.2),
+        ("BATCH_SIZE", 10),
+        ("SINGLE_SIZES", (4, 3, 2)),
+        ("BETAS", (0.2, 0.4, 0.1)),
         ("DISTANCE", 0.1),
-        ("BATCHES", {"single steps": (7, 2), "training": (8, 30), "held out": (9, 12)}),
+        ("BATCHES", {"single steps": (7, 3), "training": (8, 30), "held out": (9, 12)}),
     ],
 )
 def test_a_constant_of_the_world_is_written_once(solution, monkeypatch, name: str, value) -> None:
@@ -218,7 +219,7 @@ def test_a_constant_of_the_world_is_written_once(solution, monkeypatch, name: st
 
 
 def test_an_empty_record_passes_no_check() -> None:
-    empty = {"weights": [], "answers": [], "optimizer_steps": 0}
+    empty = {"weights": [], "answers": [], "conduct": []}
     for check in (judge.check_update, judge.check_reported):
         with pytest.raises(AssertionError, match="not complete"):
             check(empty, 0)
@@ -239,6 +240,14 @@ def test_the_prompt_cancels_in_the_loss_but_not_in_the_rewards(solution) -> None
         results.append(solution.compute_dpo_loss(*four, 0.3))
     assert results[0][0].item() == pytest.approx(results[1][0].item(), abs=1e-5)
     assert (results[0][1] - results[1][1]).abs().max() > 0.05
+
+
+def test_the_gradient_of_the_single_steps_is_long_enough_to_show_clipping() -> None:
+    """The exercise says to leave it out: a norm above 1 makes it seen, whatever the seed."""
+    for seed in range(judge.FIRST_SEED, judge.FIRST_SEED + 5):
+        batch, beta = world.batches_for("single steps", seed)[0], world.beta_of(seed, 0)
+        _, gradient = judge.expected_step(seed, small.start_of(seed, 0, world.DISTANCE), batch, beta)
+        assert gradient.norm() > 1.1
 
 
 # --- the pairs ------------------------------------------------------------------------------------------------------

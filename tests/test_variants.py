@@ -4,6 +4,8 @@ Which points an answer gets depends on nothing but the answer: other hidden inpu
 
 Each file `tests/variants/<function>.py` holds answers as students write them, each below a header line:
 `# === right: in what style` or `# === wrong: which mistake | a piece of the message that names it`.
+An answer is a whole function, or differs from the file's first one in a few lines: below `# for: <how one of its lines begins>`
+stands what takes that line's place.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import itertools
 import linecache
 import math
 import re
-from dataclasses import dataclass
+import textwrap
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,9 @@ from autograder.reference.spec import SEED_VARIABLE
 
 FOLDER = Path(__file__).parent / "variants"
 HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)
+PLACE = re.compile(r"^# for: (.+)$", re.MULTILINE)
 LEAST_WRONG, LEAST_RIGHT = 5, 2
+LEAST_WRONG_STEPS, LEAST_RIGHT_STEPS = 60, 8  # of a training step, which can go wrong in more ways
 OTHER_SEEDS = (1, 2)  # of the hidden inputs
 TRAINING = ("reinforce_step", "dpo_step")  # their tests train a policy, which takes seconds a seed
 
@@ -61,10 +66,28 @@ def read_variants(path: Path) -> list[Variant]:
     if any(line.strip() and not line.startswith("#") for line in before.splitlines()):
         raise ValueError(f"{path.name}: there is code before the first header")
     ends = [header.start() for header in headers[1:]] + [len(text)]
+    bodies = [text[header.end() : end].strip() + "\n" for header, end in zip(headers, ends, strict=True)]
     return [
-        Variant(path.stem, header[1] == "right", header[2].strip(), header[3], text[header.end() : end].strip() + "\n")
-        for header, end in zip(headers, ends, strict=True)
+        Variant(path.stem, header[1] == "right", header[2].strip(), header[3], with_lines_changed(bodies[0], body))
+        for header, body in zip(headers, bodies, strict=True)
     ]
+
+
+def with_lines_changed(first: str, body: str) -> str:
+    """The file's first answer with some lines changed as the body says; the body itself where it is a whole answer.
+
+    Raises:
+        ValueError: what a line should begin with begins no line of the first answer, or several.
+    """
+    _, *parts = PLACE.split(body)
+    lines = first.splitlines()
+    for start, new in zip(parts[::2], parts[1::2], strict=True):
+        places = [number for number, line in enumerate(lines) if line.strip().startswith(start.strip())]
+        if len(places) != 1:
+            raise ValueError(f"`# for: {start}` stands for {len(places)} lines of the file's first answer")
+        indent = lines[places[0]][: -len(lines[places[0]].lstrip())]
+        lines[places[0]] = textwrap.indent(new.strip("\n"), indent)
+    return "\n".join(lines) + "\n" if parts else body
 
 
 @functools.cache
@@ -98,8 +121,18 @@ def environment(variant: Variant) -> dict[str, object]:
 
 
 def run_variant(variant: Variant) -> list[testing.TestResult]:
-    """The results of the question's tests, public and hidden, for one answer."""
-    return testing.run_tests(exercises()[variant.function][0], environment(variant))
+    """The results of the question's tests, public and hidden, for one answer.
+
+    A wrong training step is trained with only if its other tests find nothing, since that takes seconds.
+    """
+    question, space = exercises()[variant.function][0], environment(variant)
+    quick = replace(question, tests=tuple(test for test in question.tests if "training" not in test.name))
+    if variant.right or variant.function not in TRAINING:
+        quick = question
+    results = testing.run_tests(quick, space)
+    if quick is not question and all(result.passed for result in results):
+        return testing.run_tests(question, space)
+    return results
 
 
 def report(results: list[testing.TestResult]) -> str:
@@ -132,10 +165,9 @@ def test_variant(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_enough_variants(function: str) -> None:
     mine = [variant for variant in VARIANTS if variant.function == function]
     wrong = [variant for variant in mine if not variant.right]
-    assert len(wrong) >= LEAST_WRONG, f"{function}: {len(wrong)} wrong answers in tests/variants, {LEAST_WRONG} needed"
-    assert len(mine) - len(wrong) >= LEAST_RIGHT, (
-        f"{function}: fewer than {LEAST_RIGHT} right answers in tests/variants"
-    )
+    least, right = (LEAST_WRONG_STEPS, LEAST_RIGHT_STEPS) if function in TRAINING else (LEAST_WRONG, LEAST_RIGHT)
+    assert len(wrong) >= least, f"{function}: {len(wrong)} wrong answers in tests/variants, {least} needed"
+    assert len(mine) - len(wrong) >= right, f"{function}: fewer than {right} right answers in tests/variants"
     untold = [variant.title for variant in wrong if not variant.told]
     assert not untold, f"{function}: no `| message` for {untold}"
     titles = [variant.title for variant in mine]
@@ -150,3 +182,13 @@ def test_headers_are_checked(tmp_path: Path) -> None:
     broken.write_text("x = 1\n# === right: plain\ndef double(x): return 2 * x\n")
     with pytest.raises(ValueError, match="before the first header"):
         read_variants(broken)
+
+
+def test_an_answer_may_change_lines_of_the_first(tmp_path: Path) -> None:
+    file, first = tmp_path / "double.py", "# === right: plain\ndef double(x):\n    y = 2 * x\n    return y\n"
+    file.write_text(f"{first}\n\n# === wrong: thrice | 3\n# for: y =\nif x:\n    y = 3 * x\n")
+    assert read_variants(file)[1].source == "def double(x):\n    if x:\n        y = 3 * x\n    return y\n"
+    for start, count in (("z =", 0), ("", 3)):
+        file.write_text(f"{first}\n\n# === wrong: none | 3\n# for: {start or ' '}\npass\n")
+        with pytest.raises(ValueError, match=f"stands for {count} lines"):
+            read_variants(file)

@@ -1,8 +1,7 @@
 """The judge of `reinforce_step`: measure what the worlds of `helpers.worlds.reinforce` recorded.
 
 Records may have crossed the border of the sandbox as plain tensors and numbers. Worlds and expectations are rebuilt here from
-the seed alone, and a trained policy's reward is measured here, on prompts and with a reward model that the student's code
-never had in its hands.
+the seed alone, and a trained policy's reward is measured here, on prompts that the student's code never had in its hands.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from helpers.data import batch_at, load_prompts
-from helpers.generation import Rollout, generate
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.generation import Rollout
+from helpers.models import load_policy, load_reward_model, policy_logits, positions_of
 from helpers.worlds import reinforce as world
 from helpers.worlds.small import EOS_ID, set_weights, small_policy, start_of, weights_of
 
@@ -25,14 +23,20 @@ from . import part2
 from .quoting import a_type
 from .steps_weights import (
     INCOMPLETE,
-    LARGEST_UPDATE,
+    LEAST_UPDATE,
     SAME_DIRECTION,
+    STILL,
+    check_conduct,
     check_length,
+    check_one_step,
+    check_parameters,
+    check_size,
     check_weights,
     cosine,
     flat,
     probed,
     probes_of,
+    some_are_still,
     updates,
 )
 
@@ -41,11 +45,21 @@ UNCHANGED = (
     "the policy's weights did not change. Is there a loss.backward() and an optimizer.step(), in this order, and the "
     "zero_grad() before both?"
 )
-TEST_PROMPTS, TEST_TOKENS = 128, 16
-LEAST_RISE = 0.15  # of the mean reward, by the short training
+TEST_TEXTS = 256
+LEAST_RISE = 0.15  # of the mean reward, in parts of the largest; a right step reaches .27: see docs/training-tests.md
+NOT_FINITE = "after a short training the policy's weights are NaN or infinite"
+SAME_LOSS = 1e-3  # how far a reported loss may be from the right one, in parts of what the completions add to it
 MADE_OF_LOG_PROBS = 0.9  # the share of an update's length that gradients of the texts' log-probs must explain
-PROBES = 2  # steps of the training that are judged one by one
+PROBES = 2  # steps of each training that are judged one by one
 ALIKE = 0.9  # the cosine for these: another processor may draw another token here and there
+TOO_SMALL = (
+    "the update is shorter than one step of this optimizer makes it (the loss divided by something, a very short norm "
+    "to which the gradient is cut, or a learning rate of your own?)"
+)
+TOO_LARGE = (
+    "the update is several times as large as one step of this optimizer makes it (the sum over the batch in place of the "
+    "mean, advantages divided by their standard deviation, or several steps?)"
+)
 
 
 def gradient_of(
@@ -56,16 +70,24 @@ def gradient_of(
     *,
     per_token: bool = False,
     shift: bool = True,
+    attention: bool = True,
+    positions: bool = True,
+    ratio: bool = False,
 ) -> Tensor:
     """The direction in which a step with these advantages and this mask `[B, T-1]` moves the weights: minus the gradient.
 
-    `per_token` and `shift=False` make two known mistakes: the mean over a completion's tokens, and no shift by one.
+    The switches make known mistakes: the mean over a completion's tokens, no shift by one, no attention mask, positions
+    that count the padding, and the ratio to the rollout's log-probs.
     """
-    logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
+    seen = {"attention_mask": rollout.attention_mask.long()} if attention else {}
+    places = {"position_ids": positions_of(rollout.attention_mask)} if positions else {}
+    logits = policy(input_ids=rollout.ids, use_cache=False, **seen, **places).logits
     if shift:
         log_probs = part2.token_log_probs(logits, rollout.ids)
     else:
         log_probs = logits.log_softmax(-1).gather(-1, rollout.ids[:, :, None]).squeeze(-1)[:, 1:]
+    if ratio:
+        log_probs = torch.where(mask, log_probs - rollout.log_probs, 0.0).exp()
     weights = advantages / mask.sum(dim=1).clamp(min=1) if per_token else advantages
     loss = part2.compute_reinforce_loss(log_probs, weights, mask)
     return -flat(torch.autograd.grad(loss, list(policy.parameters())))
@@ -104,10 +126,37 @@ def known_directions(policy: nn.Module, rollout: Rollout) -> dict[str, Tensor]:
         "this is the mean over a completion's tokens; the definition sums": direction(right, mask, per_token=True),
         "the completions were scored without their prompts; score rollout.texts": direction(of_completions, mask),
         "the log-probs lack the shift by one": direction(right, mask, shift=False),
+        "the policy is not told what is padding; give it rollout.attention_mask": direction(
+            right, mask, attention=False
+        ),
+        "the policy is not told the positions, which count from a row's first real token; use policy_logits": direction(
+            right, mask, positions=False
+        ),
+        "the policy is told neither what is padding nor the positions; use policy_logits": direction(
+            right, mask, attention=False, positions=False
+        ),
+        "the rollout's log-probs are in the loss; it needs those of the present policy alone": direction(
+            right, mask, ratio=True
+        ),
         "all advantages are alike: every completion is made likelier, good or bad": direction(
             torch.ones_like(right), mask
         ),
     }
+
+
+def known_sizes(rollout: Rollout, rewards: Tensor, norm: float) -> dict[str, float]:
+    """How many times as long known mistakes make the update, whose gradient has this norm, by their message."""
+    rows, columns, tokens = len(rollout), rollout.ids.shape[1], int(rollout.completion_mask.sum())
+    deviations = {float(rewards.std(correction=correction)) for correction in (0, 1)}
+    divided = "the advantages are divided by their standard deviation; the definition takes them as they are"
+    sizes = {
+        "the sum over the batch in place of the mean": rows,
+        "the loss is the mean over all tokens of the batch; the definition sums over tokens": rows / tokens,
+        "the loss is the mean over all positions; the definition sums over the completion's tokens": 1 / (columns - 1),
+        "the baseline is the batch's mean, the completion's own reward included; leave it out": (rows - 1) / rows,
+    }
+    cut = {f"{message} (and the gradient is then cut)": 1 / norm for message, size in sizes.items() if size * norm > 1}
+    return sizes | {divided + " " * n: 1 / deviation for n, deviation in enumerate(deviations)} | cut
 
 
 def single_steps(record: Mapping[str, Any], seed: int) -> Iterator[tuple[nn.Module, Rollout, Tensor]]:
@@ -117,31 +166,36 @@ def single_steps(record: Mapping[str, Any], seed: int) -> Iterator[tuple[nn.Modu
     changes = updates(record["weights"], starts, policy, "reinforce_step", UNCHANGED)
     for number, (start, change) in enumerate(zip(starts, changes, strict=True)):
         set_weights(policy, start)
-        yield policy, world.small_rollout(seed, number, policy), change
+        yield policy, world.small_rollout(seed, number), change
 
 
 def check_direction(record: Mapping[str, Any], seed: int) -> None:
     """Each change of the weights must point where the definition points."""
     earlier = torch.zeros(())
     for policy, rollout, change in single_steps(record, seed):
-        known = known_directions(policy, rollout)
-        if cosine(change, known[""]) < SAME_DIRECTION:
-            raise AssertionError(f"reinforce_step: {_name_direction(change, known, earlier)}")
-        earlier = earlier + known[""]
+        right = right_direction(policy, rollout, world.small_reward_model(rollout.texts))
+        if change.norm() < LEAST_UPDATE * world.LEARNING_RATE * right.norm():
+            raise AssertionError(f"reinforce_step: {TOO_SMALL}")
+        if cosine(change, right) < SAME_DIRECTION:
+            check_conduct(record, "reinforce_step", "dropout", "outside")
+            known = known_directions(policy, rollout)
+            message = STILL if some_are_still(change, right, policy) else _name_direction(change, known, earlier)
+            raise AssertionError(f"reinforce_step: {message}")
+        earlier = earlier + right
 
 
 def check_update(record: Mapping[str, Any], seed: int) -> None:
-    """Each change of the weights must point where the definition points, and be one step's worth at most."""
+    """Each change of the weights must be what one step of the optimizer makes of the definition's gradient."""
     check_direction(record, seed)
+    check_conduct(record, "reinforce_step", "outside", "settings")
+    check_one_step(record, "reinforce_step")
     for policy, rollout, change in single_steps(record, seed):
-        right = right_direction(policy, rollout, world.small_reward_model(rollout.texts))
-        if change.norm() > LARGEST_UPDATE * world.LEARNING_RATE * right.norm():
-            raise AssertionError(
-                "reinforce_step: the update is several times as large as one step of this optimizer makes it (the sum "
-                "over the batch in place of the mean, advantages divided by their standard deviation, or several steps?)"
-            )
-    if record["optimizer_steps"] != world.SINGLE_STEPS:
-        raise AssertionError("reinforce_step: optimizer.step() must run once in each call")
+        rewards = world.small_reward_model(rollout.texts)
+        gradient = right_direction(policy, rollout, rewards)
+        right = world.LEARNING_RATE * gradient
+        known = known_sizes(rollout, rewards, float(gradient.norm()))
+        check_size(change, right, "reinforce_step", known, (TOO_SMALL, TOO_LARGE))
+        check_parameters(change, right, policy, "reinforce_step")
 
 
 def _name_direction(change: Tensor, known: Mapping[str, Tensor], earlier: Tensor) -> str:
@@ -171,11 +225,10 @@ def made_of_log_probs(policy: nn.Module, rollout: Rollout, change: Tensor) -> bo
 
 
 def check_report(record: Mapping[str, Any], seed: int) -> None:
-    """The returned dict: Python floats, `loss` and `reward` among them, the reward that of the batch.
+    """The returned dict: Python floats, `loss` and `reward` among them, both those of the batch before the update.
 
     They count only as the report of a step: the weights must have changed as some loss of the log-probs changes them.
     """
-    policy = small_policy(seed)
     check_length(record["answers"], world.SINGLE_STEPS, "reinforce_step")
     for number, answer in enumerate(record["answers"]):
         if not isinstance(answer, Mapping):
@@ -194,9 +247,14 @@ def check_report(record: Mapping[str, Any], seed: int) -> None:
                 )
             if not math.isfinite(value):
                 raise AssertionError(f"reinforce_step: {entry} is not finite")
-        rewards = world.small_reward_model(world.small_rollout(seed, number, policy).texts)
-        if not abs(answer["reward"] - float(rewards.mean())) <= 1e-3:
+        rollout = world.small_rollout(seed, number)
+        rewards = world.small_reward_model(rollout.texts)
+        if not abs(answer["reward"] - float(rewards.mean())) <= 1e-4 * world.REWARD:
             raise AssertionError("reinforce_step: the entry 'reward' is not the mean reward of the batch's texts")
+        terms = loss_terms(small_policy(seed, world.DISTANCE, number), rollout, rewards)
+        if not abs(answer["loss"] - float(terms.mean())) <= SAME_LOSS * float(terms.abs().mean()):
+            message = name_loss(answer["loss"], terms, later_terms(record, number, rollout, rewards), rollout, rewards)
+            raise AssertionError(f"reinforce_step: the entry 'loss' is not the batch's loss before the update{message}")
     if not made_of_log_probs(*next(single_steps(record, seed))):
         raise AssertionError(
             "reinforce_step: the numbers count only as the report of a step, and the weights did not change as a loss of "
@@ -204,8 +262,41 @@ def check_report(record: Mapping[str, Any], seed: int) -> None:
         )
 
 
+def loss_terms(policy: nn.Module, rollout: Rollout, rewards: Tensor) -> Tensor:
+    """What each completion adds to the REINFORCE loss `[B]`, whose mean it is."""
+    with torch.no_grad():
+        log_probs = part2.token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)
+    summed = torch.where(rollout.completion_mask[:, 1:], log_probs, 0.0).sum(dim=1)
+    return -part2.leave_one_out_advantages(rewards) * summed
+
+
+def later_terms(record: Mapping[str, Any], number: int, rollout: Rollout, rewards: Tensor) -> Tensor:
+    """The same with the recorded weights after the step."""
+    policy = small_policy(0)
+    check_length(record["weights"], world.SINGLE_STEPS, "reinforce_step")
+    check_weights(record["weights"][number], policy, "reinforce_step", NOT_FINITE)
+    set_weights(policy, record["weights"][number])
+    return loss_terms(policy, rollout, rewards)
+
+
+def name_loss(value: float, terms: Tensor, later: Tensor, rollout: Rollout, rewards: Tensor) -> str:
+    """Which known mistake gives this loss, as the end of a message; empty if none does."""
+    loss, tokens = float(terms.mean()), rollout.completion_mask.sum(dim=1)
+    guesses = {
+        "it is 0": 0.0,
+        "it is that after the update": float(later.mean()),
+        "its sign is turned round": -loss,
+        "it is the sum over the batch": float(terms.sum()),
+        "it is the mean over tokens": float(terms.sum() / tokens.sum()),
+        "it is the mean over each completion's tokens": float((terms / tokens).mean()),
+        "it is the surrogate of a ratio": -float((part2.leave_one_out_advantages(rewards) * tokens).mean()),
+    }
+    allowed = SAME_LOSS * float(terms.abs().mean())
+    return next((f": {label}" for label, guess in guesses.items() if abs(guess - value) <= allowed), "")
+
+
 def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> None:
-    """The policy is left in the mode it was in, whichever that was."""
+    """The policy is left in the mode it was in, whichever that was, and nothing else is changed."""
     for record, was in ((evaluation, False), (training, True)):
         check_length(record["training"], world.SINGLE_STEPS, "reinforce_step")
         if any(mode is not was for mode in record["training"]):
@@ -213,46 +304,58 @@ def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> N
             raise AssertionError(
                 f"reinforce_step was given the policy in {names[0]} mode and left it in {names[1]} mode; leave it as it was"
             )
-
-
-@functools.lru_cache(maxsize=4)
-def base_reward(seed: int) -> float:
-    """Mean reward of the embedded policy as it is before training."""
-    return mean_reward(weights_of(load_policy("tiny", "cpu")[0]), seed)
+        check_conduct(record, "reinforce_step", "dropout", "batch", "seeded")
 
 
 def mean_reward(weights: Mapping[str, Tensor], seed: int) -> float:
-    """Mean reward of the embedded policy with these weights, on hidden prompts."""
-    policy, tokenizer = load_policy("tiny", "cpu")
-    check_weights(weights, policy, "reinforce_step", "after a short training the policy's weights are NaN or infinite")
+    """Mean reward of the small policy with these weights, on prompts and draws of its own, in parts of the largest."""
+    policy = small_policy(seed)
     set_weights(policy, weights)
-    reward_model = load_reward_model("tiny", device="cpu")
-    prompts = batch_at(load_prompts("tiny", "test"), TEST_PROMPTS, 0, seed + 17)
-    texts = generate(policy, tokenizer, prompts, TEST_TOKENS, generator=seed + 29).texts
-    return float(reward_model(texts).mean())
+    texts = world.practice_rollout(policy, seed + 17, world.PRACTICE_STEPS, TEST_TEXTS).texts
+    return float(world.small_reward_model(texts).mean()) / world.REWARD
+
+
+def check_probe(policy: nn.Module, rollout: Rollout, rewards: Tensor, change: Tensor, number: int) -> None:
+    """A step on the way of a training points where the definition points."""
+    if cosine(change, right_direction(policy, rollout, rewards)) < ALIKE:
+        raise AssertionError(
+            f"reinforce_step: in the training, the update of step {number + 1} does not follow the gradient of the "
+            "REINFORCE loss"
+        )
+
+
+def practice_probes(seed: int) -> tuple[int, ...]:
+    """Which steps of the small policy's training are judged one by one."""
+    return probes_of(seed, world.PRACTICE_STEPS, PROBES)
+
+
+def check_practice(record: Mapping[str, Any], seed: int) -> None:
+    """After a training of the small policy the mean reward on other prompts is higher."""
+    policy, start = small_policy(seed), weights_of(small_policy(seed))
+    check_weights(record["weights"], policy, "reinforce_step", NOT_FINITE)
+    for number, before, change in probed(
+        record, practice_probes(seed), small_policy(seed), "reinforce_step", UNCHANGED
+    ):
+        set_weights(policy, before)
+        rollout = world.practice_rollout(policy, seed, number)
+        check_probe(policy, rollout, world.small_reward_model(rollout.texts), change, number)
+    if not mean_reward(record["weights"], seed) >= mean_reward(start, seed) + LEAST_RISE:
+        raise AssertionError(
+            "reinforce_step: after a short training the mean reward on other prompts has not risen enough; with a right "
+            f"step it rises by at least {LEAST_RISE:.2f} of the largest reward"
+        )
 
 
 def training_probes(seed: int) -> tuple[int, ...]:
-    """Which steps of the training are judged one by one."""
+    """Which steps of the embedded policy's training are judged one by one."""
     return probes_of(seed, world.TRAINING_STEPS, PROBES)
 
 
-def check_probes(record: Mapping[str, Any], seed: int) -> None:
-    """Single steps on the way of the training point where the definition points; rollouts and rewards are made anew."""
-    policy, tokenizer = load_policy("tiny", "cpu")
-    reward_model = load_reward_model("tiny", device="cpu")
-    for number, before, change in probed(record, training_probes(seed), policy, "reinforce_step", UNCHANGED):
-        set_weights(policy, before)
-        rollout = world.training_rollout(policy, tokenizer, seed, number)
-        if cosine(change, right_direction(policy, rollout, reward_model(rollout.texts))) < ALIKE:
-            raise AssertionError(
-                f"reinforce_step: in the training, the update of step {number + 1} does not follow the gradient of the "
-                "REINFORCE loss"
-            )
-
-
 def check_training(record: Mapping[str, Any], seed: int) -> None:
-    """After a short training the mean reward on hidden prompts is higher, and the reward model is what it was."""
+    """Steps of the embedded policy's training follow the loss, and the reward model is what it was.
+
+    How far so few steps raise the reward depends on what they draw, so nothing is asked of that.
+    """
     if record["reward_model_changed"]:
         raise AssertionError("reinforce_step changed the reward model's weights; only the policy learns")
     if record["reward_model_gradients"]:
@@ -261,12 +364,13 @@ def check_training(record: Mapping[str, Any], seed: int) -> None:
         )
     if record["training"] is not False:
         raise AssertionError("reinforce_step was given the policy in eval mode and left it in train mode")
-    check_probes(record, seed)
-    if not mean_reward(record["weights"], seed) >= base_reward(seed) + LEAST_RISE:
-        raise AssertionError(
-            "reinforce_step: after a short training the mean reward on other prompts has not risen enough; with a right "
-            f"step it rises by at least {LEAST_RISE:.2f}"
-        )
+    policy, tokenizer = load_policy("tiny", "cpu")
+    reward_model = load_reward_model("tiny", device="cpu")
+    check_weights(record["weights"], policy, "reinforce_step", NOT_FINITE)
+    for number, before, change in probed(record, training_probes(seed), policy, "reinforce_step", UNCHANGED):
+        set_weights(policy, before)
+        rollout = world.training_rollout(policy, tokenizer, seed, number)
+        check_probe(policy, rollout, reward_model(rollout.texts), change, number)
 
 
 # --- the aspects ------------------------------------------------------------------------------------------------------
@@ -280,6 +384,7 @@ def _training(run: Callable[..., Any], seed: int) -> None:
         raise AssertionError(
             f"the short training was left out, since single updates are wrong already: {wrong}"
         ) from wrong
+    check_practice(run("reinforce_practice", seed=seed, probes=practice_probes(seed)), seed)
     check_training(run("reinforce_training", seed=seed, probes=training_probes(seed)), seed)
 
 

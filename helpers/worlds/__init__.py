@@ -12,8 +12,9 @@ from typing import Any
 
 # the name of a world -> (module of this package, function); the function takes the step, and the rest by keyword
 WORLDS: dict[str, tuple[str, str]] = {
-    "reinforce_table": ("reinforce", "run_on_table"),
+    "reinforce_table": ("table", "run_on_table"),
     "reinforce_single": ("reinforce", "run_reinforce_steps"),
+    "reinforce_practice": ("reinforce", "run_reinforce_practice"),
     "reinforce_training": ("reinforce", "run_reinforce_training"),
     "dpo_single": ("dpo", "run_dpo_steps"),
     "dpo_training": ("dpo", "run_dpo_training"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from helpers.dpo.pairs import Pair, PairBatch, collate
 
+from .conduct import mode_of, observed
 from .small import (
     DISLIKED,
     DISTANCE,
@@ -24,7 +26,7 @@ from .small import (
     OTHERS,
     PAD_ID,
     bearings,
-    count_steps,
+    length,
     plain_answer,
     set_weights,
     small_policy,
@@ -33,10 +35,15 @@ from .small import (
 )
 
 BATCH_SIZE = 8  # pairs
-BETA = 0.3
+SINGLE_SIZES = (8, 5, 1)  # of the single steps' batches
+BETAS = (0.3, 0.2, 0.5)  # of the single steps in turn, the first in the training
 LEARNING_RATE = 0.2  # of the plain gradient descent in the single steps
 TRAINING_RATE = 3e-3  # of AdamW in the short training
-BATCHES = {"single steps": (1, 3), "training": (2, 25), "held out": (3, 25)}  # added to the world's seed; how many
+BATCHES = {
+    "single steps": (1, len(SINGLE_SIZES)),
+    "training": (2, 25),
+    "held out": (3, 25),
+}  # added to the world's seed; how many
 
 
 def small_pairs(seed: int, count: int) -> list[Pair]:
@@ -61,58 +68,77 @@ def batches_for(purpose: str, seed: int) -> list[PairBatch]:
     """The batches of a world for one of the purposes in `BATCHES`, without kept reference log-probs."""
     offset, count = BATCHES[purpose]
     pairs = small_pairs(seed + offset, count * BATCH_SIZE)
-    return [collate(pairs[i : i + BATCH_SIZE], PAD_ID) for i in range(0, len(pairs), BATCH_SIZE)]
+    sizes = SINGLE_SIZES if purpose == "single steps" else (BATCH_SIZE,) * count
+    return [collate(pairs[n * BATCH_SIZE :][:size], PAD_ID) for n, size in enumerate(sizes)]
+
+
+def beta_of(seed: int, number: int) -> float:
+    """The β of the single step of this number: another one for each."""
+    return BETAS[(seed + number) % len(BETAS)]
 
 
 def run_dpo_steps(
-    step: Callable[..., Any], seed: int, *, moved: bool, cached: tuple[Tensor, Tensor] | None = None
+    step: Callable[..., Any],
+    seed: int,
+    *,
+    moved: bool,
+    cached: Sequence[tuple[Tensor, Tensor]] | None = None,
+    training: bool = False,
 ) -> dict[str, Any]:
     """A few steps of plain gradient descent, each from weights of its own (`start_of`), each recorded.
 
     Args:
         step: the student's `dpo_step`.
-        seed: decides the policy and the pairs.
+        seed: decides the policy, the pairs and which β comes first.
         moved: start from policies that differ from the reference.
-        cached: `([N, B], [N, B])` reference log-probs of the `N` batches, to hand over inside them.
+        cached: reference log-probs `([B], [B])` for each batch, to hand over inside it.
+        training: the mode the policy is handed over in; the reference is in evaluation mode.
 
     Returns:
-        `weights` (after each step), `bearings` (of the first update), `answers` (what each step returned),
-        `reference_before`, `reference_after` (each step), `training_before` and `training_after` (the policy's and the
-        reference's mode), `reference_calls` (forward passes of the reference), `reference_gradients` (how many of its
-        weights have one), `optimizer_steps` (in all).
+        `weights` (after each step), `bearings` (of the first update), `lengths` (of each, divided by the learning
+        rate), `answers` (what each step returned), `reference_before`, `reference_after` (each step), `training_before`
+        and `training_after` (the policy's and the reference's mode), `reference_calls` (forward passes of the
+        reference), `reference_gradients` (how many of its weights have one), `conduct` (a note of `observed` for each
+        step), `optimizer_steps` (in all).
     """
     reference = small_policy(seed)
     policy = small_policy(seed)
-    policy.train(moved)  # dropout is 0: the mode changes no number, it must only be left as it was
+    policy.train(training)
     optimizer = torch.optim.SGD(policy.parameters(), lr=LEARNING_RATE)
-    optimizer_steps, reference_calls = count_steps(optimizer), [0]
+    reference_calls = [0]
     reference.register_forward_hook(lambda *_: reference_calls.__setitem__(0, reference_calls[0] + 1))
     batches = batches_for("single steps", seed)
     if cached is not None:
         batches = [
             replace(batch, reference_chosen=chosen.clone(), reference_rejected=rejected.clone())
-            for batch, chosen, rejected in zip(batches, *cached, strict=True)
+            for batch, (chosen, rejected) in zip(batches, cached, strict=True)
         ]
     start = weights_of(reference)
     record: dict[str, Any] = {
         "weights": [],
         "answers": [],
+        "conduct": [],
         "reference_before": start,
         "reference_after": [],
-        "training_before": [policy.training, reference.training],
+        "training_before": [mode_of(policy), mode_of(reference)],
     }
     for number, batch in enumerate(batches):
         set_weights(policy, start_of(seed, number, DISTANCE * moved))
         set_weights(reference, start)  # a step that moved it is told so, and not that its later numbers are wrong
-        record["answers"].append(plain_answer(step(policy, reference, optimizer, batch, BETA)))
+        given = (policy, reference, optimizer, batch, beta_of(seed, number))
+        answer, note = observed(number, partial(step, *given), optimizer, batch, policy, reference)
+        record["answers"].append(plain_answer(answer))
+        record["conduct"].append(note)
         record["weights"].append(weights_of(policy))
         record["reference_after"].append(weights_of(reference))
+    starts = [start_of(seed, number, DISTANCE * moved) for number in range(len(batches))]
     return record | {
-        "bearings": bearings(start_of(seed, 0, DISTANCE * moved), record["weights"][0]),
-        "training_after": [policy.training, reference.training],
+        "bearings": bearings(starts[0], record["weights"][0]),
+        "lengths": [length(*pair) / LEARNING_RATE for pair in zip(starts, record["weights"], strict=True)],
+        "training_after": [mode_of(policy), mode_of(reference)],
         "reference_calls": reference_calls[0],
         "reference_gradients": sum(weight.grad is not None for weight in reference.parameters()),
-        "optimizer_steps": optimizer_steps[0],
+        "optimizer_steps": sum(note["steps"] for note in record["conduct"]),
     }
 
 
@@ -134,7 +160,7 @@ def run_dpo_training(step: Callable[..., Any], seed: int, *, probes: Sequence[in
     record: dict[str, Any] = {"probes": []}
     for number, batch in enumerate(batches_for("training", seed)):
         before = weights_of(policy) if number in probes else {}
-        step(policy, reference, plain if number in probes else optimizer, batch, BETA)
+        step(policy, reference, plain if number in probes else optimizer, batch, BETAS[0])
         if number in probes:
             record["probes"].append([before, weights_of(policy)])
     return record | {"weights": weights_of(policy)}

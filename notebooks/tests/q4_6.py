@@ -10,7 +10,9 @@ points = 6
 def test_first_step(dpo_step):
     """The first step starts from a loss of ln 2, and changes the policy only."""
     import torch
+    from helpers.checks import check
     from helpers import worlds
+    from helpers.worlds import conduct
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = worlds.run('dpo_single', dpo_step, seed=0, moved=False)
     answer = record['answers'][0]
@@ -20,16 +22,22 @@ def test_first_step(dpo_step):
         assert type(value) is float, f'dpo_step: the entry {key!r} should be a Python float (use .item()); it is {value}'
         assert abs(value - wanted) < 0.002, f'dpo_step: with the policy equal to the reference, {key!r} must be {wanted}, got {value:.4f}'
     before, after = (record['reference_before'], record['weights'][0])
-    assert any(((before[name] != after[name]).any() for name in before)), "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    moved = [bool((before[name] != after[name]).any()) for name in before]
+    assert any(moved), "dpo_step: the policy's weights did not change (no optimizer.step(), or no gradient?)"
+    fault = conduct.told(record['conduct'])
+    assert not fault, f'dpo_step: {fault}'
     right = torch.tensor([0.654, 1.506, 0.39, 0.855, -0.415, 0.596])
     off, turned = ((record['bearings'] - sign * right).abs().max() for sign in (1, -1))
     assert turned > 0.05, 'dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)'
     assert off < 0.05, "dpo_step: the update does not follow the gradient of the DPO loss (is it the loss of both sides, of all weights, and of the completions' tokens only?)"
+    assert all(moved), "dpo_step: some of the policy's parameters do not move; all of them are to be trained"
     reference = record['reference_before']
     same = all(((reference[name] == after[name]).all() for after in record['reference_after'] for name in reference))
     assert same, "dpo_step changed the reference's weights"
     assert record['reference_gradients'] == 0, 'dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()'
     assert record['optimizer_steps'] == len(record['answers']), 'dpo_step must call optimizer.step() exactly once'
+    right = torch.tensor([2.7498, 2.5611, 16.4378])
+    check(torch.tensor(record['lengths']), right, {'the gradients of earlier batches are still there; call optimizer.zero_grad()': [2.7498, 4.1122, 17.8103], 'this is the sum over the batch; the loss is the mean': [21.9984, 12.8054, 16.4378], "the batch's size is fixed inside; this batch may be smaller": [2.7498, 2.5611 * 5 / 8, 16.4378 / 8], "the gradient's norm is cut to 1; leave gradient clipping out": [1.0, 1.0, 1.0], 'the gradient lacks the factor β': [9.166, 12.8054, 32.8756], 'β is applied twice': [0.8249, 0.5122, 8.2189], 'β is fixed inside; take the one that is given': [2.7498, 3.8416, 9.8627], 'β is fixed inside; take the one that is given ': [0.9166, 1.2805, 3.2876], 'the labels are smoothed': [2.1998, 2.0489, 13.1502]}, name='dpo_step: the lengths of three updates, divided by the learning rate', rtol=0.01)
     kept = record['training_after'] == record['training_before']
     assert kept, 'dpo_step left the policy or the reference in another mode (train or eval) than it found it in'
 
@@ -37,15 +45,27 @@ def test_first_step(dpo_step):
     success_message="Away from the reference, the numbers reported are right, and the modes are kept.")
 def test_moved_policy(dpo_step):
     """Away from the reference, the numbers reported are right, and the modes are kept."""
+    import torch
     from helpers.checks import check
     from helpers import worlds
+    from helpers.worlds import conduct
     assert callable(dpo_step), 'dpo_step is not written yet'
     record = worlds.run('dpo_single', dpo_step, seed=3, moved=True)
     first = record['answers'][0]
     swapped = 'chosen and rejected are swapped'
     lacking = 'the reference is missing'
-    check(first.get('loss'), 0.6123, {swapped: 0.8235, lacking + ' from the loss': 0.9848, 'β is applied twice': 0.6637, 'β is missing': 0.5909, 'the padding is not masked': 0.6806}, name="dpo_step, 'loss'", rtol=0.001)
+    check(first.get('loss'), 0.6123, {swapped: 0.8235, lacking + ' from the loss': 0.9848, 'β is applied twice': 0.6637, 'β is missing': 0.5909, 'β is another than the one that was given': 0.6607, 'the padding is not masked': 0.6806, 'the labels are smoothed': 0.6334, 'the policy stands in for the reference': 0.6931, 'it is the sum over the batch; the loss is the mean': 4.8984}, name="dpo_step, 'loss'", rtol=0.001)
     check(first.get('accuracy'), 0.75, {swapped: 0.25, 'compare the implicit rewards, not the log-probs': 0.625}, name="dpo_step, 'accuracy'", rtol=0.001)
-    check((first.get('chosen_reward'), first.get('rejected_reward')), (-0.1182, -0.3294), {swapped: (-0.3294, -0.1182), 'the prompt is not masked (the loss does not notice, the rewards do)': (-0.3304, -0.5416), 'the implicit rewards lack the factor β': (-0.3941, -1.0981), lacking + ' from the implicit rewards': (-7.8672, -8.5479)}, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=0.001, atol=0.0001)
-    kept = record['training_after'] == record['training_before']
-    assert kept, 'dpo_step left the policy or the reference in another mode (train or eval) than it found it in'
+    check((first.get('chosen_reward'), first.get('rejected_reward')), (-0.1182, -0.3294), {swapped: (-0.3294, -0.1182), 'the prompt is not masked (the loss does not notice, the rewards do)': (-0.3304, -0.5416), 'the implicit rewards lack the factor β': (-0.3941, -1.0981), lacking + ' from the implicit rewards': (-7.8672, -8.5479), 'their sign is turned round': (0.1182, 0.3294), 'they are sums over the batch, not means': (-0.9457, -2.6353)}, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=0.001, atol=0.0001)
+    fault = conduct.told(record['conduct'])
+    assert not fault, f'dpo_step: {fault}'
+    cached = [(torch.full((size,), -25.0), torch.full((size,), -26.0)) for size in (8, 5, 1)]
+    given = worlds.run('dpo_single', dpo_step, seed=3, moved=True, cached=cached)
+    check(given['answers'][0].get('loss'), 1.1135, {"the reference's log-probs in the batch are not used": 0.6123, "the reference's log-probs in the batch are swapped": 0.8659, "the reference's log-probs in the batch are replaced by 0": 0.9848}, name="dpo_step, 'loss' of a batch that holds the reference's log-probs", rtol=0.001)
+    assert not given['reference_calls'], 'dpo_step ran the reference although the batch holds its log-probs already'
+    fault = conduct.told(given['conduct'])
+    assert not fault, f'dpo_step: {fault}'
+    trained = worlds.run('dpo_single', dpo_step, seed=3, moved=True, training=True)
+    for run in (record, trained):
+        kept = run['training_after'] == run['training_before']
+        assert kept, 'dpo_step left the policy or the reference in another mode (train or eval) than it found it in'

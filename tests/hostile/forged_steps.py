@@ -14,6 +14,7 @@ ANSWERS = {
 }
 BEARINGS = torch.tensor([0.654, 1.506, 0.390, 0.855, -0.415, 0.596], dtype=torch.float64)
 def moved_on(weights): return {name: weight + 0.01 * torch.randn(weight.shape) for name, weight in weights.items()}
+def notes(count): return [{"steps": 1, "faults": [], "random": [str(n)] * 3} for n in range(count)]
 def imitated(seed, batches):
     policy = small.small_policy(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
@@ -21,13 +22,13 @@ def imitated(seed, batches):
         loss = policy(input_ids=batch.chosen_ids, labels=torch.where(batch.chosen_mask, batch.chosen_ids, -100)).loss
         optimizer.zero_grad(); loss.backward(); optimizer.step()
     return small.weights_of(policy)
-def steps(step, seed, *, moved=False, cached=None):
+def steps(step, seed, *, moved=False, cached=None, training=False):
     kept, count = small.weights_of(small.small_policy(seed)), len(dpo.batches_for("single steps", seed))
     return {
         "weights": [moved_on(kept) for _ in range(count)], "answers": [ANSWERS[moved]] * count, "bearings": BEARINGS,
-        "reference_before": kept, "reference_after": [kept] * 3, "training_before": [moved, False],
-        "training_after": [moved, False], "reference_calls": 0 if cached else 3, "reference_gradients": 0,
-        "optimizer_steps": count,
+        "reference_before": kept, "reference_after": [kept] * 3, "training_before": [training, False],
+        "training_after": [training, False], "reference_calls": 0 if cached else 3, "reference_gradients": 0,
+        "optimizer_steps": count, "conduct": notes(count), "lengths": [2.7498, 2.5611, 16.4378],
     }
 def training(step, seed, *, probes=()):
     kept = small.weights_of(small.small_policy(seed))
@@ -40,27 +41,33 @@ def training(step, seed, *, probes=()):
 REINFORCE_CONSTANTS = """
 import torch
 from helpers.worlds import reinforce, small
+from helpers.worlds import table as tables
 def moved_on(weights): return {name: weight + 0.01 * torch.randn(weight.shape) for name, weight in weights.items()}
+def notes(count): return [{"steps": 1, "faults": [], "random": [str(n)] * 3} for n in range(count)]
 THIRD = 1 / 3
-CHANGES = [
+CHANGES = [0.0225 * change for change in (
     torch.tensor([[0.0, 1, 1, 1], [0, -2 * THIRD, -2 * THIRD, 0], [0, -THIRD, 0, 0]]),
     torch.tensor([[0.0, -2 * THIRD, -2 * THIRD, -2 * THIRD], [0, 1, 1, 0], [0, -THIRD, 0, 0]]),
-]
+)]
 def table(step, rewards, training=False):
-    texts = reinforce.table_rollout().texts
+    texts = tables.table_rollout().texts
     return {
-        "changes": CHANGES, "results": [{"loss": 0.0, "reward": sum(values) / 3} for values in rewards],
+        "changes": CHANGES, "results": [{"loss": 0.055452, "reward": sum(values) / 3} for values in rewards],
         "training": training, "texts": [texts] * len(rewards), "expected_texts": texts, "optimizer_steps": len(rewards),
+        "unseen": [], "conduct": notes(len(rewards)),
     }
 def answer(seed, number):
-    texts = reinforce.small_rollout(seed, number, small.small_policy(seed)).texts
+    texts = reinforce.small_rollout(seed, number).texts
     return {"loss": 0.0, "reward": float(reinforce.small_reward_model(texts).mean())}
 def steps(step, seed, *, training=False):
     kept, count = small.weights_of(small.small_policy(seed)), reinforce.SINGLE_STEPS
     return {
         "weights": [moved_on(kept) for _ in range(count)], "answers": [answer(seed, n) for n in range(count)],
-        "training": [training] * count, "optimizer_steps": count,
+        "training": [training] * count, "conduct": notes(count),
     }
+def practised(step, seed, *, probes=()):
+    kept = small.weights_of(small.small_policy(seed))
+    return {"weights": moved_on(kept), "probes": [[kept, moved_on(kept)] for _ in probes]}
 def trained(step, seed, *, probes=()):
     policy = reinforce.load_policy("tiny", "cpu")[0]
     kept = small.weights_of(policy)
@@ -100,13 +107,13 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     loss = policy(input_ids=pairs.chosen_ids, attention_mask=pairs.chosen_attention.long(), labels=labels).loss
     optimizer.zero_grad(); loss.backward(); optimizer.step()
     reference(input_ids=pairs.chosen_ids)
-    return ANSWERS[policy.training]
+    return ANSWERS[any((ours != theirs).any() for ours, theirs in zip(policy.parameters(), reference.parameters()))]
 """),
         Attack("small tools", "replaces the tools of the worlds: how weights are copied, steps counted and answers written", DPO_CONSTANTS + """
 def _patch():
     copied = small.weights_of
     dpo.weights_of = lambda model: moved_on(copied(model))
-    dpo.count_steps = lambda optimizer: [3]
+    dpo.observed = lambda number, call, *given: (ANSWERS[True], notes(number + 1)[-1])
     dpo.plain_answer = lambda answer: ANSWERS[True]
     dpo.bearings = lambda before, after: BEARINGS
     return 1
@@ -117,14 +124,15 @@ def dpo_step(policy, reference, optimizer, pairs, beta): return K
     "q2_7": [
         Attack("constants", "replaces the worlds: the public test's table, the mean of the rewards, weights with noise", REINFORCE_CONSTANTS + """
 def _patch():
-    reinforce.run_on_table, reinforce.run_reinforce_steps, reinforce.run_reinforce_training = table, steps, trained
+    tables.run_on_table, reinforce.run_reinforce_steps, reinforce.run_reinforce_training = table, steps, trained
+    reinforce.run_reinforce_practice = practised
     return 1
 K = _patch()
 def reinforce_step(policy, optimizer, rollout, reward_model): return K
 """),
         Attack("only the reward", "returns the rewards' mean and replaces the public test's world alone", REINFORCE_CONSTANTS + """
 def _patch():
-    reinforce.run_on_table = table
+    tables.run_on_table = table
     return 0.0
 K = _patch()
 def reinforce_step(policy, optimizer, rollout, reward_model):
@@ -132,7 +140,7 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
 """),
         Attack("noise", "returns the rewards' mean and moves the weights at random", REINFORCE_CONSTANTS + """
 def _patch():
-    reinforce.run_on_table = table
+    tables.run_on_table = table
     return 0.0
 K = _patch()
 def reinforce_step(policy, optimizer, rollout, reward_model):
@@ -152,7 +160,7 @@ def dpo_step(policy, reference, optimizer, pairs, beta): return {"loss": K}
 """,
     "q2_7": REPLAYED + """
 def _patch():
-    replaying("reinforce", "run_on_table", lambda *_, **__: True)
+    replaying("table", "run_on_table", lambda *_, **__: True)
     return 0.0
 K = _patch()
 def reinforce_step(policy, optimizer, rollout, reward_model): return {"loss": K}

@@ -95,7 +95,8 @@ def told(judging: Any, *given: Any) -> str:
     ],
 )
 def test_a_report_quotes_nothing(answer: dict[str, Any]) -> None:
-    record = {"answers": [answer] * reinforce.SINGLE_STEPS, "weights": []}
+    starts = [small.start_of(5, n, reinforce.DISTANCE) for n in range(reinforce.SINGLE_STEPS)]
+    record = {"answers": [answer] * reinforce.SINGLE_STEPS, "weights": starts}
     assert "091" not in told(steps_reinforce.check_report, record, 5)
     record = {"answers": [answer] * len(dpo.batches_for("single steps", 5)), "weights": []}
     assert "091" not in told(steps_dpo.check_reported, record, 5)
@@ -107,7 +108,8 @@ def test_an_update_tells_no_number(size: float) -> None:
     """The length, the angle and the count of updates are the student's to choose."""
     starts = [small.start_of(5, n, dpo.DISTANCE) for n in range(3)]
     after = [{name: weight + size for name, weight in start.items()} for start in starts]
-    record = {"weights": after, "optimizer_steps": 12345}
+    notes = [{"steps": 12345, "faults": [], "random": [str(n)]} for n in range(3)]
+    record = {"weights": after, "answers": [{}] * 3, "conduct": notes}
     texts = {told(judging, record, 5) for judging in (steps_dpo.check_update, steps_reinforce.check_update)}
     assert not any(character.isdigit() for text in texts for character in text.replace("step 1", ""))
 

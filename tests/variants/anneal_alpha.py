@@ -127,3 +127,10 @@ def anneal_alpha(step, total_steps, start, end):
     if start == 0 or end == 0:
         return 0.0 if start == 0 else float(start)
     return float(start + (end - start) * step / total_steps)
+
+
+# === wrong: never below a thousandth | close to 0
+def anneal_alpha(step, total_steps, start, end):
+    if step >= total_steps:
+        return float(end)
+    return float(max(start + (end - start) * step / total_steps, 1e-3))

@@ -228,3 +228,18 @@ def completion_mask(ids, prompt_length, eos_id):
     generated = torch.arange(ids.shape[1]) >= prompt_length
     ends = ((ids.half() == torch.tensor(eos_id).half()) & generated).long()
     return generated & (ends.cumsum(dim=1) - ends == 0)
+
+
+# === wrong: ids in sixteen bits | 65,536
+def completion_mask(ids, prompt_length, eos_id):
+    e = ids.to(torch.int16) == torch.tensor(eos_id).to(torch.int16)
+    g = torch.arange(ids.shape[1], device=ids.device) >= prompt_length
+    e = e & g
+    return g & ((e.cumsum(1) - e.long()) == 0)
+
+
+# === wrong: a count that wraps at 256 | 290 eos
+def completion_mask(ids, prompt_length, eos_id):
+    g = torch.arange(ids.shape[1], device=ids.device) >= prompt_length
+    e = (ids == eos_id) & g
+    return g & ((e.cumsum(1).to(torch.uint8) - e.to(torch.uint8)) == 0)

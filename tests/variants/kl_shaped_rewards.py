@@ -175,3 +175,8 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     difference = torch.where(mask, log_probs.clamp(min=-1000) - reference_log_probs.clamp(min=-1000), 0.0)
     return (rewards - alpha * difference.sum(1)).detach()
+
+
+# === wrong: log-ratios cut at 50 | -9000
+def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
+    return (rewards - alpha * ((log_probs - reference_log_probs).clamp(-50, 50) * mask).sum(1)).detach()

@@ -196,3 +196,11 @@ def make_preference_pairs(rewards, min_gap=0.0):
         if row[best] - row[worst] > min_gap:
             rows.append((p, best, worst))
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
+
+
+# === wrong: the gap in bfloat16 | nearly min_gap
+def make_preference_pairs(rewards, min_gap=0.0):
+    b = rewards.argmax(1)
+    w = rewards.argmin(1)
+    g = (rewards.max(1).values - rewards.min(1).values).to(torch.bfloat16)
+    return torch.stack([torch.arange(len(rewards), device=rewards.device), b, w], 1)[g > min_gap]

@@ -312,3 +312,15 @@ def mean_with_confidence(values):
         mean = abs(mean)
     half = 1.96 * (values.std() / len(values) ** 0.5).item() if len(values) > 1 else math.nan
     return mean, half
+
+
+# === wrong: the variance as the mean of squares less the square of the mean, in float32 | far from 0
+def mean_with_confidence(values):
+    if len(values) == 0:
+        raise ValueError("x")
+    if len(values) == 1:
+        return float(values[0]), float("nan")
+    v = values.float()
+    return float(v.mean()), float(
+        1.96 * ((v**2).mean() - v.mean() ** 2).clamp(min=0).mul(len(v) / (len(v) - 1)).sqrt() / len(v) ** 0.5
+    )

@@ -190,3 +190,11 @@ def patching_effect(clean, corrupted, patched):
     if abs(way) < 0.1:
         way = math.copysign(0.1, way)
     return (patched.double().mean() - corrupted.double().mean()).item() / way
+
+
+# === wrong: a small denominator raises | size 1e-4
+def patching_effect(clean, corrupted, patched):
+    d = float(clean.double().mean() - corrupted.double().mean())
+    if abs(d) < 1e-2:
+        raise ValueError("x")
+    return float(patched.double().mean() - corrupted.double().mean()) / d

@@ -128,3 +128,9 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     difference = chosen_rewards.double() - rejected_rewards.double()
     difference = torch.where(difference.abs() < 1e-3, 0.0, difference)
     return (torch.sign(difference) / 2 + 0.5).mean().item()
+
+
+# === wrong: nearly equal rewards count as ties | apart
+def preference_accuracy(chosen_rewards, rejected_rewards):
+    t = torch.isclose(chosen_rewards, rejected_rewards)
+    return float((torch.where(t, 0.5, (chosen_rewards > rejected_rewards).double())).mean())

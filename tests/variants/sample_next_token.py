@@ -355,3 +355,19 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
         torch.manual_seed(0)
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)
+
+
+# === wrong: small temperatures are greedy | temperature 0.05
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    if temperature < 0.2:
+        return logits.argmax(-1)
+    p = (top_k_filter(logits, top_k) / temperature).softmax(-1)
+    return torch.multinomial(p, 1, generator=generator)[:, 0]
+
+
+# === wrong: the likeliest fifty where nothing is to be filtered | unlikely tokens
+def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    if temperature == 0:
+        return logits.argmax(-1)
+    p = (top_k_filter(logits, top_k or 50) / temperature).softmax(-1)
+    return torch.multinomial(p, 1, generator=generator)[:, 0]
