@@ -254,7 +254,7 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
         ),
         Case("rewards that are all 0", {"rewards": torch.zeros(2, 3, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("rewards in the thousands", {"rewards": 8192 * grid(9, 4) - 4096, "min_gap": 1500}, "edges"),
-        Case("P=12, K=2, in the thousands", {"rewards": 8192 * grid(12, 2) - 4096, "min_gap": 1}, "edges"),
+        Case("rewards of -2048 and less", {"rewards": -2048 - 4096 * grid(12, 2), "min_gap": 1}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
         Case("one prompt with one completion", {"rewards": grid(1, 1), "min_gap": 0.0}, "edges"),

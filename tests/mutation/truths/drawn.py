@@ -8,7 +8,7 @@ from torch import Tensor
 DOUBLE = torch.float64
 
 
-def nought(*shape: int | tuple[int, ...]) -> Tensor:
+def nought(*shape: int) -> Tensor:
     """Nothing but 0."""
     return torch.zeros(*shape, dtype=DOUBLE)
 

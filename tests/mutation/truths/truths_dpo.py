@@ -128,7 +128,7 @@ def _rewards(g: torch.Generator) -> Named:
             ("few values", few[0], few[1]), ("ties", few[0], few[0].clone()), ("equal", close, close.clone()),
             ("normal", normal(g, count), normal(g, count)),
             ("close", close, close + 1e-3 * normal(g, count).sign()), ("very close", close, close * (1 + 3e-7)),
-            ("thousands", 9e3 + few[0], 9e3 + few[1]), ("below 0", -4 - uniform(g, count), -4 - uniform(g, count)),
+            ("thousands", 9e3 + few[0], 9e3 + few[1]), ("far below 0", few[0] - 9e3, few[1] - 9e3), ("below 0", -4 - uniform(g, count), -4 - uniform(g, count)),
             ("all won", close + 1, close), ("all lost", close - 1, close),
             ("zeros", 0 * few[0], 0 * few[1]),
             ("tiny", 1e-7 * few[0], 1e-7 * few[1]), ("tiny, far down", 1e-30 * few[0], 1e-30 * few[1]),

@@ -175,6 +175,8 @@ def _runs(g: torch.Generator) -> Named:
             yield f"{rows}, from {start} to {goal}", given
             for name in given if abs(goal) >= 1 <= abs(start) else ():
                 yield f"{rows}, from {start} to {goal}, {name} 0", {**given, name: nought(rows)}
+            small = {name: 1e-4 * value for name, value in given.items()}
+            yield f"{rows}, from {start} to {goal}, in ten-thousandths", small
             if -10 < start < goal < 10:
                 yield f"{rows}, all in one", {**given, "clean": given["patched"] + 1, "corrupted": given["patched"] - 1}
 

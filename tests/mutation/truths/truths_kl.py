@@ -46,7 +46,7 @@ def _distributions(g: torch.Generator) -> Named:
             shape, size = (rows, tokens, entries), f"[{rows}, {tokens}, {entries}], scale {scale}"
             p, q = (normal(g, *shape, scale=scale).clamp(-1e4, 1e4) for _ in range(2))
             yield size, {"policy_logits": p, "reference_logits": q}
-            zeros = nought(shape)
+            zeros = nought(*shape)
             yield f"{size}, zeros", {"policy_logits": zeros, "reference_logits": zeros.clone()}
             yield f"{size}, one shifted", {"policy_logits": p - 3, "reference_logits": q + 40}
             yield f"{size}, equal", {"policy_logits": p, "reference_logits": p.clone()}
@@ -203,7 +203,7 @@ def _clipped(g: torch.Generator) -> Named:
                 log_ratio = whole(g, rows, tokens, low=-8, high=10).double() / 8
                 near = torch.minimum((log_ratio.exp() - 1 - clip).abs(), (log_ratio.exp() - 1 + clip).abs()) < 0.06
                 log_ratio[near] = 0.0
-                given = {
+                given: Inputs = {
                     "log_probs": old + log_ratio,
                     "old_log_probs": old,
                     "advantages": normal(g, rows),
