@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from helpers.parts import ROOT
-from tests.mutation import table
+from tests.mutation import tally
 from tests.mutation.judge import Verdict, judge_all, mutants
 from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES
@@ -76,9 +76,9 @@ def main() -> None:
     found = (
         list(records(CHECKPOINT)) if arguments.table else run(arguments.function, arguments.sample, arguments.resume)
     )
-    print(table.text(found))
+    print(tally.text(found))
     if arguments.write:
-        table.write(found)
+        tally.write(found)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.mutation import judge, mutator, oracle, table
+from tests.mutation import judge, mutator, oracle, tally
 from tests.mutation.__main__ import records, run
 from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES, WITHOUT
@@ -258,7 +258,7 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
 def test_the_table_adds_up() -> None:
     kinds = ["public", "public", "hidden", "equivalent", "hole"]
     found = [{"function": "faithfulness", "kind": kind, "too_strict": kind == "hidden"} for kind in kinds]
-    rows = table.rows([*found, {"function": "kl_divergence", "kind": "public", "too_strict": False}])
+    rows = tally.rows([*found, {"function": "kl_divergence", "kind": "public", "too_strict": False}])
     assert rows == [
         ["`kl_divergence`", "1", "1", "0", "0", "0", "0"],
         ["`faithfulness`", "5", "2", "1", "1", "1", "1"],
@@ -267,7 +267,7 @@ def test_the_table_adds_up() -> None:
 
 
 def test_the_table_in_the_docs_is_of_these_exercises() -> None:
-    page = table.PAGE.read_text(encoding="utf-8")
+    page = tally.PAGE.read_text(encoding="utf-8")
     found = Counter(line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| `"))
     assert found == Counter(f"`{name}`" for name in [*ORACLES, *WITHOUT])
     assert all(reason in page for reason in WITHOUT.values())
