@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from helpers.parts import ROOT
 from tests.mutation import tally
-from tests.mutation.judge import Verdict, judge_all, mutants
+from tests.mutation.judging import Verdict, judge_all, mutants
 from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.mutation import judge, mutator, oracle, tally
+from tests.mutation import judging, mutator, oracle, tally
 from tests.mutation.__main__ import records, run
 from tests.mutation.mutator import Mutant
 from tests.mutation.truths import ORACLES, WITHOUT
@@ -33,12 +33,12 @@ def test_every_exercise_has_variants_an_oracle_and_mutants() -> None:
     assert names == set(ORACLES) | set(WITHOUT), "each exercise needs an oracle in tests/mutation/truths, or a reason"
     assert not set(ORACLES) & set(WITHOUT)
     assert names == {variant.function for variant in VARIANTS}
-    assert not [name for name in ORACLES if len(judge.mutants(name, EVERY)) < ENOUGH]
+    assert not [name for name in ORACLES if len(judging.mutants(name, EVERY)) < ENOUGH]
 
 
 def test_the_truth_takes_the_arguments_of_the_exercise() -> None:
     wrong = [
-        name for name, judged in ORACLES.items() if not judge.parameters(name) <= oracle.parameters_of(judged.truth)
+        name for name, judged in ORACLES.items() if not judging.parameters(name) <= oracle.parameters_of(judged.truth)
     ]
     assert not wrong
 
@@ -49,15 +49,15 @@ def test_the_truth_takes_the_arguments_of_the_exercise() -> None:
 @pytest.mark.parametrize("function", ORACLES)
 def test_exercise(function: str) -> None:
     """The oracle agrees with the variants, and no mutant of the sample is a hole: one test, since both need its inputs."""
-    judged, parameters = ORACLES[function], judge.parameters(function)
-    for title, source in judge.seeds_of(function):
-        answer: Any = judge.defined(function, source)[function]
+    judged, parameters = ORACLES[function], judging.parameters(function)
+    for title, source in judging.seeds_of(function):
+        answer: Any = judging.defined(function, source)[function]
         broken = oracle.verdict(judged, answer, parameters)
         assert broken is None, f"the oracle rejects a right answer, {title!r}: {broken}"
     accepted = []
     for variant in [variant for variant in VARIANTS if variant.function == function and not variant.right]:
         try:
-            answer = judge.defined(function, variant.source)[function]
+            answer = judging.defined(function, variant.source)[function]
         except Exception:
             continue  # it cannot even be defined
         if oracle.verdict(judged, answer, parameters) is None:
@@ -65,7 +65,7 @@ def test_exercise(function: str) -> None:
     assert accepted == [name for name in LENIENT if name.startswith(f"{function}-")], (
         "wrong answers that the oracle accepts"
     )
-    verdicts = list(judge.judge_all(judge.mutants(function, EVERY)))
+    verdicts = list(judging.judge_all(judging.mutants(function, EVERY)))
     faults = [f"{mutant.name}: {verdict.faults}" for mutant, verdict in verdicts if verdict.faults]
     assert not faults, "the judge failed"
     holes = [f"{m.name}: {v.oracle}\n{m.source}" for m, v in verdicts if v.kind == "hole"]
@@ -172,7 +172,7 @@ def test_gradients_of_the_truth_are_those_of_finite_differences(function: str) -
         floats = [value for value in inputs.values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
         ordinary = all(bool(torch.isfinite(x).all()) and float(x.abs().max()) < 30 and x.numel() < 40 for x in floats)
         repeated = any(len(x.unique()) < x.numel() for x in floats[:1])
-        if not ordinary or repeated or not set(inputs) <= judge.parameters(function):
+        if not ordinary or repeated or not set(inputs) <= judging.parameters(function):
             continue
         fresh = oracle.written(inputs, torch.float64, judged.gradients)
 
@@ -203,8 +203,8 @@ RULES = {  # answers to `logit_difference` that break one rule each, and a word 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_oracle_names_the_broken_rule(rule: str) -> None:
     source = f"def logit_difference(logits, io_ids, s_ids):\n    {PICKED}\n    {RULES[rule]}"
-    answer: Any = judge.defined("logit_difference", source)["logit_difference"]
-    broken = oracle.verdict(ORACLES["logit_difference"], answer, judge.parameters("logit_difference"))
+    answer: Any = judging.defined("logit_difference", source)["logit_difference"]
+    broken = oracle.verdict(ORACLES["logit_difference"], answer, judging.parameters("logit_difference"))
     assert broken
     assert rule in broken
 
@@ -215,11 +215,11 @@ def test_the_oracle_names_the_broken_rule(rule: str) -> None:
 def test_a_living_mutant_that_breaks_the_contract_is_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     question, earlier = exercises()["faithfulness"]
     monkeypatch.setitem(exercises(), "faithfulness", (dataclasses.replace(question, tests=()), earlier))
-    verdict = judge.judge(
+    verdict = judging.judge(
         "faithfulness", "def faithfulness(circuit, full): return (full.mean() - circuit.mean()).item()"
     )
     assert verdict.kind == "hole"
-    verdict = judge.judge("faithfulness", question.solution)
+    verdict = judging.judge("faithfulness", question.solution)
     assert verdict.kind == "equivalent"
 
 
@@ -236,7 +236,7 @@ def test_mutants_do_not_harm_the_runner() -> None:
     right = exercises()["faithfulness"][0].solution
     waiting = [Mutant("faithfulness", "sample", end, 1, source) for end, source in zip(ENDS, sources, strict=True)]
     waiting.append(Mutant("faithfulness", "sample", "right", 1, right))
-    kinds = {mutant.operator: verdict.kind for mutant, verdict in judge.judge_all(waiting, seconds=1.0)}
+    kinds = {mutant.operator: verdict.kind for mutant, verdict in judging.judge_all(waiting, seconds=1.0)}
     assert kinds == {**dict.fromkeys(ENDS, "public"), "right": "equivalent"}
 
 
@@ -248,7 +248,7 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:3]) + lines[3][:20], encoding="utf-8")
     judged = []
-    whole = judge.judge_all
+    whole = judging.judge_all
     monkeypatch.setattr("tests.mutation.__main__.judge_all", lambda turn: whole(judged.extend(turn) or turn))
     again = run(["faithfulness"], 60, resume=True, path=path)
     assert [mutant.key for mutant in judged] == [record["key"] for record in first[3:]]
