@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from helpers.checks import is_float
 from helpers.devices import MIXED_DEVICES
 
 from .casting import cast_all
@@ -64,7 +65,7 @@ def _compare(spec: Spec, where: str, got: Any, expected: Any, allowed: float, dt
         value = have[path]
         if isinstance(target, torch.Tensor):
             _compare_tensor(spec, f"{path}, {where}", value, target, allowed, dtype)
-        elif type(value) is not type(target):
+        elif not (is_float(value) if type(target) is float else type(value) is type(target)):
             raise AssertionError(f"{spec.name}: {path} is {a_value(value)}, not {a_value(target)} ({where})")
         elif value != target and not (value != value and target != target) and not abs(value - target) <= allowed:
             raise AssertionError(f"{spec.name}: {path} is wrong for {where}{nearly(abs(value - target), allowed)}")

@@ -31,6 +31,9 @@ def top_k_filter(logits: torch.Tensor, k: int) -> torch.Tensor:
     return torch.where(larger < k, logits, torch.full_like(logits, -math.inf))
 
 
+WIDE = (torch.float64,)
+
+
 def top_k_cases(generator: torch.Generator) -> list[Case]:
     """Shapes, borders of `k` and ties."""
 
@@ -50,6 +53,11 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("a vocabulary of one token", {"logits": draw(2, 1), "k": 1}, "edges"),
         Case("k = 0", {"logits": draw(2, 6), "k": 0}, "edges"),
         Case("k = 0 and a batch of 1", {"logits": draw(1, 6), "k": 0}, "edges"),
+        Case("k = 0 and a vocabulary of one token", {"logits": draw(1, 1), "k": 0}, "edges"),
+        Case("a batch of 12", {"logits": draw(12, 5), "k": 2}, "edges"),
+        Case("logits of -1000 and less", {"logits": -1000 - 100 * draw(3, 6).abs(), "k": 5}, "edges"),
+        Case("logits that are close in float64", {"logits": 1 + 1e-9 * draw(3, 6), "k": 2}, "edges", WIDE, short=False),
+        Case("logits that are all 0", {"logits": torch.zeros(2, 5, dtype=torch.float64), "k": 2}, "edges"),
         Case("a negative k", {"logits": draw(2, 6), "k": -3}, "edges"),
         Case("k = V", {"logits": draw(2, 6), "k": 6}, "edges"),
         Case("k larger than V", {"logits": draw(2, 6), "k": 40}, "edges"),
@@ -250,6 +258,8 @@ def mask_cases(generator: torch.Generator) -> list[Case]:
             "eos as the first generated token", {"ids": torch.full((2, 6), 7), "prompt_length": 2, "eos_id": 7}, "edges"
         ),
         Case("an empty prompt", {"ids": draw(5, 7), "prompt_length": 0, "eos_id": 1}, "edges"),
+        Case("one token in a batch of 1", {"ids": draw(1, 1), "prompt_length": 0, "eos_id": 1}, "edges"),
+        Case("ids that are all 0", {"ids": torch.zeros(2, 5).long(), "prompt_length": 2, "eos_id": 1}, "edges"),
         Case("nothing generated", {"ids": draw(3, 6), "prompt_length": 6, "eos_id": 1}, "edges"),
         Case("one token generated", {"ids": draw(5, 6), "prompt_length": 5, "eos_id": 1}, "edges"),
     ]
@@ -285,6 +295,8 @@ def mean_cases(generator: torch.Generator) -> list[Case]:
         Case("two values", {"values": draw(2)}),
         Case("values below 0 alone", {"values": -2 - torch.sigmoid(draw(12))}),
         Case("one value", {"values": draw(1)}, "edges"),
+        Case("values in the thousands", {"values": 4_000 * draw(15)}, "edges"),
+        Case("values that are all 0", {"values": torch.zeros(4, dtype=torch.float64)}, "edges"),
         Case("values far from 0 and close together", {"values": 1_000 + draw(40)}, "edges", short=False),
         Case("equal values", {"values": torch.full((6,), 0.25, dtype=torch.float64)}, "edges"),
     ]
@@ -331,6 +343,7 @@ def forecast_cases(generator: torch.Generator) -> list[Case]:
         Case("one forecast", {"probabilities": p3, "outcomes": y3.long()}),
         Case("forecasts of 0 and 1", {"probabilities": sure, "outcomes": torch.tensor([1, 0, 1, 0, 1])}, "edges"),
         Case("all sure and right", {"probabilities": sure[:2], "outcomes": torch.tensor([0, 1])}, "edges"),
+        Case("forecasts that are all 0", {"probabilities": torch.zeros(3).double(), "outcomes": y1[:3]}, "edges"),
         Case("all sure and wrong", {"probabilities": sure[:2], "outcomes": torch.tensor([1, 0])}, "edges"),
     ]
 

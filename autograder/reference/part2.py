@@ -91,6 +91,10 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         Case("logits of ±10000", {"logits": large, "ids": _ids(generator, 2, 4, 5)}, "edges"),
         case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
         case("a batch of 1 with two tokens", 1, 2, 5, aspect="edges"),
+        case("a vocabulary of one token", 2, 3, 1, aspect="edges"),
+        case("a batch of 12", 12, 3, 5, aspect="edges"),
+        case("a vocabulary of 5,000", 2, 4, 5_000, aspect="edges"),
+        case("logits that are all 0", 2, 3, 4, scale=0.0, aspect="edges"),
         Case("tokens whose log-probs are -300 and -9000", _rare(generator), "edges"),
         Case(
             "logits all equal",
@@ -152,6 +156,9 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("one token in a batch of 1", inputs(1, 1) | {"mask": torch.ones(1, 1, dtype=torch.bool)}, "edges"),
         Case("advantages below 0 alone", inputs(4, 5) | {"advantages": -_normal(generator, 4).abs() - 0.1}, "edges"),
         Case("log-probs of -300 and -9000", rare, "edges"),
+        Case("a batch of 12", inputs(12, 3), "edges"),
+        Case("advantages in the thousands", inputs(4, 5) | {"advantages": 3_000 * _normal(generator, 4)}, "edges"),
+        Case("log-probs that are all 0", inputs(3, 4) | {"log_probs": torch.zeros(3, 4).double()}, "edges"),
         Case("advantages that are all 0", inputs(3, 4) | {"advantages": torch.zeros(3).double()}, "edges"),
     ]
 
@@ -176,6 +183,7 @@ def _advantage_cases(generator: torch.Generator) -> list[Case]:
         case("equal rewards", torch.full((5,), 0.25), "edges"),
         case("rewards that are all 0", torch.zeros(4), "edges"),
         case("one reward far from the others", torch.tensor([0.0, 0.0, 0.0, 100.0]), "edges"),
+        case("rewards in the thousands", 4_000 * _normal(generator, 6), "edges"),
     ]
 
 
@@ -198,6 +206,13 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     at_mean = inputs(3, 2)
     at_mean["action"] = at_mean["mean"].clone()
     diagonal = inputs(3, 3) | {"covariance": torch.diag(torch.tensor([0.25, 1.0, 4.0]).double())}
+    wide = inputs(3, 3)
+    wide["covariance"] = 400 * wide["covariance"]
+    wide["action"] = 20 * wide["action"]
+    far = inputs(4, 2)
+    far["action"] = far["mean"] + 150 * far["action"].sign()
+    far["mean"][0] = -far["action"][0]
+    nothing = inputs(2, 3) | {name: torch.zeros(2, 3).double() for name in ("action", "mean")}
     small = inputs(2, 2)
     small["covariance"] = 0.05 * torch.eye(2).double()
     small["action"] = small["mean"] + 0.1 * small["action"]
@@ -216,6 +231,10 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
             "edges",
         ),
         Case("a narrow Gaussian", small, "edges"),
+        Case("a wide Gaussian", wide, "edges"),
+        Case("12 actions", inputs(12, 2), "edges"),
+        Case("actions far from the mean", far, "edges"),
+        Case("actions and means that are all 0", nothing, "edges"),
     ]
 
 
@@ -255,6 +274,8 @@ def _return_cases(generator: torch.Generator) -> list[Case]:
         case("a single reward at the end", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]), 0.8, "edges"),
         case("400 steps and a small discount", _normal(generator, 400), 0.1, "edges"),
         case("1 step and a discount of 1", _normal(generator, 1), 1.0, "edges"),
+        case("rewards in the thousands", 4_000 * _normal(generator, 6), 0.9, "edges"),
+        case("rewards that are all 0", torch.zeros(4), 0.9, "edges"),
     ]
 
 

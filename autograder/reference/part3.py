@@ -54,6 +54,7 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
         Case("a batch of 3", pair(3, 5, 7)),
         Case("a batch of 1", pair(1, 4, 11)),
         Case("one position", pair(2, 1, 6)),
+        Case("a batch of 12", pair(12, 2, 3), aspect="edges"),
         Case("batch, tokens and vocabulary of one size", pair(4, 4, 4)),
         Case("a vocabulary of 500", pair(2, 3, 500)),
     ]
@@ -79,6 +80,7 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
     same = pair(2, 3, 6)
     same["reference_logits"] = same["policy_logits"].clone()
     cases.append(Case("two equal distributions", same, aspect="edges"))
+    cases.append(Case("logits that are all 0", pair(2, 3, 5, scale=0.0), aspect="edges"))
     return cases
 
 
@@ -103,7 +105,7 @@ def kl_estimates(log_probs: Tensor, reference_log_probs: Tensor) -> dict[str, Te
 
 def _estimate_cases(generator: torch.Generator) -> list[Case]:
     def pair(*shape: int) -> dict[str, Any]:
-        log_probs = -_uniform(generator, *shape, low=0.2, high=5.0)
+        log_probs = -_uniform(generator, *shape, low=3.0, high=8.0)
         return {"log_probs": log_probs, "reference_log_probs": log_probs + _normal(generator, *shape, scale=0.7)}
 
     same = pair(2, 4)
@@ -123,7 +125,11 @@ def _estimate_cases(generator: torch.Generator) -> list[Case]:
         Case("equal log-probs", same, aspect="edges"),
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("one token in a batch of 1", pair(1, 1), aspect="edges"),
+        Case("one token a row", pair(3, 1), aspect="edges"),
+        Case("a batch of 12", pair(12, 3), aspect="edges"),
         Case("a reference that found the tokens very unlikely", far, aspect="edges"),
+        Case("a reference with log-probs of -3000", {k: 75 * v for k, v in far.items()}, aspect="edges"),
+        Case("log-probs that are all 0", {name: torch.zeros(2, 3).double() for name in far}, aspect="edges"),
     ]
 
 
@@ -156,7 +162,7 @@ def kl_shaped_rewards(
 
 def _shaped_cases(generator: torch.Generator) -> list[Case]:
     def inputs(batch: int, tokens: int, alpha: float) -> dict[str, Any]:
-        log_probs = -_uniform(generator, batch, tokens, low=0.2, high=4.0)
+        log_probs = -_uniform(generator, batch, tokens, low=3.0, high=7.0)
         drift = _normal(generator, batch, tokens, scale=0.8)
         drift[0] = drift[0].abs()  # a row whose estimate of the KL is negative
         return {
@@ -184,10 +190,16 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of -300 and -9000", rare, aspect="edges"),
         Case("log-probs of the reference down to -9000", apart, aspect="edges"),
         Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
+        Case("one token a row", inputs(4, 1, 0.4), aspect="edges"),
+        Case("a batch of 12", inputs(12, 3, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
         Case("an alpha of 0", inputs(3, 4, 0.0), aspect="edges"),
+        Case(
+            "rewards in the thousands", inputs(3, 4, 0.5) | {"rewards": 4_000 * _normal(generator, 3)}, aspect="edges"
+        ),
+        Case("rewards that are all 0", inputs(3, 4, 0.5) | {"rewards": torch.zeros(3).double()}, aspect="edges"),
         Case("an alpha given as an int", inputs(3, 4, 2), aspect="edges"),
         Case("a row whose mask is all zero", empty, aspect="edges"),
     ]
@@ -233,6 +245,9 @@ def _ratios_off_the_border(generator: torch.Generator, clip: float, *shape: int)
     return torch.where(which == 0, inside, torch.where(which == 1, above, below))
 
 
+TABLES = ("log_probs", "old_log_probs", "mask")  # [B, T]
+
+
 def _ppo_cases(generator: torch.Generator) -> list[Case]:
     def inputs(batch: int, tokens: int, clip: float) -> dict[str, Any]:
         # multiples of 1/8 so that a cast to bfloat16 moves no ratio across a border
@@ -264,6 +279,9 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         rare[name][1] -= 9_216.0
     level = inputs(3, 5, 0.3)
     level["advantages"][0] = 0.0
+    large = inputs(3, 5, 0.3)
+    large["advantages"] *= 3_000
+    sure = inputs(3, 5, 0.3) | {name: torch.zeros(3, 5).double() for name in ("log_probs", "old_log_probs")}
     return [
         Case("a batch of 4", inputs(4, 7, 0.3)),
         Case("a batch of 1", inputs(1, 6, 0.3)),
@@ -272,6 +290,13 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         Case("numbers of ±1e4 at masked positions", junk),
         Case("log-probs of about -300 and -9000", rare, aspect="edges"),
         Case("an advantage of 0", level, aspect="edges"),
+        Case("advantages that are all 0", inputs(3, 5, 0.3) | {"advantages": torch.zeros(3).double()}, aspect="edges"),
+        Case("advantages in the thousands", large, aspect="edges"),
+        Case("a batch of 12", inputs(12, 4, 0.3), aspect="edges"),
+        Case("log-probs that are all 0", sure, aspect="edges"),
+        Case(
+            "one token a row", {k: v[:, :1] if k in TABLES else v for k, v in inputs(4, 5, 0.3).items()}, aspect="edges"
+        ),
         Case("a row whose mask is all zero", empty, aspect="edges"),
         Case("a mask that is all zero", nothing, aspect="edges"),
     ]
@@ -322,6 +347,8 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
         Case("groups of 2", inputs(6, 2)),
         Case("a group whose rewards are all equal", equal, aspect="edges"),
         Case("rewards below 0 alone", below),
+        Case("rewards in the thousands", inputs(3, 4) | {"rewards": 4_000 * _normal(generator, 12)}, aspect="edges"),
+        Case("rewards that are all 0", {"rewards": torch.zeros(4).double(), "group_size": 2}, aspect="edges"),
         Case("a group whose rewards differ by a few millionths", tiny, aspect="edges", short=False),
         Case("one group of 1", {"rewards": _uniform(generator, 1), "group_size": 1}, aspect="edges"),
         Case("groups of 1", {"rewards": _uniform(generator, 4), "group_size": 1}, aspect="edges"),

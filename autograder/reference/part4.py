@@ -113,6 +113,8 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     rare["mask"][:, 1:] = True
     rare["logits"][0, 1, 0], rare["logits"][1, :, 0] = 300.0, 9_000.0
     cases.append(Case("tokens whose log-probs are -300 and -9000", rare, "edges"))
+    cases.append(Case("a vocabulary of 5,000", _sequence_inputs(generator, 3, 8, 5_000), "edges"))
+    cases.append(Case("logits that are all 0", _sequence_inputs(generator, 2, 4, 5, scale=0.0), "edges"))
     cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
     for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
         extreme = _sequence_inputs(generator, 3, 7, 6)
@@ -143,9 +145,9 @@ def _log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift:
 def _margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
     zeros = torch.zeros(len(margins), dtype=DOUBLE)
     return {
-        "policy_chosen": torch.tensor(margins, dtype=DOUBLE),
+        "policy_chosen": torch.tensor(margins, dtype=DOUBLE).clamp(max=0),  # no log-prob is above 0
         "policy_rejected": zeros.clone(),
-        "reference_chosen": zeros.clone(),
+        "reference_chosen": -torch.tensor(margins, dtype=DOUBLE).clamp(min=0),
         "reference_rejected": zeros.clone(),
         "beta": beta,
     }
@@ -171,12 +173,14 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
         Case(
             "a policy equal to the reference in a batch of 1", _log_prob_inputs(generator, 1, 0.3, drift=0.0), "edges"
         ),
+        Case("log-probs that are all 0", _margin_inputs([0.0, 0.0], 0.5), "edges"),
         Case("margins of 0 and others", _margin_inputs([0.0, 2.0, -3.0, 0.0], 0.5), "edges"),
         Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
         Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
         Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
         Case("policies far from the reference, on both sides", far, "edges"),
         Case("β=0", _log_prob_inputs(generator, 3, 0.0), "edges"),
+        Case("β=2.5", _log_prob_inputs(generator, 3, 2.5), "edges"),
     ]
     return cases + edges
 
@@ -216,6 +220,9 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
         ("every pair right", ones, -ones),
         ("every pair wrong", -ones, ones),
         ("negative rewards", -ones, -3 * ones),
+        ("rewards that are all 0", 0 * ones, 0 * ones),
+        ("rewards in the thousands", 4_096 + 64 * values[0], 4_096 + 64 * values[1]),
+        ("rewards far below 0", 64 * values[0] - 4_096, 64 * values[1] - 4_096),
         ("rewards of ±1e4", 1e4 * ones, -1e4 * ones),
     ):
         cases.append(Case(label, {"chosen_rewards": chosen.clone(), "rejected_rewards": rejected.clone()}, "edges"))
@@ -245,8 +252,12 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
             {"rewards": torch.tensor([[0.0, 0.5], [0.0, 0.75]], dtype=DOUBLE), "min_gap": 0.5},
             "edges",
         ),
+        Case("rewards that are all 0", {"rewards": torch.zeros(2, 3, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
+        Case("rewards in the thousands", {"rewards": 8192 * grid(9, 4) - 4096, "min_gap": 1500}, "edges"),
+        Case("rewards of -2048 and less", {"rewards": -2048 - 4096 * grid(12, 2), "min_gap": 1}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
+        Case("one prompt with one completion", {"rewards": grid(1, 1), "min_gap": 0.0}, "edges"),
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
         Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),
     ]

@@ -178,6 +178,11 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         io, s = _ids(rows, entries, generator)
         return {"logits": logits, "io_ids": io} | ({"s_ids": s} if with_s else {})
 
+    vast = inputs(5, 3_000)
+    for name in ("io_ids", "s_ids") if with_s else ("io_ids",):
+        vast[name] = 2_500 + vast[name] // 6  # beyond 2,048, the last whole number before bfloat16 leaves some out
+    alone = {name: torch.zeros_like(value) for name, value in inputs(3, 2).items()}
+    alone["logits"] = alone["logits"][:, :1] - 1.5
     equal = inputs(5, 5)
     equal["io_ids"] = torch.full((5,), 2)
     large = inputs(4, 9)
@@ -192,8 +197,11 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
         Case("as many prompts as tokens", inputs(7, 7)),
         Case("a batch of 1", inputs(1, 8)),
         Case("two tokens", inputs(4, 2)),
-        Case("a large vocabulary", inputs(5, 3_000)),
+        Case("a large vocabulary", vast),
         Case("the same name in every row", equal, "edges"),
+        Case("a batch of 40", inputs(40, 5), "edges"),
+        Case("logits that are all 0", inputs(3, 4, scale=0.0), "edges"),
+        Case("a vocabulary of one token", alone, "edges"),
         Case("logits of size 1e4", large, "edges"),
     ]
 
@@ -243,6 +251,12 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         means = 1 + torch.randn(*shape[1:], generator=generator, dtype=torch.float64) if mean else None
         return {"head_outputs": outputs, "heads": heads, "mean_outputs": means}
 
+    zeros = inputs((2, 3, 4, 2), [1], mean=True)
+    zeros["head_outputs"] = torch.zeros(2, 3, 4, 2, dtype=torch.float64)
+    large = inputs((2, 3, 4, 2), [1, 2], mean=False)
+    far = inputs((2, 3, 4, 2), [1, 3], mean=True)
+    far["mean_outputs"] = 3_000 * torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
+    large["head_outputs"] = 3_000 * torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
     return [
         Case("zero ablation of two heads", inputs((3, 5, 4, 2), [0, 2], mean=False)),
         Case("mean ablation of two heads", inputs((3, 5, 4, 2), [1, 3], mean=True)),
@@ -255,6 +269,18 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
         Case("no head at all, zero ablation", inputs((2, 3, 4, 2), [], mean=False), "edges"),
         Case("all heads, zero ablation", inputs((2, 3, 4, 2), [0, 1, 2, 3], mean=False), "edges"),
         Case("all heads, mean ablation", inputs((2, 3, 4, 2), [3, 1, 2, 0], mean=True), "edges"),
+        Case("outputs that are all 0", zeros, "edges"),
+        Case("no head at all in a batch of 1", inputs((1, 3, 4, 2), [], mean=False), "edges"),
+        Case("no head at all, outputs in the thousands", large | {"heads": []}, "edges"),
+        Case(
+            "outputs and means in the thousands",
+            {k: large[k] if k == "head_outputs" else v for k, v in far.items()},
+            "edges",
+        ),
+        Case("a batch of 12", inputs((12, 2, 3, 2), [1], mean=True), "edges"),
+        Case("one head", inputs((3, 2, 1, 4), [0], mean=True), "edges"),
+        Case("heads of one number", inputs((2, 3, 4, 1), [1, 2], mean=True), "edges"),
+        Case("outputs in the thousands", large, "edges"),
         Case("the last head", inputs((2, 5, 6, 3), [5], mean=True), "edges"),
     ]
 
@@ -299,6 +325,14 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),
         Case("a clean run below the corrupted one", inputs(4, -2.5, 1.5, 0.3), "edges"),
         Case("a patch that changes nothing", inputs(4, 2.5, -1.5, -1.5), "edges"),
+        Case("a batch of 40", inputs(40, 3.0, -1.0, 0.5), "edges"),
+        Case("logit differences of 5000 and more", inputs(5, 6_200.0, 5_000.0, 5_700.0), "edges"),
+        Case("logit differences of -5000 and less", inputs(5, -5_000.0, -6_200.0, -5_700.0), "edges"),
+        Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0, 2_500.0), "edges"),
+        *(
+            Case(f"a {name} run that is all 0", inputs(4, 2.0, -1.0, 0.7) | {name: torch.zeros(4).double()}, "edges")
+            for name in ("clean", "corrupted", "patched")
+        ),
     ]
 
 
@@ -322,6 +356,12 @@ def faithfulness_cases(generator: torch.Generator) -> list[Case]:
         Case("prompts whose gaps cancel in the mean", mixed, "edges"),
         Case("negative logit differences", below, "edges"),
         Case("a circuit below 0, a model above 0", inputs(6, -1.0, 3.0), "edges"),
+        Case("logit differences in the thousands", inputs(5, 4_000.0, -3_000.0), "edges"),
+        Case("logit differences of 5000 and more", inputs(5, 6_000.0, 5_000.0), "edges"),
+        Case("logit differences of -5000 and less", inputs(5, -6_000.0, -5_000.0), "edges"),
+        Case("a batch of 40", inputs(40, 3.0, 5.0), "edges"),
+        Case("a circuit that is all 0", inputs(4, 0.0, 2.5) | {"circuit": torch.zeros(4).double()}, "edges"),
+        Case("a model that is all 0", inputs(4, 1.5, 0.0) | {"full": torch.zeros(4).double()}, "edges"),
     ]
 
 

@@ -40,6 +40,9 @@ def _anneal_cases(generator: torch.Generator) -> list[Case]:
         Case("a step after the end", inputs(25, 7, start, end), aspect="edges"),
         Case("total_steps = 0", inputs(0, 0, start, end), aspect="edges"),
         Case("ints for start and end", inputs(1, 4, 8, 2), aspect="edges"),
+        Case("total_steps = 0, ints for start and end", inputs(1, 0, 2, 5), aspect="edges"),
+        Case("total_steps below 1", inputs(0.125, 0.5, start, end), aspect="edges"),
+        Case("a schedule in the hundreds", inputs(1, 4, 200, 900), aspect="edges"),
         Case("a start equal to the end", inputs(2, 4, 3, 3), aspect="edges"),
     ]
 
@@ -73,6 +76,12 @@ def _adapt_cases(generator: torch.Generator) -> list[Case]:
         Case("a KL of 0", inputs(alpha, 0.0, target, 10.0, 5.0), aspect="edges"),
         Case("a negative KL estimate", inputs(alpha, -3 * target, target, 10.0, 5.0), aspect="edges"),
         Case("ints", inputs(3, 9, 4, 10, 5), aspect="edges"),
+        Case(
+            "a horizon and steps that are no whole numbers",
+            inputs(alpha, 1.1 * target, target, 1.5, 0.25),
+            aspect="edges",
+        ),
+        Case("an alpha in the hundreds", inputs(100 * alpha, 1.1 * target, target, 10.0, 5.0), aspect="edges"),
         Case("an alpha of 0", inputs(0.0, 2.0, 1.0, 10.0, 5.0), aspect="edges"),
     ]
 

@@ -160,7 +160,7 @@ SHORT = (torch.bfloat16, torch.float16)
 _TRIED = {
     "dtypes": (torch.float64, torch.bfloat16, torch.float16),
     "gradients": (torch.float64,),
-    "purity": (torch.float32, torch.float64),
+    "purity": (torch.float32, torch.float64, torch.bfloat16),
 }
 
 

@@ -205,7 +205,7 @@ def mean_with_confidence(values):
     return values.mean(), 1.96 * values.std() / math.sqrt(values.numel())
 
 
-# === wrong: numpy floats | plain Python floats
+# === right: NumPy's float64, which is a Python float
 def mean_with_confidence(values):
     array = values.double().numpy()
     if array.size == 0:
@@ -213,6 +213,16 @@ def mean_with_confidence(values):
     if array.size == 1:
         return float(array[0]), float("nan")
     return array.mean(), 1.96 * array.std(ddof=1) / np.sqrt(array.size)
+
+
+# === wrong: floats of 32 bits | plain Python floats
+def mean_with_confidence(values):
+    array = values.double().numpy()
+    if array.size == 0:
+        raise ValueError("no values")
+    if array.size == 1:
+        return float(array[0]), float("nan")
+    return np.float32(array.mean()), np.float32(1.96 * array.std(ddof=1) / np.sqrt(array.size))
 
 
 # === wrong: 0 for one value | nan, not 0

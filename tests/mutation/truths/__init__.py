@@ -1,0 +1,21 @@
+"""The oracles: definitions written from `docs/exercises.md` alone, and inputs for them."""
+
+from __future__ import annotations
+
+from tests.mutation.oracle import Oracle
+
+from . import truths_baseline, truths_dpo, truths_interpretability, truths_kl, truths_reinforce
+
+ORACLES: dict[str, Oracle] = {
+    **truths_baseline.ORACLES,
+    **truths_reinforce.ORACLES,
+    **truths_kl.ORACLES,
+    **truths_dpo.ORACLES,
+    **truths_interpretability.ORACLES,
+}
+
+WITHOUT = {
+    "my_forecasts": "asks for the student's own opinion: it has no arguments, and any 26 numbers between 0 and 1 are right",
+    "reinforce_step": "trains for seconds; its right and wrong steps stand in tests/variants/reinforce_step.py",
+    "dpo_step": "trains for seconds; its right and wrong steps stand in tests/variants/dpo_step.py",
+}
