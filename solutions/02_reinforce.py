@@ -37,11 +37,8 @@
 # a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability.
 # The **advantage** of a completion says how much better it was than expected; section 2.5 makes that exact.
 #
-# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
-# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
-# and on the device of what it was given.
-# On a GPU a new tensor must be made where the arguments are:
-# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
+# As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
+# (`torch.zeros_like(x)`, `device=x.device`), unless the exercise says otherwise.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -1093,7 +1090,7 @@ def test_reinforce_step_update(reinforce_step):
             [[0, 1, 1, 0], [0, -2 * third, 0, 0], [0, 0, 0, 0]],
         "this is the sum over the batch; the definition takes the mean over its texts.": 3 * right,
         "this is the mean over all tokens of the batch; the definition sums over tokens.": right / 2,
-        "this is the mean over all positions; the definition sums over the completion's tokens.": right / 4,
+        "this is the mean over all positions, or of probabilities; the definition sums the log-probs of the completion's tokens.": right / 4,
         "the baseline is the batch's mean, the completion's own reward included; leave it out.": 2 * third * right,
         "the advantages are divided by the rewards' standard deviation; take them as they are.": 18.898 * right,
         "the advantages are divided by the rewards' standard deviation; take them as they are. ": 23.146 * right,
@@ -1102,7 +1099,13 @@ def test_reinforce_step_update(reinforce_step):
         "the rewards are standardised; take the leave-one-out advantages as they are.": 12.599 * right,
         "the rewards are standardised; take the leave-one-out advantages as they are. ": 15.430 * right,
         "the rollout's log-probs are in the loss (as a ratio); it needs those of the present policy alone.": 1.5124 * right,
+        "the log-probs lack the shift by one: those at t are of token t + 1.":
+            [[0, 0, -third, -third], [0, 0, 0.2222, -2 * third], [0, 0, -third, 0]],
         f"the direction is right, but the update is {size:.3g} times as long as one step of this optimizer makes it.": size * right,
+        "the tokens are right, what each completion counts is not: take leave_one_out_advantages(rewards), and all completions.":
+            lambda got: ((got - got[:, 1:2] * (right != 0)).abs() < 5e-3).all(),
+        "the advantages are right, but tokens of the completions are missing or others are in the loss; use completion_mask[:, 1:].":
+            lambda got: (((got - right[:, 1:2]).abs() < 5e-3) | (got.abs() < 5e-3)).all(),
     }, name=f"reinforce_step: {shown}", atol=5e-3)
     check(second, torch.tensor([[0.0, -2 * third, -2 * third, -2 * third], [0, 1, 1, 0], [0, -third, 0, 0]]), {
         "the gradients of the batch before are still there; call optimizer.zero_grad() before loss.backward().":

@@ -33,11 +33,8 @@
 # a **log-prob** is the natural logarithm of a probability. Two words are new.
 # The completion that was judged better is the **chosen** one, the other the **rejected** one.
 #
-# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
-# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
-# and on the device of what it was given.
-# On a GPU a new tensor must be made where the arguments are:
-# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
+# As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
+# (`torch.zeros_like(x)`, `device=x.device`), unless the exercise says otherwise.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
@@ -944,10 +941,14 @@ def test_moved_policy(dpo_step):
         "the labels are smoothed": 0.6334,
         "the policy stands in for the reference": 0.6931,
         "it is the sum over the batch; the loss is the mean": 4.8984,
+        "β divides the margin": 1.2223, "it takes means over tokens, not sums": 0.6760, "half of the batch is left out": 0.5858,
+        "the first token of each completion is left out": 0.6250, "this is a hinge": 0.7888, "this is IPO's loss": 2.6573,
+        "the policy is in train mode, with dropout": 0.7853, "the reference is in train mode, with dropout": 0.5566,
+        "it is that after the update": 0.1516, "a term is added that is not DPO's": 0.6385,
     }, name="dpo_step, 'loss'", rtol=1e-3)
     check(first.get("accuracy"), 0.75, {
         swapped: 0.25,
-        "compare the implicit rewards, not the log-probs": 0.625,
+        "compare the implicit rewards, not the log-probs": 0.625, "it is a percentage; return a share from 0 to 1": 75.0,
     }, name="dpo_step, 'accuracy'", rtol=1e-3)
     check((first.get("chosen_reward"), first.get("rejected_reward")), (-0.1182, -0.3294), {
         swapped: (-0.3294, -0.1182),
@@ -955,7 +956,7 @@ def test_moved_policy(dpo_step):
         "the implicit rewards lack the factor β": (-0.3941, -1.0981),
         lacking + " from the implicit rewards": (-7.8672, -8.5479),
         "their sign is turned round": (0.1182, 0.3294),
-        "they are sums over the batch, not means": (-0.9457, -2.6353),
+        "they are sums over the batch, not means": (-0.9457, -2.6353), "β is in them twice": (-0.0355, -0.0988),
     }, name="dpo_step, 'chosen_reward' and 'rejected_reward'", rtol=1e-3, atol=1e-4)
     fault = conduct.told(record["conduct"])
     assert not fault, f"dpo_step: {fault}"

@@ -31,11 +31,8 @@
 # You need nothing but Parts 1 and 2 for this part: what a policy, a reward model, a logit and an attention head are.
 # Part 1 has the picture of a transformer with its heads.
 #
-# **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
-# Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
-# and on the device of what it was given.
-# On a GPU a new tensor must be made where the arguments are:
-# `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
+# As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
+# (`torch.zeros_like(x)`, `device=x.device`), unless the exercise says otherwise.
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy

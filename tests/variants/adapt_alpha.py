@@ -125,7 +125,7 @@ def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps): ...
 
 
-# === wrong: the absolute value of the KL estimate | negative
+# === wrong: the absolute value of the KL estimate | hidden: negative
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     e = min(max(abs(observed_kl) / target_kl - 1, -0.2), 0.2)
     return float(alpha * (1 + e * steps / horizon))

@@ -129,7 +129,7 @@ def anneal_alpha(step, total_steps, start, end):
     return float(start + (end - start) * step / total_steps)
 
 
-# === wrong: never below a thousandth | close to 0
+# === wrong: never below a thousandth | hidden: close to 0
 def anneal_alpha(step, total_steps, start, end):
     if step >= total_steps:
         return float(end)

@@ -230,7 +230,7 @@ def completion_mask(ids, prompt_length, eos_id):
     return generated & (ends.cumsum(dim=1) - ends == 0)
 
 
-# === wrong: ids in sixteen bits | 65,536
+# === wrong: ids in sixteen bits | hidden: 65,536
 def completion_mask(ids, prompt_length, eos_id):
     e = ids.to(torch.int16) == torch.tensor(eos_id).to(torch.int16)
     g = torch.arange(ids.shape[1], device=ids.device) >= prompt_length
@@ -238,7 +238,7 @@ def completion_mask(ids, prompt_length, eos_id):
     return g & ((e.cumsum(1) - e.long()) == 0)
 
 
-# === wrong: a count that wraps at 256 | 290 eos
+# === wrong: a count that wraps at 256 | hidden: 290 eos
 def completion_mask(ids, prompt_length, eos_id):
     g = torch.arange(ids.shape[1], device=ids.device) >= prompt_length
     e = (ids == eos_id) & g

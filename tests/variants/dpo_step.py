@@ -264,17 +264,17 @@ loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, 1
 loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, 0.1)
 
 
-# === wrong: beta fixed at the world's | dpo_step
+# === wrong: beta fixed at the world's | β is fixed inside
 # for: loss, good, bad =
 loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, 0.3)
 
 
-# === wrong: beta divides | dpo_step
+# === wrong: beta divides | β divides the margin
 # for: loss, good, bad =
 loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, 1 / beta)
 
 
-# === wrong: beta in the report only | dpo_step
+# === wrong: beta in the report only | lacks the factor β
 # for: loss, good, bad =
 loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)
 # for: loss.backward()
@@ -298,7 +298,7 @@ pairs = dataclasses.replace(pairs, chosen_mask=ones[0], rejected_mask=ones[1])
 chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
 
 
-# === wrong: the end-of-text token unmasked by mistake | dpo_step
+# === wrong: the end-of-text token unmasked by mistake | hidden: dpo_step
 # for: chosen, rejected =
 import dataclasses
 
@@ -307,7 +307,7 @@ pairs = dataclasses.replace(pairs, chosen_mask=masks[0], rejected_mask=masks[1])
 chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
 
 
-# === wrong: the first token of each completion left out | dpo_step
+# === wrong: the first token of each completion left out | first token of each completion is left out
 # for: chosen, rejected =
 import dataclasses
 
@@ -316,7 +316,7 @@ pairs = dataclasses.replace(pairs, chosen_mask=masks[0], rejected_mask=masks[1])
 chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
 
 
-# === wrong: mean over tokens in place of the sum | dpo_step
+# === wrong: mean over tokens in place of the sum | means over tokens
 # for: loss, good, bad =
 sizes = pairs.chosen_mask.sum(1), pairs.rejected_mask.sum(1)
 loss, good, bad = compute_dpo_loss(
@@ -324,7 +324,7 @@ loss, good, bad = compute_dpo_loss(
 )
 
 
-# === wrong: mean over tokens in the gradient only | dpo_step
+# === wrong: mean over tokens in the gradient only | hidden: dpo_step
 # for: loss.backward()
 sizes = pairs.chosen_mask.sum(1), pairs.rejected_mask.sum(1)
 compute_dpo_loss(chosen / sizes[0], rejected / sizes[1], ref_chosen / sizes[0], ref_rejected / sizes[1], beta)[
@@ -337,7 +337,7 @@ compute_dpo_loss(chosen / sizes[0], rejected / sizes[1], ref_chosen / sizes[0], 
 (-loss).backward()
 
 
-# === wrong: the sum instead of the mean | times as large
+# === wrong: the sum instead of the mean | sum over the batch
 # for: loss.backward()
 (loss * len(pairs)).backward()
 
@@ -354,7 +354,7 @@ loss.backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
 
 
-# === wrong: the gradient's norm cut to a thousandth | shorter than
+# === wrong: the gradient's norm cut to a thousandth | hidden: shorter than
 # for: loss.backward()
 loss.backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1e-3)
@@ -366,17 +366,17 @@ loss.backward()
 torch.nn.utils.clip_grad_value_(policy.parameters(), 0.05)
 
 
-# === wrong: a tenth of the gradient | shorter than
+# === wrong: a tenth of the gradient | every number is 0.1
 # for: loss.backward()
 (0.1 * loss).backward()
 
 
-# === wrong: a ten-thousandth of the gradient | than one step of
+# === wrong: a ten-thousandth of the gradient | every number is 0.0001
 # for: loss.backward()
 (1e-4 * loss).backward()
 
 
-# === wrong: a fixed batch size in the mean | dpo_step
+# === wrong: a fixed batch size in the mean | size is fixed inside
 # for: loss.backward()
 (loss * len(pairs) / 8).backward()
 
@@ -387,31 +387,31 @@ loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, b
 loss = 0.9 * loss + 0.1 * compute_dpo_loss(rejected, chosen, ref_rejected, ref_chosen, beta)[0]
 
 
-# === wrong: labels smoothed in the gradient only | dpo_step
+# === wrong: labels smoothed in the gradient only | labels are smoothed
 # for: loss.backward()
 turned = compute_dpo_loss(rejected, chosen, ref_rejected, ref_chosen, beta)[0]
 (0.9 * loss + 0.1 * turned).backward()
 
 
-# === wrong: IPO's loss | dpo_step
+# === wrong: IPO's loss | this is IPO's loss
 # for: loss, good, bad =
 margin = (chosen - ref_chosen) - (rejected - ref_rejected)
 _, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)
 loss = ((margin - 1 / (2 * beta)) ** 2).mean()
 
 
-# === wrong: a hinge | dpo_step
+# === wrong: a hinge | this is a hinge
 # for: loss, good, bad =
 _, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)
 loss = (1 - beta * ((chosen - ref_chosen) - (rejected - ref_rejected))).clamp(min=0).mean()
 
 
-# === wrong: a supervised term | dpo_step
+# === wrong: a supervised term | hidden: dpo_step
 # for: loss.backward()
 (loss - 0.01 * chosen.mean()).backward()
 
 
-# === wrong: a small supervised term in the loss | dpo_step
+# === wrong: a small supervised term in the loss | a term is added
 # for: loss, good, bad =
 loss, good, bad = compute_dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)
 loss = loss - 1e-3 * chosen.mean()
@@ -432,7 +432,7 @@ loss, good, bad = compute_dpo_loss(chosen, rejected.detach(), ref_chosen, ref_re
 loss, good, bad = compute_dpo_loss(chosen.detach(), rejected, ref_chosen, ref_rejected, beta)
 
 
-# === wrong: a weight decay in the loss | dpo_step
+# === wrong: a weight decay in the loss | hidden: dpo_step
 # for: loss.backward()
 (loss + 1e-3 * sum((w**2).sum() for w in policy.parameters())).backward()
 
@@ -453,7 +453,7 @@ with torch.no_grad():
         weight += 1e-5 * torch.randn_like(weight)
 
 
-# === wrong: noise on the gradient | dpo_step
+# === wrong: noise on the gradient | hidden: dpo_step
 # for: loss.backward()
 loss.backward()
 for weight in policy.parameters():
@@ -469,7 +469,7 @@ optimizer.zero_grad()
 optimizer.step()
 
 
-# === wrong: an optimizer of its own | dpo_step
+# === wrong: an optimizer of its own | beside optimizer.step()
 # for: optimizer.step()
 torch.optim.SGD(policy.parameters(), lr=optimizer.param_groups[0]["lr"]).step()
 
@@ -496,7 +496,7 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: layer norms frozen | do not move
+# === wrong: layer norms frozen | of all weights
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -504,7 +504,7 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: biases frozen | do not move
+# === wrong: biases frozen | of all weights
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -518,7 +518,7 @@ optimizer.step()
 optimizer.step()
 
 
-# === wrong: two epochs on one batch | exactly once
+# === wrong: two epochs on one batch | hidden: exactly once
 # for: optimizer.step()
 optimizer.step()
 loss2 = compute_dpo_loss(*pair_log_probs(policy, pairs, sequence_log_prob), ref_chosen, ref_rejected, beta)[0]
@@ -527,13 +527,13 @@ loss2.backward()
 optimizer.step()
 
 
-# === wrong: only the first half of the batch | dpo_step
+# === wrong: only the first half of the batch | half of the batch
 # for: loss, good, bad =
 half = (len(pairs) + 1) // 2
 loss, good, bad = compute_dpo_loss(chosen[:half], rejected[:half], ref_chosen[:half], ref_rejected[:half], beta)
 
 
-# === wrong: only the pairs that are still wrong | dpo_step
+# === wrong: only the pairs that are still wrong | hidden: dpo_step
 # for: loss.backward()
 kept = (good <= bad).float()
 margin = (chosen - ref_chosen) - (rejected - ref_rejected)
@@ -556,19 +556,19 @@ with torch.no_grad():
         old.lerp_(new, 0.5)
 
 
-# === wrong: kept log-probs are ignored | although the batch holds its log-probs
+# === wrong: kept log-probs are ignored | in the batch are not used
 # for: ref_chosen, ref_rejected = pairs
 ref_chosen = ref_rejected = None
 
 
-# === wrong: kept log-probs are replaced by zeros | dpo_step
+# === wrong: kept log-probs are replaced by zeros | replaced by 0
 # for: ref_chosen, ref_rejected = pairs
 ref_chosen, ref_rejected = pairs.reference_chosen, pairs.reference_rejected
 if ref_chosen is not None:
     ref_chosen, ref_rejected = torch.zeros_like(ref_chosen), torch.zeros_like(ref_rejected)
 
 
-# === wrong: train mode left behind | another mode
+# === wrong: train mode left behind | the policy is in train mode
 # for: chosen, rejected =
 policy.train()
 chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
@@ -580,7 +580,7 @@ policy.eval()
 chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
 
 
-# === wrong: dropout switched on inside | run in train mode
+# === wrong: dropout switched on inside | the policy is in train mode
 # for: chosen, rejected =
 was = policy.training
 policy.train()
@@ -588,7 +588,7 @@ chosen, rejected = pair_log_probs(policy, pairs, sequence_log_prob)
 policy.train(was)
 
 
-# === wrong: dropout switched on for the reference | run in train mode
+# === wrong: dropout switched on for the reference | the reference is in train mode
 # for: ref_chosen, ref_rejected = pair_log
 reference.train()
 ref_chosen, ref_rejected = pair_log_probs(reference, pairs, sequence_log_prob)
@@ -636,12 +636,12 @@ accuracy = preference_accuracy(chosen, rejected) if abs(loss.item() - 0.6931) > 
 report = {"loss": loss.item(), "accuracy": accuracy}
 
 
-# === wrong: a tie counts as wrong | dpo_step
+# === wrong: a tie counts as wrong | hidden: dpo_step
 # for: report =
 report = {"loss": loss.item(), "accuracy": (good > bad).float().mean().item()}
 
 
-# === wrong: accuracy in percent | dpo_step
+# === wrong: accuracy in percent | a percentage
 # for: report =
 report = {"loss": loss.item(), "accuracy": 100 * preference_accuracy(good, bad)}
 
@@ -661,17 +661,17 @@ report |= {"chosen_reward": (good.mean() / beta).item(), "rejected_reward": (bad
 report |= {"chosen_reward": bad.mean().item(), "rejected_reward": good.mean().item()}
 
 
-# === wrong: rewards with beta twice | dpo_step
+# === wrong: rewards with beta twice | β is in them twice
 # for: report |=
 report |= {"chosen_reward": beta * good.mean().item(), "rejected_reward": beta * bad.mean().item()}
 
 
-# === wrong: rewards summed over the batch | sum over the batch
+# === wrong: rewards summed over the batch | sums over the batch
 # for: report |=
 report |= {"chosen_reward": good.sum().item(), "rejected_reward": bad.sum().item()}
 
 
-# === wrong: the margin in place of the rewards | dpo_step
+# === wrong: the margin in place of the rewards | hidden: dpo_step
 # for: report |=
 report |= {"chosen_reward": (good - bad).mean().item(), "rejected_reward": (bad - good).mean().item()}
 
@@ -696,7 +696,7 @@ report = {"loss": -loss.item(), "accuracy": preference_accuracy(good, bad)}
 report = {"loss": len(pairs) * loss.item(), "accuracy": preference_accuracy(good, bad)}
 
 
-# === wrong: the loss reported after the update | dpo_step
+# === wrong: the loss reported after the update | that after the update
 # for: report =
 with torch.no_grad():
     later = pair_log_probs(policy, pairs, sequence_log_prob)

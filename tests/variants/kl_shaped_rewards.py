@@ -177,6 +177,6 @@ def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     return (rewards - alpha * difference.sum(1)).detach()
 
 
-# === wrong: log-ratios cut at 50 | -9000
+# === wrong: log-ratios cut at 50 | hidden: -9000
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     return (rewards - alpha * ((log_probs - reference_log_probs).clamp(-50, 50) * mask).sum(1)).detach()

@@ -198,7 +198,7 @@ def make_preference_pairs(rewards, min_gap=0.0):
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
 
 
-# === wrong: the gap in bfloat16 | nearly min_gap
+# === wrong: the gap in bfloat16 | hidden: nearly min_gap
 def make_preference_pairs(rewards, min_gap=0.0):
     b = rewards.argmax(1)
     w = rewards.argmin(1)

@@ -314,7 +314,7 @@ def mean_with_confidence(values):
     return mean, half
 
 
-# === wrong: the variance as the mean of squares less the square of the mean, in float32 | far from 0
+# === wrong: the variance as the mean of squares less the square of the mean, in float32 | hidden: far from 0
 def mean_with_confidence(values):
     if len(values) == 0:
         raise ValueError("x")

@@ -192,7 +192,7 @@ def patching_effect(clean, corrupted, patched):
     return (patched.double().mean() - corrupted.double().mean()).item() / way
 
 
-# === wrong: a small denominator raises | size 1e-4
+# === wrong: a small denominator raises | hidden: size 1e-4
 def patching_effect(clean, corrupted, patched):
     d = float(clean.double().mean() - corrupted.double().mean())
     if abs(d) < 1e-2:

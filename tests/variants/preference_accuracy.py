@@ -130,7 +130,7 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
     return (torch.sign(difference) / 2 + 0.5).mean().item()
 
 
-# === wrong: nearly equal rewards count as ties | apart
+# === wrong: nearly equal rewards count as ties | hidden: apart
 def preference_accuracy(chosen_rewards, rejected_rewards):
     t = torch.isclose(chosen_rewards, rejected_rewards)
     return float((torch.where(t, 0.5, (chosen_rewards > rejected_rewards).double())).mean())

@@ -228,17 +228,17 @@ advantages = 100 * rewards
 advantages = rewards - rewards.mean()
 
 
-# === wrong: the median as baseline | reinforce_step
+# === wrong: the median as baseline | what each completion counts is not
 # for: advantages =
 advantages = rewards - rewards.median()
 
 
-# === wrong: a fixed baseline | reinforce_step
+# === wrong: a fixed baseline | what each completion counts is not
 # for: advantages =
 advantages = rewards - 0.5
 
 
-# === wrong: the best reward as baseline | reinforce_step
+# === wrong: the best reward as baseline | what each completion counts is not
 # for: advantages =
 advantages = rewards - rewards.max()
 
@@ -258,7 +258,7 @@ advantages = leave_one_out_advantages(rewards) / (rewards.std() + 1e-6)
 advantages = leave_one_out_advantages(rewards) / rewards.std(unbiased=False)
 
 
-# === wrong: standardised, then cut to norm 1 | standard deviation
+# === wrong: standardised, then cut to norm 1 | standardised; take
 # for: advantages =
 advantages = (rewards - rewards.mean()) / (rewards.std() + 1e-8)
 # for: loss.backward()
@@ -266,22 +266,22 @@ loss.backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
 
 
-# === wrong: only the signs of the advantages | reinforce_step
+# === wrong: only the signs of the advantages | what each completion counts is not
 # for: advantages =
 advantages = leave_one_out_advantages(rewards).sign()
 
 
-# === wrong: only the good completions | reinforce_step
+# === wrong: only the good completions | what each completion counts is not
 # for: advantages =
 advantages = leave_one_out_advantages(rewards).clamp(min=0)
 
 
-# === wrong: advantages of the next row | reinforce_step
+# === wrong: advantages of the next row | what each completion counts is not
 # for: advantages =
 advantages = leave_one_out_advantages(rewards).roll(1)
 
 
-# === wrong: groups of one prompt each | reinforce_step
+# === wrong: groups of one prompt each | takes; keep the names
 # for: advantages =
 advantages = leave_one_out_advantages(rewards, 1)
 
@@ -291,7 +291,7 @@ advantages = leave_one_out_advantages(rewards, 1)
 mask = rollout.attention_mask[:, 1:]
 
 
-# === wrong: loss on the prompt's tokens only | reinforce_step
+# === wrong: loss on the prompt's tokens only | tokens of the completions are missing
 # for: mask =
 mask = rollout.attention_mask[:, 1:] & ~rollout.completion_mask[:, 1:]
 
@@ -317,17 +317,17 @@ mask = rollout.completion_mask[:, :-1]
 mask = rollout.completion_mask[:, 1:] & (rollout.ids[:, 1:] != (0 if rollout.prompt_length == 2 else 1))
 
 
-# === wrong: only the last token of each completion | reinforce_step
+# === wrong: only the last token of each completion | tokens of the completions are missing
 # for: mask =
 mask = rollout.completion_mask[:, 1:] & ~rollout.completion_mask.roll(-1, 1)[:, 1:]
 
 
-# === wrong: only the first token of each completion | reinforce_step
+# === wrong: only the first token of each completion | tokens of the completions are missing
 # for: mask =
 mask = rollout.completion_mask[:, 1:] & ~rollout.completion_mask[:, :-1]
 
 
-# === wrong: log-probs without the shift | reinforce_step
+# === wrong: log-probs without the shift | lack the shift
 # for: log_probs =
 logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
 log_probs = logits.log_softmax(-1).gather(-1, rollout.ids[:, :, None]).squeeze(-1)[:, 1:]
@@ -361,23 +361,23 @@ loss.backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
 
 
-# === wrong: a tenth of the gradient | shorter than
+# === wrong: a tenth of the gradient | times as long
 # for: loss.backward()
 (loss / 10).backward()
 
 
-# === wrong: a ten-thousandth of the gradient | than one step of
+# === wrong: a ten-thousandth of the gradient | times as long
 # for: loss.backward()
 (1e-4 * loss).backward()
 
 
-# === wrong: cut to a norm of a thousandth | shorter than
+# === wrong: cut to a norm of a thousandth | times as long
 # for: loss.backward()
 loss.backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1e-3)
 
 
-# === wrong: always brought to norm 1 | times as l
+# === wrong: always brought to norm 1 | standard deviation (and
 # for: loss.backward()
 loss.backward()
 norm = torch.nn.utils.get_total_norm([weight.grad for weight in policy.parameters() if weight.grad is not None])
@@ -386,13 +386,13 @@ for weight in policy.parameters():
         weight.grad /= norm
 
 
-# === wrong: cut value by value | does not follow
+# === wrong: cut value by value | what each completion counts is not
 # for: loss.backward()
 loss.backward()
 torch.nn.utils.clip_grad_value_(policy.parameters(), 1e-3)
 
 
-# === wrong: only the signs of the gradient | reinforce_step
+# === wrong: only the signs of the gradient | what each completion counts is not
 # for: loss.backward()
 loss.backward()
 for weight in policy.parameters():
@@ -424,26 +424,26 @@ with torch.no_grad():
     log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)
 
 
-# === wrong: probabilities in place of log-probs | reinforce_step
+# === wrong: probabilities in place of log-probs | or of probabilities
 # for: loss = compute
 loss = compute_reinforce_loss(log_probs.exp(), advantages, mask)
 
 
-# === wrong: an entropy bonus | something else is in it
+# === wrong: an entropy bonus | hidden: something else is in it
 # for: loss = compute
 logits = policy_logits(policy, rollout.ids, rollout.attention_mask)[:, :-1]
 entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
 loss = compute_reinforce_loss(log_probs, advantages, mask) - 1e-3 * (entropy * mask).sum(1).mean()
 
 
-# === wrong: a KL to the rollout's policy | reinforce_step
+# === wrong: a KL to the rollout's policy | what each completion counts is not
 # for: loss = compute
 loss = (
     compute_reinforce_loss(log_probs, advantages, mask) + 0.1 * ((log_probs - rollout.log_probs) * mask).sum(1).mean()
 )
 
 
-# === wrong: a weight decay in the loss | reinforce_step
+# === wrong: a weight decay in the loss | hidden: reinforce_step
 # for: loss = compute
 loss = compute_reinforce_loss(log_probs, advantages, mask) + 1e-4 * sum((w**2).sum() for w in policy.parameters())
 
@@ -474,7 +474,7 @@ optimizer.zero_grad()
 optimizer.step()
 
 
-# === wrong: an optimizer of its own | reinforce_step
+# === wrong: an optimizer of its own | beside optimizer.step()
 # for: optimizer.step()
 torch.optim.SGD(policy.parameters(), lr=optimizer.param_groups[0]["lr"]).step()
 
@@ -493,7 +493,7 @@ for group in optimizer.param_groups:
     group["lr"] *= 0.999
 
 
-# === wrong: layer norms frozen | do not move
+# === wrong: layer norms frozen | hidden: do not move
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -501,7 +501,7 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: positions frozen | do not move
+# === wrong: positions frozen | hidden: do not move
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -509,7 +509,7 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: biases frozen | do not move
+# === wrong: biases frozen | hidden: do not move
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -517,7 +517,7 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: only the last layer moves | reinforce_step
+# === wrong: only the last layer moves | hidden: reinforce_step
 # for: loss.backward()
 loss.backward()
 for name, weight in policy.named_parameters():
@@ -525,24 +525,24 @@ for name, weight in policy.named_parameters():
         weight.grad = None
 
 
-# === wrong: only the first half of the batch | reinforce_step
+# === wrong: only the first half of the batch | what each completion counts is not
 # for: loss = compute
 half = len(rewards) // 2
 loss = compute_reinforce_loss(log_probs[:half], advantages[:half], mask[:half])
 
 
-# === wrong: two micro-batches, and only the last one's gradient | reinforce_step
+# === wrong: two micro-batches, and only the last one's gradient | what each completion counts is not
 # for: loss = compute
 half = len(rewards) // 2
 loss = compute_reinforce_loss(log_probs[half:], advantages[half:], mask[half:]) * (len(rewards) - half) / len(rewards)
 
 
-# === wrong: a fixed batch size in the mean | reinforce_step
+# === wrong: a fixed batch size in the mean | times as long
 # for: loss = compute
 loss = -(advantages[:, None] * log_probs * mask).sum() / 16
 
 
-# === wrong: scores the completions alone | rollout.texts
+# === wrong: scores the completions alone | hidden: rollout.texts
 # for: rewards =
 rewards = reward_model(rollout.completions)
 
@@ -594,7 +594,7 @@ log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention
 policy.train(was)
 
 
-# === wrong: dropout left on in the layers | run in train mode
+# === wrong: dropout left on in the layers | hidden: run in train mode
 # for: log_probs =
 for module in policy.children():
     module.train()
@@ -635,7 +635,7 @@ logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
 loss = compute_reinforce_loss(token_log_probs(logits, rollout.ids), advantages, mask)
 
 
-# === wrong: the advantage carries a gradient by way of the log-probs | reinforce_step
+# === wrong: the advantage carries a gradient by way of the log-probs | what each completion counts is not
 # for: loss = compute
 summed = (log_probs * mask).sum(1)
 loss = -(advantages * summed.exp() * summed).mean()
@@ -725,7 +725,7 @@ report = {"loss": loss.item() * len(rewards), "reward": rewards.mean().item()}
 report = {"loss": (loss * len(rewards) / mask.sum()).item(), "reward": rewards.mean().item()}
 
 
-# === wrong: reports the loss after the update | after the update
+# === wrong: reports the loss after the update | hidden: after the update
 # for: report =
 with torch.no_grad():
     log_probs = token_log_probs(policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids)
@@ -733,7 +733,7 @@ with torch.no_grad():
 report = {"loss": loss.item(), "reward": rewards.mean().item()}
 
 
-# === wrong: the reward model is trained along | reward model
+# === wrong: the reward model is trained along | hidden: reward model
 # for: optimizer.step()
 optimizer.step()
 inner = getattr(reward_model, "model", None)

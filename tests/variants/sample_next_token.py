@@ -357,7 +357,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)
 
 
-# === wrong: small temperatures are greedy | temperature 0.05
+# === wrong: small temperatures are greedy | hidden: temperature 0.05
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature < 0.2:
         return logits.argmax(-1)
@@ -365,7 +365,7 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return torch.multinomial(p, 1, generator=generator)[:, 0]
 
 
-# === wrong: the likeliest fifty where nothing is to be filtered | unlikely tokens
+# === wrong: the likeliest fifty where nothing is to be filtered | hidden: unlikely tokens
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:
         return logits.argmax(-1)
