@@ -238,11 +238,11 @@ def _forecasts(g: torch.Generator) -> Named:
 
 
 ORACLES = {
-    "top_k_filter": Oracle(top_k_filter, _filtered, gradients=("logits",), exact=True, counted=_kept),
+    "top_k_filter": Oracle(top_k_filter, _filtered, gradients=("logits",), exact=True, floor=0.0, counted=_kept),
     "sample_next_token": Oracle(
-        sample_next_token, _certain, exact=True, rules=(follows_the_distribution, draws_anew)
+        sample_next_token, _certain, exact=True, floor=0.0, rules=(follows_the_distribution, draws_anew)
     ),
-    "completion_mask": Oracle(completion_mask, _id_rows, exact=True),
+    "completion_mask": Oracle(completion_mask, _id_rows, exact=True, floor=0.0),
     "mean_with_confidence": Oracle(
         mean_with_confidence, _values, errors=(("no values", {"values": torch.empty(0)}, ValueError),)
     ),

@@ -149,6 +149,8 @@ def _actions(g: torch.Generator) -> Named:
             named = f"[{rows}, {size}], {kind}"
             yield named, {"action": action, "mean": mean, "covariance": covariance}
             yield f"{named}, at the mean", {"action": mean.clone(), "mean": mean, "covariance": covariance}
+            apart = {"action": action - 150, "mean": mean + 150, "covariance": covariance}
+            yield f"{named}, far on the other side", apart
             zeros = nought(rows, size)
             yield f"{named}, zeros", {"action": zeros, "mean": zeros.clone(), "covariance": covariance}
             yield f"{named}, below 0", {"action": -action.abs() - 1, "mean": -mean.abs(), "covariance": covariance}
