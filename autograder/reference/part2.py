@@ -158,6 +158,9 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of -300 and -9000", rare, "edges"),
         Case("a batch of 12", inputs(12, 3), "edges"),
         Case("advantages in the thousands", inputs(4, 5) | {"advantages": 3_000 * _normal(generator, 4)}, "edges"),
+        Case(
+            "advantages of -2000 and less", inputs(4, 5) | {"advantages": -2_000 - _normal(generator, 4).abs()}, "edges"
+        ),
         Case("log-probs that are all 0", inputs(3, 4) | {"log_probs": torch.zeros(3, 4).double()}, "edges"),
         Case("advantages that are all 0", inputs(3, 4) | {"advantages": torch.zeros(3).double()}, "edges"),
     ]
@@ -184,6 +187,7 @@ def _advantage_cases(generator: torch.Generator) -> list[Case]:
         case("rewards that are all 0", torch.zeros(4), "edges"),
         case("one reward far from the others", torch.tensor([0.0, 0.0, 0.0, 100.0]), "edges"),
         case("rewards in the thousands", 4_000 * _normal(generator, 6), "edges"),
+        case("rewards of -2000 and less", -2_000 - 500 * torch.rand(6, generator=generator), "edges"),
     ]
 
 

@@ -338,6 +338,8 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
 
     below = inputs(3, 4)
     below["rewards"] = below["rewards"] - 4.0
+    deep = inputs(3, 4)
+    deep["rewards"] = 200 * deep["rewards"] - 3_000
     equal = {"rewards": torch.tensor([0.5, 0.5, 0.5, 0.0, 1.0, 0.5]).double(), "group_size": 3}
     tiny = {"rewards": torch.tensor([0.0, 4e-6, 1.0, 3.0]).double(), "group_size": 2}
     return [
@@ -349,6 +351,7 @@ def _group_cases(generator: torch.Generator) -> list[Case]:
         Case("rewards below 0 alone", below),
         Case("rewards in the thousands", inputs(3, 4) | {"rewards": 4_000 * _normal(generator, 12)}, aspect="edges"),
         Case("rewards that are all 0", {"rewards": torch.zeros(4).double(), "group_size": 2}, aspect="edges"),
+        Case("rewards of -2000 and less", deep, aspect="edges", short=False),
         Case("a group whose rewards differ by a few millionths", tiny, aspect="edges", short=False),
         Case("one group of 1", {"rewards": _uniform(generator, 1), "group_size": 1}, aspect="edges"),
         Case("groups of 1", {"rewards": _uniform(generator, 4), "group_size": 1}, aspect="edges"),

@@ -99,10 +99,11 @@ def _drawn(function: Callable[..., Tensor], logits: Tensor, **arguments: object)
 def follows_the_distribution(function: Callable[..., Tensor]) -> None:
     """The frequencies of 10,000 draws are those of the filtered and tempered distribution: off by .025 is five sigma."""
     rows = [[0.3, -1.0, 1.2, 0.0, 0.9], [2.0, 2.0, -1.0, 2.0, 0.5], [-30.0, -31.0, -30.5, -29.0, -30.2]]
-    settings = [(1.0, 0), (1, 5), (2.5, 0), (0.4, 0), (1.0, 2), (1.7, 3), (0.6, 1), (1.0, 7), (1.0, -1)]
+    settings = [(1.0, 0), (1, 5), (2.5, 0), (0.4, 0), (1.0, 2), (1.7, 3), (0.6, 1), (1.0, 7), (1.0, -1), (0.03, 0)]
     for number, (temperature, top_k) in enumerate(settings):
         dtype = (torch.float32, torch.float64, torch.bfloat16)[number % 3]
-        logits = torch.tensor(rows, dtype=dtype).repeat(DRAWS, 1)
+        scale = 0.03 if temperature == 0.03 else 1.0
+        logits = (scale * torch.tensor(rows, dtype=DOUBLE)).to(dtype).repeat(DRAWS, 1)
         generator = torch.Generator().manual_seed(600 + number)
         ids = _drawn(function, logits, temperature=temperature, top_k=top_k, generator=generator)
         for row in range(3):
@@ -142,6 +143,16 @@ def draws_anew(function: Callable[..., Tensor]) -> None:
     shares = _shares(_drawn(function, row.repeat(DRAWS, 1), generator=torch.Generator().manual_seed(4)), 4)
     if bool((shares - row.double().softmax(0)).abs().max() > 0.025):
         raise ContractError("frequencies with the default arguments")
+    wide = _drawn(function, torch.zeros(DRAWS, 400), generator=torch.Generator().manual_seed(6))
+    if len(wide.unique()) < 390:
+        raise ContractError("tokens that are never drawn")
+    ladder = (1 - torch.arange(400.0) / 800).repeat(DRAWS, 1)
+    if (
+        not 0.38
+        < float((_drawn(function, ladder, generator=torch.Generator().manual_seed(7)) >= 200).double().mean())
+        < 0.5
+    ):
+        raise ContractError("unlikely tokens, drawn too seldom or too often")
     many = _drawn(function, torch.zeros(DRAWS, 4), generator=torch.Generator().manual_seed(2))
     if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.03:
         raise ContractError("the rows are not drawn each for itself")
@@ -164,13 +175,13 @@ def completion_mask(ids: Tensor, prompt_length: int, eos_id: int) -> Tensor:
 
 
 def _id_rows(g: torch.Generator) -> Named:
-    for count in (257, 300, 600):
-        ended = torch.cat([whole(g, 4, 9, high=30), torch.full((4, count), 30)], 1)
-        yield f"{count} eos", {"ids": ended, "prompt_length": 3, "eos_id": 30}
-        alike = whole(g, 4, count, low=5, high=9)
+    for number in range(3):
+        ended = torch.cat([whole(g, 2, 9, high=30), torch.full((2, 280), 30)], 1)
+        yield f"280 eos, {number}", {"ids": ended, "prompt_length": 3, "eos_id": 30}
+        alike = whole(g, 4, 40, low=5, high=9)
         alike[:, ::3] += 65_536
-        yield f"{count} ids of more than 16 bits", {"ids": alike, "prompt_length": 2, "eos_id": 6}
-        yield f"{count} ids of more than 16 bits, eos too", {"ids": alike, "prompt_length": 2, "eos_id": 65_542}
+        yield f"ids of more than 16 bits, {number}", {"ids": alike, "prompt_length": 2, "eos_id": 6}
+        yield f"ids of more than 16 bits, eos too, {number}", {"ids": alike, "prompt_length": 2, "eos_id": 65_542}
     for rows, tokens in ((1, 1), (1, 2), (1, 9), (5, 5), (12, 14)):
         for prompt in sorted({0, 1, tokens // 2, tokens - 1, tokens}):
             for low, high in ((0, 2), (0, 4), (50_250, 50_258)):

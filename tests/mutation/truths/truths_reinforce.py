@@ -35,7 +35,7 @@ def _scored(g: torch.Generator) -> Named:
         (4, 4, 4),
         (11, 3, 4),
         (3, 6, 11),
-        (2, 3, 900),
+        (2, 3, 3_000),
         (5, 2, 1),
     ):
         size = f"[{rows}, {tokens}, {entries}]"
@@ -140,10 +140,10 @@ def _actions(g: torch.Generator) -> Named:
             spread = torch.diag(uniform(g, size, low=0.4, high=3))
             covariance = {
                 "correlated": basis @ spread @ basis.T, "diagonal": spread, "unit": torch.eye(size, dtype=DOUBLE),
-                "narrow": 0.02 * basis @ spread @ basis.T, "wide": 50 * basis @ spread @ basis.T,
+                "narrow": 0.02 * basis @ spread @ basis.T, "wide": 600 * basis @ spread @ basis.T,
             }[kind]  # fmt: skip
             covariance = (covariance + covariance.T) / 2
-            length = {"narrow": 0.1, "wide": 5.0}.get(kind, 1.0)
+            length = {"narrow": 0.1, "wide": 15.0}.get(kind, 1.0)
             mean = normal(g, rows, size)
             action = mean + length * normal(g, rows, size)
             named = f"[{rows}, {size}], {kind}"
@@ -153,7 +153,7 @@ def _actions(g: torch.Generator) -> Named:
             yield f"{named}, zeros", {"action": zeros, "mean": zeros.clone(), "covariance": covariance}
             yield f"{named}, below 0", {"action": -action.abs() - 1, "mean": -mean.abs(), "covariance": covariance}
             if kind == "correlated":
-                yield f"{named}, far away", {"action": action + 40, "mean": mean - 40, "covariance": covariance}
+                yield f"{named}, far away", {"action": action + 150, "mean": mean - 150, "covariance": covariance}
 
 
 # --- discounted_returns
