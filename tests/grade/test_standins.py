@@ -103,6 +103,27 @@ def test_gradients_are_those_of_the_function_itself(call: Call) -> None:
     assert torch.equal(found[0][1], found[1][1])
 
 
+def test_gradients_that_came_along_are_those_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the agreed sum no message asks again; of another sum one does."""
+    x, y = (torch.arange(1.0, 4.0, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    (outcome,) = call("both").each([{"x": x, "y": y}])
+    product, rest = outcome()
+    (weight,) = values.projection([product], [0])
+    asked: list[Any] = []
+    talk = call("both")._conversation
+    plain = talk.ask
+    monkeypatch.setattr(talk, "ask", lambda *given, **named: asked.append(given[0]["op"]) or plain(*given, **named))
+    (outcome,) = call("square").each([{"x": x}])
+    square = outcome()
+    (along,) = torch.autograd.grad((square * values.projection([square], [0])[0]).sum(), x, retain_graph=True)
+    assert torch.equal(along, 2 * x.detach() * values.projection([square], [0])[0])
+    assert asked == ["calls"]
+    assert torch.equal(torch.autograd.grad(square.sum(), x)[0], 2 * x.detach())
+    assert asked == ["calls", "backward"]
+    found = torch.autograd.grad((product * weight).sum() + 5 * rest["sum"], [x, y])
+    assert torch.allclose(found[0], y.detach() * weight + 5)
+
+
 def test_detached_results_and_unused_inputs(call: Call) -> None:
     x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
     _, rest = call("both")(x, y)
@@ -280,7 +301,7 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
         {"answers": [{"tensors": -1}]}, {"answers": [{"tensors": True}]}, {"answers": [{"result": None}]},
         *({"answers": [{"tensors": 1, "grad": [], "changed": {}, "meta": [], "shared": [], "lists": {}, "result": None} | lie]}
           for lie in ({"meta": [1]}, {"meta": 3}, {"shared": [[0, 0, 9, [1]]]}, {"shared": [[0, 0]]}, {"lists": {"y": None}},
-                      {"lists": 1})),
+                      {"lists": 1}, {"projected": [3]}, {"projected": 1})),
     ],
 )  # fmt: skip
 def test_lies_about_the_answers_are_the_students_fault(answer: dict[str, object]) -> None:

@@ -101,7 +101,7 @@ def judge_questions(questions: Sequence[Question], env: dict[str, Any], secret: 
     """Run the tests of these questions: all public ones, then all hidden ones.
 
     The student's code lives from test to test. What it says in a public test is quoted; once it has seen the first hidden
-    input, nothing of it is.
+    input, nothing of it is. Public tests without points are for the notebook: they show early what hidden ones judge.
     """
     results: dict[tuple[str, str], TestResult] = {}
     for hidden in (False, True):
@@ -109,12 +109,14 @@ def judge_questions(questions: Sequence[Question], env: dict[str, Any], secret: 
             seed = question_seed(secret, question.name)
             for test in question.tests:
                 place = (question.name, test.name)
-                if test.hidden == hidden:
+                if test.hidden == hidden and test.points:
                     results[place] = judge_test(question, test, env, seed)
                 elif hidden and test.confirm and results[place].passed:
                     results[place] = confirmed(question, test, results[place], env, seed)
     return tuple(
-        QuestionResult(q.name, q.function, q.points, tuple(results[q.name, test.name] for test in q.tests))
+        QuestionResult(
+            q.name, q.function, q.points, tuple(results[q.name, test.name] for test in q.tests if test.points)
+        )
         for q in questions
     )
 

@@ -91,14 +91,16 @@ class StandIn:
         waiting = [((), named) for named in calls]
         while waiting:
             done = 0
-            for outcome in self._call_all(waiting[:TOGETHER]):  # it may answer fewer than it was asked
+            for outcome in self._call_all(waiting[:TOGETHER], project=True):  # it may answer fewer than it was asked
                 done += 1
                 yield outcome
             waiting = waiting[done:]
 
-    def _call_all(self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[Callable[[], Any]]:
+    def _call_all(
+        self, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]], project: bool = False
+    ) -> list[Callable[[], Any]]:
         try:
-            outcomes = call_all(self._conversation, self._name, calls)
+            outcomes = call_all(self._conversation, self._name, calls, project)
         except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
         return [functools.partial(self._outcome, outcome) for outcome in outcomes]
@@ -174,9 +176,11 @@ def check_defined(conversation: Conversation, name: str) -> None:
 
 
 def call_all(
-    conversation: Conversation, name: str, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+    conversation: Conversation, name: str, calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]], project: bool
 ) -> list[Callable[[], Any]]:
     """Have the child call one function with each of these positional and keyword arguments, in the time of one call.
+
+    With `project` it sends along what `values.projection` gives of the gradients.
 
     Returns:
         For each call that was done in this time, at least for the first, what returns its result or raises its fault.
@@ -186,7 +190,7 @@ def call_all(
     """
     check_defined(conversation, name)
     callables: list[Callable[..., Any]] = []
-    made = [_Call(conversation, name, arguments, named, callables) for arguments, named in calls]
+    made = [_Call(conversation, name, arguments, named, callables, project) for arguments, named in calls]
     blob = values.pack([tensor for call in made for tensor in call.inputs])
     seconds = conversation.limits.call_seconds
     message = {"op": "calls", "calls": [call.message for call in made], "seed": next_seed()}
@@ -215,6 +219,7 @@ class _Call:
         arguments: tuple[Any, ...],
         named: Mapping[str, Any],
         callables: list[Callable[..., Any]],
+        project: bool,
     ) -> None:
         self.conversation = conversation
         self.name = name
@@ -222,12 +227,16 @@ class _Call:
         self.encoder = values.Encoder(CALLER_CAPS, callables)
         written = {"args": self.encoder.encode(list(arguments)), "kwargs": self.encoder.encode(dict(named))}
         self.named = named
+        self.projected: tuple[list[int], list[torch.Tensor]] | None = (
+            None  # which inputs got none, and those of the rest
+        )
         self.inputs = list(self.encoder.tensors)
         self.grad_places = [n for n, tensor in enumerate(self.inputs) if tensor.requires_grad]
         self.message = written | {
             "function": name,
             "layouts": [values.layout(tensor) for tensor in self.inputs],
             "grad": self.grad_places,
+            "project": project,
             "meta": [n for n, tensor in enumerate(self.inputs) if tensor.is_meta],
             "new_tensors_on": getattr(named, "new_tensors_on", "cpu"),
         }
@@ -240,6 +249,7 @@ class _Call:
         """
         if "error" in answer:
             raise self.conversation.students_error(answer["error"], self.name, self.conversation.limits.call_seconds)
+        tensors = self._set_projected_aside(answer.get("projected"), tensors)
         changed = self._places(answer.get("changed"), len(tensors))
         count = min(changed.values(), default=len(tensors))
         outputs = self._with_gradients(tensors[:count], answer)
@@ -247,6 +257,19 @@ class _Call:
             self._write_back(place, tensors[position])
         self._take_over(answer, outputs)
         return decode(answer.get("result"), outputs, self.conversation.caps)
+
+    def _set_projected_aside(self, none: Any, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Keep the gradients that came along; return the tensors before them."""
+        if none is None:
+            return tensors
+        known = range(len(self.grad_places))
+        if not isinstance(none, list) or any(type(n) is not int or n not in known for n in none):
+            raise StudentError("protocol", "the answer has not the agreed form")
+        start = len(tensors) - (len(known) - len(set(none)))
+        if start < 0:
+            raise StudentError("protocol", "the answer has not the agreed form")
+        self.projected = none, tensors[start:]
+        return tensors[:start]
 
     def _take_over(self, answer: Mapping[str, Any], outputs: list[torch.Tensor]) -> None:
         """Make the outputs what they are in the child: on the device "meta", or in an input's memory; and change lists."""
@@ -310,8 +333,12 @@ class _Call:
         with torch.no_grad():
             old.copy_(new)
 
-    def gradients(self, handle: int, places: list[int], given: list[torch.Tensor]) -> list[torch.Tensor | None]:
-        """Ask the child for the gradients of the inputs."""
+    def gradients(
+        self, handle: int, places: list[int], given: list[torch.Tensor], outputs: list[torch.Tensor]
+    ) -> list[torch.Tensor | None]:
+        """The gradients of the inputs: those that came with the answer if they are of this sum, else the child is asked."""
+        if self.projected is not None and all(map(torch.equal, given, values.projection(outputs, places))):
+            return self._gradients(*self.projected)
         if self.incarnation != self.conversation.incarnation or self.conversation.connection is None:
             raise StudentError("died", f"{self.name}: the process ended before its gradients were asked for")
         message = {"op": "backward", "handle": handle, "places": places}
@@ -320,6 +347,9 @@ class _Call:
         none = answer.get("none")
         if not isinstance(none, list) or len(set(map(str, none))) != len(none):
             raise StudentError("protocol", "the answer has not the agreed form")
+        return self._gradients(none, tensors)
+
+    def _gradients(self, none: list[Any], tensors: list[torch.Tensor]) -> list[torch.Tensor | None]:
         found = iter(tensors)
         result: list[torch.Tensor | None] = []
         for number, place in enumerate(self.grad_places):
@@ -344,7 +374,7 @@ class _Remote(torch.autograd.Function):
         ctx.call, ctx.handle, ctx.places = call, handle, places
         ctx.mark_non_differentiable(*(tensor for n, tensor in enumerate(outputs) if n not in places))
         ctx.set_materialize_grads(False)
-        ctx.like = [(tensor.shape, tensor.dtype) for tensor in outputs]
+        ctx.outputs = [tensor.detach() for tensor in outputs]
         return tuple(outputs)
 
     @staticmethod
@@ -352,9 +382,8 @@ class _Remote(torch.autograd.Function):
     def backward(ctx: Any, *given: torch.Tensor | None) -> Any:
         full = []
         for place in ctx.places:
-            shape, dtype = ctx.like[place]
-            full.append(given[place] if given[place] is not None else torch.zeros(shape, dtype=dtype))
-        return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full))
+            full.append(given[place] if given[place] is not None else torch.zeros_like(ctx.outputs[place]))
+        return (None, None, None, None, *ctx.call.gradients(ctx.handle, ctx.places, full, ctx.outputs))
 
 
 def make_env(conversation: Conversation, names: list[str]) -> dict[str, StandIn]:

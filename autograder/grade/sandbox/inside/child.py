@@ -195,8 +195,22 @@ class Child:
             self.results[self.count] = (outputs, [tensors[place] for place in message["grad"]])
             while len(self.results) > RESULTS_KEPT:
                 self.results.popitem(last=False)
+            if message["project"]:
+                changed += self._project(answer, outputs, [tensors[place] for place in message["grad"]])
         kept = [values.dense(tensor).clone() for tensor in outputs + changed]  # a later call may write into them
         return answer, kept
+
+    @staticmethod
+    def _project(answer: dict[str, Any], outputs: list[torch.Tensor], inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Gradients that the judge will ask for; where they cannot be had, it asks and is told why."""
+        try:
+            given = values.projection(outputs, answer["grad"])
+            chosen = [outputs[place] for place in answer["grad"]]
+            found = torch.autograd.grad(chosen, inputs, given, allow_unused=True, retain_graph=True)
+        except Exception:
+            return []
+        answer["projected"] = [n for n, g in enumerate(found) if g is None]
+        return [g for g in found if g is not None]
 
     def _callback(self, number: int) -> Callable[..., Any]:
         def ask(*arguments: Any, **named: Any) -> Any:
