@@ -214,6 +214,9 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
         cases.append(
             Case(f"{batch} pairs, some of them ties", {"chosen_rewards": values[0], "rejected_rewards": values[1]})
         )
+    any_ones = torch.randn(9, generator=generator, dtype=DOUBLE)
+    tied = {"chosen_rewards": any_ones, "rejected_rewards": any_ones.clone()}
+    cases.append(Case("ties of any numbers", tied, "edges", (torch.float32, DOUBLE)))
     ones = torch.ones(3, dtype=DOUBLE)
     for label, chosen, rejected in (
         ("ties alone", ones, ones),
