@@ -216,6 +216,8 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     far = inputs(4, 2)
     far["action"] = far["mean"] + 150 * far["action"].sign()
     far["mean"][0] = -far["action"][0]
+    outliers = inputs(4, 2) | {"covariance": 0.05 * torch.eye(2).double()}
+    outliers["action"] = outliers["mean"] + torch.tensor([[120.0], [-120.0], [90.0], [-90.0]])
     opposite = inputs(3, 2)
     opposite["action"], opposite["mean"] = opposite["action"] + 150, opposite["mean"] - 150
     swapped = opposite | {"action": opposite["mean"].clone(), "mean": opposite["action"].clone()}
@@ -241,6 +243,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("a wide Gaussian", wide, "edges"),
         Case("12 actions", inputs(12, 2), "edges"),
         Case("actions far from the mean", far, "edges"),
+        Case("actions far from the mean of a narrow Gaussian", outliers, "edges"),
         Case("actions far above means below 0", opposite, "edges"),
         Case("actions far below means above 0", swapped, "edges"),
         Case("actions and means that are all 0", nothing, "edges"),
