@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autograder.reference.spec import Case, Spec, register
 
+LARGE = torch.tensor([-3_000.0, 2_500.0, 4_000.0, -1_500.0], dtype=torch.float64)
 FUNCTIONS = (
     "token_log_probs",
     "compute_reinforce_loss",
@@ -97,6 +98,11 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         case("logits that are all 0", 2, 3, 4, scale=0.0, aspect="edges"),
         Case("tokens whose log-probs are -300 and -9000", _rare(generator), "edges"),
         Case(
+            "logits far below 0",
+            {"logits": -9_000 + _normal(generator, 2, 4, 5), "ids": _ids(generator, 2, 4, 5)},
+            "edges",
+        ),
+        Case(
             "logits all equal",
             {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)},
             "edges",
@@ -157,7 +163,11 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("advantages below 0 alone", inputs(4, 5) | {"advantages": -_normal(generator, 4).abs() - 0.1}, "edges"),
         Case("log-probs of -300 and -9000", rare, "edges"),
         Case("a batch of 12", inputs(12, 3), "edges"),
-        Case("advantages in the thousands", inputs(4, 5) | {"advantages": 3_000 * _normal(generator, 4)}, "edges"),
+        Case(
+            "advantages in the thousands",
+            inputs(4, 5) | {"advantages": LARGE},
+            "edges",
+        ),
         Case(
             "advantages of -2000 and less", inputs(4, 5) | {"advantages": -2_000 - _normal(generator, 4).abs()}, "edges"
         ),
@@ -186,7 +196,7 @@ def _advantage_cases(generator: torch.Generator) -> list[Case]:
         case("equal rewards", torch.full((5,), 0.25), "edges"),
         case("rewards that are all 0", torch.zeros(4), "edges"),
         case("one reward far from the others", torch.tensor([0.0, 0.0, 0.0, 100.0]), "edges"),
-        case("rewards in the thousands", 4_000 * _normal(generator, 6), "edges"),
+        case("rewards in the thousands", torch.tensor([4_000.0, -3_000.0, 2_500.0, 300.0, -5_000.0]), "edges"),
         case("rewards of -2000 and less", -2_000 - 500 * torch.rand(6, generator=generator), "edges"),
     ]
 

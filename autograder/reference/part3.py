@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autograder.reference.spec import Case, Spec, register
 
+LARGE = torch.tensor([-3_000.0, 2_500.0, 4_000.0, -1_500.0], dtype=torch.float64)
 FUNCTIONS = (
     "kl_divergence",
     "kl_estimates",
@@ -81,6 +82,8 @@ def _kl_cases(generator: torch.Generator) -> list[Case]:
     same["reference_logits"] = same["policy_logits"].clone()
     cases.append(Case("two equal distributions", same, aspect="edges"))
     cases.append(Case("logits that are all 0", pair(2, 3, 5, scale=0.0), aspect="edges"))
+    deep = {name: logits - 9_000 for name, logits in pair(2, 3, 5, scale=100.0).items()}
+    cases.append(Case("logits far below 0", deep, aspect="edges"))
     return cases
 
 
@@ -191,13 +194,22 @@ def _shaped_cases(generator: torch.Generator) -> list[Case]:
         Case("log-probs of the reference down to -9000", apart, aspect="edges"),
         Case("one token in a batch of 1", inputs(1, 1, 0.4), aspect="edges"),
         Case("one token a row", inputs(4, 1, 0.4), aspect="edges"),
+        Case("a mask that is all zero", inputs(3, 4, 0.5) | {"mask": torch.zeros(3, 4).bool()}, aspect="edges"),
+        Case(
+            "a reference that is sure",
+            inputs(3, 4, 0.5) | {"reference_log_probs": torch.zeros(3, 4).double()},
+            aspect="edges",
+        ),
+        Case("a policy that is sure", inputs(3, 4, 0.5) | {"log_probs": torch.zeros(3, 4).double()}, aspect="edges"),
         Case("a batch of 12", inputs(12, 3, 0.4), aspect="edges"),
         Case("a batch of 1", inputs(1, 5, 1.5)),
         Case("as many tokens as rows", inputs(5, 5, 0.8)),
         Case("numbers of 1e4 at masked positions", junk),
         Case("an alpha of 0", inputs(3, 4, 0.0), aspect="edges"),
         Case(
-            "rewards in the thousands", inputs(3, 4, 0.5) | {"rewards": 4_000 * _normal(generator, 3)}, aspect="edges"
+            "rewards in the thousands",
+            inputs(3, 4, 0.5) | {"rewards": LARGE[:3]},
+            aspect="edges",
         ),
         Case("rewards that are all 0", inputs(3, 4, 0.5) | {"rewards": torch.zeros(3).double()}, aspect="edges"),
         Case("an alpha given as an int", inputs(3, 4, 2), aspect="edges"),
@@ -292,6 +304,8 @@ def _ppo_cases(generator: torch.Generator) -> list[Case]:
         Case("an advantage of 0", level, aspect="edges"),
         Case("advantages that are all 0", inputs(3, 5, 0.3) | {"advantages": torch.zeros(3).double()}, aspect="edges"),
         Case("advantages in the thousands", large, aspect="edges"),
+        Case("advantages of 600 and more", large | {"advantages": large["advantages"].abs()}, aspect="edges"),
+        Case("advantages of -600 and less", large | {"advantages": -large["advantages"].abs()}, aspect="edges"),
         Case("a batch of 12", inputs(12, 4, 0.3), aspect="edges"),
         Case("log-probs that are all 0", sure, aspect="edges"),
         Case(

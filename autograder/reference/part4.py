@@ -114,6 +114,8 @@ def _sequence_cases(generator: torch.Generator) -> list[Case]:
     rare["logits"][0, 1, 0], rare["logits"][1, :, 0] = 300.0, 9_000.0
     cases.append(Case("tokens whose log-probs are -300 and -9000", rare, "edges"))
     cases.append(Case("a vocabulary of 5,000", _sequence_inputs(generator, 3, 8, 5_000), "edges"))
+    deep = _sequence_inputs(generator, 2, 5, 6)
+    cases.append(Case("logits far below 0", deep | {"logits": deep["logits"] - 9_000}, "edges"))
     cases.append(Case("logits that are all 0", _sequence_inputs(generator, 2, 4, 5, scale=0.0), "edges"))
     cases.append(Case("logits as large as 1e4", _sequence_inputs(generator, 2, 6, 8, scale=5e3), "edges"))
     for label, number in (("1e4", 1e4), ("-1e4", -1e4)):
@@ -260,6 +262,7 @@ def _pair_cases(generator: torch.Generator) -> list[Case]:
         Case("rewards of -2048 and less", {"rewards": -2048 - 4096 * grid(12, 2), "min_gap": 1}, "edges"),
         Case("equal rewards", {"rewards": torch.full((3, 4), 0.5, dtype=DOUBLE), "min_gap": 0.0}, "edges"),
         Case("one completion a prompt (K=1)", {"rewards": grid(4, 1), "min_gap": 0.0}, "edges"),
+        Case("one completion a prompt, any numbers", {"rewards": _normal(generator, 6, 1), "min_gap": 0.0}, "edges"),
         Case("one prompt with one completion", {"rewards": grid(1, 1), "min_gap": 0.0}, "edges"),
         Case("no pair wide enough", {"rewards": grid(3, 4), "min_gap": 2}, "edges"),
         Case("negative rewards", {"rewards": torch.tensor([[-3.0, -1.0, -2.0]], dtype=DOUBLE), "min_gap": 1}, "edges"),

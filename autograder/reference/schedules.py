@@ -81,6 +81,7 @@ def _adapt_cases(generator: torch.Generator) -> list[Case]:
             inputs(alpha, 1.1 * target, target, 1.5, 0.25),
             aspect="edges",
         ),
+        Case("a target far below 1", inputs(alpha, 0.055, 0.05, 10.0, 5.0), aspect="edges"),
         Case("an alpha in the hundreds", inputs(100 * alpha, 1.1 * target, target, 10.0, 5.0), aspect="edges"),
         Case("an alpha of 0", inputs(0.0, 2.0, 1.0, 10.0, 5.0), aspect="edges"),
     ]

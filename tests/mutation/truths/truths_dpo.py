@@ -172,6 +172,6 @@ ORACLES = {
         compute_dpo_loss, _pairs, gradients=POLICY, detached=REFERENCE, constant_results=(1, 2)
     ),
     "dpo_gradient_weight": Oracle(dpo_gradient_weight, _pairs, detached=(*POLICY, *REFERENCE)),
-    "preference_accuracy": Oracle(preference_accuracy, _rewards, exact=True, floor=0.01),
+    "preference_accuracy": Oracle(preference_accuracy, _rewards, exact=True, floor=0.2),
     "make_preference_pairs": Oracle(make_preference_pairs, _completions, exact=True, floor=0.0),
 }  # fmt: skip

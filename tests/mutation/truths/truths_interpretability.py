@@ -216,7 +216,7 @@ ORACLES = {
     ),
     "logit_difference": Oracle(logit_difference, lambda g: _names(g, True), gradients=("logits",)),
     "io_probability": Oracle(io_probability, lambda g: _names(g, False), gradients=("logits",), rounding=of_logits),
-    "ablate_heads": Oracle(ablate_heads, _heads, gradients=("head_outputs",), exact=True, floor=0.0, copies=True),
+    "ablate_heads": Oracle(ablate_heads, _heads, gradients=("head_outputs",), floor=0.0, copies=True),
     "patching_effect": Oracle(
         patching_effect, _runs,
         errors=(("clean equal to corrupted", {"clean": _TWO, "corrupted": _TWO, "patched": _OTHER}, ValueError),
