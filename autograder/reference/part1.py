@@ -53,6 +53,7 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("a vocabulary of one token", {"logits": draw(2, 1), "k": 1}, "edges"),
         Case("k = 0", {"logits": draw(2, 6), "k": 0}, "edges"),
         Case("k = 0 and a batch of 1", {"logits": draw(1, 6), "k": 0}, "edges"),
+        Case("k = 1 and one token in a batch of 1", {"logits": draw(1, 1), "k": 1}, "edges"),
         Case("k = 0 and a vocabulary of one token", {"logits": draw(1, 1), "k": 0}, "edges"),
         Case("a batch of 12", {"logits": draw(12, 5), "k": 2}, "edges"),
         Case("logits of -1000 and less", {"logits": -1000 - 100 * draw(3, 6).abs(), "k": 5}, "edges"),
