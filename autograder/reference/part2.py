@@ -226,6 +226,8 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     far = inputs(4, 2)
     far["action"] = far["mean"] + 150 * far["action"].sign()
     far["mean"][0] = -far["action"][0]
+    against = inputs(3, 2) | {"covariance": torch.tensor([[600.0, -300.0], [-300.0, 500.0]]).double()}
+    against["action"] = 20 * against["action"]
     outliers = inputs(4, 2) | {"covariance": 0.05 * torch.eye(2).double()}
     outliers["action"] = outliers["mean"] + torch.tensor([[120.0], [-120.0], [90.0], [-90.0]])
     opposite = inputs(3, 2)
@@ -251,6 +253,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         ),
         Case("a narrow Gaussian", small, "edges"),
         Case("a wide Gaussian", wide, "edges"),
+        Case("a wide Gaussian with a negative correlation", against, "edges"),
         Case("12 actions", inputs(12, 2), "edges"),
         Case("actions far from the mean", far, "edges"),
         Case("actions far from the mean of a narrow Gaussian", outliers, "edges"),
