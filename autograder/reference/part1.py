@@ -296,10 +296,10 @@ def mean_cases(generator: torch.Generator) -> list[Case]:
         Case("two values", {"values": draw(2)}),
         Case("values below 0 alone", {"values": -2 - torch.sigmoid(draw(12))}),
         Case("one value", {"values": draw(1)}, "edges"),
+        Case("values far from 0 and close together", {"values": 1_000 + draw(40)}, "edges", short=False),
         Case("values in the thousands", {"values": 4_000 * draw(15)}, "edges"),
         Case("values of -2000 and less", {"values": -2_000 - 500 * draw(9).abs()}, "edges"),
         Case("values that are all 0", {"values": torch.zeros(4, dtype=torch.float64)}, "edges"),
-        Case("values far from 0 and close together", {"values": 1_000 + draw(40)}, "edges", short=False),
         Case("equal values", {"values": torch.full((6,), 0.25, dtype=torch.float64)}, "edges"),
     ]
 
