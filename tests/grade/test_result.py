@@ -58,7 +58,10 @@ NOT_JUDGED = {
 def test_a_database_of_before_reads_and_writes_the_same(table: dict[str, Any]) -> None:
     result = SubmissionResult.from_json(table)
     assert (result.status, result.points, result.possible) == (table["status"], table["points"], table["possible"])
-    assert json.loads(json.dumps(result.to_json())) == table
+    with_titles = [
+        q | {"tests": [test | {"title": ""} for test in q["tests"]]} for q in table["questions"]
+    ]  # newer than it
+    assert json.loads(json.dumps(result.to_json())) == table | {"questions": with_titles}
     assert pickle.loads(pickle.dumps(result)) == result, "Dask sends it so"
 
 
