@@ -25,17 +25,19 @@ COMMANDS = {
     "mamba": "exit 0",
     "python": f'exec {sys.executable} "$@"',
 }
-OTTER = """
+OPEN_TO_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")  # places of the container where any user may write
+AUTOGRADER = Path(OPEN_TO_ALL[0], "autograder")  # where this container has what Gradescope's has at the root
+OTTER = f"""
 import json, pathlib
-for path in pathlib.Path("/tmp/autograder/submission").glob("*.ipynb"):
+for path in pathlib.Path("{AUTOGRADER}/submission").glob("*.ipynb"):
     for cell in json.loads(path.read_text())["cells"]:
-        exec("".join(cell["source"]), {"__name__": "__main__"})
-pathlib.Path("/tmp/autograder/results/results.json").write_text('{"score": 3, "tests": [], "output": "otter"}')
+        exec("".join(cell["source"]), {{"__name__": "__main__"}})
+pathlib.Path("{AUTOGRADER}/results/results.json").write_text('{{"score": 3, "tests": [], "output": "otter"}}')
 """  # as otter does: in its own process
 
 
 def in_container(line: list[str], folder: Path, *, without: Sequence[str] = (), **environment: str) -> list[str]:
-    """The command line that runs `line` in a container with a folder at `/tmp/autograder`, without some capabilities."""
+    """The command line that runs `line` in a container with a folder at `AUTOGRADER`, without some capabilities."""
     commands = folder.parent / "commands"
     commands.mkdir(exist_ok=True)
     for name, text in COMMANDS.items():
@@ -46,18 +48,17 @@ def in_container(line: list[str], folder: Path, *, without: Sequence[str] = (), 
     for name in (name for name in DOCKERS.split() if name not in without):
         outer += ["--cap-add", f"CAP_{name}"]
     needed = dict.fromkeys([Path(sys.prefix), Path(sys.base_prefix), ROOT])
-    covered = ["/tmp", "/var/tmp", "/dev/shm", "/run/lock"]
     closed = dict.fromkeys(str(found) for path in needed if (found := closed_to_others(path)) is not None)
-    for place in covered:
+    for place in OPEN_TO_ALL:
         outer += ["--perms", "1777", "--tmpfs", place] if Path(place).is_dir() else []
     for place in closed:
         outer += ["--perms", "0755", "--tmpfs", place]
     for path, target in [*((path, path) for path in needed), (commands, Path("/tmp/commands"))]:
         for parent in reversed(target.parents):
-            if any(parent.is_relative_to(place) and str(parent) != place for place in (*covered, *closed)):
+            if any(parent.is_relative_to(place) and str(parent) != place for place in (*OPEN_TO_ALL, *closed)):
                 outer += ["--perms", "0755", "--dir", str(parent)]
         outer += ["--ro-bind", str(path), str(target)]
-    outer += ["--bind", str(folder), "/tmp/autograder", "--clearenv", "--chdir", "/tmp"]
+    outer += ["--bind", str(folder), str(AUTOGRADER), "--clearenv", "--chdir", "/tmp"]
     for name, value in {"PATH": f"/tmp/commands:{os.environ['PATH']}", "HOME": "/root", **environment}.items():
         outer += ["--setenv", name, value]
     return [*outer, "--", *line]
@@ -70,7 +71,7 @@ def unpack(folder: Path, part: int) -> Path:
     for name, data in made.items():
         path = folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.replace(b" /autograder", b" /tmp/autograder") if name == "run_autograder" else data)
+        path.write_bytes(data.replace(b" /autograder", f" {AUTOGRADER}".encode()) if name == "run_autograder" else data)
     shutil.copytree(ROOT / "helpers", folder / "source" / "files" / "helpers", ignore=shutil.ignore_patterns("recipes"))
     for name in ("submission", "results"):
         (folder / name).mkdir()

@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from autograder.grade.gradescope import closed_to_others
@@ -25,10 +24,11 @@ from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.inside.other_user import processes_of
 from autograder.grade.sandbox.users import OtherUser
+from tests.grade.container import AUTOGRADER, OPEN_TO_ALL
 from tests.grade.samples import code
 
-CONTAINER = Path("/tmp/autograder")
 LIMITS = Limits(call_seconds=20, group_memory=900 << 20, disk=16 << 20, strikes=9)
+KNOWN = f"OPEN_TO_ALL = {OPEN_TO_ALL!r}; RESULTS = {f'{AUTOGRADER}/results/results.json'!r}\n"  # to the code below
 PROBES = """
 import ctypes, os, signal, socket, stat, sys, tempfile, time
 def read(path):
@@ -57,7 +57,7 @@ def daemon(path):
             for number in range(1, 65): signal.signal(number, signal.SIG_IGN) if number not in (9, 19, 32, 33) else None
             end = time.time() + 30
             while time.time() < end:
-                for place in (path, "/tmp/autograder/results/results.json"):
+                for place in (path, RESULTS):
                     try:
                         with open(place, "w") as file: file.write('{"score": 1000}')
                     except OSError: pass
@@ -76,7 +76,7 @@ def rabbits():
     return "started"
 def leave():
     made = []
-    for place in ("/tmp", "/var/tmp", "/dev/shm", "/run/lock"):
+    for place in OPEN_TO_ALL:
         try:
             deep = f"{place}/left/" + "x" * 200
             os.makedirs(deep)
@@ -91,7 +91,7 @@ def leave():
     return made
 def left():
     found = []
-    for place in ("/tmp", "/var/tmp", "/dev/shm", "/run/lock", "."):
+    for place in (*OPEN_TO_ALL, "."):
         found += [name for name in os.listdir(place) if os.lstat(f"{place}/{name}").st_uid == os.getuid()]
     return found
 def fill(path, size):
@@ -115,7 +115,7 @@ def one_round(box: OtherUser, calls: list[list[Any]]) -> list[Any]:
     """What each call of a round gave, or which fault of the student's it was."""
     words: dict[Any, int] = {"JUDGE": os.getpid(), "SERVER": box.process.pid}
     given: list[Any] = []
-    with Conversation(box, code(PROBES), NAMES, limits=LIMITS) as talk:
+    with Conversation(box, code(KNOWN + PROBES), NAMES, limits=LIMITS) as talk:
         env = make_env(talk, NAMES)
         for name, *arguments in calls:
             arguments = [env["parent"]() if word == "PARENT" else words.get(word, word) for word in arguments]
@@ -129,7 +129,7 @@ def one_round(box: OtherUser, calls: list[list[Any]]) -> list[Any]:
 
 def remains(box: OtherUser) -> dict[str, Any]:
     """The processes and files of the user's that are left."""
-    line = ["find", "/tmp", "/var/tmp", "/dev/shm", "/run", "-uid", str(box.account.uid)]
+    line = ["find", *OPEN_TO_ALL, "/run", "-uid", str(box.account.uid)]
     files = subprocess.run(line, capture_output=True, text=True).stdout.split("\n")
     return {"processes": list(processes_of(box.account.uid)), "files": [name for name in files if name]}
 
@@ -143,8 +143,8 @@ def main() -> None:
     """Play the rounds and print what they gave."""
     wanted = json.load(sys.stdin)
     told: dict[str, Any] = {"rounds": [], "remains": []}
-    results = CONTAINER / "results" / "results.json"
-    with closed_to_others(CONTAINER), OtherUser(LIMITS, [CONTAINER], models=False) as box:
+    results = AUTOGRADER / "results" / "results.json"
+    with closed_to_others(AUTOGRADER), OtherUser(LIMITS, [AUTOGRADER], models=False) as box:
         told["protection"] = dataclasses.asdict(box.protection)
         told["account"] = dataclasses.asdict(box.account)
         for calls in wanted["rounds"]:

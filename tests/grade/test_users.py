@@ -17,7 +17,7 @@ from autograder.grade.result import Protection
 from autograder.grade.sandbox import users
 from autograder.grade.sandbox.bubblewrap import Sandbox
 from helpers.parts import ROOT
-from tests.grade.container import in_container, unpack
+from tests.grade.container import AUTOGRADER, OPEN_TO_ALL, in_container, unpack
 from tests.grade.container_probe import verdicts
 from tests.grade.samples import SECRET, WRONG, code, notebook, solution, with_answer
 from tests.test_variants import VARIANTS, exercises
@@ -27,17 +27,16 @@ SECRET_FILES = [
     "results/results.json", "submission_metadata.json", "submission/02_reinforce.ipynb", "source/run_otter.py",
     "source/course/solutions/02_reinforce.py", "source/course/autograder/reference/part2.py",
 ]  # fmt: skip
-PLACES = ["/tmp", "/var/tmp", "/dev/shm", "/run/lock"]
 ROUNDS: dict[str, list[list[Any]]] = {
     "who": [["status"], ["environment"], ["where"]],
-    "reads": [["read", f"/tmp/autograder/{name}"] for name in SECRET_FILES] + [["listing", "/tmp/autograder"]],
+    "reads": [["read", f"{AUTOGRADER}/{name}"] for name in SECRET_FILES] + [["listing", str(AUTOGRADER)]],
     "the judge": [
         *([name, pid] for name in ("memory_of", "ptrace") for pid in ("JUDGE", "SERVER", "PARENT")),
         *(["read", f"/proc/{pid}/environ"] for pid in (1,)),
         *(["kill", pid, 9] for pid in ("JUDGE", "SERVER")),
     ],
     "writes": [
-        ["write", "/tmp/autograder/results/results.json"], ["write", "/tmp/autograder/results.json"],
+        ["write", f"{AUTOGRADER}/results/results.json"], ["write", f"{AUTOGRADER}/results.json"],
         ["write", "HOME/../course/helpers/parts.py"], ["connect"], ["become", 0], ["become", 65534],
     ],
     "kills all": [["kill", -1, 9], ["status"]],
@@ -53,7 +52,7 @@ ROUNDS: dict[str, list[list[Any]]] = {
 
 HOSTILE = f"""
 import os, signal, time
-RESULTS = "/tmp/autograder/results/results.json"
+RESULTS = f"{AUTOGRADER}/results/results.json"
 def forge():
     try:
         with open(RESULTS, "w") as file: file.write('{{"score": 1000, "tests": [], "output": "forged"}}')
@@ -153,7 +152,7 @@ def test_nothing_outlives_its_run(played: dict[str, Any]) -> None:
 
 
 def test_nothing_is_left_for_the_next(played: dict[str, Any]) -> None:
-    assert played["leaves"] == [[place for place in PLACES if Path(place).is_dir()]]
+    assert played["leaves"] == [[place for place in OPEN_TO_ALL if Path(place).is_dir()]]
     assert played["comes after"] == played["last"] == [[]]
     assert {name: left for name, left in played["left"].items() if left["files"]} == {}
 
@@ -181,7 +180,7 @@ def container(tmp_path: Path) -> Path:
 
 def graded_in(folder: Path, *without: str) -> tuple[dict[str, Any], str]:
     """What the container's own script wrote, some time after it ended; and what it said."""
-    line = ["bash", "-c", "bash /tmp/autograder/source/run_autograder; sleep 1"]
+    line = ["bash", "-c", f"bash {AUTOGRADER}/source/run_autograder; sleep 1"]
     run = subprocess.run(in_container(line, folder, without=without), capture_output=True, text=True)
     return json.loads((folder / "results" / "results.json").read_text()), run.stderr
 
