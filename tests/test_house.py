@@ -34,7 +34,7 @@ PARTS = {
     "interpretability",
 }  # helpers' folders that one part alone needs, in order
 LONGEST = 400  # lines of a module
-LONG = ("solutions/", "tests/variants/")  # a master is a chapter of a book, a file of variants is data
+LONG = ("solutions/",)  # a master is a chapter of a book
 NAMESAKES = {  # file names that stand more than once, and why
     "__init__.py": "a package",
     "__main__.py": "`python -m` of a package",
@@ -42,6 +42,9 @@ NAMESAKES = {  # file names that stand more than once, and why
     "data.py": "a recipe is named for the asset that it makes",
     "ioi.py": "a recipe is named for the asset that it makes",
     "quiz.py": "a recipe is named for the asset that it makes",
+    "right.py": "a training step's right answers",
+    "wrong_loss.py": "answers of a training step whose loss is wrong",
+    "wrong_conduct.py": "answers of a training step that do something else wrong",
     "figures.py": "the figures of one part each, in the part's folder",
 }
 

@@ -5,6 +5,7 @@ Which points an answer gets depends on nothing but the answer: other hidden inpu
 Each file `tests/variants/<function>.py` holds answers as students write them, each below a header line:
 `# === right: in what style` or `# === wrong: which mistake | a piece of the message that names it`. The piece is in the
 message of a public test; where it is in that of a hidden test alone, it stands after `hidden: `.
+A training step has a folder in place of the file, and `both_steps.py` beside it.
 An answer is a whole function, or differs from the file's first one in a few lines: below `# for: <how one of its lines begins>`
 stands what takes that line's place.
 """
@@ -30,6 +31,7 @@ from autograder.reference.spec import SEED_VARIABLE
 from helpers import checks
 
 FOLDER = Path(__file__).parent / "variants"
+BOTH_STEPS = FOLDER / "both_steps.py"  # lines changed that are right or wrong in either training step
 HEADER = re.compile(r"^# === (right|wrong): (.+?)(?: \| (.+))?$", re.MULTILINE)
 HIDDEN = "hidden: "
 PLACE = re.compile(r"^# for: (.+)$", re.MULTILINE)
@@ -62,22 +64,29 @@ class Variant:
 
 
 def read_variants(path: Path) -> list[Variant]:
-    """The answers in one file.
+    """The answers in one file; or those of a training step, in the files of its folder and in `BOTH_STEPS`.
 
     Raises:
         ValueError: there is code before the first header, or a header line is not of the form above.
     """
-    text = path.read_text(encoding="utf-8")
+    paths = [path]
+    if path.is_dir():
+        paths = [path / "right.py", *sorted(set(path.glob("*.py")) - {path / "right.py"}), BOTH_STEPS]
+    answers = [answer for file in paths for answer in _answers(file)]
+    first = answers[0][1]
+    return [_variant(path.stem, h[1], h[2], h[3], with_lines_changed(first, body)) for h, body in answers]
+
+
+def _answers(file: Path) -> list[tuple[re.Match[str], str]]:
+    text = file.read_text(encoding="utf-8")
     headers = list(HEADER.finditer(text))
     if len(headers) != text.count("# ==="):
-        raise ValueError(f"{path.name}: a line with `# ===` is not of the form `# === right|wrong: title | told`")
+        raise ValueError(f"{file.name}: a line with `# ===` is not of the form `# === right|wrong: title | told`")
     before = text[: headers[0].start()] if headers else text
     if any(line.strip() and not line.startswith("#") for line in before.splitlines()):
-        raise ValueError(f"{path.name}: there is code before the first header")
+        raise ValueError(f"{file.name}: there is code before the first header")
     ends = [header.start() for header in headers[1:]] + [len(text)]
-    bodies = [text[header.end() : end].strip() + "\n" for header, end in zip(headers, ends, strict=True)]
-    made = [with_lines_changed(bodies[0], body) for body in bodies]
-    return [_variant(path.stem, h[1], h[2], h[3], source) for h, source in zip(headers, made, strict=True)]
+    return [(header, text[header.end() : end].strip() + "\n") for header, end in zip(headers, ends, strict=True)]
 
 
 def _variant(function: str, kind: str, title: str, told: str | None, source: str) -> Variant:
@@ -115,7 +124,12 @@ def exercises() -> dict[str, tuple[Question, tuple[str, ...]]]:
     return found
 
 
-VARIANTS = [variant for path in sorted(FOLDER.glob("*.py")) for variant in read_variants(path)]
+VARIANTS = [
+    variant
+    for path in sorted(FOLDER.iterdir())
+    if path != BOTH_STEPS and path.name != "__pycache__"
+    for variant in read_variants(path)
+]
 
 
 def environment(variant: Variant) -> dict[str, object]:

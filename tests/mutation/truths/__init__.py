@@ -16,6 +16,6 @@ ORACLES: dict[str, Oracle] = {
 
 WITHOUT = {
     "my_forecasts": "asks for the student's own opinion: it has no arguments, and any 26 numbers between 0 and 1 are right",
-    "reinforce_step": "trains for seconds; its right and wrong steps stand in tests/variants/reinforce_step.py",
-    "dpo_step": "trains for seconds; its right and wrong steps stand in tests/variants/dpo_step.py",
+    "reinforce_step": "trains for seconds; its right and wrong steps stand in tests/variants/reinforce_step/",
+    "dpo_step": "trains for seconds; its right and wrong steps stand in tests/variants/dpo_step/",
 }
