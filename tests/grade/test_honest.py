@@ -51,7 +51,7 @@ def test_blank_gets_nothing(grade: Grade, part: int) -> None:
     assert result.points == 0, [t for q in result.questions for t in q.tests if t.passed]
 
 
-TRAINED = re.compile(
+THROUGHOUT = re.compile(
     "plain|with the helper|micro-batches"
 )  # right steps that go through the whole of it: half a minute each
 ONE_IN = 8  # of the wrong steps; all are judged in `tests/test_variants.py`
@@ -61,7 +61,7 @@ def chosen() -> list[Variant]:
     """Every variant of the functions that are judged in milliseconds, and some of the steps."""
     known = [variant for variant in VARIANTS if variant.function in exercises()]
     steps = [variant for variant in known if variant.function in STEPS]
-    right = [variant for variant in steps if variant.right and TRAINED.search(variant.title)]
+    right = [variant for variant in steps if variant.right and THROUGHOUT.search(variant.title)]
     wrong = [variant for variant in steps if not variant.right][::ONE_IN]
     return [variant for variant in known if variant.function not in STEPS] + right + wrong
 

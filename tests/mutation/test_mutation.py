@@ -227,7 +227,7 @@ ENDS = {
     "never": "while True: pass",
     "at once": "import os; os._exit(3)",
     "by too much memory": "torch.ones(10**12)",
-    "never, and keeps every exception": "\n    while True:\n        try: raise ValueError\n        except BaseException: continue",
+    "never, whatever is raised": "\n    while True:\n        try: raise ValueError\n        except BaseException: continue",
 }
 
 

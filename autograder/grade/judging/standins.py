@@ -227,9 +227,8 @@ class _Call:
         self.encoder = values.Encoder(CALLER_CAPS, callables)
         written = {"args": self.encoder.encode(list(arguments)), "kwargs": self.encoder.encode(dict(named))}
         self.named = named
-        self.projected: tuple[list[int], list[torch.Tensor]] | None = (
-            None  # which inputs got none, and those of the rest
-        )
+        # the gradients that came along: which inputs got none, and those of the rest
+        self.projected: tuple[list[int], list[torch.Tensor]] | None = None
         self.inputs = list(self.encoder.tensors)
         self.grad_places = [n for n, tensor in enumerate(self.inputs) if tensor.requires_grad]
         self.message = written | {
