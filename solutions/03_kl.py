@@ -578,7 +578,10 @@ def test_shaped_detached(kl_shaped_rewards):
     log_probs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
     reference_log_probs = torch.tensor([[-2.0, -1.5]], requires_grad=True)
     rewards = torch.tensor([0.25], requires_grad=True)
-    got = kl_shaped_rewards(rewards, log_probs, reference_log_probs, torch.tensor([[True, True]]), 0)
+    mask = torch.tensor([[True, True]])
+    shaped = kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, 1.0)
+    got = kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, 0)
+    check(shaped, torch.tensor([-0.25]), name="kl_shaped_rewards")
     check(got, torch.tensor([0.25]), {"alpha = 0 must leave the rewards as they are": [-0.25]}, name="kl_shaped_rewards")
     assert not got.requires_grad, (
         "kl_shaped_rewards: the result carries a gradient; detach it. REINFORCE treats the shaped reward as a plain number"

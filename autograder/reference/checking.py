@@ -118,7 +118,8 @@ def gradients_of(result: Any, inputs: Mapping[str, Any], names: tuple[str, ...])
     variables = [inputs[name] for name in names]
     if total is None:
         return {name: torch.zeros_like(inputs[name]) for name in names}
-    found = torch.autograd.grad(total, variables, allow_unused=True)
+    # the graph is kept, as several tests may judge one call
+    found = torch.autograd.grad(total, variables, allow_unused=True, retain_graph=True)
     return {name: torch.zeros_like(x) if g is None else g for name, x, g in zip(names, variables, found, strict=True)}
 
 

@@ -242,6 +242,7 @@ def mask_cases(generator: torch.Generator) -> list[Case]:
     unfinished = draw(3, 8, 30) + 1
     alike = draw(4, 10, 3) + 5
     alike[:, 4::3] += 65_536  # ids that 16 bits cannot tell from others
+    alike[0] = torch.tensor([5, 7, 5, 65_542, 7, 5, 6, 5, 7, 5])  # the first of them is no eos, whatever was drawn
     long = draw(2, 300, 30)
     long[:, 9:] = 30  # the eos, again and again: a count of them that wraps at 256 begins anew
     return [

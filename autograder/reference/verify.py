@@ -68,8 +68,8 @@ def _made(
     if _kept["function"] is not function:
         _kept.update(function=function, calls={})
     calls = _kept["calls"]
-    keyed = [((id(t.case), t.dtype, t.on_meta, aspect == "gradients"), aspect, t) for aspect, t in trials]
-    fresh = {key: _inputs(trial, aspect, spec) for key, aspect, trial in keyed if key not in calls}
+    keyed = [((id(t.case), t.dtype, t.on_meta), aspect, t) for aspect, t in trials]
+    fresh = {key: _inputs(trial, spec) for key, _, trial in keyed if key not in calls}
     outcome_of = zip(fresh.items(), outcomes(function, fresh.values()), strict=True)
     for key, aspect, trial in keyed:
         if key not in calls:
@@ -114,10 +114,15 @@ def trials_of(spec: Spec, aspect: str, seed: int) -> tuple[Trial, ...]:
     if aspect == "errors":
         trials = [Trial(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
     else:
-        cases = _cases(spec, seed)
-        chosen = [case for case in cases if aspect not in ("values", "edges") or case.aspect == aspect]
-        made = [_trial(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
-        trials = [trial for trial in made if _tells(trial)] + (_on_meta(spec, chosen) if aspect == "purity" else [])
+        chosen = [
+            (number, case)
+            for number, case in enumerate(_cases(spec, seed))
+            if aspect not in ("values", "edges") or case.aspect == aspect
+        ]
+        made = [_trial(spec, aspect, case, dtype) for number, case in chosen for dtype in _dtypes(case, aspect, number)]
+        trials = [trial for trial in made if _tells(trial)]
+        if aspect == "purity":
+            trials += _on_meta(spec, [case for _, case in chosen])
     if not trials:
         raise JudgeError(f"{spec.name} has no cases for {aspect}")
     return tuple(trials)
@@ -146,8 +151,21 @@ def _on_meta(spec: Spec, cases: Iterable[Case]) -> list[Trial]:
         for case in cases
         if 0 < max((max(x.shape, default=1) for x in tensors_of(case.inputs)), default=0) <= LONGEST
     ]
-    made = [Trial(case, torch.float32, expected_for(spec, cast_all(case.inputs, torch.float32))) for case in small]
+    # without values, a call goes the same way as one with other sizes
+    alike = {repr([_axes(value) for value in case.inputs.values()]): case for case in reversed(small)}
+    made = [
+        Trial(case, torch.float32, expected_for(spec, cast_all(case.inputs, torch.float32))) for case in alike.values()
+    ]
     return [dataclasses.replace(trial, on_meta=True) for trial in made if tensors_of(trial.wanted)]
+
+
+def _axes(value: Any) -> Any:
+    """What may decide the way of a call without values: how long each axis is (0, 1 or more), a number's side of 0 and 1."""
+    if isinstance(value, torch.Tensor):
+        return [min(size, 2) for size in value.shape]
+    if isinstance(value, int | float):
+        return type(value), (value > 0) - (value < 0), (value > 1) - (value < 1)
+    return value
 
 
 def tensors_of(value: Any) -> list[torch.Tensor]:
@@ -156,16 +174,20 @@ def tensors_of(value: Any) -> list[torch.Tensor]:
 
 
 SHORT = (torch.bfloat16, torch.float16)
-# the dtypes that an aspect tries every case in; the others use those of the case
+# the dtypes that an aspect tries, and one short one beside them; the other aspects use those of the case
 _TRIED = {
-    "dtypes": (torch.float64, torch.bfloat16, torch.float16),
+    "dtypes": (torch.float64,),
     "gradients": (torch.float64,),
-    "purity": (torch.float32, torch.float64, torch.bfloat16),
+    "purity": (torch.float32, torch.float64),
 }
 
 
-def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
-    return tuple(dtype for dtype in _TRIED.get(aspect, case.dtypes) if case.short or dtype not in SHORT)
+def _dtypes(case: Case, aspect: str, number: int) -> tuple[torch.dtype, ...]:
+    """The dtypes that a case is tried in; the cases take turns with the short ones, as every call takes time."""
+    tried = _TRIED.get(aspect, case.dtypes)
+    if aspect in ("dtypes", "purity"):
+        tried += (SHORT[number % len(SHORT)],)
+    return tuple(dtype for dtype in tried if case.short or dtype not in SHORT)
 
 
 def _tells(trial: Trial) -> bool:
@@ -181,9 +203,9 @@ def _tells(trial: Trial) -> bool:
     )
 
 
-def _inputs(trial: Trial, aspect: str, spec: Spec) -> Inputs:
-    """What the function under test is given."""
-    followed = spec.differentiable + spec.detached if aspect == "gradients" else ()
+def _inputs(trial: Trial, spec: Spec) -> Inputs:
+    """What the function under test is given. Those in float64 collect gradients, so that one call serves several aspects."""
+    followed = spec.differentiable + spec.detached if trial.dtype == torch.float64 and not trial.on_meta else ()
     inputs = cast_all(trial.case.inputs, trial.dtype, followed)
     return on_meta(inputs) if trial.on_meta else inputs
 

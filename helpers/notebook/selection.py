@@ -46,6 +46,7 @@ MAGIC_START = re.compile(r"^\s*(?:[%!]|[\w, ]+=\s*[%!])")
 MAGIC_VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 INNER_SCOPES = (*FUNCTIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+TARGETS = (ast.Name, ast.Tuple, ast.List, ast.Starred)  # the only expressions that bind names, where no `:=` is
 BINDING = (*FUNCTIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)  # they name what they bind
 UNREADABLE = (SyntaxError, ValueError, MemoryError, RuntimeError, OverflowError)  # what parsing and compiling raise
 
@@ -257,7 +258,7 @@ def _plain_binds(node: ast.stmt) -> set[str]:
             binds |= {getattr(part, name) for name in ("name", "rest") if getattr(part, name, None)}
         if isinstance(part, ast.AnnAssign) and part.value is None:
             continue  # a bare annotation binds nothing
-        if not isinstance(part, INNER_SCOPES):
+        if not isinstance(part, INNER_SCOPES) and (isinstance(part, TARGETS) or not isinstance(part, ast.expr)):
             waiting += ast.iter_child_nodes(part)
     return binds
 

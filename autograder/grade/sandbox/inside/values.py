@@ -21,7 +21,8 @@ from .protocol import Caps, ProtocolError
 
 LARGEST_INT = 1 << 200
 NUMPYS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
-NUMPYS |= {torch.float16, torch.float32, torch.float64}
+NUMPYS |= {torch.float16, torch.float32, torch.float64, torch.bfloat16}
+MARK = "b"  # after a tensor's number: its sixteen-bit integers stand for bfloat16
 
 
 class Other:
@@ -117,9 +118,16 @@ def pack(tensors: list[torch.Tensor]) -> bytes:
     if not tensors:
         return b""
     if all(tensor.dtype in NUMPYS for tensor in tensors):  # safetensors writes small arrays in a third of the time
-        return safetensors.numpy.save({str(n): np.asarray(dense(t).numpy(), order="C") for n, t in enumerate(tensors)})
+        return safetensors.numpy.save(dict(_as_array(n, dense(t)) for n, t in enumerate(tensors)))
     own = {str(n): dense(t).clone(memory_format=torch.contiguous_format) for n, t in enumerate(tensors)}
     return safetensors.torch.save(own)
+
+
+def _as_array(number: int, tensor: torch.Tensor) -> tuple[str, np.ndarray]:
+    """A tensor's name and its numbers as NumPy has them: bfloat16, which it has not, as integers with a mark in the name."""
+    short = tensor.dtype == torch.bfloat16
+    name, plain = (f"{number}{MARK}", tensor.contiguous().view(torch.int16)) if short else (str(number), tensor)
+    return name, np.asarray(plain.numpy(), order="C")
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
@@ -146,6 +154,11 @@ def unpack(blob: bytes, caps: Caps) -> list[torch.Tensor]:
         named = safetensors.torch.load(blob)
     except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError, OverflowError) as error:
         raise ProtocolError(f"no safetensors: {error}"[:200]) from error
+    for name in [name for name in named if name.endswith(MARK)]:
+        marked = named.pop(name)
+        if marked.dtype != torch.int16:
+            raise ProtocolError("a tensor in bfloat16 has not sixteen bits")
+        named.setdefault(name.removesuffix(MARK), marked.view(torch.bfloat16))
     if len(named) > caps.tensors or set(named) != {str(n) for n in range(len(named))}:
         raise ProtocolError("the tensors are not numbered")
     return [named[str(n)] for n in range(len(named))]
