@@ -26,7 +26,7 @@ from tests.mutation.truths import ORACLES
 from tests.test_variants import VARIANTS, exercises
 
 BATCH = 250  # mutants a child
-SECONDS = 20.0  # of computing, for one stage of one mutant
+SECONDS = 60.0  # of computing, for one stage of one mutant
 PATIENCE = 120.0  # seconds on the clock, for a mutant that waits and computes nothing
 ROOM = 4 << 30  # bytes that a child may take beyond what its parent has
 STAGES = ("public", "hidden", "oracle")

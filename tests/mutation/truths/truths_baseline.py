@@ -79,7 +79,7 @@ def _certain(g: torch.Generator) -> Named:
     yield "±1e4", {"logits": torch.tensor([[-1e4, 1e4, 0.0], [1e4, -1e4, 9e3]], dtype=DOUBLE)}
 
 
-DRAWS = 10_000
+DRAWS = 4_000  # for each row: one answer draws them in a loop
 
 
 def _shares(ids: Tensor, entries: int) -> Tensor:
@@ -97,7 +97,7 @@ def _drawn(function: Callable[..., Tensor], logits: Tensor, **arguments: object)
 
 
 def follows_the_distribution(function: Callable[..., Tensor]) -> None:
-    """The frequencies of 10,000 draws are those of the filtered and tempered distribution: off by .025 is five sigma."""
+    """The frequencies of 4,000 draws are those of the filtered and tempered distribution: off by .04 is five sigma."""
     rows = [[0.3, -1.0, 1.2, 0.0, 0.9], [2.0, 2.0, -1.0, 2.0, 0.5], [-30.0, -31.0, -30.5, -29.0, -30.2]]
     settings = [(1.0, 0), (1, 5), (2.5, 0), (0.4, 0), (1.0, 2), (1.7, 3), (0.6, 1), (1.0, 7), (1.0, -1), (0.03, 0)]
     for number, (temperature, top_k) in enumerate(settings):
@@ -110,7 +110,7 @@ def follows_the_distribution(function: Callable[..., Tensor]) -> None:
             kept = top_k_filter(logits[row : row + 1].double(), top_k)[0]
             wanted = torch.distributions.Categorical(logits=kept / temperature).probs
             got = _shares(ids[row::3], 5)
-            allowed = 0.025 + (0.02 if dtype == torch.bfloat16 else 0.0)
+            allowed = 0.04 + (0.02 if dtype == torch.bfloat16 else 0.0)
             if bool((got - wanted).abs().max() > allowed) or bool(((wanted == 0) & (got > 0)).any()):
                 raise ContractError(f"frequencies at temperature {temperature}, top_k={top_k}, {dtype}")
 
