@@ -10,6 +10,7 @@ throughput by number of workers.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -18,10 +19,11 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
+from tqdm.auto import tqdm
 
 from helpers.parts import PARTS
 
@@ -39,7 +41,6 @@ from autograder.publish.otter_forms import run_tool  # noqa: E402
 
 STEPS = ("reinforce_step", "dpo_step")
 SECRET = "5e" * 32
-OURS = ("course grade, loss tests", "course grade, again")
 PEERS_TAKE = 3  # submissions that otter and nbgrader get: they take many times longer
 
 
@@ -71,19 +72,19 @@ def timed(calls: Sequence[Callable[[], object]]) -> list[float]:
     return times
 
 
-def ours(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
-    """Seconds to warm up with the first submission, and seconds a submission once warm."""
+def ours(part: int, only: tuple[str, ...]) -> Callable[[], None]:
+    """What grades one submission as a worker does; the first call warms up."""
 
     def one() -> None:
         result = schedule.on_worker(job(part, only, "s"), Limits(), False)  # what Dask calls
         assert result.points == result.possible, result
 
-    first, *times = timed([one] * (size + 1))
-    return {"median": statistics.median(times), "worst": max(times), "the first, with warm-up": first}
+    return one
 
 
-def otter(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
-    """Seconds a submission for `otter run`, with the other questions' tests taken out of the zip."""
+@contextlib.contextmanager
+def otter(part: int, only: tuple[str, ...]) -> Iterator[Callable[[], None]]:
+    """What grades one submission with `otter run`, with the other questions' tests taken out of the zip."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         drop = {q.name for q in masters.load_questions(part) if not q.manual} - set(only)
@@ -104,11 +105,10 @@ def otter(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
             tests = json.loads((folder / "results.json").read_text())["tests"]
             assert sum(t.get("score") or 0 for t in tests) == wanted, tests
 
-        times = timed([one] * size)
-    return {"median": statistics.median(times), "worst": max(times)}
+        yield one
 
 
-def nbgrader(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
+def nbgrader(part: int, size: int, only: tuple[str, ...]) -> float:
     """Seconds a submission for one `nbgrader autograde` of several, with the other questions' cells taken out."""
     title = PARTS[part]
     built = ROOT / "build" / "nbgrader"
@@ -131,7 +131,7 @@ def nbgrader(part: int, size: int, only: tuple[str, ...]) -> dict[str, float]:
         scores = nbgrader_scores(folder / "gradebook.db", title)
     wanted = sum(q.points for q in masters.load_questions(part) if q.name in only)
     assert scores == [wanted] * size, (scores, wanted)
-    return {"mean": seconds}
+    return seconds
 
 
 def nbgrader_scores(gradebook: Path, title: str) -> list[float]:
@@ -143,6 +143,29 @@ def nbgrader_scores(gradebook: Path, title: str) -> list[float]:
             sum(g.auto_score for n in s.notebooks for g in n.grades if "-test-" in g.name)
             for s in book.assignment_submissions(title)
         ]
+
+
+def side_by_side(part: int, only: tuple[str, ...], mine: Callable[[], None], size: int) -> None:
+    """Take turns with the peers, as the speed of a shared machine comes and goes, and print the medians and their ratios."""
+    own: list[float] = []
+    peers: dict[str, list[float]] = {"otter run": [], "nbgrader autograde": []}
+    ratios: dict[str, list[float]] = {name: [] for name in peers}
+    with otter(part, only) as theirs:
+        takes = {"otter run": lambda: timed([theirs])[0], "nbgrader autograde": lambda: nbgrader(part, 1, only)}
+        for name in tqdm([*peers] * PEERS_TAKE):
+            before, seconds, after = timed([mine] * size), takes[name](), timed([mine] * size)
+            own += before + after
+            peers[name].append(seconds)
+            ratios[name].append(seconds / statistics.median(before + after))
+    show("course grade, loss tests", own)
+    for name, times in peers.items():
+        show(f"{name}, loss tests", times)
+        print(f"  {name} takes {statistics.median(ratios[name]):.0f} times as long as ours (median of {PEERS_TAKE})")
+
+
+def show(name: str, times: Sequence[float]) -> None:
+    """Print a row of the table."""
+    print(f"  {name:<40} median {statistics.median(times):.2f}, worst {max(times):.2f}", flush=True)
 
 
 def throughput(part: int, size: int, only: tuple[str, ...], workers: int) -> float:
@@ -157,32 +180,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", type=int, default=2)
     parser.add_argument(
-        "--size", type=int, default=20, help=f"submissions for our grader; the others take {PEERS_TAKE}"
+        "--size", type=int, default=10, help=f"submissions for our grader between the others, which take {PEERS_TAKE}"
     )
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--only-ours", action="store_true")
     options = parser.parse_args()
     quick, slow = split(options.part)
     print(f"Part {options.part}; seconds a submission; load of this machine before: {os.getloadavg()[0]:.1f}")
-    tried: list[tuple[str, Callable[[], dict[str, float]]]] = [
-        ("course grade, loss tests", lambda: ours(options.part, options.size, quick))
-    ]
-    if not options.only_ours:
-        tried += [
-            ("otter run, loss tests", lambda: otter(options.part, PEERS_TAKE, quick)),
-            # once more: a shared machine's speed comes and goes
-            ("course grade, again", lambda: ours(options.part, options.size, quick)),
-            ("nbgrader autograde, loss tests", lambda: nbgrader(options.part, PEERS_TAKE, quick)),
-        ]
+    mine = ours(options.part, quick)
+    show("course grade, the first, with warm-up", timed([mine]))
+    if options.only_ours:
+        show("course grade, loss tests", timed([mine] * options.size))
+    else:
+        side_by_side(options.part, quick, mine, options.size)
     if slow:
-        tried += [("course grade, training steps alone", lambda: ours(options.part, 2, slow))]
-    table = {}
-    for name, measure in tried:
-        table[name] = row = measure()
-        print(f"  {name:<40} " + ", ".join(f"{key} {value:.2f}" for key, value in row.items()), flush=True)
-    mine = statistics.mean(row["median"] for name, row in table.items() if name in OURS)
-    for name in (name for name in table if name.startswith(("otter", "nbgrader"))):
-        print(f"  {name.split(',')[0]} takes {next(iter(table[name].values())) / mine:.0f} times as long as ours")
+        show("course grade, training steps alone", timed([ours(options.part, slow)] * 2))
     for count in options.workers:
         rate = throughput(options.part, options.size, quick, count)
         print(f"  {count} worker{'s' if count > 1 else ''}: {rate:.2f} submissions a second, loss tests", flush=True)

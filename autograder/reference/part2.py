@@ -82,45 +82,38 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         logits = scale * _normal(generator, rows, tokens, vocabulary)
         return Case(label, {"logits": logits, "ids": _ids(generator, rows, tokens, vocabulary)}, aspect)
 
-    large = _normal(generator, 2, 4, 5).sign() * 1e4
+    large = torch.cat([_normal(generator, 2, 4, 6).sign() * 1e4, -9_000 + _normal(generator, 2, 4, 6)])
+    rare, rare_ids = _rare(generator)
+    alike = torch.full((4, 3, 4), 7.0).double()
+    alike[2:] = 0.0
+    padding = _ids(generator, 4, 6, 11)
+    padding[1] = 0
     return [
-        case("a batch of 4", 4, 6, 11),
+        Case("a batch of 4", {"logits": 2.0 * _normal(generator, 4, 6, 11), "ids": padding}),
         case("a batch of 1", 1, 5, 7),
         case("as many rows as tokens and vocabulary entries", 4, 4, 4),
         case("two tokens a row", 3, 2, 9),
         case("a larger vocabulary", 2, 7, 300),
-        Case("logits of ±10000", {"logits": large, "ids": _ids(generator, 2, 4, 5)}, "edges"),
+        Case(
+            "logits of ±10000, logits far below 0, and tokens whose log-probs are -300 and -9000",
+            {"logits": torch.cat([large, rare]), "ids": torch.cat([_ids(generator, 4, 4, 6), rare_ids])},
+            "edges",
+        ),
         case("large logits", 2, 5, 6, scale=300.0, aspect="edges"),
         case("a batch of 1 with two tokens", 1, 2, 5, aspect="edges"),
         case("a vocabulary of one token", 2, 3, 1, aspect="edges"),
         case("a batch of 12", 12, 3, 5, aspect="edges"),
         case("a vocabulary of 5,000", 2, 4, 5_000, aspect="edges"),
-        case("logits that are all 0", 2, 3, 4, scale=0.0, aspect="edges"),
-        Case("tokens whose log-probs are -300 and -9000", _rare(generator), "edges"),
-        Case(
-            "logits far below 0",
-            {"logits": -9_000 + _normal(generator, 2, 4, 5), "ids": _ids(generator, 2, 4, 5)},
-            "edges",
-        ),
-        Case(
-            "logits all equal",
-            {"logits": torch.full((2, 3, 4), 7.0).double(), "ids": _ids(generator, 2, 3, 4)},
-            "edges",
-        ),
-        Case(
-            "the padding token everywhere",
-            {"logits": _normal(generator, 2, 4, 6), "ids": torch.zeros(2, 4).long()},
-            "edges",
-        ),
+        Case("logits all equal, and all 0", {"logits": alike, "ids": _ids(generator, 4, 3, 4)}, "edges"),
     ]
 
 
-def _rare(generator: torch.Generator) -> dict[str, Tensor]:
+def _rare(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Two rows of tokens that a policy hardly ever draws, and nothing else is as likely as the first token."""
     logits = _normal(generator, 2, 4, 6)
     logits[0, :, 0] += 300.0
     logits[1, :, 0] += 9_000.0
-    return {"logits": logits, "ids": torch.randint(1, 6, (2, 4), generator=generator)}
+    return logits, torch.randint(1, 6, (2, 4), generator=generator)
 
 
 def _mask(generator: torch.Generator, rows: int, tokens: int) -> Tensor:
@@ -188,7 +181,6 @@ def _advantage_cases(generator: torch.Generator) -> list[Case]:
     return [
         case("a batch of 8", torch.rand(8, generator=generator)),
         case("a batch of 2", torch.rand(2, generator=generator)),
-        case("a batch of 1", torch.rand(1, generator=generator)),
         case("rewards of either sign", 5 * _normal(generator, 6)),
         case("rewards below 0 alone", -3 - torch.rand(7, generator=generator)),
         case("a batch of 33", torch.rand(33, generator=generator)),
@@ -217,23 +209,24 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
             "covariance": _covariance(generator, size),
         }
 
-    at_mean = inputs(3, 2)
+    at_mean = inputs(4, 2)
+    at_mean["mean"][3] = 0.0
     at_mean["action"] = at_mean["mean"].clone()
     diagonal = inputs(3, 3) | {"covariance": torch.diag(torch.tensor([0.25, 1.0, 4.0]).double())}
     wide = inputs(3, 3)
     wide["covariance"] = 400 * wide["covariance"]
     wide["action"] = 20 * wide["action"]
-    far = inputs(4, 2)
-    far["action"] = far["mean"] + 150 * far["action"].sign()
+    far = inputs(8, 2)
+    far["action"][:4] = far["mean"][:4] + 150 * far["action"][:4].sign()
     far["mean"][0] = -far["action"][0]
+    far["action"][4:6] += 150  # above means below 0
+    far["mean"][4:6] -= 150
+    far["action"][6:] -= 150  # and below means above 0
+    far["mean"][6:] += 150
     against = inputs(3, 2) | {"covariance": torch.tensor([[600.0, -300.0], [-300.0, 500.0]]).double()}
     against["action"] = 20 * against["action"]
     outliers = inputs(4, 2) | {"covariance": 0.05 * torch.eye(2).double()}
     outliers["action"] = outliers["mean"] + torch.tensor([[120.0], [-120.0], [90.0], [-90.0]])
-    opposite = inputs(3, 2)
-    opposite["action"], opposite["mean"] = opposite["action"] + 150, opposite["mean"] - 150
-    swapped = opposite | {"action": opposite["mean"].clone(), "mean": opposite["action"].clone()}
-    nothing = inputs(2, 3) | {name: torch.zeros(2, 3).double() for name in ("action", "mean")}
     small = inputs(2, 2)
     small["covariance"] = 0.05 * torch.eye(2).double()
     small["action"] = small["mean"] + 0.1 * small["action"]
@@ -244,7 +237,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("one action of 1 number", inputs(1, 1), "edges"),
         Case("as many actions as numbers in each", inputs(3, 3)),
         Case("actions of 6 numbers", inputs(2, 6)),
-        Case("an action equal to the mean", at_mean, "edges"),
+        Case("actions equal to the mean, one of them 0", at_mean, "edges"),
         Case("a diagonal covariance", diagonal, "edges"),
         Case(
             "a covariance of 1 everywhere on the diagonal",
@@ -257,9 +250,6 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("12 actions", inputs(12, 2), "edges"),
         Case("actions far from the mean", far, "edges"),
         Case("actions far from the mean of a narrow Gaussian", outliers, "edges"),
-        Case("actions far above means below 0", opposite, "edges"),
-        Case("actions far below means above 0", swapped, "edges"),
-        Case("actions and means that are all 0", nothing, "edges"),
     ]
 
 
@@ -291,13 +281,13 @@ def _return_cases(generator: torch.Generator) -> list[Case]:
         case("12 steps", _normal(generator, 12), 0.5),
         case("1 step", _normal(generator, 1), 0.9),
         case("60 steps of reward 1", torch.ones(60), 0.99),
-        case("250 steps", _normal(generator, 250), 0.98),
+        case("130 steps", _normal(generator, 130), 0.98),
         case("rewards below 0 alone", -1 - torch.rand(6, generator=generator), 0.7),
         case("a discount of 0", _normal(generator, 5), 0.0, "edges"),
         case("a discount of 1, given as an int", _normal(generator, 5), 1, "edges"),
         case("a discount of 0, given as an int", _normal(generator, 4), 0, "edges"),
         case("a single reward at the end", torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]), 0.8, "edges"),
-        case("400 steps and a small discount", _normal(generator, 400), 0.1, "edges"),
+        case("330 steps and a small discount", _normal(generator, 330), 0.1, "edges"),
         case("1 step and a discount of 1", _normal(generator, 1), 1.0, "edges"),
         case("rewards in the thousands", 4_000 * _normal(generator, 6), 0.9, "edges"),
         case("rewards that are all 0", torch.zeros(4), 0.9, "edges"),

@@ -6,6 +6,7 @@ state), NumPy's arrays and scalars, and `other` (a value of a type that does not
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -231,13 +232,16 @@ def projection(outputs: list[torch.Tensor], places: list[int]) -> list[torch.Ten
 
     Both sides know it, so that a call's answer can bring the gradients of its inputs along.
     """
+    summed = [n for n, tensor in enumerate(outputs) if tensor.is_floating_point() or tensor.is_complex()]
+    drawn = dict(zip(summed, weights_of(tuple(outputs[n].shape for n in summed)), strict=True))
+    return [drawn[place].to(outputs[place]) * torch.isfinite(outputs[place].detach()) for place in places]
+
+
+@functools.lru_cache(maxsize=256)
+def weights_of(shapes: tuple[torch.Size, ...]) -> tuple[torch.Tensor, ...]:
+    """The weights of that sum, in float64: they are the same for the same shapes."""
     draw = torch.Generator().manual_seed(7)
-    weights = {
-        n: torch.randn(tensor.shape, generator=draw, dtype=torch.float64).to(tensor) * torch.isfinite(tensor.detach())
-        for n, tensor in enumerate(outputs)
-        if tensor.is_floating_point() or tensor.is_complex()
-    }
-    return [weights[place] for place in places]
+    return tuple(torch.randn(shape, generator=draw, dtype=torch.float64) for shape in shapes)
 
 
 def layout(tensor: torch.Tensor) -> dict[str, Any] | None:
