@@ -190,7 +190,7 @@ def _called(
     with trying(f"{name}: this must work"):
         result = function(*arguments, **named)
     for n, (now, then) in enumerate(zip(arguments, before, strict=True)):
-        if found := difference(now, then, 0, 0):
+        if numbers(then) is not None and (found := difference(now, then, 0, 0)):
             raise AssertionError(
                 f"{name} changed its {ORDINALS[n]} argument in place; work on a copy (clone). There, {found[0]}."
             )

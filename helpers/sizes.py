@@ -102,6 +102,7 @@ def _kl(preset: Scale) -> dict[str, SizeRow]:
         "steps": SizeRow("training steps in each run", steps, 3, steps // 2),
         "alphas": SizeRow("strengths of the penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
         "held_out": SizeRow("prompts on which each trained policy is examined", 256, 8, 128),
+        "best_of_prompts": SizeRow("prompts with eight completions each, for best-of-n", 128, 4, 64),
     }  # fmt: skip
 
 

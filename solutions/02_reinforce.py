@@ -529,27 +529,40 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$.
 # They add up to 0, and they always do.
 # %% [markdown] q="q2_3"
-# **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above.
+# **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above, for groups.
+# Some prompts are easier to please with than others. If each prompt gets several completions,
+# they can be compared with one another alone: with those that had the same start.
+# That is how RLOO does it (Ahmadian et al. 2024).
+# The completions of one prompt then stand side by side in the batch and are a **group**.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
+# - `group_size` says how many neighbours are a group. `None` makes the whole batch one group, as in the formula above.
+# - In a group of one there are no others, and the result is 0.
+# - If the rewards cannot be cut into groups of this size, raise a `ValueError`.
 # - The result is detached: it carries no gradient.
-# - With a single completion there are no others, and the result is 0.
 # %%
-def leave_one_out_advantages(rewards):
-    """Each reward minus the mean of the other rewards in the batch.
+def leave_one_out_advantages(rewards, group_size=None):
+    """Each reward minus the mean of the other rewards in its group.
 
     Args:
         rewards: [B].
+        group_size: how many neighbours are a group; None: the whole batch is one.
 
     Returns:
-        [B], detached. Zero for a batch of one.
+        [B], detached. Zero in a group of one.
+
+    Raises:
+        ValueError: the number of rewards is no multiple of the group's size.
     """
     # BEGIN SOLUTION
-    rewards = rewards.detach()
-    if len(rewards) == 1:
+    size = len(rewards) if group_size is None else group_size
+    if len(rewards) % size != 0:
+        raise ValueError(f"{len(rewards)} rewards cannot be cut into groups of {size}")
+    groups = rewards.detach().reshape(-1, size)  # [B / size, size]
+    if size == 1:
         return torch.zeros_like(rewards)  # there are no others, and 0 / 0 would be NaN
-    others = (rewards.sum() - rewards) / (len(rewards) - 1)  # [B]  mean of all rewards but one's own
-    return rewards - others
+    others = (groups.sum(dim=1, keepdim=True) - groups) / (size - 1)  # mean of all rewards but one's own
+    return (groups - others).flatten()
     # END SOLUTION
 # %% points=1 success="Each of four rewards is compared with the mean of the other three."
 def test_leave_one_out_values(leave_one_out_advantages):
@@ -570,6 +583,25 @@ def test_leave_one_out_values(leave_one_out_advantages):
             lambda got: bool(((rewards.detach() - got) * 3 / (1.8 - rewards.detach())).std() < 1e-4),
     }, name="leave_one_out_advantages", dtype=torch.float32)
     assert not result.requires_grad, "leave_one_out_advantages: the result carries a gradient. Use rewards.detach()."
+# %% points=0.5 success="With groups, each reward is compared with the others of its group, and a rest raises a ValueError."
+def test_leave_one_out_groups(leave_one_out_advantages):
+    check(leave_one_out_advantages(torch.tensor([1.0, 0.0, 0.5, 0.25]), 2), torch.tensor([1.0, -1.0, 0.25, -0.25]), {
+        "group_size has no effect: each reward is compared with the whole batch.": [0.75, -0.583333, 0.083333, -0.25],
+        "the groups are runs of neighbours; here every second reward is a group. reshape(-1, group_size) has them in its rows.": [0.5, -0.25, -0.5, 0.25],
+        "the mean of the whole group is subtracted; leave the completion itself out.": [0.5, -0.5, 0.125, -0.125],
+        "the rewards of one group are compared with those of the others; compare within a group.": [0.625, -0.375, 0.0, -0.25],
+        "one row for each group; the result is [B], like the rewards. Use flatten().": [[1.0, -1.0], [0.25, -0.25]],
+    }, name="leave_one_out_advantages in groups of 2", ordinary=(leave_one_out_advantages(torch.tensor([1.0, 0.5, 0.0])), [0.75, 0.0, -0.75]))
+    check(leave_one_out_advantages(torch.tensor([0.5, 0.25]), group_size=1), torch.zeros(2), {
+        "in a group of one there are no others; the definition says 0.": lambda got: bool((got != 0).any()),
+    }, name="leave_one_out_advantages in groups of 1")
+    try:
+        leave_one_out_advantages(torch.tensor([0.5, 0.25, 0.0]), 2)
+    except ValueError:
+        return
+    except Exception as error:
+        raise AssertionError(f"leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised {type(error).__name__}.") from None
+    raise AssertionError("leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised nothing.")
 # %% points=0.5 success="A single reward has the advantage 0, and two rewards are compared with each other."
 def test_leave_one_out_single(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {
@@ -586,7 +618,7 @@ def test_leave_one_out_rules(leave_one_out_advantages):
         "rewards below 0 keep their sign: -1 is better than -3.": [-2.0, 2.0],
     }, name="leave_one_out_advantages of rewards below 0", ordinary=(leave_one_out_advantages(torch.tensor([3.0, 1.0])), [2.0, -2.0]))
     check_rules(leave_one_out_advantages, torch.tensor([1.0, 0.5, 0.0]), gradients=())
-# %% hidden={"values": 1, "edges dtypes gradients purity": 0.5}
+# %% hidden={"values errors": 1, "edges dtypes gradients purity": 0.5}
 # %% [markdown]
 # **An experiment: what does a baseline do to the gradient?** The policy below has three words, three logits,
 # and writes one word. The true gradient can be computed exactly, as a sum over three words.

@@ -25,7 +25,7 @@
 # | 3.5 | the sweep | 9 min |
 # | 3.6 | what else the fine does | 2.5 min |
 # | 3.7 | α that changes (exercises 3.4 and 3.5) | 4 min |
-# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.6 and 3.7) | 3 min |
+# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.8 to 3.10) | 3 min |
 # | 3.9 | questions, summary, submission | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train;
@@ -40,13 +40,14 @@
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
 from IPython.display import display
 
 from helpers import plots
-from helpers.data import load_prompts
+from helpers.data import batches, load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_page
 from helpers.generation import generate
@@ -817,7 +818,161 @@ plots.show(
 # %% [markdown]
 # The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit.
 # **Look at the slope**: the first few nats buy most of the reward; the last hundred buy almost nothing.
-# And what do they cost? The next plot asks the witness.
+#
+# ### How good is this frontier? Best of n
+#
+# There is a way to more reward without any training: for each prompt let the *reference* write n completions
+# and keep the one with the highest reward. This is **best-of-n sampling**, and it changes the distribution of the
+# texts just as training does, so that it has a KL to the reference as well. It is at most
+#
+# $$\text{KL}_n \le \ln n - \frac{n-1}{n}$$
+#
+# (a proof is in Beirami et al. 2024, arXiv 2401.01879). So best-of-n can be drawn into the same plot,
+# and each trained policy has to stand the comparison: does it get more reward at the same KL?
+#
+# **One sampling pass is enough for every n.** Draw K completions for each prompt. For n ≤ K, every choice of n out of
+# the K is a fair sample of n completions. The mean of their maxima, over *all* such choices,
+# estimates what best-of-n earns. There is no need to list the choices.
+# Sort the K rewards of a prompt: $r_{(1)} \le r_{(2)} \le \dots \le r_{(K)}$.
+# The maximum of a choice is $r_{(i)}$ if $i$ is in it and the other n − 1 come from the i − 1 below.
+# That happens in $\binom{i-1}{n-1}$ of the $\binom{K}{n}$ choices.
+#
+# **A small example.** One prompt with the rewards (0, ½, 1) and n = 2. The three choices have the maxima ½, 1 and 1,
+# so best-of-2 earns 5/6. By the formula:
+# $\big(\binom01 \cdot 0 + \binom11 \cdot ½ + \binom21 \cdot 1\big) / \binom32 = (0 + ½ + 2)/3$.
+# %% [markdown] q="q3_4"
+# **Exercise 3.4 · `best_of_n`** (3 points)
+#
+# - `rewards` has shape `[P, K]`: for each of P prompts, the rewards of K completions.
+# - Return the mean over the prompts of the expected maximum of n of a prompt's K rewards, drawn without replacement,
+#   as a Python float. Compute it in float64.
+# - If `n` is smaller than 1 or larger than K, raise a `ValueError`.
+#
+# *Hint:* `math.comb(i, j)` is the binomial coefficient, and it is 0 if j is larger than i.
+# %%
+def best_of_n(rewards, n):
+    """The reward that best-of-n sampling gets on average, from K completions of each prompt.
+
+    Args:
+        rewards: [P, K].
+        n: how many completions the best is chosen from, 1 to K.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: there are not that many completions.
+    """
+    # BEGIN SOLUTION
+    completions = rewards.shape[1]
+    if not 1 <= n <= completions:
+        raise ValueError(f"n is {n}; it must lie between 1 and the {completions} completions of a prompt")
+    ordered = rewards.double().sort(dim=1).values  # [P, K]
+    ways = torch.tensor([math.comb(i, n - 1) for i in range(completions)], dtype=torch.float64, device=rewards.device)  # [K]
+    return (ordered @ ways / math.comb(completions, n)).mean().item()
+    # END SOLUTION
+# %% points=1 success="The expected maximum of two is right: over all choices, for each prompt by itself."
+def test_best_of_two(best_of_n):
+    rewards = torch.tensor([[0.1, 0.25, 0.75, 0.7], [0.0, 0.3, 0.8, 0.75]])
+    got = best_of_n(rewards, 2)
+    check(got, 0.675, {
+        "only the first n completions are looked at; average over all choices of n": 0.275,
+        "a completion may be drawn twice here; draw without replacement": 0.620313,
+        "this is the maximum of all K; take n of them": 0.775,
+        "this is the mean reward, which is best-of-1": 0.45625,
+        "only neighbouring blocks of n are looked at; average over all choices of n": 0.525,
+        "this is the expected minimum: the sort goes the wrong way": 0.2375,
+        "this is the mean of the n largest; the maximum of n drawn ones is asked for": 0.75,
+        "the prompts are thrown together; take the best for each prompt by itself": 0.648214,
+        "this is the n-th largest; the maximum of n drawn ones is asked for": 0.725,
+        "the best is taken among the prompts; take it among a prompt's completions, dim=1": 0.4875,
+        "one number is asked for: the mean over the prompts": [0.65, 0.7],
+    }, name="best_of_n", rtol=1e-5)
+    assert is_float(got), f"best_of_n: a Python float is asked for, got a {type(got).__name__}; use .item()"
+# %% points=0.5 success="Best-of-1 is the mean, best-of-K the maximum, and an n outside raises a ValueError."
+def test_best_of_borders(best_of_n):
+    rewards = torch.tensor([[-3.0, -1.0, -2.0]])
+    check(best_of_n(rewards, 1), -2.0, {
+        "best-of-1 is the mean of all K, not the first reward": -3.0,
+        "best-of-1 is the mean of all K, not their maximum": -1.0,
+        "rewards below 0 keep their sign": lambda got: bool(got >= 0),
+    }, name="best_of_n with n = 1", ordinary=(best_of_n(torch.tensor([[0.0, 0.5, 1.0]]), 2), 0.833333))
+    check(best_of_n(rewards, 3), -1.0, {
+        "best-of-K is the maximum; rewards below 0 keep their sign": lambda got: bool(got >= 0),
+    }, name="best_of_n with n = K", ordinary=(best_of_n(torch.tensor([[0.0, 0.5, 1.0]]), 2), 0.833333))
+    for n in (0, 4):
+        try:
+            got = best_of_n(rewards, n)
+        except ValueError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"best_of_n: n = {n} of 3 completions must raise a ValueError; yours raised {type(error).__name__}.") from None
+        raise AssertionError(f"best_of_n: n = {n} of 3 completions must raise a ValueError; yours returned {got}.")
+# %% points=0 success="The sum is made in float64, and the rewards are not changed."
+def test_best_of_rules(best_of_n):
+    close = torch.tensor([[1.0, 1.0 + 2**-20]])
+    check(best_of_n(close, 2), 1.0 + 2**-20, {
+        "nearly equal rewards are thrown together or rounded: compute in float64": 1.0,
+    }, name="best_of_n of rewards that nearly tie", rtol=1e-8, atol=1e-8, ordinary=(best_of_n(torch.tensor([[0.0, 0.5]]), 2), 0.5))
+    check_rules(best_of_n, torch.tensor([[1.0, 0.25, 0.5], [0.0, 2.0, 1.0]]), 2, gradients=None)
+# %% hidden={"values errors": 1, "edges dtypes purity": 0.5}
+# %% [markdown] q="q3_5"
+# **Exercise 3.5 · `best_of_n_kl`** (1 point). Return the bound $\ln n - (n-1)/n$ as a Python float, in nats.
+# %%
+def best_of_n_kl(n):
+    """An upper bound on the KL of best-of-n sampling to the policy that it samples from.
+
+    Args:
+        n: how many completions the best is chosen from, at least 1.
+
+    Returns:
+        float, in nats.
+    """
+    # BEGIN SOLUTION
+    return math.log(n) - (n - 1) / n
+    # END SOLUTION
+# %% points=0.5 success="The bound is right for 1, 2 and 8 completions."
+def test_best_of_kl(best_of_n_kl):
+    check(best_of_n_kl(8), 1.204442, {
+        "the second term is missing: (n − 1)/n": 2.079442,
+        "the logarithm is to the base 2; nats need the natural one": 2.125000,
+        "the logarithm is to the base 10; nats need the natural one": 0.028090,
+        "1/n is subtracted; it is (n − 1)/n": 1.954442,
+        "the second term is added; subtract it": 2.954442,
+        "n − 1 is not divided by n": -4.920558,
+        "the second term is upside down: (n − 1)/n": 0.936584,
+        "the sign is turned round: a KL is not negative": -1.204442,
+    }, name="best_of_n_kl(8)", rtol=1e-5)
+    check((best_of_n_kl(1), best_of_n_kl(2)), (0.0, 0.193147), name="best_of_n_kl of 1 and of 2", rtol=1e-5, atol=1e-6)
+    got = best_of_n_kl(4)
+    assert is_float(got), f"best_of_n_kl: a Python float is asked for, got a {type(got).__name__}"
+# %% hidden={"values edges": 0.5}
+# %% [markdown]
+# **Draw it into the plot.** The next cell lets the reference write K = 8 completions for each of some held-out prompts,
+# judges them once, and computes best-of-n for n = 1, 2, 4 and 8 with your functions. It takes under a minute.
+#
+# **Predict first:** where will the points of best-of-n lie, above or below your trained policies of the same KL?
+# %% tags=["training"]
+each = 8
+several = [prompt for prompt in test_prompts[: sizes.best_of_prompts] for _ in range(each)]
+drawn = [
+    reward_model(generate(reference, tokenizer, group, preset.new_tokens, generator=number).texts)
+    for number, group in enumerate(batches(several, preset.evaluation_batch_size))
+]
+drawn_rewards = torch.cat(drawn).reshape(-1, each)  # [P, K]
+best_points = [
+    {"name": f"best of {n}", "kl": best_of_n_kl(n), "reward": best_of_n(drawn_rewards, n), "method": "best of n (no training)"}
+    for n in (1, 2, 4, 8)
+]
+plots.show(plots.plot_frontier([*load_points(), *best_points], log=True, title="Trained policies beside best-of-n"))
+# %% [markdown]
+# A point of best-of-n lies at most at the KL where it is drawn; in truth it may lie further to the left.
+# So where a trained policy is below the line of best-of-n at its own KL,
+# the training has not found what there is to find:
+# its steps were too few or too noisy. Best-of-n has a price of its own, which the plot does not show:
+# each answer costs n completions and n judgements, for ever, while a trained policy writes one.
+#
+# And what do the last nats cost? The next plot asks the witness.
 # %% tags=["training"]
 if has_witness:
     plots.show(figures.plot_opinions_by_kl(everything))
@@ -937,8 +1092,8 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 #
 # **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
 # *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
-# %% [markdown] q="q3_4"
-# **Exercise 3.4 · `anneal_alpha`** (3 points)
+# %% [markdown] q="q3_6"
+# **Exercise 3.6 · `anneal_alpha`** (3 points)
 #
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
 # With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
@@ -1007,8 +1162,8 @@ def test_anneal_zero_and_floats(anneal_alpha):
 # The last factor sets the pace: `steps` is how much training went by since the last adjustment,
 # `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
 # the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
-# %% [markdown] q="q3_5"
-# **Exercise 3.5 · `adapt_alpha`** (3 points)
+# %% [markdown] q="q3_7"
+# **Exercise 3.7 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
 # %%
@@ -1153,7 +1308,7 @@ display(sweep.table({"untuned": untuned, **compared}))
 # %% [markdown]
 # ## 3.8 Optional: two epochs per batch, PPO and GRPO
 #
-# *This section is optional: nothing later needs it. Its two exercises carry points of their own.*
+# *This section is optional: nothing later needs it. Its three exercises carry points of their own.*
 #
 # Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update.
 # Could we take a second update from the same batch? After the first update the batch is **off-policy**:
@@ -1171,8 +1326,8 @@ display(sweep.table({"untuned": untuned, **compared}))
 # For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there,
 # and its gradient is 0. For a bad one (A < 0) the pull ends once ρ < 1 − ε.
 # The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
-# %% [markdown] q="q3_6"
-# **Exercise 3.6 · `ppo_clip_loss`** (optional, 5 points)
+# %% [markdown] q="q3_8"
+# **Exercise 3.8 · `ppo_clip_loss`** (optional, 5 points)
 #
 # Write the loss: sum over the masked tokens, mean over the batch, with a minus sign.
 # `old_log_probs` and `advantages` are detached inside. Apply the mask to the log-ratios **before** the exponential:
@@ -1273,8 +1428,8 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 # Each prompt gets a *group* of several completions, and each completion is compared with its own group: a prompt
 # that begins with "The worst" makes all its completions score low, and this is not their fault.
 # The advantage is the distance from the group's mean, measured in the group's standard deviations.
-# %% [markdown] q="q3_7"
-# **Exercise 3.7 · `group_advantages`** (optional, 4 points)
+# %% [markdown] q="q3_9"
+# **Exercise 3.9 · `group_advantages`** (optional, 4 points)
 #
 # `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`:
 # (reward − mean of its group) / (standard deviation of its group + 0.000001), detached. Use the *population* standard
@@ -1341,6 +1496,133 @@ def test_group_rules(group_advantages):
     check(group_advantages(torch.tensor([0.5]), 1), torch.tensor([0.0]), {"a single reward keeps its axis, the shape is [1]: do not squeeze": 0.0}, name="group_advantages of one reward")
     check_rules(group_advantages, torch.tensor([1.0, 2.0, 6.0]), 3, gradients=())
 # %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
+# %% [markdown]
+# **How the losses of tokens are added up.** All losses of this course sum the terms of a completion's tokens
+# and take the mean over the completions. Libraries differ here, and the difference is a weight on each token.
+# With $l_{bt}$ for the loss of token t in completion b and $m_{bt}$ for the mask:
+#
+# | `how` | what is computed | who does so |
+# | --- | --- | --- |
+# | `"sum"` | $\frac1B \sum_b \sum_t m_{bt} l_{bt}$ | REINFORCE, as derived in Part 2 |
+# | `"sequence"` | $\frac1B \sum_b \big(\sum_t m_{bt} l_{bt} / \sum_t m_{bt}\big)$: each completion's mean, then the mean of these | GRPO as published |
+# | `"token"` | $\sum_{bt} m_{bt} l_{bt} / \sum_{bt} m_{bt}$: one mean over all tokens of the batch | DAPO (Yu et al. 2025) |
+# | `"constant"` | $\sum_{bt} m_{bt} l_{bt} / (B \cdot c)$ with a number c that stays the same | Dr. GRPO (Liu et al. 2025) |
+#
+# **What is wrong with a mean over the completion's own length?** A good completion has a negative loss,
+# a bad one a positive.
+# Divided by the length, each token of a *long* bad completion is pushed down less than each token of a short bad one.
+# So where the policy errs, it is better off if it errs at length. This argument is Dr. GRPO's
+# ([arXiv 2503.20783](https://arxiv.org/abs/2503.20783)).
+# The sum has no such preference: it is the gradient that was derived.
+# Neither has a constant, which is the sum on another scale.
+#
+# **A small example.** Two completions of 2 and 4 tokens, each token with the loss 1. Sum: (2 + 4)/2 = 3.
+# Sequence: (1 + 1)/2 = 1. Token: 6/6 = 1. Constant, with c = 4: 6/(2 · 4) = ¾.
+# %% [markdown] q="q3_10"
+# **Exercise 3.10 · `aggregate_token_losses`** (optional, 4 points)
+#
+# - A masked position contributes nothing, to the result and to the gradient, whatever number stands there.
+# - `"sequence"`: a completion without any token counts as 0, and it counts in the mean.
+# - `"token"`: if no token counts at all, the result is 0, and `backward()` on it works.
+# - Any other `how`, or `"constant"` without a number, raises a `ValueError`.
+# %%
+def aggregate_token_losses(token_losses, mask, how, constant=None):
+    """One loss from those of the tokens.
+
+    Args:
+        token_losses: [B, T].
+        mask: [B, T] bool, True on the tokens to count.
+        how: "sum", "sequence", "token" or "constant".
+        constant: what "constant" divides each completion's sum by.
+
+    Returns:
+        A scalar with gradients to `token_losses`.
+
+    Raises:
+        ValueError: there is no such way, or "constant" has no number.
+    """
+    # BEGIN SOLUTION
+    kept = token_losses.masked_fill(~mask, 0.0)  # [B, T]
+    if how == "sum":
+        return kept.sum(dim=1).mean()
+    if how == "sequence":
+        return (kept.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
+    if how == "token":
+        return kept.sum() / mask.sum().clamp(min=1)
+    if how == "constant" and constant is not None:
+        return kept.sum() / (len(kept) * constant)
+    raise ValueError(f"how is {how!r} and constant {constant}: take sum, sequence, token, or constant with a number")
+    # END SOLUTION
+# %% points=1.5 success="All four ways give the right number."
+def test_aggregate_ways(aggregate_token_losses):
+    losses = torch.tensor([[1.0, 2.0, 8.0], [4.0, 5.0, 6.0]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    check(aggregate_token_losses(losses, mask, "sum"), torch.tensor(3.5), {
+        "the sum over completions is not divided by their number": 7.0,
+        "the mask has no effect": 13.0,
+        "this is the mean over tokens; `sum` divides by the number of completions alone": 2.333333,
+        "one number for the batch is asked for": [3.0, 4.0],
+    }, name='aggregate_token_losses, "sum"')
+    check(aggregate_token_losses(losses, mask, "sequence"), torch.tensor(2.75), {
+        "each completion's sum is divided by T; divide by the number of its tokens that count": 1.166667,
+        "the means of the completions are added; take their mean": 5.5,
+        "this is the mean over all tokens of the batch; take each completion's mean first": 2.333333,
+        "this is the sum: each completion is divided by its own number of tokens": 3.5,
+        "the mask has no effect": 4.333333,
+        "one number for the batch is asked for": [1.5, 4.0],
+    }, name='aggregate_token_losses, "sequence"')
+    check(aggregate_token_losses(losses, mask, "token"), torch.tensor(2.333333), {
+        "masked positions count in the denominator: divide by the number of tokens that count": 1.166667,
+        "this is the mean of the completions' means; take one mean over all tokens": 2.75,
+        "this is the sum: divide by the number of tokens that count": 7.0,
+    }, name='aggregate_token_losses, "token"', rtol=1e-5)
+    check(aggregate_token_losses(losses, mask, "constant", 4), torch.tensor(0.875), {
+        "the number of completions is missing from the denominator": 1.75,
+        "the constant has no effect": 3.5,
+        "the constant multiplies; divide by it": 14.0,
+        "the number of tokens is divided by as well": 0.583333,
+    }, name='aggregate_token_losses, "constant"', rtol=1e-5)
+# %% points=0.5 success="Completions without tokens count as 0, and what cannot be computed raises a ValueError."
+def test_aggregate_edges(aggregate_token_losses):
+    losses = torch.tensor([[1.0, 3.0], [5.0, 5.0]], requires_grad=True)
+    mask = torch.tensor([[True, True], [False, False]])
+    check(aggregate_token_losses(losses, mask, "sequence"), torch.tensor(1.0), {
+        "a completion without tokens counts in the mean, as 0": 2.0,
+        "a completion without tokens gives 0 / 0, which is NaN; it counts as 0": float("nan"),
+    }, name='aggregate_token_losses, "sequence", with a completion without tokens', ordinary=(aggregate_token_losses(losses, ~mask, "token"), 5.0))
+    nothing = aggregate_token_losses(losses, mask & False, "token")
+    check(nothing, torch.tensor(0.0), {
+        "without any token this is 0 / 0, which is NaN; the result is 0": float("nan"),
+    }, name='aggregate_token_losses, "token", without any token')
+    assert isinstance(nothing, torch.Tensor) and nothing.requires_grad, 'aggregate_token_losses, "token", without any token: backward() must work; keep the result in the graph'
+    for how, constant in (("mean", None), ("constant", None)):
+        try:
+            got = aggregate_token_losses(losses, mask, how, constant)
+        except ValueError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"aggregate_token_losses: {how!r} with constant={constant} must raise a ValueError; yours raised {type(error).__name__}.") from None
+        raise AssertionError(f"aggregate_token_losses: {how!r} with constant={constant} must raise a ValueError; yours returned {got}.")
+# %% points=0 success="Masked positions contribute nothing, and gradients, arguments and dtypes are right."
+def test_aggregate_rules(aggregate_token_losses):
+    losses, mask = torch.tensor([[1.0, 2.0, 0.5], [0.25, -1.0, 4.0]]), torch.tensor([[True, True, False], [True, False, True]])
+    for how in ("sum", "sequence", "token", "constant"):
+        wild = aggregate_token_losses(losses.masked_fill(~mask, 1e4), mask, how, 2)
+        check(wild, aggregate_token_losses(losses, mask, how, 2), {
+            "a masked position contributes; it must count for nothing": lambda got: True,
+        }, name=f"aggregate_token_losses, {how!r}, with 10000 at masked positions")
+        check_rules(aggregate_token_losses, losses, mask, how, 2)
+# %% hidden={"values errors": 1, "gradients edges dtypes purity": 1}
+# %% [markdown]
+# **What each way weighs.** The gradient of the result to a token's loss is that token's weight.
+# The table shows it for two completions, one of 2 and one of 6 tokens.
+# %%
+weighed = torch.zeros(2, 6, requires_grad=True)
+lengths = torch.tensor([2, 6])
+of_length = torch.arange(6)[None, :] < lengths[:, None]  # [2, 6]
+for how in ("sum", "sequence", "token", "constant"):
+    (weight,) = torch.autograd.grad(aggregate_token_losses(weighed, of_length, how, 6), weighed)
+    print(f"{how:10} a token of the short one: {weight[0, 0]:.3f}   of the long one: {weight[1, 0]:.3f}")
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean

@@ -489,16 +489,25 @@ with torch.no_grad():
 #
 # No gradient may reach the reference's log-probs. The loss must stay finite and right for margins as large as ±10,000.
 #
+# **Labels that may be wrong.** Suppose that a share ε of the pairs has its labels exchanged, and nobody knows which.
+# A pair's expected loss is then (1 − ε) times its loss as labelled, plus ε times the loss of the pair turned round.
+# This is *conservative DPO* (Mitchell 2023). With the pair's margin $m$, the bracket above:
+#
+# $$-\frac1B\sum \big[(1 - \varepsilon)\,\ln\sigma(\beta m) + \varepsilon\,\ln\sigma(-\beta m)\big].$$
+#
+# `label_smoothing` is ε. It changes the loss alone, and at its default of 0 the loss is DPO's.
+#
 # *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point.
 # PyTorch has it in one step.
 # %%
-def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta, label_smoothing=0.0):
     """The DPO loss of a batch of pairs, and the implicit rewards.
 
     Args:
         policy_chosen, policy_rejected: [B] log-probs of the completions under the policy.
         reference_chosen, reference_rejected: [B] the same under the reference.
         beta: weight of the KL in the objective.
+        label_smoothing: the share of labels that is taken to be wrong.
 
     Returns:
         loss (scalar), chosen rewards [B], rejected rewards [B]; the rewards are detached.
@@ -506,7 +515,9 @@ def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     # BEGIN SOLUTION
     chosen_rewards = beta * (policy_chosen - reference_chosen.detach())  # [B]
     rejected_rewards = beta * (policy_rejected - reference_rejected.detach())  # [B]
-    loss = -F.logsigmoid(chosen_rewards - rejected_rewards).mean()
+    margin = chosen_rewards - rejected_rewards  # [B]
+    as_labelled, turned_round = -F.logsigmoid(margin), -F.logsigmoid(-margin)  # [B]
+    loss = ((1 - label_smoothing) * as_labelled + label_smoothing * turned_round).mean()
     return loss, chosen_rewards.detach(), rejected_rewards.detach()
     # END SOLUTION
 # %% points=1.5 success="The loss and the implicit rewards of three pairs are right."
@@ -540,6 +551,22 @@ def test_loss_and_rewards(compute_dpo_loss):
         "the implicit rewards have the wrong sign: policy minus reference": ([-0.5, -0.5, -0.5], [0.5, -2.0, 0.25]),
         "one implicit reward per pair is asked for, shape [B], not their mean": (0.5, 0.4167),
     }, name="the rewards of compute_dpo_loss")
+# %% points=0.5 success="With label smoothing the loss takes each label as right and as wrong, each with its weight."
+def test_label_smoothing(compute_dpo_loss):
+    four = [torch.tensor(values) for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])]
+    loss, chosen, rejected = compute_dpo_loss(*four, 0.5, label_smoothing=0.25)
+    check(loss, torch.tensor(0.821349), {
+        "label_smoothing has no effect": 0.800515,
+        "the weights are exchanged: the label as it is has the weight 1 − ε": 0.863015,
+        "the second term is missing: ε times the loss of the pair turned round": 0.600386,
+        "the first term lacks its weight 1 − ε": 1.021477,
+        "ε scales the margin here; it weighs two losses": 0.711357,
+        "ln σ(−βm) is not 1 − ln σ(βm)": 0.150258,
+        "this is robust DPO, which subtracts; the definition adds": 0.758849,
+    }, name="the loss of compute_dpo_loss with label_smoothing=0.25", rtol=5e-5, ordinary=(compute_dpo_loss(*four, 0.5)[0], 0.800515))
+    check((chosen, rejected), (torch.tensor([0.5, 0.5, 0.5]), torch.tensor([-0.5, 2.0, -0.25])), {
+        "the implicit rewards are smoothed; only the loss is": ([0.25, 0.875, 0.3125], [-0.25, 1.625, -0.0625]),
+    }, name="the rewards of compute_dpo_loss with label_smoothing=0.25", ordinary=(compute_dpo_loss(*four, 0.5)[1], [0.5, 0.5, 0.5]))
 # %% points=1 success="Gradients go to the policy alone, and large margins do no harm."
 def test_gradients_and_stability(compute_dpo_loss):
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]

@@ -25,6 +25,10 @@ def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
     except (JudgeError, AssertionError):
         raise
     except Exception as error:
+        if (
+            "in-place operation" in f"{error} {getattr(error, 'private', '')}"
+        ):  # autograd forbids it, of what collects gradients
+            raise AssertionError(f"{spec.name} changed an argument in place ({label}); work on a copy") from error
         raise AssertionError(f"{spec.name} raised {raised(error)} for {label}") from error
     if result is None or result is ...:
         raise AssertionError(f"{spec.name} returned {result!r}: it is not written yet, or a `return` is missing.")

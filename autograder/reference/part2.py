@@ -37,13 +37,12 @@ def compute_reinforce_loss(log_probs: Tensor, advantages: Tensor, mask: Tensor) 
     return -(advantages.detach() * kept.sum(dim=1)).mean()
 
 
-def leave_one_out_advantages(rewards: Tensor) -> Tensor:
-    """`[B] -> [B]`: each reward minus the mean of the others; 0 for a batch of 1."""
-    rewards = rewards.detach()
-    count = rewards.numel()
-    if count == 1:
+def leave_one_out_advantages(rewards: Tensor, group_size: int | None = None) -> Tensor:
+    """`[B] -> [B]`: each reward minus the mean of the others of its group; 0 in a group of 1."""
+    groups = rewards.detach().unflatten(0, (-1, group_size or len(rewards)))
+    if groups.shape[1] == 1:
         return torch.zeros_like(rewards)
-    return rewards - (rewards.sum() - rewards) / (count - 1)
+    return (groups - (groups.sum(1, keepdim=True) - groups) / (groups.shape[1] - 1)).flatten()
 
 
 def gaussian_log_prob(action: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -175,10 +174,17 @@ def _loss_magnitude(inputs: Mapping[str, Any]) -> float:
 
 
 def _advantage_cases(generator: torch.Generator) -> list[Case]:
-    def case(label: str, rewards: Tensor, aspect: str = "values") -> Case:
-        return Case(label, {"rewards": rewards.double()}, aspect)
+    def case(label: str, rewards: Tensor, aspect: str = "values", **named: int | None) -> Case:
+        return Case(label, {"rewards": rewards.double()} | named, aspect)
 
     return [
+        case("4 groups of 3", torch.rand(12, generator=generator), group_size=3),
+        case("3 groups of 4", 5 * _normal(generator, 12), group_size=4),
+        case("2 groups of 2", torch.rand(4, generator=generator), group_size=2),
+        case("groups of 1", torch.rand(3, generator=generator), "edges", group_size=1),
+        case("one group, as large as the batch", torch.rand(5, generator=generator), "edges", group_size=5),
+        case("no group size, given as None", torch.rand(6, generator=generator), "edges", group_size=None),
+        case("groups of equal rewards", torch.tensor([0.25, 0.25, 0.75, 0.75]), "edges", group_size=2),
         case("a batch of 8", torch.rand(8, generator=generator)),
         case("a batch of 2", torch.rand(2, generator=generator)),
         case("rewards of either sign", 5 * _normal(generator, 6)),
@@ -310,7 +316,19 @@ register(
         magnitude=_loss_magnitude,
     )
 )
-register(Spec("leave_one_out_advantages", leave_one_out_advantages, _advantage_cases, detached=("rewards",)))
+NINE = torch.arange(9.0, dtype=torch.float64)
+register(
+    Spec(
+        "leave_one_out_advantages",
+        leave_one_out_advantages,
+        _advantage_cases,
+        detached=("rewards",),
+        raises=(
+            ("9 rewards in groups of 4", {"rewards": NINE, "group_size": 4}, ValueError),
+            ("9 rewards in groups of 10", {"rewards": NINE, "group_size": 10}, ValueError),
+        ),
+    )
+)
 register(
     Spec(
         "gaussian_log_prob",

@@ -14,10 +14,13 @@ FUNCTIONS = (
     "kl_divergence",
     "kl_estimates",
     "kl_shaped_rewards",
+    "best_of_n",
+    "best_of_n_kl",
     "anneal_alpha",
     "adapt_alpha",
     "ppo_clip_loss",
     "group_advantages",
+    "aggregate_token_losses",
 )
 
 

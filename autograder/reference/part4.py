@@ -35,11 +35,17 @@ def _margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, referenc
 
 
 def compute_dpo_loss(
-    policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    beta: float,
+    label_smoothing: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`(loss, chosen rewards [B], rejected rewards [B])`."""
-    margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    loss = torch.nn.functional.softplus(-beta * margin).mean()
+    scaled = beta * _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    softplus = torch.nn.functional.softplus
+    loss = ((1 - label_smoothing) * softplus(-scaled) + label_smoothing * softplus(scaled)).mean()
     chosen = beta * (policy_chosen - reference_chosen)
     rejected = beta * (policy_rejected - reference_rejected)
     return loss, chosen.detach(), rejected.detach()
@@ -187,6 +193,28 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     return cases + edges
 
 
+def _dpo_cases(generator: torch.Generator) -> list[Case]:
+    """The same with and without label smoothing."""
+    smoothed = [
+        Case("a label smoothing of 0.1", _log_prob_inputs(generator, 6, 0.3) | {"label_smoothing": 0.1}),
+        Case(
+            "a label smoothing of 0.4 in a batch of 1", _log_prob_inputs(generator, 1, 0.3) | {"label_smoothing": 0.4}
+        ),
+        Case("a label smoothing of ½", _log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0.5}, "edges"),
+        Case(
+            "a label smoothing of 0, given as an int",
+            _log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0},
+            "edges",
+        ),
+        Case(
+            "margins of ±1e4 with label smoothing",
+            _margin_inputs([1e4, -1e4], 1.0) | {"label_smoothing": 0.25},
+            "edges",
+        ),
+    ]
+    return _log_prob_cases(generator) + smoothed
+
+
 def _sizes(inputs: Mapping[str, Any]) -> Tensor:
     """The largest of each pair's four log-probs, times β: what the rounding of its margin goes by, `[B]`."""
     return float(inputs["beta"]) * torch.stack([inputs[name].double().abs() for name in POLICIES + REFERENCES]).amax(0)
@@ -292,7 +320,7 @@ register(
     Spec(
         name="compute_dpo_loss",
         reference=compute_dpo_loss,
-        cases=_log_prob_cases,
+        cases=_dpo_cases,
         differentiable=POLICIES,
         detached=REFERENCES,
         detached_outputs=(1, 2),

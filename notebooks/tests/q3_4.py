@@ -6,32 +6,40 @@ name = "q3_4"
 points = 3
 
 @test_case(points=1, hidden=False,
-    success_message="The line is right, falling and rising.")
-def test_anneal_line(anneal_alpha):
-    """The line is right, falling and rising."""
-    from helpers.checks import check
-    check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {'start and end are swapped': 0.175, 'the end is reached one step early: the line ends at step total_steps': 0.3210526, 'step 0 must give start: the line is one step ahead': 0.31, 'the result stays at start: is there an integer division, or is the line not linear?': 0.4, 'this is geometric (equal factors); the definition is linear (equal differences)': 0.2828427, 'this is a cosine; the definition is linear': 0.356066, '`end` is not used on the way: the line goes to 0': 0.3, 'this is not linear: it is already at the end': 0.1}, name='anneal_alpha(5, 20, 0.4, 0.1)')
-    check(anneal_alpha(5, 20, 0.1, 0.5), 0.2, {'a schedule that should rise jumps to its end: start may be smaller than end': 0.5, 'a schedule that should rise stays at its start': 0.1}, name='anneal_alpha(5, 20, 0.1, 0.5)')
+    success_message="The expected maximum of two is right: over all choices, for each prompt by itself.")
+def test_best_of_two(best_of_n):
+    """The expected maximum of two is right: over all choices, for each prompt by itself."""
+    import torch
+    from helpers.checks import check, is_float
+    rewards = torch.tensor([[0.1, 0.25, 0.75, 0.7], [0.0, 0.3, 0.8, 0.75]])
+    got = best_of_n(rewards, 2)
+    check(got, 0.675, {'only the first n completions are looked at; average over all choices of n': 0.275, 'a completion may be drawn twice here; draw without replacement': 0.620313, 'this is the maximum of all K; take n of them': 0.775, 'this is the mean reward, which is best-of-1': 0.45625, 'only neighbouring blocks of n are looked at; average over all choices of n': 0.525, 'this is the expected minimum: the sort goes the wrong way': 0.2375, 'this is the mean of the n largest; the maximum of n drawn ones is asked for': 0.75, 'the prompts are thrown together; take the best for each prompt by itself': 0.648214, 'this is the n-th largest; the maximum of n drawn ones is asked for': 0.725, "the best is taken among the prompts; take it among a prompt's completions, dim=1": 0.4875, 'one number is asked for: the mean over the prompts': [0.65, 0.7]}, name='best_of_n', rtol=1e-05)
+    assert is_float(got), f'best_of_n: a Python float is asked for, got a {type(got).__name__}; use .item()'
 
 @test_case(points=0.5, hidden=False,
-    success_message="The line begins at `start`, ends at `end`, and stays there.")
-def test_anneal_ends(anneal_alpha):
-    """The line begins at `start`, ends at `end`, and stays there."""
-    from helpers.checks import check, is_float, trying
-    check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name='anneal_alpha at step 0')
-    check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name='anneal_alpha at step total_steps')
-    check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {'after total_steps α must stay at end; here it goes on': -0.05}, name='anneal_alpha after the end')
-    with trying('anneal_alpha: total_steps = 0 means at the end, so do not divide by zero'):
-        got = anneal_alpha(0, 0, 0.4, 0.1)
-    check(got, 0.1, {'total_steps = 0 means at the end, not at the start': 0.4}, name='anneal_alpha with total_steps = 0')
-    got = anneal_alpha(9, 4, 3, 1)
-    assert is_float(got), f'anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}'
+    success_message="Best-of-1 is the mean, best-of-K the maximum, and an n outside raises a ValueError.")
+def test_best_of_borders(best_of_n):
+    """Best-of-1 is the mean, best-of-K the maximum, and an n outside raises a ValueError."""
+    import torch
+    from helpers.checks import check
+    rewards = torch.tensor([[-3.0, -1.0, -2.0]])
+    check(best_of_n(rewards, 1), -2.0, {'best-of-1 is the mean of all K, not the first reward': -3.0, 'best-of-1 is the mean of all K, not their maximum': -1.0, 'rewards below 0 keep their sign': lambda got: bool(got >= 0)}, name='best_of_n with n = 1', ordinary=(best_of_n(torch.tensor([[0.0, 0.5, 1.0]]), 2), 0.833333))
+    check(best_of_n(rewards, 3), -1.0, {'best-of-K is the maximum; rewards below 0 keep their sign': lambda got: bool(got >= 0)}, name='best_of_n with n = K', ordinary=(best_of_n(torch.tensor([[0.0, 0.5, 1.0]]), 2), 0.833333))
+    for n in (0, 4):
+        try:
+            got = best_of_n(rewards, n)
+        except ValueError:
+            continue
+        except Exception as error:
+            raise AssertionError(f'best_of_n: n = {n} of 3 completions must raise a ValueError; yours raised {type(error).__name__}.') from None
+        raise AssertionError(f'best_of_n: n = {n} of 3 completions must raise a ValueError; yours returned {got}.')
 
 @test_case(points=0, hidden=False,
-    success_message="A schedule may begin or end at 0, and its steps may be floats.")
-def test_anneal_zero_and_floats(anneal_alpha):
-    """A schedule may begin or end at 0, and its steps may be floats."""
-    from helpers.checks import check
-    for start, end in [(0.0, 1.0), (1.0, 0.0)]:
-        check(anneal_alpha(5, 10, start, end), 0.5, {'the schedule stays at its start; 0 is a number like any other, and the line is straight': start, 'the schedule jumps to its end; 0 is a number like any other, and the line is straight': end}, name=f'anneal_alpha(5, 10, {start}, {end})', ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
-    check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {'steps that are floats are rounded': 0.2}, name='anneal_alpha(2.5, 10, 0.0, 1.0)')
+    success_message="The sum is made in float64, and the rewards are not changed.")
+def test_best_of_rules(best_of_n):
+    """The sum is made in float64, and the rewards are not changed."""
+    import torch
+    from helpers.checks import check, check_rules
+    close = torch.tensor([[1.0, 1.0 + 2 ** (-20)]])
+    check(best_of_n(close, 2), 1.0 + 2 ** (-20), {'nearly equal rewards are thrown together or rounded: compute in float64': 1.0}, name='best_of_n of rewards that nearly tie', rtol=1e-08, atol=1e-08, ordinary=(best_of_n(torch.tensor([[0.0, 0.5]]), 2), 0.5))
+    check_rules(best_of_n, torch.tensor([[1.0, 0.25, 0.5], [0.0, 2.0, 1.0]]), 2, gradients=None)

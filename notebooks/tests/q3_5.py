@@ -3,30 +3,14 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q3_5"
-points = 3
-
-@test_case(points=1, hidden=False,
-    success_message="A small error is corrected in proportion.")
-def test_adapt_small_error(adapt_alpha):
-    """A small error is corrected in proportion."""
-    from helpers.checks import check, is_float
-    got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
-    check(got, 0.102, {'the wrong direction: a KL above the target must raise alpha': 0.098, 'the quotient is upside down: it is observed over target': 0.0980952, 'steps and horizon are not used: the error is multiplied by steps / horizon': 0.105, 'the error is a ratio minus 1, not a difference of the two KLs': 0.104, 'the minus 1 is missing: the error is observed / target - 1': 0.108, 'this is only the factor; multiply it by alpha': 1.02, 'the correction is added; it multiplies alpha': 0.12, 'this is only the change; alpha itself is missing': 0.002, 'steps and horizon are the wrong way round: it is steps / horizon': 0.1125, 'a KL above the target changes nothing': 0.1}, name='adapt_alpha(0.1, 2.1, 2.0, 100, 40)', atol=1e-06)
-    assert is_float(got), f'adapt_alpha must return a Python float, not a {type(got).__name__}'
+points = 1
 
 @test_case(points=0.5, hidden=False,
-    success_message="Large errors are clipped, above and below.")
-def test_adapt_clip(adapt_alpha):
-    """Large errors are clipped, above and below."""
-    from helpers.checks import check
-    check(adapt_alpha(0.1, 8.0, 2.0, 100, 50), 0.11, {'a large error is not clipped from above': 0.25, 'clip the error before it is multiplied by steps / horizon': 0.12, 'the error is clipped at the wrong border: it is 0.2': 0.125}, name='adapt_alpha(0.1, 8.0, 2.0, 100, 50)', atol=1e-06)
-    check(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09, {'an error far below 0 is not clipped from below': 0.0625, 'alpha must fall when the KL is below the target': 0.1}, name='adapt_alpha(0.1, 0.5, 2.0, 100, 50)', atol=1e-06)
-
-@test_case(points=0, hidden=False,
-    success_message="A negative estimate of the KL is an error far below 0.")
-def test_adapt_negative(adapt_alpha):
-    """A negative estimate of the KL is an error far below 0."""
-    from helpers.checks import check, trying
-    with trying('adapt_alpha: an estimate of the KL may be negative'):
-        got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
-    check(got, 0.09, {'a negative estimate is taken for a positive one': 0.1, 'a negative estimate raises alpha': 0.11}, name='adapt_alpha of a negative estimate', ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
+    success_message="The bound is right for 1, 2 and 8 completions.")
+def test_best_of_kl(best_of_n_kl):
+    """The bound is right for 1, 2 and 8 completions."""
+    from helpers.checks import check, is_float
+    check(best_of_n_kl(8), 1.204442, {'the second term is missing: (n − 1)/n': 2.079442, 'the logarithm is to the base 2; nats need the natural one': 2.125, 'the logarithm is to the base 10; nats need the natural one': 0.02809, '1/n is subtracted; it is (n − 1)/n': 1.954442, 'the second term is added; subtract it': 2.954442, 'n − 1 is not divided by n': -4.920558, 'the second term is upside down: (n − 1)/n': 0.936584, 'the sign is turned round: a KL is not negative': -1.204442}, name='best_of_n_kl(8)', rtol=1e-05)
+    check((best_of_n_kl(1), best_of_n_kl(2)), (0.0, 0.193147), name='best_of_n_kl of 1 and of 2', rtol=1e-05, atol=1e-06)
+    got = best_of_n_kl(4)
+    assert is_float(got), f'best_of_n_kl: a Python float is asked for, got a {type(got).__name__}'
