@@ -44,12 +44,16 @@ def _cases(generator: torch.Generator) -> list[Case]:
         empty["mask"][1] = False
         nothing = inputs(2, 3, how)
         nothing["mask"][:] = False
+        deep = inputs(3, 4, how)
+        deep["token_losses"] = -2_000 - 4_000 * deep["token_losses"].abs()
         wild = inputs(3, 5, how)
         outside = torch.tensor([1e4, -1e4, 1e4, -1e4, 1e4], dtype=torch.float64)
         wild["token_losses"] = torch.where(wild["mask"], wild["token_losses"], outside)
         cases += [
             Case(f"{how}: a row without tokens", empty, "edges"),
             Case(f"{how}: no token at all", nothing, "edges"),
+            Case(f"{how}: losses of -2000 and less", deep, "edges"),
+            Case(f"{how}: losses of 2000 and more", deep | {"token_losses": -deep["token_losses"]}, "edges"),
             Case(f"{how}: one token a row", inputs(4, 1, how), "edges"),
             Case(f"{how}: one token in a batch of 1", inputs(1, 1, how), "edges"),
             Case(f"{how}: ±10000 at masked positions", wild, "edges"),
@@ -61,12 +65,7 @@ def _cases(generator: torch.Generator) -> list[Case]:
         Case("a constant given as an int", inputs(3, 4, "constant") | {"constant": 2}, "edges"),
         Case("a constant below 1", inputs(3, 4, "constant") | {"constant": 0.25}, "edges"),
         Case("token: a constant that is not asked for", inputs(3, 4, "token") | {"constant": 5.0}, "edges"),
-        Case("sum: losses in the thousands", _times(4_000.0, inputs(3, 4, "sum")), "edges"),
     ]
-
-
-def _times(factor: float, inputs: dict[str, Any]) -> dict[str, Any]:
-    return inputs | {"token_losses": factor * inputs["token_losses"]}
 
 
 def _magnitude(inputs: Mapping[str, Any]) -> float:

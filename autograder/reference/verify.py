@@ -99,7 +99,7 @@ def _once(outcome: Callable[[], Any]) -> Callable[[], Any]:
 def _judge_device(function: Callable[..., Any], outcome: Callable[[], Any], spec: Spec, trial: Trial) -> None:
     """Whether a function keeps to its inputs' device: what cannot do without their values is called with them once more."""
     where = f"{trial.case.label}, on another device than the CPU"
-    if check_device(outcome, spec, where, "meta"):
+    if check_device(outcome, spec, where, "meta", numbers=not tensors_of(trial.wanted)):
         (again,) = outcomes(function, [new_on_meta(cast_all(trial.case.inputs, trial.dtype))])
         check_device(again, spec, where, "cpu")
 
@@ -147,7 +147,7 @@ LONGEST = 16  # on "meta" every operation costs most of a millisecond, and some 
 
 
 def _on_meta(spec: Spec, cases: Iterable[Case]) -> list[Trial]:
-    """Calls that show whether a function keeps to its inputs' device, where both are tensors."""
+    """Calls that show whether a function keeps to its inputs' device."""
     small = [
         case
         for case in cases
@@ -158,7 +158,7 @@ def _on_meta(spec: Spec, cases: Iterable[Case]) -> list[Trial]:
     made = [
         Trial(case, torch.float32, expected_for(spec, cast_all(case.inputs, torch.float32))) for case in alike.values()
     ]
-    return [dataclasses.replace(trial, on_meta=True) for trial in made if tensors_of(trial.wanted)]
+    return [dataclasses.replace(trial, on_meta=True) for trial in made]
 
 
 def _axes(value: Any) -> Any:
