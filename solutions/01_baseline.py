@@ -448,6 +448,132 @@ plots.show(  # the text is what a reader who cannot see the figure gets
     "Right: the probabilities of the eight likely tokens at the temperatures 0.5, 1 and 2.",
 )
 # %% [markdown]
+# **From one token to a text.** To write a text, the model does the same again and again: score every entry of the
+# vocabulary as the next token, choose one, put it at the end, and score again. Each new token depends on all before it.
+# This loop is called **autoregressive generation**, and it is all there is to it.
+#
+# When the model chooses the **eos** token ("end of sequence"), it says that its text is complete.
+# The other rows of the batch go on, so the finished row must be filled up with something: with more eos.
+# %% [markdown] q="q1_4"
+# **Exercise 1.4 · `continue_texts`.** Write the loop. Two functions are given to you, as arguments:
+#
+# * `next_logits(ids)` is the model. It takes ids `[B, T]` and returns the logits `[B, V]` of the token that comes next.
+# * `choose(logits)` is the choice. It takes logits `[B, V]` and returns one token for each row, int64 `[B]`.
+#
+# Return the prompts with `new_tokens` more columns, int64 `[B, P + new_tokens]`.
+#
+# * Each column is chosen, by one call of `choose` for all rows, from the `next_logits` of **all** columns so far.
+# * A row that has been given `eos_id` among its *new* tokens is finished. It gets `eos_id` in every later column,
+#   and `next_logits` sees it there. An eos in the prompt is filling and finishes nothing.
+# * Call `next_logits` exactly `new_tokens` times, even if all rows are finished.
+#   With `new_tokens == 0` return a copy of `ids`.
+#
+# By hand: a "model" that always wants the number of tokens so far continues `[[7, 7]]` with 2, 3, 4.
+# With `eos_id` 3 it is 2, 3, 3.
+# %%
+def continue_texts(next_logits, ids, new_tokens, eos_id, choose):
+    """Continue a batch of prompts, one token after the other.
+
+    Args:
+        next_logits: a function of ids [B, T] that returns the next token's logits [B, V].
+        ids: int64 [B, P], the prompts.
+        new_tokens: how many tokens to add.
+        eos_id: the token that ends a text.
+        choose: a function of logits [B, V] that returns a token for each row, int64 [B].
+
+    Returns:
+        int64 [B, P + new_tokens].
+    """
+    # BEGIN SOLUTION
+    ids = ids.clone()
+    finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)  # [B]
+    for _ in range(new_tokens):
+        token = choose(next_logits(ids))  # [B]
+        token = torch.where(finished, eos_id, token)
+        finished = finished | (token == eos_id)
+        ids = torch.cat([ids, token[:, None]], dim=1)  # [B, T + 1]
+    return ids
+    # END SOLUTION
+# %% points=1 success="Four new tokens are right in both rows, and the finished row is filled with eos."
+def test_continue_texts(continue_texts):
+    def next_logits(ids):
+        return torch.nn.functional.one_hot(ids.long().sum(dim=1) % 7, 7).float()  # it wants the sum of all tokens, modulo 7
+
+    got = continue_texts(next_logits, torch.tensor([[1, 2], [4, 0]]), 4, 6, lambda logits: logits.argmax(dim=1))
+    check(got, torch.tensor([[1, 2, 3, 6, 6, 6], [4, 0, 4, 1, 2, 4]]), {
+        "a finished row goes on; once it has its eos, every later token is eos.": [[1, 2, 3, 6, 5, 3], [4, 0, 4, 1, 2, 4]],
+        "only the new tokens are returned; the prompt comes first.": [[3, 6, 6, 6], [4, 1, 2, 4]],
+        "next_logits sees the last column only; give it all columns so far.": [[1, 2, 2, 2, 2, 2], [4, 0, 0, 0, 0, 0]],
+        "next_logits sees the prompt only; give it the new tokens too.": [[1, 2, 3, 3, 3, 3], [4, 0, 4, 4, 4, 4]],
+        "the row is filled with eos one token too late.": [[1, 2, 3, 6, 5, 6], [4, 0, 4, 1, 2, 4]],
+        "a finished row is filled with 0; fill it with eos_id.": [[1, 2, 3, 6, 0, 0], [4, 0, 4, 1, 2, 4]],
+        "all rows stop with the first that is finished; the others go on.": [[1, 2, 3, 6, 6, 6], [4, 0, 4, 1, 6, 6]],
+        "the loop ends with the first finished row; it must run new_tokens times.": [[1, 2, 3, 6], [4, 0, 4, 1]],
+        "one token is missing.": [[1, 2, 3, 6, 6], [4, 0, 4, 1, 2]],
+    }, name="continue_texts")
+    assert got.dtype == torch.int64, f"continue_texts: token ids are int64, these are {got.dtype}."
+# %% points=0.5 success="An eos in the prompt finishes nothing, and no new token gives a copy of the prompt."
+def test_continue_edges(continue_texts):
+    def greedy(logits):
+        return logits.argmax(dim=1)
+
+    def next_logits(ids):
+        return torch.nn.functional.one_hot(torch.full((len(ids),), ids.shape[1]), 9).float()  # it wants the number of tokens
+
+    got = continue_texts(next_logits, torch.tensor([[3, 3, 1]]), 3, 3, greedy)
+    check(got, torch.tensor([[3, 3, 1, 3, 3, 3]]), {
+        "the loop ends when all rows are finished; it must run new_tokens times.": [[3, 3, 1, 3]],
+    }, name="continue_texts, a batch of 1")
+    got = continue_texts(next_logits, torch.tensor([[8, 1], [1, 8]]), 3, 8, greedy)
+    check(got, torch.tensor([[8, 1, 2, 3, 4], [1, 8, 2, 3, 4]]), {
+        "an eos in the prompt is filling; it finishes nothing.": [[8, 1, 8, 8, 8], [1, 8, 8, 8, 8]],
+        "an eos at the end of the prompt is filling; it finishes nothing.": [[8, 1, 2, 3, 4], [1, 8, 8, 8, 8]],
+    }, name="continue_texts of prompts with an eos")
+    prompt = torch.tensor([[4, 1], [2, 2]])
+    copy = continue_texts(next_logits, prompt, 0, 8, greedy)
+    check(copy, prompt, name="continue_texts, new_tokens = 0")
+    copy += 1
+    assert prompt.tolist() == [[4, 1], [2, 2]], "continue_texts: with new_tokens = 0 a copy is asked for, not the argument itself."
+# %% points=0.5 success="The model is asked once for each new token, and always for all rows and columns."
+def test_continue_calls(continue_texts):
+    seen, chosen = [], []
+
+    def next_logits(ids):
+        seen.append(ids.clone())
+        return torch.nn.functional.one_hot(torch.tensor([2, 5]), 7).float()
+
+    def choose(logits):
+        chosen.append(tuple(logits.shape))
+        return logits.argmax(dim=1)
+
+    prompt = torch.tensor([[1, 2, 3], [3, 2, 1]])
+    continue_texts(next_logits, prompt, 3, 2, choose)
+    assert len(seen) == 3, f"continue_texts: 3 new tokens take 3 calls of next_logits; yours made {len(seen)}."
+    assert chosen == [(2, 7)] * 3, f"continue_texts: choose gets the logits of all rows, [2, 7], once for each new token; yours called it with {chosen}."
+    check(seen[-1], torch.tensor([[1, 2, 3, 2, 2], [3, 2, 1, 5, 5]]), name="continue_texts: what next_logits gets for the third token")
+    assert prompt.tolist() == [[1, 2, 3], [3, 2, 1]], "continue_texts changed its argument `ids`; work on a copy."
+# %% hidden={"values purity": 1, "calls edges": 1}
+# %% [markdown]
+# **Sanity check.** Your loop with the real policy, greedily and with your sampler.
+# The last line asks the course's own `generate` for the greedy continuation: it must be the same text.
+# %%
+def policy_next_logits(ids):
+    """The policy's logits for the token that comes next."""
+    with torch.no_grad():
+        return policy(ids).logits[:, -1].float()
+
+
+start = tokenizer("The film is", return_tensors="pt").input_ids.to(device)  # [1, P]
+eos = tokenizer.eos_token_id
+for name, way in {
+    "greedy": lambda scores: sample_next_token(scores, temperature=0),
+    "temperature 1": sample_next_token,
+    "temperature 0.5": lambda scores: sample_next_token(scores, temperature=0.5),
+}.items():
+    text = tokenizer.decode(continue_texts(policy_next_logits, start, 12, eos, way)[0], skip_special_tokens=True)
+    print(f"{name:>16}: {text}")
+print(f"{'generate, greedy':>16}: {generate(policy, tokenizer, ['The film is'], 12, temperature=0).texts[0]}")
+# %% [markdown]
 # ## 1.3 Where the completion begins and ends
 #
 # In training, the policy is to be rewarded for what *it* wrote: not for the prompt, and not
@@ -468,8 +594,8 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # | token | `eos` | `The` | ` film` | ` works` | `.` | `eos` | `eos` |
 # | what it is | filling | prompt | prompt | written | written | written: "the end" | filling |
 # | mask (`prompt_length` 3) | False | False | False | **True** | **True** | **True** | False |
-# %% [markdown] q="q1_4"
-# **Exercise 1.4 · `completion_mask`.**
+# %% [markdown] q="q1_5"
+# **Exercise 1.5 · `completion_mask`.**
 # Mark the generated tokens: those at positions `>= prompt_length`, up to and including the first `eos_id` among them.
 #
 # * `ids` is int64 of shape `[B, T]`, the result is bool of shape `[B, T]`, on the same device.
@@ -628,8 +754,8 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # In 95 % of all such experiments, an interval made in this way contains the true mean.
 # (The 1.96 comes from the normal distribution.
 # For few values, a t-distribution would be more exact; with hundreds of them there is no visible difference.)
-# %% [markdown] q="q1_5"
-# **Exercise 1.5 · `mean_with_confidence`.**
+# %% [markdown] q="q1_6"
+# **Exercise 1.6 · `mean_with_confidence`.**
 # Return the mean of `values` and the half width of its 95 % interval: $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
 # * `values` is a float tensor of shape `[N]`. Return two plain Python floats (`tensor.item()` makes one).
@@ -919,8 +1045,8 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #
 # A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much,
 # so $p$ is first **clipped** to $[10^{-4}, 1 - 10^{-4}]$.
-# %% [markdown] q="q1_6"
-# **Exercise 1.6 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$,
+# %% [markdown] q="q1_7"
+# **Exercise 1.7 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$,
 # with $p$ clipped to $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
 # * `probabilities` and `outcomes` have shape `[N]`. The outcomes are 0 or 1, and may come as int, float or bool.
@@ -1020,8 +1146,8 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 # %%
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
-# %% [markdown] q="q1_7"
-# **Exercise 1.7 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
+# %% [markdown] q="q1_8"
+# **Exercise 1.8 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
 # finished cell from the end of the form over the next cell. The point is for complete forecasts, not for good ones.
 # %%
 def my_forecasts():
@@ -1154,7 +1280,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # %% [markdown]
 # It should say how sure it is, and be right about it: of the answers that it calls 90 % sure, 90 % should be right.
 # Then one would know when to check. This needs training on feedback that rewards calibrated statements,
-# for instance by a proper score such as the log loss of Exercise 1.6, on questions whose answers are known.
+# for instance by a proper score such as the log loss of Exercise 1.7, on questions whose answers are known.
 # A reward that only likes confident wording would do the opposite.
 #
 # Test: 1,000 new questions with known answers; the model states an answer and a probability.

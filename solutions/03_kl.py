@@ -868,7 +868,7 @@ def best_of_n(rewards, n):
     if not 1 <= n <= completions:
         raise ValueError(f"n is {n}; it must lie between 1 and the {completions} completions of a prompt")
     ordered = rewards.double().sort(dim=1).values  # [P, K]
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(completions)], dtype=torch.float64, device=rewards.device)  # [K]
+    ways = ordered.new_tensor([math.comb(i, n - 1) for i in range(completions)])  # [K]
     return (ordered @ ways / math.comb(completions, n)).mean().item()
     # END SOLUTION
 # %% points=1 success="The expected maximum of two is right: over all choices, for each prompt by itself."
@@ -961,7 +961,7 @@ drawn = [
 ]
 drawn_rewards = torch.cat(drawn).reshape(-1, each)  # [P, K]
 best_points = [
-    {"name": f"best of {n}", "kl": best_of_n_kl(n), "reward": best_of_n(drawn_rewards, n), "method": "best of n (no training)"}
+    {"name": f"best of {n}", "kl": best_of_n_kl(n), "reward": best_of_n(drawn_rewards, n), "method": "best of n"}
     for n in (1, 2, 4, 8)
 ]
 plots.show(plots.plot_frontier([*load_points(), *best_points], log=True, title="Trained policies beside best-of-n"))

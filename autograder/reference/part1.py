@@ -14,6 +14,7 @@ from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, reg
 FUNCTIONS = (
     "top_k_filter",
     "sample_next_token",
+    "continue_texts",
     "completion_mask",
     "mean_with_confidence",
     "forecast_log_loss",

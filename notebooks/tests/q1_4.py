@@ -3,35 +3,61 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q1_4"
-points = 5
-
-@test_case(points=2, hidden=False,
-    success_message="The mask marks the generated tokens up to and including the first eos.")
-def test_mask_rows(completion_mask):
-    """The mask marks the generated tokens up to and including the first eos."""
-    import torch
-    from helpers.checks import check
-    ids = torch.tensor([[9, 9, 5, 6, 2, 2, 2], [9, 5, 6, 7, 8, 7, 8], [2, 2, 5, 2, 7, 2, 8]])
-    before = ids.clone()
-    all_generated = [0, 0, 0, 1, 1, 1, 1]
-    check(completion_mask(ids, 3, 2), torch.tensor([[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 1, 0, 0, 0]]).bool(), {'the prompt is not masked: its tokens must be False.': [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 1, 1, 1, 0, 0, 0]], 'the prompt is not masked, and an eos inside it counts as an end.': [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 0, 0, 0, 0, 0, 0]], 'eos itself belongs to the completion: the first generated eos is True (and an eos inside the prompt is no end).': [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7], 'an eos inside the prompt (it fills up on the left) was taken for the end. Only a generated eos ends the completion.': [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]], 'the mask runs on to the last eos; it ends with the first generated one.': [all_generated, all_generated, [0, 0, 0, 1, 1, 1, 0]], 'the mask does not stop at the first generated eos.': [all_generated, all_generated, all_generated], 'only the eos tokens were taken out. Everything after the first generated eos is False, and this eos itself is True.': [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 1, 0, 1]], 'the mask begins one position too early: the first generated token is at prompt_length.': [[0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0]], 'the mask begins one position too late: the first generated token is at prompt_length.': [[0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]], 'the mask begins one position too late: the token at prompt_length is generated.': [[0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1, 0]], 'the mask goes one token beyond the first generated eos.': [[0, 0, 0, 1, 1, 1, 0], all_generated, [0, 0, 0, 1, 1, 0, 0]], 'True and False are swapped.': [[1, 1, 1, 0, 0, 1, 1], [1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 1, 1, 1]], 'every row got the end of the first row; each row has its own.': [[0, 0, 0, 1, 1, 0, 0]] * 3, 'the mask marks the prompt instead of the completion.': [[1, 1, 1, 0, 0, 0, 0]] * 3, 'a row without a generated eos is True to its end.': [[0, 0, 0, 1, 1, 0, 0], [0] * 7, [0, 0, 0, 1, 0, 0, 0]], "only the completion's columns came back; the mask has the shape of ids, [B, T].": [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]}, name='completion_mask', dtype=torch.bool)
-    assert torch.equal(ids, before), 'completion_mask changed its argument `ids` in place; work on a copy.'
+points = 4
 
 @test_case(points=1, hidden=False,
-    success_message="The mask is right for another eos, without an eos, and where nothing is generated.")
-def test_mask_other_eos(completion_mask):
-    """The mask is right for another eos, without an eos, and where nothing is generated."""
+    success_message="Four new tokens are right in both rows, and the finished row is filled with eos.")
+def test_continue_texts(continue_texts):
+    """Four new tokens are right in both rows, and the finished row is filled with eos."""
     import torch
     from helpers.checks import check
-    ids = torch.tensor([[0, 5, 7, 0, 0]])
-    check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {'the batch axis is missing: one row gives shape [1, T].': [0, 0, 1, 1, 0], 'eos itself belongs to the completion: the first generated eos is True.': [[0, 0, 1, 0, 0]]}, name='completion_mask (eos_id 0)', dtype=torch.bool)
-    check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {'eos_id was not used: here the eos is 6, and it does not occur.': [[0, 0, 1, 1, 0]], 'a row without a generated eos is True to its end.': [[0, 0, 0, 0, 0]]}, name='completion_mask (no eos)')
-    check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name='completion_mask (nothing generated)')
 
-@test_case(points=0, hidden=False,
-    success_message="The ids of a large vocabulary are told apart.")
-def test_mask_large_vocabulary(completion_mask):
-    """The ids of a large vocabulary are told apart."""
+    def next_logits(ids):
+        return torch.nn.functional.one_hot(ids.long().sum(dim=1) % 7, 7).float()
+    got = continue_texts(next_logits, torch.tensor([[1, 2], [4, 0]]), 4, 6, lambda logits: logits.argmax(dim=1))
+    check(got, torch.tensor([[1, 2, 3, 6, 6, 6], [4, 0, 4, 1, 2, 4]]), {'a finished row goes on; once it has its eos, every later token is eos.': [[1, 2, 3, 6, 5, 3], [4, 0, 4, 1, 2, 4]], 'only the new tokens are returned; the prompt comes first.': [[3, 6, 6, 6], [4, 1, 2, 4]], 'next_logits sees the last column only; give it all columns so far.': [[1, 2, 2, 2, 2, 2], [4, 0, 0, 0, 0, 0]], 'next_logits sees the prompt only; give it the new tokens too.': [[1, 2, 3, 3, 3, 3], [4, 0, 4, 4, 4, 4]], 'the row is filled with eos one token too late.': [[1, 2, 3, 6, 5, 6], [4, 0, 4, 1, 2, 4]], 'a finished row is filled with 0; fill it with eos_id.': [[1, 2, 3, 6, 0, 0], [4, 0, 4, 1, 2, 4]], 'all rows stop with the first that is finished; the others go on.': [[1, 2, 3, 6, 6, 6], [4, 0, 4, 1, 6, 6]], 'the loop ends with the first finished row; it must run new_tokens times.': [[1, 2, 3, 6], [4, 0, 4, 1]], 'one token is missing.': [[1, 2, 3, 6, 6], [4, 0, 4, 1, 2]]}, name='continue_texts')
+    assert got.dtype == torch.int64, f'continue_texts: token ids are int64, these are {got.dtype}.'
+
+@test_case(points=0.5, hidden=False,
+    success_message="An eos in the prompt finishes nothing, and no new token gives a copy of the prompt.")
+def test_continue_edges(continue_texts):
+    """An eos in the prompt finishes nothing, and no new token gives a copy of the prompt."""
     import torch
     from helpers.checks import check
-    check(completion_mask(torch.tensor([[9, 50255, 50256, 7]]), 1, 50256), torch.tensor([[False, True, True, False]]), {'50255 was taken for the eos 50256: in a vocabulary of 50,257 compare ids as integers.': [[0, 1, 0, 0]]}, name='completion_mask (a large vocabulary)', ordinary=(completion_mask(torch.tensor([[9, 5, 6, 7]]), 1, 6), [[0, 1, 1, 0]]))
+
+    def greedy(logits):
+        return logits.argmax(dim=1)
+
+    def next_logits(ids):
+        return torch.nn.functional.one_hot(torch.full((len(ids),), ids.shape[1]), 9).float()
+    got = continue_texts(next_logits, torch.tensor([[3, 3, 1]]), 3, 3, greedy)
+    check(got, torch.tensor([[3, 3, 1, 3, 3, 3]]), {'the loop ends when all rows are finished; it must run new_tokens times.': [[3, 3, 1, 3]]}, name='continue_texts, a batch of 1')
+    got = continue_texts(next_logits, torch.tensor([[8, 1], [1, 8]]), 3, 8, greedy)
+    check(got, torch.tensor([[8, 1, 2, 3, 4], [1, 8, 2, 3, 4]]), {'an eos in the prompt is filling; it finishes nothing.': [[8, 1, 8, 8, 8], [1, 8, 8, 8, 8]], 'an eos at the end of the prompt is filling; it finishes nothing.': [[8, 1, 2, 3, 4], [1, 8, 8, 8, 8]]}, name='continue_texts of prompts with an eos')
+    prompt = torch.tensor([[4, 1], [2, 2]])
+    copy = continue_texts(next_logits, prompt, 0, 8, greedy)
+    check(copy, prompt, name='continue_texts, new_tokens = 0')
+    copy += 1
+    assert prompt.tolist() == [[4, 1], [2, 2]], 'continue_texts: with new_tokens = 0 a copy is asked for, not the argument itself.'
+
+@test_case(points=0.5, hidden=False,
+    success_message="The model is asked once for each new token, and always for all rows and columns.")
+def test_continue_calls(continue_texts):
+    """The model is asked once for each new token, and always for all rows and columns."""
+    import torch
+    from helpers.checks import check
+    seen, chosen = ([], [])
+
+    def next_logits(ids):
+        seen.append(ids.clone())
+        return torch.nn.functional.one_hot(torch.tensor([2, 5]), 7).float()
+
+    def choose(logits):
+        chosen.append(tuple(logits.shape))
+        return logits.argmax(dim=1)
+    prompt = torch.tensor([[1, 2, 3], [3, 2, 1]])
+    continue_texts(next_logits, prompt, 3, 2, choose)
+    assert len(seen) == 3, f'continue_texts: 3 new tokens take 3 calls of next_logits; yours made {len(seen)}.'
+    assert chosen == [(2, 7)] * 3, f'continue_texts: choose gets the logits of all rows, [2, 7], once for each new token; yours called it with {chosen}.'
+    check(seen[-1], torch.tensor([[1, 2, 3, 2, 2], [3, 2, 1, 5, 5]]), name='continue_texts: what next_logits gets for the third token')
+    assert prompt.tolist() == [[1, 2, 3], [3, 2, 1]], 'continue_texts changed its argument `ids`; work on a copy.'

@@ -3,42 +3,35 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q1_5"
-points = 4
+points = 5
 
-@test_case(points=1.5, hidden=False,
-    success_message="Mean and half width of five values are right.")
-def test_mean_values(mean_with_confidence):
-    """Mean and half width of five values are right."""
+@test_case(points=2, hidden=False,
+    success_message="The mask marks the generated tokens up to and including the first eos.")
+def test_mask_rows(completion_mask):
+    """The mask marks the generated tokens up to and including the first eos."""
     import torch
-    from helpers.checks import check, is_float
-    values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
-    got = mean_with_confidence(values)
-    check(got, (0.5, 0.277186), {'this is the biased standard deviation (divided by N); the definition divides by N - 1.': (0.5, 0.247923), 'you forgot to divide by √N: this is the spread of single values, not of their mean.': (0.5, 0.619806), 'the standard deviation is divided by N; the definition divides by √N.': (0.5, 0.123961), 'the standard deviation is divided by √(N - 1); the definition divides by √N.': (0.5, 0.309903), 'this is the variance where the standard deviation belongs: take its square root.': (0.5, 0.087654), 'this is the standard error; multiply it by 1.96.': (0.5, 0.141421), 'this is the full width of the interval; the half width is half of it.': (0.5, 0.554372), 'this is the factor of a t-distribution; the definition takes the normal one, 1.96.': (0.5, 0.392649), 'the factor is 1.645 (a 90 % interval); a 95 % interval has 1.96.': (0.5, 0.232638), 'the factor is 2; the definition says 1.96.': (0.5, 0.282843), 'the factor is 2.576 (a 99 % interval); a 95 % interval has 1.96.': (0.5, 0.364302), 'these are the two ends of the interval; return the mean and the half width.': (0.222814, 0.777186), 'this is the standard deviation itself; the half width is 1.96·s/√N.': (0.5, 0.316228), 'mean and half width are swapped.': (0.277186, 0.5), 'only the mean came back; return two numbers.': 0.5, 'this is the range of the middle 95 % of the values; the definition takes 1.96·s/√N.': (0.5, 0.38)}, name='mean_with_confidence')
-    assert all((is_float(x) for x in got)), f'mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float).'
+    from helpers.checks import check
+    ids = torch.tensor([[9, 9, 5, 6, 2, 2, 2], [9, 5, 6, 7, 8, 7, 8], [2, 2, 5, 2, 7, 2, 8]])
+    before = ids.clone()
+    all_generated = [0, 0, 0, 1, 1, 1, 1]
+    check(completion_mask(ids, 3, 2), torch.tensor([[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 1, 0, 0, 0]]).bool(), {'the prompt is not masked: its tokens must be False.': [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 1, 1, 1, 0, 0, 0]], 'the prompt is not masked, and an eos inside it counts as an end.': [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1, 0, 0, 0, 0, 0, 0]], 'eos itself belongs to the completion: the first generated eos is True (and an eos inside the prompt is no end).': [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7], 'an eos inside the prompt (it fills up on the left) was taken for the end. Only a generated eos ends the completion.': [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]], 'the mask runs on to the last eos; it ends with the first generated one.': [all_generated, all_generated, [0, 0, 0, 1, 1, 1, 0]], 'the mask does not stop at the first generated eos.': [all_generated, all_generated, all_generated], 'only the eos tokens were taken out. Everything after the first generated eos is False, and this eos itself is True.': [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 1, 0, 1]], 'the mask begins one position too early: the first generated token is at prompt_length.': [[0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0]], 'the mask begins one position too late: the first generated token is at prompt_length.': [[0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]], 'the mask begins one position too late: the token at prompt_length is generated.': [[0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1, 0]], 'the mask goes one token beyond the first generated eos.': [[0, 0, 0, 1, 1, 1, 0], all_generated, [0, 0, 0, 1, 1, 0, 0]], 'True and False are swapped.': [[1, 1, 1, 0, 0, 1, 1], [1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 1, 1, 1]], 'every row got the end of the first row; each row has its own.': [[0, 0, 0, 1, 1, 0, 0]] * 3, 'the mask marks the prompt instead of the completion.': [[1, 1, 1, 0, 0, 0, 0]] * 3, 'a row without a generated eos is True to its end.': [[0, 0, 0, 1, 1, 0, 0], [0] * 7, [0, 0, 0, 1, 0, 0, 0]], "only the completion's columns came back; the mask has the shape of ids, [B, T].": [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]}, name='completion_mask', dtype=torch.bool)
+    assert torch.equal(ids, before), 'completion_mask changed its argument `ids` in place; work on a copy.'
 
-@test_case(points=0.5, hidden=False,
-    success_message="One value gives a half width of nan, and no value raises a ValueError.")
-def test_mean_few_values(mean_with_confidence):
-    """One value gives a half width of nan, and no value raises a ValueError."""
+@test_case(points=1, hidden=False,
+    success_message="The mask is right for another eos, without an eos, and where nothing is generated.")
+def test_mask_other_eos(completion_mask):
+    """The mask is right for another eos, without an eos, and where nothing is generated."""
     import torch
-    from helpers.checks import check, is_float, trying
-    with trying('mean_with_confidence: for one value the half width is nan'):
-        got = mean_with_confidence(torch.tensor([0.25]))
-    check(got, (0.25, float('nan')), {'the half width of one value is nan, not 0: nothing is known about the spread.': (0.25, 0.0), 'the half width of one value is nan, not infinite.': (0.25, float('inf')), 'for one value only the half width is nan, not the mean.': (float('nan'), float('nan'))}, name='mean_with_confidence (one value)')
-    assert is_float(got[1]), f'mean_with_confidence: nan must be a Python float too, not a {type(got[1]).__name__}.'
-    try:
-        mean_with_confidence(torch.empty(0))
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(f'mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.') from None
-    raise AssertionError('mean_with_confidence: no values must raise a ValueError; yours raised nothing.')
+    from helpers.checks import check
+    ids = torch.tensor([[0, 5, 7, 0, 0]])
+    check(completion_mask(ids, 2, 0), torch.tensor([[False, False, True, True, False]]), {'the batch axis is missing: one row gives shape [1, T].': [0, 0, 1, 1, 0], 'eos itself belongs to the completion: the first generated eos is True.': [[0, 0, 1, 0, 0]]}, name='completion_mask (eos_id 0)', dtype=torch.bool)
+    check(completion_mask(ids, 2, 6), torch.tensor([[False, False, True, True, True]]), {'eos_id was not used: here the eos is 6, and it does not occur.': [[0, 0, 1, 1, 0]], 'a row without a generated eos is True to its end.': [[0, 0, 0, 0, 0]]}, name='completion_mask (no eos)')
+    check(completion_mask(ids, 5, 0), torch.zeros(1, 5).bool(), name='completion_mask (nothing generated)')
 
 @test_case(points=0, hidden=False,
-    success_message="Values below 0 keep their sign, and the values stay as they are.")
-def test_mean_below_zero(mean_with_confidence):
-    """Values below 0 keep their sign, and the values stay as they are."""
+    success_message="The ids of a large vocabulary are told apart.")
+def test_mask_large_vocabulary(completion_mask):
+    """The ids of a large vocabulary are told apart."""
     import torch
-    from helpers.checks import check, check_rules
-    check(mean_with_confidence(torch.tensor([-1.0, -2.0, -6.0])), (-3.0, 2.994058), {'values below 0 keep their sign: the mean is below 0 as well.': (3.0, 2.994058)}, name='mean_with_confidence (values below 0)')
-    check_rules(mean_with_confidence, torch.tensor([0.25, 0.5, 1.0]), gradients=None)
+    from helpers.checks import check
+    check(completion_mask(torch.tensor([[9, 50255, 50256, 7]]), 1, 50256), torch.tensor([[False, True, True, False]]), {'50255 was taken for the eos 50256: in a vocabulary of 50,257 compare ids as integers.': [[0, 1, 0, 0]]}, name='completion_mask (a large vocabulary)', ordinary=(completion_mask(torch.tensor([[9, 5, 6, 7]]), 1, 6), [[0, 1, 1, 0]]))

@@ -3,30 +3,42 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q1_6"
-points = 5
+points = 4
 
 @test_case(points=1.5, hidden=False,
-    success_message="The loss of three forecasts is right, whatever type the outcomes have.")
-def test_log_loss_values(forecast_log_loss):
-    """The loss of three forecasts is right, whatever type the outcomes have."""
+    success_message="Mean and half width of five values are right.")
+def test_mean_values(mean_with_confidence):
+    """Mean and half width of five values are right."""
     import torch
-    from helpers.checks import check, is_float, trying
-    p, y = (torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 0]))
-    mistakes = {'this is the sum over the forecasts; the definition takes the mean.': 2.071473, 'the minus sign is missing: a loss is positive.': -0.690491, 'this is the logarithm to base 2; the definition takes the natural one.': 0.996168, 'this is the logarithm to base 10; the definition takes the natural one.': 0.299876, 'p and 1 - p are swapped: ln p belongs to outcome 1.': 1.243234, 'the term for outcome 0, (1 - y)·ln(1 - p), is missing.': 0.03512, 'the term for outcome 1, y·ln p, is missing.': 0.655371, 'this is the Brier score, the mean of (p - y)²; here the logarithm is asked for.': 0.246667, 'this is the accuracy; here the log loss is asked for.': 0.666667, 'this is the mean of |p - y|; here the logarithm is asked for.': 0.4, 'this is the loss of each forecast; return their mean.': [0.1053605, 1.6094379, 0.3566749], 'this is ln p whatever the outcome was.': 0.510826, 'this is the exponential of the loss (the perplexity); return the loss.': 1.994695, 'the forecasts were rounded to 0 or 1; use them as they are.': 3.07018}
-    for outcomes, kind in [(y, 'int'), (y.float(), 'float'), (y.bool(), 'bool')]:
-        with trying(f'forecast_log_loss: outcomes of type {kind} must work (convert them first, outcomes.double())'):
-            got = forecast_log_loss(p, outcomes)
-        check(got, 0.690491, mistakes, name=f'forecast_log_loss (outcomes as {kind})')
-        assert is_float(got), f'forecast_log_loss: return a plain Python float, not a {type(got).__name__} (tensor.item() makes one).'
+    from helpers.checks import check, is_float
+    values = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
+    got = mean_with_confidence(values)
+    check(got, (0.5, 0.277186), {'this is the biased standard deviation (divided by N); the definition divides by N - 1.': (0.5, 0.247923), 'you forgot to divide by √N: this is the spread of single values, not of their mean.': (0.5, 0.619806), 'the standard deviation is divided by N; the definition divides by √N.': (0.5, 0.123961), 'the standard deviation is divided by √(N - 1); the definition divides by √N.': (0.5, 0.309903), 'this is the variance where the standard deviation belongs: take its square root.': (0.5, 0.087654), 'this is the standard error; multiply it by 1.96.': (0.5, 0.141421), 'this is the full width of the interval; the half width is half of it.': (0.5, 0.554372), 'this is the factor of a t-distribution; the definition takes the normal one, 1.96.': (0.5, 0.392649), 'the factor is 1.645 (a 90 % interval); a 95 % interval has 1.96.': (0.5, 0.232638), 'the factor is 2; the definition says 1.96.': (0.5, 0.282843), 'the factor is 2.576 (a 99 % interval); a 95 % interval has 1.96.': (0.5, 0.364302), 'these are the two ends of the interval; return the mean and the half width.': (0.222814, 0.777186), 'this is the standard deviation itself; the half width is 1.96·s/√N.': (0.5, 0.316228), 'mean and half width are swapped.': (0.277186, 0.5), 'only the mean came back; return two numbers.': 0.5, 'this is the range of the middle 95 % of the values; the definition takes 1.96·s/√N.': (0.5, 0.38)}, name='mean_with_confidence')
+    assert all((is_float(x) for x in got)), f'mean_with_confidence: return two plain Python floats, not {[type(x).__name__ for x in got]} (tensor.item() makes a float).'
 
 @test_case(points=0.5, hidden=False,
-    success_message="Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are.")
-def test_log_loss_clipping(forecast_log_loss):
-    """Forecasts of 0 and 1 are clipped to [1e-4, 1 - 1e-4] in float64, and stay as they are."""
+    success_message="One value gives a half width of nan, and no value raises a ValueError.")
+def test_mean_few_values(mean_with_confidence):
+    """One value gives a half width of nan, and no value raises a ValueError."""
     import torch
-    from helpers.checks import check
-    p = torch.tensor([0.0, 1.0])
-    inf, nan = (float('inf'), float('nan'))
-    check(forecast_log_loss(p, torch.tensor([1, 0])), 9.2103404, {'a forecast of 0 or 1 that is wrong costs infinitely much: clip p to [1e-4, 1 - 1e-4] first.': inf, 'the loss is nan: clip p to [1e-4, 1 - 1e-4] before the logarithm.': nan, 'the loss was computed in float32, where 1 - 1e-4 is too coarse: convert to float64 first.': 9.210257, "the loss of each forecast is cut at 100, as torch's binary_cross_entropy does; clip p instead.": 100.0, 'clipped at another border than 1e-4, or a small number is added inside the logarithm.': lambda got: bool(1 < got < 700)}, name='forecast_log_loss (sure and wrong)', ordinary=(forecast_log_loss(torch.tensor([0.9, 0.8]), torch.tensor([1, 0])), 0.857399), rtol=1e-06, atol=1e-06)
-    check(forecast_log_loss(p, torch.tensor([0, 1])), 0.000100005, {'the loss is nan: 0·ln 0 is not a number. Clip p to [1e-4, 1 - 1e-4] first.': nan, 'a forecast of exactly 1 is clipped to 1 - 1e-4, so even a right one costs a little.': 0.0, 'a small number is added inside the logarithm, so a right forecast costs less than 0; clip p instead.': lambda got: bool(got < 0)}, name='forecast_log_loss (sure and right)', rtol=0.001, atol=1e-08)
-    assert p.tolist() == [0.0, 1.0], 'forecast_log_loss changed its argument `probabilities` in place (clamp_ instead of clamp).'
+    from helpers.checks import check, is_float, trying
+    with trying('mean_with_confidence: for one value the half width is nan'):
+        got = mean_with_confidence(torch.tensor([0.25]))
+    check(got, (0.25, float('nan')), {'the half width of one value is nan, not 0: nothing is known about the spread.': (0.25, 0.0), 'the half width of one value is nan, not infinite.': (0.25, float('inf')), 'for one value only the half width is nan, not the mean.': (float('nan'), float('nan'))}, name='mean_with_confidence (one value)')
+    assert is_float(got[1]), f'mean_with_confidence: nan must be a Python float too, not a {type(got[1]).__name__}.'
+    try:
+        mean_with_confidence(torch.empty(0))
+    except ValueError:
+        return
+    except Exception as error:
+        raise AssertionError(f'mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.') from None
+    raise AssertionError('mean_with_confidence: no values must raise a ValueError; yours raised nothing.')
+
+@test_case(points=0, hidden=False,
+    success_message="Values below 0 keep their sign, and the values stay as they are.")
+def test_mean_below_zero(mean_with_confidence):
+    """Values below 0 keep their sign, and the values stay as they are."""
+    import torch
+    from helpers.checks import check, check_rules
+    check(mean_with_confidence(torch.tensor([-1.0, -2.0, -6.0])), (-3.0, 2.994058), {'values below 0 keep their sign: the mean is below 0 as well.': (3.0, 2.994058)}, name='mean_with_confidence (values below 0)')
+    check_rules(mean_with_confidence, torch.tensor([0.25, 0.5, 1.0]), gradients=None)

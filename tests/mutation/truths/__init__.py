@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from tests.mutation.oracle import Oracle
 
-from . import truths_baseline, truths_dpo, truths_frontier, truths_interpretability, truths_kl, truths_reinforce
+from . import (
+    truths_baseline,
+    truths_continuing,
+    truths_dpo,
+    truths_frontier,
+    truths_interpretability,
+    truths_kl,
+    truths_reinforce,
+)
 
 ORACLES: dict[str, Oracle] = {
     **truths_baseline.ORACLES,
+    **truths_continuing.ORACLES,
     **truths_reinforce.ORACLES,
     **truths_kl.ORACLES,
     **truths_frontier.ORACLES,
