@@ -14,18 +14,22 @@ def best_of_n(rewards, n):
 def best_of_n(rewards, n):
     if not 0 < n <= rewards.shape[1]:
         raise ValueError(n)
+    from itertools import combinations
+
     r = rewards.detach().double()
-    maxima = [r[:, list(choice)].max(dim=1).values for choice in itertools.combinations(range(r.shape[1]), n)]
+    maxima = [r[:, list(choice)].max(dim=1).values for choice in combinations(range(r.shape[1]), n)]
     return torch.stack(maxima).mean().item()
 
 
 # === right: python numbers
 def best_of_n(rewards, n):
+    from itertools import combinations
+
     means = []
     for row in rewards.tolist():
         if not 1 <= n <= len(row):
             raise ValueError(f"{n} of {len(row)}")
-        choices = list(itertools.combinations(row, n))
+        choices = list(combinations(row, n))
         means.append(sum(map(max, choices)) / len(choices))
     return sum(means) / len(means)
 
