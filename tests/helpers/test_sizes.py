@@ -26,7 +26,7 @@ FULL: dict[str, dict[str, Any]] = {
         "lander_iterations": 150,
         "lander_episodes": 10,
     },
-    "kl": {"steps": 60, "alphas": (0.0, 0.01, 0.03, 0.1, 1.0), "held_out": 256},
+    "kl": {"steps": 60, "alphas": (0.0, 0.01, 0.03, 0.1, 1.0), "held_out": 256, "best_of_prompts": 128},
     "dpo": {
         "train_prompts": 1200,
         "test_prompts": 250,
@@ -61,7 +61,7 @@ FAST: dict[str, dict[str, Any]] = {
         "lander_iterations": 1,
         "lander_episodes": 2,
     },
-    "kl": {"steps": 3, "alphas": (0.0, 1.0), "held_out": 8},
+    "kl": {"steps": 3, "alphas": (0.0, 1.0), "held_out": 8, "best_of_prompts": 4},
     "dpo": {
         "train_prompts": 40,
         "test_prompts": 20,
@@ -109,7 +109,12 @@ def test_values(part, monkeypatch):
 def test_classroom(monkeypatch):
     tiny = PRESETS["tiny"]
     classroom = choose_sizes("kl", tiny, fast=False, quick=True)
-    assert dataclasses.asdict(classroom) == {"steps": 30, "alphas": (0.0, 0.03, 0.1, 1.0), "held_out": 128}
+    assert dataclasses.asdict(classroom) == {
+        "steps": 30,
+        "alphas": (0.0, 0.03, 0.1, 1.0),
+        "held_out": 128,
+        "best_of_prompts": 64,
+    }
     assert choose_sizes("kl", PRESETS["gpt2"], fast=False, quick=True).steps == 390
     with pytest.raises(ValueError, match="no classroom setting"):
         choose_sizes("dpo", tiny, fast=False, quick=True)
