@@ -215,24 +215,26 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
             "covariance": _covariance(generator, size),
         }
 
-    at_mean = inputs(4, 2)
-    at_mean["mean"][3] = 0.0
+    at_mean = inputs(3, 2)
     at_mean["action"] = at_mean["mean"].clone()
     diagonal = inputs(3, 3) | {"covariance": torch.diag(torch.tensor([0.25, 1.0, 4.0]).double())}
     wide = inputs(3, 3)
-    wide["covariance"] = 400 * wide["covariance"]
+    wide["covariance"] = 800 * wide["covariance"]
     wide["action"] = 20 * wide["action"]
-    far = inputs(8, 2)
-    far["action"][:4] = far["mean"][:4] + 150 * far["action"][:4].sign()
+    far = inputs(4, 2)
+    far["action"] = far["mean"] + 150 * far["action"].sign()
     far["mean"][0] = -far["action"][0]
-    far["action"][4:6] += 150  # above means below 0
-    far["mean"][4:6] -= 150
-    far["action"][6:] -= 150  # and below means above 0
-    far["mean"][6:] += 150
     against = inputs(3, 2) | {"covariance": torch.tensor([[600.0, -300.0], [-300.0, 500.0]]).double()}
     against["action"] = 20 * against["action"]
     outliers = inputs(4, 2) | {"covariance": 0.05 * torch.eye(2).double()}
     outliers["action"] = outliers["mean"] + torch.tensor([[120.0], [-120.0], [90.0], [-90.0]])
+    opposite = inputs(3, 2)
+    opposite["action"], opposite["mean"] = opposite["action"] + 150, opposite["mean"] - 150
+    swapped = opposite | {"action": opposite["mean"].clone(), "mean": opposite["action"].clone()}
+    nothing = inputs(2, 3) | {name: torch.zeros(2, 3).double() for name in ("action", "mean")}
+    beside = inputs(3, 2)
+    beside["mean"] = beside["mean"] - 130
+    beside["action"] = beside["action"] - 130
     small = inputs(2, 2)
     small["covariance"] = 0.05 * torch.eye(2).double()
     small["action"] = small["mean"] + 0.1 * small["action"]
@@ -243,7 +245,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("one action of 1 number", inputs(1, 1), "edges"),
         Case("as many actions as numbers in each", inputs(3, 3)),
         Case("actions of 6 numbers", inputs(2, 6)),
-        Case("actions equal to the mean, one of them 0", at_mean, "edges"),
+        Case("an action equal to the mean", at_mean, "edges"),
         Case("a diagonal covariance", diagonal, "edges"),
         Case(
             "a covariance of 1 everywhere on the diagonal",
@@ -256,6 +258,10 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("12 actions", inputs(12, 2), "edges"),
         Case("actions far from the mean", far, "edges"),
         Case("actions far from the mean of a narrow Gaussian", outliers, "edges"),
+        Case("actions far above means below 0", opposite, "edges"),
+        Case("actions far below means above 0", swapped, "edges"),
+        Case("actions and means that are all 0", nothing, "edges"),
+        Case("actions beside means far below 0", beside, "edges"),
     ]
 
 

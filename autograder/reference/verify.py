@@ -115,16 +115,11 @@ def trials_of(spec: Spec, aspect: str, seed: int) -> tuple[Trial, ...]:
         trials = [Trial(Case(label, inputs), torch.float32, kind) for label, inputs, kind in spec.raises]
     else:
         cases = _cases(spec, seed)
-        turns = ((SHORT[0],), (SHORT[1],), ()) if len(cases) >= MANY else (SHORT,)
-        chosen = [
-            (case, turns[number % len(turns)])
-            for number, case in enumerate(cases)
-            if aspect not in ("values", "edges") or case.aspect == aspect
-        ]
-        made = [_trial(spec, aspect, case, dtype) for case, short in chosen for dtype in _dtypes(case, aspect, short)]
+        chosen = [case for case in cases if aspect not in ("values", "edges") or case.aspect == aspect]
+        made = [_trial(spec, aspect, case, dtype) for case in chosen for dtype in _dtypes(case, aspect)]
         trials = [trial for trial in made if _tells(trial)]
         if aspect == "purity":
-            trials += _on_meta(spec, [case for case, _ in chosen])
+            trials += _on_meta(spec, chosen)
     if not trials:
         raise JudgeError(f"{spec.name} has no cases for {aspect}")
     return tuple(trials)
@@ -177,7 +172,6 @@ def tensors_of(value: Any) -> list[torch.Tensor]:
 
 
 SHORT = (torch.bfloat16, torch.float16)
-MANY = 6  # cases from which on they take turns with the short dtypes, as every call takes time
 # the dtypes that an aspect tries every case in; the others use those of the case
 _TRIED = {
     "dtypes": (torch.float64,),
@@ -186,9 +180,9 @@ _TRIED = {
 }
 
 
-def _dtypes(case: Case, aspect: str, short: tuple[torch.dtype, ...]) -> tuple[torch.dtype, ...]:
-    """The dtypes that an aspect tries a case in; `short` are those among them that have few digits."""
-    tried = _TRIED.get(aspect, case.dtypes) + (short if aspect in ("dtypes", "purity") else ())
+def _dtypes(case: Case, aspect: str) -> tuple[torch.dtype, ...]:
+    """The dtypes that an aspect tries a case in."""
+    tried = _TRIED.get(aspect, case.dtypes) + (SHORT if aspect in ("dtypes", "purity") else ())
     return tuple(dtype for dtype in tried if case.short or dtype not in SHORT)
 
 
