@@ -233,8 +233,8 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
     swapped = opposite | {"action": opposite["mean"].clone(), "mean": opposite["action"].clone()}
     nothing = inputs(2, 3) | {name: torch.zeros(2, 3).double() for name in ("action", "mean")}
     beside = inputs(3, 2)
-    beside["mean"] = beside["mean"] - 130
-    beside["action"] = beside["action"] - 130
+    beside["mean"], beside["action"] = beside["mean"] - 150, beside["action"] + 150
+    beside["covariance"] = 3 * torch.eye(2).double()
     small = inputs(2, 2)
     small["covariance"] = 0.05 * torch.eye(2).double()
     small["action"] = small["mean"] + 0.1 * small["action"]
@@ -261,7 +261,7 @@ def _gaussian_cases(generator: torch.Generator) -> list[Case]:
         Case("actions far above means below 0", opposite, "edges"),
         Case("actions far below means above 0", swapped, "edges"),
         Case("actions and means that are all 0", nothing, "edges"),
-        Case("actions beside means far below 0", beside, "edges"),
+        Case("actions far above means below 0, with a variance of 3", beside, "edges"),
     ]
 
 
