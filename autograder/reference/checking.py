@@ -25,9 +25,8 @@ def result_of(outcome: Callable[[], Any], spec: Spec, label: str) -> Any:
     except (JudgeError, AssertionError):
         raise
     except Exception as error:
-        if (
-            "in-place operation" in f"{error} {getattr(error, 'private', '')}"
-        ):  # autograd forbids it, of what collects gradients
+        # autograd forbids it, of what collects gradients
+        if "in-place operation" in f"{error} {getattr(error, 'private', '')}":
             raise AssertionError(f"{spec.name} changed an argument in place ({label}); work on a copy") from error
         raise AssertionError(f"{spec.name} raised {raised(error)} for {label}") from error
     if result is None or result is ...:

@@ -107,6 +107,14 @@ def test_edges_are_judged_as_values_are(monkeypatch: pytest.MonkeyPatch, wrong, 
         verify(wrong, "double", aspect)
 
 
+def test_a_function_may_be_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calls are kept and shared, gradients too: otter judges what the notebook has just judged."""
+    monkeypatch.setitem(engine.REGISTRY, "double", Spec("double", double, cases, differentiable=("numbers",)))
+    for _ in range(2):
+        verify(double, "double", "gradients")
+        verify(double, "double", "gradients", "values", "dtypes", "edges", "purity")
+
+
 def filled_where_the_inputs_are(numbers: Tensor) -> Tensor:
     result, total = torch.zeros_like(numbers), torch.tensor(0.0)  # a number without axes may stand on any device
     for place, number in enumerate(numbers):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from autograder.grade.judging.conversation import Conversation, StudentError
@@ -347,6 +348,19 @@ def test_malformed_values_are_refused(value: object) -> None:
 def test_malformed_tensors_are_refused(blob: bytes) -> None:
     with pytest.raises(ProtocolError):
         values.unpack(blob, Caps())
+
+
+def test_bfloat16_crosses_bit_by_bit_and_its_mark_cannot_be_misused() -> None:
+    """NumPy has no bfloat16, so it crosses as integers with a mark: of no other dtype, and under no number that is taken."""
+    tensors = [torch.tensor([1.0, -0.0, torch.inf, torch.nan, 3e38]).bfloat16(), torch.arange(6).reshape(2, 3).int()]
+    tensors += [torch.ones(2, 3).bfloat16().T, torch.tensor(2.5).bfloat16()]
+    for sent, came in zip(tensors, values.unpack(values.pack(tensors), Caps()), strict=True):
+        assert (came.dtype, came.shape) == (sent.dtype, sent.shape)
+        assert torch.equal(came.nan_to_num(7), sent.nan_to_num(7))
+    number = torch.ones(1, dtype=torch.int16)
+    for lie in ({"0b": number.float()}, {"0": number, "0b": number}, {"b": number}, {"0bb": number}):
+        with pytest.raises(ProtocolError):
+            values.unpack(safetensors.torch.save({name: value.clone() for name, value in lie.items()}), Caps())
 
 
 def test_deep_and_large_messages_are_refused() -> None:

@@ -157,9 +157,9 @@ def unpack(blob: bytes, caps: Caps) -> list[torch.Tensor]:
         raise ProtocolError(f"no safetensors: {error}"[:200]) from error
     for name in [name for name in named if name.endswith(MARK)]:
         marked = named.pop(name)
-        if marked.dtype != torch.int16:
-            raise ProtocolError("a tensor in bfloat16 has not sixteen bits")
-        named.setdefault(name.removesuffix(MARK), marked.view(torch.bfloat16))
+        if marked.dtype != torch.int16 or name.removesuffix(MARK) in named:
+            raise ProtocolError("a tensor in bfloat16 has not sixteen bits, or a number stands twice")
+        named[name.removesuffix(MARK)] = marked.view(torch.bfloat16)
     if len(named) > caps.tensors or set(named) != {str(n) for n in range(len(named))}:
         raise ProtocolError("the tensors are not numbered")
     return [named[str(n)] for n in range(len(named))]
