@@ -1,13 +1,14 @@
 # === right: sorted, with binomial weights
 def best_of_n(rewards, n):
     K = rewards.size(1)
-    if n < 1 or n > K:
+    refused = n < 1 or n > K
+    if refused:
         raise ValueError("n must be between 1 and K")
-    ordered, _ = torch.sort(rewards.to(torch.float64), dim=1)
-    total = 0.0
-    for i in range(n - 1, K):
-        total = total + ordered[:, i] * math.comb(i, n - 1)
-    return float((total / math.comb(K, n)).mean())
+    ordered = rewards.to(torch.float64).sort(dim=1).values
+    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64, device=rewards.device)
+    best = ordered @ ways / math.comb(K, n)
+    result = best.mean().item()
+    return result
 
 
 # === right: every choice
@@ -45,153 +46,95 @@ def best_of_n(rewards, n):
 
 
 # === wrong: the first n | only the first n
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    return rewards.double()[:, :n].amax(1).mean().item()
+# for: best =
+best = rewards.double()[:, :n].amax(1)
 
 
 # === wrong: with replacement | drawn twice
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().sort(1).values
-    chance = torch.tensor([((i + 1) / K) ** n - (i / K) ** n for i in range(K)], dtype=torch.float64)
-    return (ordered @ chance).mean().item()
+# for: best =
+best = ordered @ ordered.new_tensor([((i + 1) / K) ** n - (i / K) ** n for i in range(K)])
 
 
 # === wrong: the best of all K | maximum of all K
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    return rewards.double().amax(1).mean().item()
+# for: best =
+best = ordered[:, -1]
 
 
 # === wrong: the mean | mean reward
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    return rewards.double().mean().item()
+# for: best =
+best = ordered.mean(1)
 
 
 # === wrong: blocks of neighbours | neighbouring blocks
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    blocks = rewards.double()[:, : K // n * n].reshape(len(rewards), -1, n)
-    return blocks.amax(2).mean().item()
+# for: best =
+best = rewards.double()[:, : K // n * n].reshape(len(rewards), -1, n).amax(2).mean(1)
 
 
 # === wrong: sorted downwards | expected minimum
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().sort(1, descending=True).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / math.comb(K, n)).mean().item()
+# for: ordered =
+ordered = rewards.double().sort(dim=1, descending=True).values
 
 
 # === wrong: the mean of the n largest | n largest
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    return rewards.double().topk(n, dim=1).values.mean().item()
+# for: best =
+best = ordered[:, -n:].mean(1)
 
 
 # === wrong: the n-th largest | n-th largest
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    return rewards.double().topk(n, dim=1).values[:, -1].mean().item()
+# for: best =
+best = ordered[:, -n]
 
 
 # === wrong: the prompts thrown together | thrown together
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    ordered = rewards.double().flatten().sort().values
-    K = len(ordered)
-    ways = torch.tensor([math.comb(i, n - 1) / math.comb(K, n) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways).item()
+# for: ordered =
+ordered = rewards.double().reshape(1, -1).sort(dim=1).values
+K = ordered.numel()
 
 
 # === wrong: over the prompts | among the prompts
-def best_of_n(rewards, n):
-    if not 1 <= n <= rewards.shape[1]:
-        raise ValueError
-    ordered = rewards.double().sort(0).values
-    P = len(ordered)
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(P)], dtype=torch.float64)
-    return (ways @ ordered / max(math.comb(P, n), 1)).mean().item()
+# for: ordered =
+ordered = rewards.double().T.sort(dim=1).values
+K = ordered.size(1)
+# for: best =
+best = ordered @ ways / max(math.comb(K, n), 1)
 
 
 # === wrong: one number a prompt | one number is asked for
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return ordered @ ways / math.comb(K, n)
+# for: result =
+result = best
 
 
 # === wrong: a tensor | a Python float is asked for
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / math.comb(K, n)).mean()
+# for: result =
+result = best.mean()
 
 
 # === wrong: nothing is refused | must raise a ValueError
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    ordered = rewards.double().sort(1).values
-    ways = torch.tensor([math.comb(i, max(n, 1) - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / max(math.comb(K, n), 1)).mean().item()
+# for: refused =
+refused = False
+# for: ways =
+ways = ordered.new_tensor([math.comb(i, max(n, 1) - 1) for i in range(K)])
+# for: best =
+best = ordered @ ways / max(math.comb(K, max(n, 0)), 1)
 
 
 # === wrong: n = 0 is the mean | must raise a ValueError
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if n > K:
-        raise ValueError
-    n = max(n, 1)
-    ordered = rewards.double().sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / math.comb(K, n)).mean().item()
+# for: refused =
+n = max(n, 1)
+refused = n > K
 
 
 # === wrong: rewards rounded | compute in float64
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().round(decimals=4).sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / math.comb(K, n)).mean().item()
+# for: ordered =
+ordered = rewards.double().round(decimals=4).sort(dim=1).values
 
 
 # === wrong: sorted in place | in place
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    rewards.data[:] = rewards.data.sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (rewards.double() @ ways / math.comb(K, n)).mean().item()
+# for: ordered =
+rewards.data[:] = rewards.data.sort(1).values
+ordered = rewards.double()
 
 
 # === wrong: rewards below 0 count as 0 | below 0
-def best_of_n(rewards, n):
-    K = rewards.shape[1]
-    if not 1 <= n <= K:
-        raise ValueError
-    ordered = rewards.double().clamp(min=0).sort(1).values
-    ways = torch.tensor([math.comb(i, n - 1) for i in range(K)], dtype=torch.float64)
-    return (ordered @ ways / math.comb(K, n)).mean().item()
+# for: ordered =
+ordered = rewards.double().clamp(min=0).sort(dim=1).values

@@ -1,8 +1,9 @@
 # === right: as the solution
 def continue_texts(next_logits, ids, new_tokens, eos_id, choose):
     texts = ids.clone()
+    stop = ids.shape[1] + new_tokens
     done = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
-    for _ in range(new_tokens):
+    while texts.shape[1] < stop:
         scores = next_logits(texts)
         token = choose(scores)
         token = torch.where(done, torch.full_like(token, eos_id), token)
@@ -77,7 +78,7 @@ scores = next_logits(ids)
 # for: done = done
 late, done = done, done | (token == eos_id)
 # for: token = torch.where
-token = torch.where(late if _ else done, torch.full_like(token, eos_id), token)
+token = torch.where(late if texts.shape[1] > ids.shape[1] else done, torch.full_like(token, eos_id), token)
 
 
 # === wrong: filled with 0 | fill it with eos_id
@@ -91,29 +92,15 @@ done = done | bool((token == eos_id).any())
 
 
 # === wrong: the loop ends with the first finished row | must run new_tokens times
-def continue_texts(next_logits, ids, new_tokens, eos_id, choose):
-    texts = ids.clone()
-    done = torch.zeros(ids.shape[0], dtype=torch.bool)
-    for _ in range(new_tokens):
-        token = choose(next_logits(texts)).masked_fill(done, eos_id)
-        done = done | (token == eos_id)
-        texts = torch.cat([texts, token[:, None]], dim=1)
-        if done.any():
-            break
-    return texts
+# for: done = done
+done = done | (token == eos_id)
+stop = texts.shape[1] + 1 if done.any() else stop
 
 
 # === wrong: the loop ends when all rows are finished | must run new_tokens times
-def continue_texts(next_logits, ids, new_tokens, eos_id, choose):
-    texts = ids.clone()
-    done = torch.zeros(ids.shape[0], dtype=torch.bool)
-    for _ in range(new_tokens):
-        token = choose(next_logits(texts)).masked_fill(done, eos_id)
-        done = done | (token == eos_id)
-        texts = torch.cat([texts, token[:, None]], dim=1)
-        if done.all():
-            break
-    return texts
+# for: done = done
+done = done | (token == eos_id)
+stop = texts.shape[1] + 1 if done.all() else stop
 
 
 # === wrong: an eos in the prompt finishes | it finishes nothing

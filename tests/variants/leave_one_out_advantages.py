@@ -1,13 +1,12 @@
 # === right: total minus own
 def leave_one_out_advantages(rewards, group_size=None):
-    rewards = rewards.detach()
-    G = group_size or rewards.shape[0]
-    if rewards.shape[0] % G:
-        raise ValueError("not a whole number of groups")
-    if G == 1:
-        return torch.zeros_like(rewards)
-    rows = rewards.view(-1, G)
-    return (rows - (rows.sum(1, keepdim=True) - rows) / (G - 1)).view(-1)
+    G = group_size or len(rewards)
+    if len(rewards) % G:
+        raise ValueError("no whole number of groups")
+    rows = rewards.detach().view(-1, G)
+    others = (rows.sum(1, keepdim=True) - rows) / max(G - 1, 1)
+    result = rows - others if G > 1 else torch.zeros_like(rows)
+    return result.flatten()
 
 
 # === right: scaled distance from the mean
@@ -59,153 +58,114 @@ def leave_one_out_advantages(rewards, group_size=None):
 
 
 # === wrong: batch mean | leave the completion itself out
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return (groups - groups.mean(dim=1, keepdim=True)).flatten()
+# for: others =
+others = rows.mean(dim=1, keepdim=True)
 
 
 # === wrong: the baseline itself | this is the baseline
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return ((groups.sum(1, keepdim=True) - groups) / max(G - 1, 1)).flatten()
+# for: result =
+result = others
 
 
 # === wrong: sign | sign is turned round
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return rewards.detach() * 0
-    return ((groups.sum(1, keepdim=True) - groups) / (G - 1) - groups).flatten()
+# for: result =
+result = others - rows if G > 1 else torch.zeros_like(rows)
 
 
 # === wrong: sum of the others | take their mean
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return (groups - (groups.sum(1, keepdim=True) - groups)).flatten()
+# for: others =
+others = rows.sum(1, keepdim=True) - rows
 
 
 # === wrong: divided by B | there are B - 1
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return (groups - (groups.sum(1, keepdim=True) - groups) / G).flatten()
+# for: others =
+others = (rows.sum(1, keepdim=True) - rows) / G
 
 
 # === wrong: own reward in the sum | must not be in its baseline
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return rewards.detach() * 0
-    return (groups - groups.sum(1, keepdim=True) / (G - 1)).flatten()
+# for: others =
+others = rows.sum(1, keepdim=True) / max(G - 1, 1)
 
 
 # === wrong: divided by the standard deviation | does not normalise
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return rewards.detach() * 0
-    return ((groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)) / groups.std(1, keepdim=True)).flatten()
+# for: result =
+result = (rows - others) / rows.std(1, keepdim=True) if G > 1 else torch.zeros_like(rows)
 
 
 # === wrong: standardised | does not normalise
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return rewards.detach() * 0
-    return ((groups - groups.mean(1, keepdim=True)) / groups.std(1, keepdim=True)).flatten()
+# for: others =
+others = rows.mean(1, keepdim=True)
+# for: result =
+result = (rows - others) / rows.std(1, keepdim=True) if G > 1 else torch.zeros_like(rows)
 
 
 # === wrong: standardised with numpy's deviation | does not normalise
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    spread = groups.std(1, keepdim=True, unbiased=False)
-    return ((groups - groups.mean(1, keepdim=True)) / (spread + 1e-8)).flatten()
+# for: others =
+others = rows.mean(1, keepdim=True)
+# for: result =
+result = (rows - others) / (rows.std(1, keepdim=True, unbiased=False) + 1e-8)
 
 
 # === wrong: rewards themselves | nothing was subtracted
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    return rewards.detach().clone()
+# for: result =
+result = rows.clone()
 
 
 # === wrong: not detached | carries a gradient
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.view(-1, G)
-    if G == 1:
-        return torch.zeros_like(rewards)
-    return (groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)).flatten()
+# for: rows = rewards
+rows = rewards.view(-1, G)
 
 
 # === wrong: NaN for a batch of one | 0 / 0
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return (groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)).flatten()
+# for: others =
+others = (rows.sum(1, keepdim=True) - rows) / (G - 1)
+# for: result =
+result = rows - others
 
 
 # === wrong: a batch of one keeps its reward | not the reward itself
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    return (groups - (groups.sum(1, keepdim=True) - groups) / max(G - 1, 1)).flatten()
+# for: result =
+result = rows - others
 
 
 # === wrong: an epsilon in the denominator | something added
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return rewards.detach() * 0
-    return (groups - (groups.sum(1, keepdim=True) - groups) / (G - 1 + 1e-2)).flatten()
+# for: others =
+others = (rows.sum(1, keepdim=True) - rows) / max(G - 1 + 1e-2, 1)
 
 
 # === wrong: subtracts in place | in place
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return torch.zeros_like(rewards)
-    groups -= (groups.sum(1, keepdim=True) - groups) / (G - 1)
-    return groups.flatten()
+# for: result =
+result = rows.sub_(others) if G > 1 else torch.zeros_like(rows)
+
+
+# === wrong: always float32 | dtype
+# for: rows = rewards
+rows = rewards.detach().float().view(-1, G)
+
+
+# === wrong: the absolute values of the rewards | rewards below 0
+# for: rows = rewards
+rows = rewards.detach().view(-1, G)
+rows = rows.abs() if (rows < 0).all() else rows
+
+
+# === wrong: every second reward is a group | runs of neighbours
+# for: rows = rewards
+rows = rewards.detach().view(G, -1).T
+# for: result =
+result = (rows - others if G > 1 else torch.zeros_like(rows)).T
+
+
+# === wrong: the mean of the group's rewards with groups | leave the completion itself out
+# for: others =
+others = (rows.sum(1, keepdim=True) - rows) / max(G - 1, 1)
+others = rows.mean(1, keepdim=True) if group_size else others
+
+
+# === wrong: the other groups are the baseline | compare within a group
+# for: others =
+others = (rows.sum(1, keepdim=True) - rows) / max(G - 1, 1)
+others = (rows.sum() - rows.sum(1, keepdim=True)) / (rows.numel() - G) if len(rows) > 1 else others
 
 
 # === wrong: returns a list | expected a tensor
@@ -220,28 +180,6 @@ def leave_one_out_advantages(rewards, group_size=None):
     return result
 
 
-# === wrong: always float32 | dtype
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().float().view(-1, G)
-    if G == 1:
-        return torch.zeros(len(rewards))
-    return (groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)).flatten()
-
-
-# === wrong: the absolute values of the rewards | rewards below 0
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if (groups < 0).all():
-        groups = groups.abs()
-    return rewards.detach() * 0 if G == 1 else (groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)).flatten()
-
-
 # === wrong: no groups | group_size has no effect
 def leave_one_out_advantages(rewards, group_size=None):
     rewards = rewards.detach()
@@ -249,17 +187,6 @@ def leave_one_out_advantages(rewards, group_size=None):
     if group_size and B % group_size:
         raise ValueError
     return rewards * 0 if B == 1 else rewards - (rewards.sum() - rewards) / (B - 1)
-
-
-# === wrong: every second reward is a group | runs of neighbours
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(G, -1)
-    if G == 1:
-        return rewards.detach() * 0
-    return (groups - (groups.sum(0, keepdim=True) - groups) / (G - 1)).flatten()
 
 
 # === wrong: one row for each group | one row for each group
@@ -272,30 +199,6 @@ def leave_one_out_advantages(rewards, group_size=None):
         return torch.zeros_like(rewards)
     result = groups - (groups.sum(1, keepdim=True) - groups) / (G - 1)
     return result if group_size else result[0]
-
-
-# === wrong: the mean of the group's rewards with groups | leave the completion itself out
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    groups = rewards.detach().view(-1, G)
-    if G == 1:
-        return torch.zeros_like(rewards)
-    mean = groups.mean(1, keepdim=True) if group_size else (groups.sum(1, keepdim=True) - groups) / (G - 1)
-    return (groups - mean).flatten()
-
-
-# === wrong: the other groups are the baseline | compare within a group
-def leave_one_out_advantages(rewards, group_size=None):
-    G = group_size or len(rewards)
-    if len(rewards) % G:
-        raise ValueError("no whole number of groups")
-    rewards = rewards.detach()
-    groups = rewards.view(-1, G)
-    if len(groups) == 1:
-        return rewards * 0 if G == 1 else rewards - (rewards.sum() - rewards) / (G - 1)
-    return (groups - (rewards.sum() - groups.sum(1, keepdim=True)) / (len(rewards) - G)).flatten()
 
 
 # === wrong: a rest is a smaller group | must raise a ValueError
