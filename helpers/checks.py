@@ -112,6 +112,25 @@ def trying(what: str) -> Iterator[None]:
         raise AssertionError(f"{what}; yours raised {described(error)}") from None
 
 
+@contextlib.contextmanager
+def must_raise(kind: type[Exception], what: str) -> Iterator[None]:
+    """What is called inside must raise an exception of this kind; `what` begins the message if it does not.
+
+    Raises:
+        AssertionError: nothing was raised, or something else.
+    """
+    wanted = f"{what} must raise a {kind.__name__}"
+    try:
+        yield
+    except kind:
+        return
+    except AssertionError:
+        raise
+    except Exception as error:  # the student's own code may raise anything
+        raise AssertionError(f"{wanted}; yours raised {type(error).__name__}.") from None
+    raise AssertionError(f"{wanted}; yours raised nothing.")
+
+
 def check_rules(
     function: Callable[..., Any], *arguments: Any, gradients: tuple[int, ...] | None = (0,), **named: Any
 ) -> None:

@@ -820,13 +820,8 @@ def test_mean_few_values(mean_with_confidence):
         "for one value only the half width is nan, not the mean.": (float("nan"), float("nan")),
     }, name="mean_with_confidence (one value)")
     assert is_float(got[1]), f"mean_with_confidence: nan must be a Python float too, not a {type(got[1]).__name__}."
-    try:
+    with must_raise(ValueError, "mean_with_confidence: no values"):
         mean_with_confidence(torch.empty(0))
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(f"mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.") from None
-    raise AssertionError("mean_with_confidence: no values must raise a ValueError; yours raised nothing.")
 # %% points=0 success="Values below 0 keep their sign, and the values stay as they are."
 def test_mean_below_zero(mean_with_confidence):
     check(mean_with_confidence(torch.tensor([-1.0, -2.0, -6.0])), (-3.0, 2.994058), {

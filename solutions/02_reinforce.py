@@ -595,13 +595,8 @@ def test_leave_one_out_groups(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([0.5, 0.25]), group_size=1), torch.zeros(2), {
         "in a group of one there are no others; the definition says 0.": lambda got: bool((got != 0).any()),
     }, name="leave_one_out_advantages in groups of 1")
-    try:
+    with must_raise(ValueError, "leave_one_out_advantages: 3 rewards in groups of 2"):
         leave_one_out_advantages(torch.tensor([0.5, 0.25, 0.0]), 2)
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(f"leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised {type(error).__name__}.") from None
-    raise AssertionError("leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised nothing.")
 # %% points=0.5 success="A single reward has the advantage 0, and two rewards are compared with each other."
 def test_leave_one_out_single(leave_one_out_advantages):
     check(leave_one_out_advantages(torch.tensor([0.7])), torch.tensor([0.0]), {

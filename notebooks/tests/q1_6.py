@@ -21,18 +21,13 @@ def test_mean_values(mean_with_confidence):
 def test_mean_few_values(mean_with_confidence):
     """One value gives a half width of nan, and no value raises a ValueError."""
     import torch
-    from helpers.checks import check, is_float, trying
+    from helpers.checks import check, is_float, must_raise, trying
     with trying('mean_with_confidence: for one value the half width is nan'):
         got = mean_with_confidence(torch.tensor([0.25]))
     check(got, (0.25, float('nan')), {'the half width of one value is nan, not 0: nothing is known about the spread.': (0.25, 0.0), 'the half width of one value is nan, not infinite.': (0.25, float('inf')), 'for one value only the half width is nan, not the mean.': (float('nan'), float('nan'))}, name='mean_with_confidence (one value)')
     assert is_float(got[1]), f'mean_with_confidence: nan must be a Python float too, not a {type(got[1]).__name__}.'
-    try:
+    with must_raise(ValueError, 'mean_with_confidence: no values'):
         mean_with_confidence(torch.empty(0))
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(f'mean_with_confidence: no values must raise a ValueError; yours raised {type(error).__name__}.') from None
-    raise AssertionError('mean_with_confidence: no values must raise a ValueError; yours raised nothing.')
 
 @test_case(points=0, hidden=False,
     success_message="Values below 0 keep their sign, and the values stay as they are.")

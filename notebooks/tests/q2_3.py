@@ -21,16 +21,11 @@ def test_leave_one_out_values(leave_one_out_advantages):
 def test_leave_one_out_groups(leave_one_out_advantages):
     """With groups, each reward is compared with the others of its group, and a rest raises a ValueError."""
     import torch
-    from helpers.checks import check
+    from helpers.checks import check, must_raise
     check(leave_one_out_advantages(torch.tensor([1.0, 0.0, 0.5, 0.25]), 2), torch.tensor([1.0, -1.0, 0.25, -0.25]), {'group_size has no effect: each reward is compared with the whole batch.': [0.75, -0.583333, 0.083333, -0.25], 'the groups are runs of neighbours; here every second reward is a group. reshape(-1, group_size) has them in its rows.': [0.5, -0.25, -0.5, 0.25], 'the mean of the whole group is subtracted; leave the completion itself out.': [0.5, -0.5, 0.125, -0.125], 'the rewards of one group are compared with those of the others; compare within a group.': [0.625, -0.375, 0.0, -0.25], 'one row for each group; the result is [B], like the rewards. Use flatten().': [[1.0, -1.0], [0.25, -0.25]]}, name='leave_one_out_advantages in groups of 2', ordinary=(leave_one_out_advantages(torch.tensor([1.0, 0.5, 0.0])), [0.75, 0.0, -0.75]))
     check(leave_one_out_advantages(torch.tensor([0.5, 0.25]), group_size=1), torch.zeros(2), {'in a group of one there are no others; the definition says 0.': lambda got: bool((got != 0).any())}, name='leave_one_out_advantages in groups of 1')
-    try:
+    with must_raise(ValueError, 'leave_one_out_advantages: 3 rewards in groups of 2'):
         leave_one_out_advantages(torch.tensor([0.5, 0.25, 0.0]), 2)
-    except ValueError:
-        return
-    except Exception as error:
-        raise AssertionError(f'leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised {type(error).__name__}.') from None
-    raise AssertionError('leave_one_out_advantages: 3 rewards in groups of 2 must raise a ValueError; yours raised nothing.')
 
 @test_case(points=0.5, hidden=False,
     success_message="A single reward has the advantage 0, and two rewards are compared with each other.")

@@ -23,7 +23,7 @@ def test_aggregate_ways(aggregate_token_losses):
 def test_aggregate_edges(aggregate_token_losses):
     """Completions without tokens count as 0, and what cannot be computed raises a ValueError."""
     import torch
-    from helpers.checks import check
+    from helpers.checks import check, must_raise
     losses = torch.tensor([[1.0, 3.0], [5.0, 5.0]], requires_grad=True)
     mask = torch.tensor([[True, True], [False, False]])
     check(aggregate_token_losses(losses, mask, 'sequence'), torch.tensor(1.0), {'a completion without tokens counts in the mean, as 0': 2.0, 'a completion without tokens gives 0 / 0, which is NaN; it counts as 0': float('nan')}, name='aggregate_token_losses, "sequence", with a completion without tokens', ordinary=(aggregate_token_losses(losses, ~mask, 'token'), 5.0))
@@ -31,13 +31,8 @@ def test_aggregate_edges(aggregate_token_losses):
     check(nothing, torch.tensor(0.0), {'without any token this is 0 / 0, which is NaN; the result is 0': float('nan')}, name='aggregate_token_losses, "token", without any token')
     assert isinstance(nothing, torch.Tensor) and nothing.requires_grad, 'aggregate_token_losses, "token", without any token: backward() must work; keep the result in the graph'
     for how, constant in (('mean', None), ('constant', None)):
-        try:
-            got = aggregate_token_losses(losses, mask, how, constant)
-        except ValueError:
-            continue
-        except Exception as error:
-            raise AssertionError(f'aggregate_token_losses: {how!r} with constant={constant} must raise a ValueError; yours raised {type(error).__name__}.') from None
-        raise AssertionError(f'aggregate_token_losses: {how!r} with constant={constant} must raise a ValueError; yours returned {got}.')
+        with must_raise(ValueError, f'aggregate_token_losses: {how!r} with constant={constant}'):
+            aggregate_token_losses(losses, mask, how, constant)
 
 @test_case(points=0, hidden=False,
     success_message="Masked positions contribute nothing, and gradients, arguments and dtypes are right.")

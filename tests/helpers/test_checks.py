@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
+import re
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers.checks import UNKNOWN, check, check_rules, close, trying
+from helpers.checks import UNKNOWN, check, check_rules, close, must_raise, trying
 from helpers.notebook.public_check import run_case
 
 ROW = torch.tensor([1.0, 2.0])
@@ -236,3 +237,23 @@ def test_rules(f: Any, gradients: tuple[int, ...], text: str) -> None:
     with pytest.raises(AssertionError) as raised:
         check_rules(f, argument, gradients=gradients)
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (None, "f: nothing must raise a ValueError; yours raised nothing."),
+        (IndexError("x"), "f: nothing must raise a ValueError; yours raised IndexError."),
+        (AssertionError("of the test's own"), "of the test's own"),
+    ],
+)
+def test_what_must_raise_and_does_not(raised: Exception | None, told: str) -> None:
+    with pytest.raises(AssertionError, match=f"^{re.escape(told)}$"), must_raise(ValueError, "f: nothing"):
+        if raised is not None:
+            raise raised
+
+
+@pytest.mark.parametrize("raised", [ValueError("x"), UnicodeError("a kind of ValueError")])
+def test_what_must_raise_and_does(raised: Exception) -> None:
+    with must_raise(ValueError, "f: nothing"):
+        raise raised
