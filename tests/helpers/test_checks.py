@@ -239,6 +239,11 @@ def test_rules(f: Any, gradients: tuple[int, ...], text: str) -> None:
     assert text in str(raised.value)
 
 
+def fail(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
@@ -249,11 +254,10 @@ def test_rules(f: Any, gradients: tuple[int, ...], text: str) -> None:
 )
 def test_what_must_raise_and_does_not(raised: Exception | None, told: str) -> None:
     with pytest.raises(AssertionError, match=f"^{re.escape(told)}$"), must_raise(ValueError, "f: nothing"):
-        if raised is not None:
-            raise raised
+        fail(raised)
 
 
 @pytest.mark.parametrize("raised", [ValueError("x"), UnicodeError("a kind of ValueError")])
 def test_what_must_raise_and_does(raised: Exception) -> None:
     with must_raise(ValueError, "f: nothing"):
-        raise raised
+        fail(raised)
