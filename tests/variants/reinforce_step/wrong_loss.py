@@ -81,7 +81,7 @@ advantages = leave_one_out_advantages(rewards).clamp(min=0)
 advantages = leave_one_out_advantages(rewards).roll(1)
 
 
-# === wrong: groups of one prompt each | takes; keep the names
+# === wrong: groups of one prompt each | the policy did not change
 # for: advantages =
 advantages = leave_one_out_advantages(rewards, 1)
 
