@@ -10,8 +10,8 @@ import torch
 import transformer_lens
 from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
 
-from helpers.interpretability import circuits
-from tests.helpers.test_circuits import IDS, close, tiny_gpt2
+from helpers.interpretability import attribution, circuits
+from tests.helpers.test_circuits import IDS, close, patch, tiny_gpt2
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     scale = cache["ln_final.hook_scale"][:, -1]
     direction = (hooked.W_U[:, 3] - hooked.W_U[:, 4]) * hooked.ln_final.w
     direction = direction - direction.mean()
-    own = circuits.direct_logit_attribution(model, run, torch.tensor([3, 3, 3]), torch.tensor([4, 4, 4]))
+    own = attribution.attribute_logits(model, run, torch.tensor([3, 3, 3]), torch.tensor([4, 4, 4]))
     close(own.heads.flatten(1), torch.einsum("nbw,w->bn", heads / scale, direction), 1e-4)
 
     def silence(z: torch.Tensor, hook: object) -> torch.Tensor:
@@ -43,7 +43,7 @@ def main() -> None:
 
     silenced = hooked.run_with_hooks(IDS, fwd_hooks=[("blocks.0.attn.hook_z", silence)])[:, -1]
     zeros = torch.zeros_like(run.outputs)
-    close(circuits.patch_heads(model, IDS, [(0, 2)], zeros), silenced, 1e-4)
+    close(circuits.patched_logits(model, IDS, [(0, 2)], zeros, patch), silenced, 1e-4)
     print("head outputs, attention patterns, attributions and a knocked-out head agree to 1e-4")
 
 

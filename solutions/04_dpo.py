@@ -25,8 +25,9 @@
 # | 4.6 | the role of β | 3 min |
 # | 4.7 | what the pairs are worth: gap and noise | 2 min |
 # | 4.8 | DPO beside REINFORCE | seconds |
-# | 4.9 | optional: TRL beside your own | 1 min |
-# | 4.10 | summary and submission | |
+# | 4.9 | optional: another loss, IPO (exercise 4.7) | seconds |
+# | 4.10 | optional: TRL beside your own | 1 min |
+# | 4.11 | summary and submission | |
 #
 # Words used as in the earlier parts: the **policy** is the model we train,
 # the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
@@ -1416,7 +1417,127 @@ show_samples(
 #   KL on what is really written).
 # - 1 point: A reasoned choice for a concrete case.
 # %% [markdown]
-# ## 4.9 Optional: TRL beside your own
+# ## 4.9 Optional: another loss, IPO
+#
+# DPO reads a pair as a vote that could have gone the other way: "chosen" wins with probability σ(βm), where $m$ is the
+# pair's margin as in exercise 4.3. A pair that was labelled once has one vote. Its likelihood is the higher the larger
+# the margin is, and highest at an **infinite** one. So on a fixed list of pairs DPO's loss has no minimum, and the KL
+# in the objective it was derived from does not hold the policy back, however large β is.
+#
+# Azar and others (2023, [arXiv 2310.12036](https://arxiv.org/abs/2310.12036); optional reading) leave the logistic
+# function out and ask for a **finite** margin. Their loss, *identity preference optimisation* or **IPO**, is
+#
+# $$\frac1B\sum \Big(m - \frac{1}{2\tau}\Big)^2.$$
+#
+# τ takes the place of β: the smaller it is, the farther the policy may move from the reference.
+# Conservative DPO has a finite best margin as well. Set the derivative of its loss to 0:
+# (1 − ε)·σ(−βm) = ε·σ(βm), so $m = \frac1\beta \ln\frac{1 - \varepsilon}{\varepsilon}$.
+# %% [markdown] q="q4_7"
+# **Exercise 4.7 · `compute_ipo_loss`** (optional)
+#
+# Given the same four tensors `[B]` of sequence log-probs as in exercise 4.3, return IPO's loss, a scalar: the mean over
+# the pairs of the squared distance between the margin $m$ and the target 1/(2τ).
+# No gradient may reach the reference's log-probs.
+# %%
+def compute_ipo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, tau):
+    """The IPO loss of a batch of pairs (Azar et al. 2023, equation 17).
+
+    Args:
+        policy_chosen, policy_rejected: [B] log-probs of the completions under the policy.
+        reference_chosen, reference_rejected: [B] the same under the reference.
+        tau: above 0; the margin aimed at is 1 / (2 · tau).
+
+    Returns:
+        scalar.
+    """
+    # BEGIN SOLUTION
+    margin = (policy_chosen - reference_chosen.detach()) - (policy_rejected - reference_rejected.detach())  # [B]
+    return ((margin - 1 / (2 * tau)) ** 2).mean()
+    # END SOLUTION
+# %% points=1 success="The loss of three pairs is right."
+def test_ipo_loss(compute_ipo_loss):
+    four = [torch.tensor(values) for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])]
+    check(compute_ipo_loss(*four, 0.2), torch.tensor(10.5), {
+        "the target is 1/(2τ), not 1/τ": 28.416667,
+        "the target is 1/(2τ), not τ/2": 5.06,
+        "the target is 1/(2τ), not 2τ": 5.11,
+        "the target is 1/(2τ), not τ": 5.056667,
+        "the target is missing: the margins themselves are squared": 5.083333,
+        "the reference is missing from the margin": 6.833333,
+        "chosen and rejected are swapped, or the target is added to the margin": 12.166667,
+        "the reference's log-probs enter with the wrong sign, or chosen and rejected of the reference are swapped": 5.166667,
+        "the policy is missing from the margin": 12.25,
+        "the mean must come last: square the distances, not their mean": 5.444444,
+        "this is the sum over the pairs; the definition takes the mean": 31.5,
+        "one number for the batch is asked for: take the mean over the pairs": [0.25, 30.25, 1.0],
+        "these are distances; their squares are asked for": 2.333333,
+        "this is half the squared distance": 5.25,
+        "this is the root of the mean squared distance": 3.240370,
+        "the margin is scaled by τ: (τm − ½)² is another loss": 0.42,
+        "this is the mean distance, with its sign; square it": -2.333333,
+        "this is −ln σ of the margin, DPO's loss": 1.125645,
+        "a margin above the target counts as well: the distance is squared on both sides": 10.333333,
+    }, name="compute_ipo_loss", rtol=5e-5)
+# %% points=0.5 success="Gradients go to the policy alone, and the loss pulls back a margin that is too large."
+def test_ipo_gradients(compute_ipo_loss):
+    tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
+    loss = compute_ipo_loss(*tensors, 0.5)  # margin 2, target 1
+    assert isinstance(loss, torch.Tensor) and loss.requires_grad, "compute_ipo_loss: the loss carries no gradient; do not detach it or turn it into a float"
+    check(loss, torch.tensor(1.0), {
+        "a margin above the target counts as well: the distance is squared on both sides": 0.0,
+    }, name="compute_ipo_loss of a margin above the target")
+    loss.backward()
+    for reference in tensors[2:]:
+        assert reference.grad is None or not reference.grad.any(), "compute_ipo_loss: the reference carries a gradient; detach its log-probs"
+    assert tensors[0].grad is not None and tensors[1].grad is not None, "compute_ipo_loss: no gradient reaches the policy's log-probs"
+    check(tensors[0].grad, torch.tensor([2.0]), {
+        "the gradient has the wrong sign": [-2.0],
+    }, name="the gradient of compute_ipo_loss")
+    zero = torch.zeros(1)
+    check(compute_ipo_loss(torch.tensor([-2000.0]), zero, zero, zero, 0.5), torch.tensor(2001.0**2), {
+        "the margin is clamped; it counts as it is": lambda got: bool(0 < got < 2000.0**2),
+    }, name="compute_ipo_loss at a margin of -2000", ordinary=(loss, torch.tensor(1.0)))
+# %% points=0 success="Gradients flow on both sides of the target, and arguments and dtypes are kept."
+def test_ipo_rules(compute_ipo_loss):
+    for chosen in (-2.0, -100.0):
+        check_rules(compute_ipo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))
+# %% hidden={"values": 1, "gradients edges dtypes purity": 0.5}
+# %% [markdown]
+# **Where do the losses stop?** The next cell takes one pair and treats its margin as a number that may be moved freely.
+# It follows the gradient of each loss for 3,000 steps, a few seconds in all.
+# (The step sizes differ, as the slopes do: IPO's grows with the distance, DPO's is never above β.)
+# %%
+nothing = torch.zeros(1)
+
+
+def margins_reached(loss_of, step_size, looks=(30, 300, 3000)):
+    """The margin after some numbers of steps along the gradient, from 0."""
+    margin, reached = torch.zeros(1, requires_grad=True), []
+    for step in range(1, max(looks) + 1):
+        (slope,) = torch.autograd.grad(loss_of(margin), margin)
+        margin = (margin - step_size * slope).detach().requires_grad_()
+        if step in looks:
+            reached.append(margin.item())
+    return reached
+
+
+epsilon, tau = 0.1, 0.05
+followed = {
+    "DPO": margins_reached(lambda m: compute_dpo_loss(m, nothing, nothing, nothing, beta)[0], 10.0),
+    f"conservative DPO, ε = {epsilon}": margins_reached(
+        lambda m: compute_dpo_loss(m, nothing, nothing, nothing, beta, label_smoothing=epsilon)[0], 10.0
+    ),
+    f"IPO, τ = {tau}": margins_reached(lambda m: compute_ipo_loss(m, nothing, nothing, nothing, tau), 0.01),
+}
+table = pd.DataFrame(followed, index=["after 30 steps", "after 300 steps", "after 3,000 steps"]).T
+table["best margin"] = [math.inf, math.log((1 - epsilon) / epsilon) / beta, 1 / (2 * tau)]
+table.round(1)
+# %% [markdown]
+# DPO's margin goes on growing, by about as much for every tenfold number of steps; the other two stop at their best
+# margins. In training with many pairs the parameters are shared, so no pair can move as freely as this one.
+# But the direction is the same: with DPO, the number of steps decides how far the policy goes, and not β alone.
+# %% [markdown]
+# ## 4.10 Optional: TRL beside your own
 #
 # This section is optional: it needs the library [TRL](https://huggingface.co/docs/trl) (a link for later;
 # you need not open it now). Where TRL is missing, the cells say how to install it and go on.
@@ -1583,7 +1704,7 @@ if not problem:
 # - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own,
 #   and what it would have changed.
 # %% [markdown]
-# ## 4.10 What you take along
+# ## 4.11 What you take along
 #
 # * The best policy under a KL fine is the reference times $e^{r/\beta}$.
 #   Solved for the reward, it lets a policy speak as a reward model.

@@ -13,15 +13,15 @@
 #
 # | section | what | time on a 2-core laptop |
 # | --- | --- | --- |
-# | 5.1 | sharing out a result fairly: Shapley values (exercise 5.1) | seconds |
+# | 5.1 | sharing out a result fairly: Shapley values (exercises 5.1 and 5.2) | seconds |
 # | 5.2 | a sentence as a game; the `shap` library | 20 s |
 # | 5.3 | what the reward model looks at | 30 s |
 # | 5.4 | before and after RLHF | 1 min |
-# | 5.5 | a task and a circuit: who gets the ring? (exercises 5.2 and 5.3) | seconds |
-# | 5.6 | knock-outs (exercise 5.4) | seconds |
-# | 5.7 | who writes the answer? direct attribution and patching (exercise 5.5) | 10 s |
+# | 5.5 | a task and a circuit: who gets the ring? (exercises 5.3 and 5.4) | seconds |
+# | 5.6 | knock-outs (exercise 5.5) | seconds |
+# | 5.7 | who writes the answer? direct attribution and patching (exercises 5.6 to 5.8) | 10 s |
 # | 5.8 | following the paths backwards | 10 s |
-# | 5.9 | your circuit, judged (exercise 5.6) | 10 s |
+# | 5.9 | your circuit, judged (exercise 5.9) | 10 s |
 # | 5.10 | how the circuit came into being | 10 s |
 # | 5.11 | did the reward break it? | 20 s |
 # | 5.12 | optional: the same on a real language model | see there |
@@ -47,7 +47,7 @@ import torch
 
 from helpers import plots
 from helpers.devices import seed_everything
-from helpers.interpretability import circuits, explain, figures, ioi, policies, smollm2
+from helpers.interpretability import attribution, circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
@@ -194,7 +194,7 @@ def test_three_players(exact_shapley_values):
         assert isinstance(coalition, frozenset), (
             f"exact_shapley_values: `value` takes a frozenset; it was called with a {type(coalition).__name__}."
         )
-        assert all(player in range(3) for player in coalition), "exact_shapley_values: `value` takes players from 0 to n - 1."
+        assert coalition <= frozenset(range(3)), "exact_shapley_values: `value` takes players from 0 to n - 1, as ints."
         return worth[sum(2**player for player in coalition)]
 
     def tensor(*numbers):
@@ -228,7 +228,7 @@ def test_evaluations(exact_shapley_values):
     asked = Counter()
 
     def value(coalition):
-        assert all(player in range(4) for player in coalition), "exact_shapley_values: `value` takes players from 0 to n - 1."
+        assert frozenset(coalition) <= frozenset(range(4)), "exact_shapley_values: `value` takes players from 0 to n - 1, as ints."
         asked[frozenset(coalition)] += 1
         return float(len(coalition) ** 2)
 
@@ -289,6 +289,166 @@ print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
 # **Try it.** Change `game_a` so that exactly one of the last three lines fails to hold, and say why.
 # (There is nothing to hand in here.)
 #
+# ### Too many coalitions: sampling orders
+#
+# A text of 30 words has $2^{30}$ coalitions, which is more than anybody can run a model on. But a Shapley value is
+# a **mean** over all orders of arrival, and a mean can be estimated from a sample.
+# Draw $M$ orders at random, let the players arrive in each of them, and average what each one adds.
+#
+# An estimate is worth little without its error. Each order gives one number for a player: what it added there.
+# Let $s$ be the standard deviation of these $M$ numbers (with $M - 1$ in the denominator).
+# The **standard error** of their mean is $s/\sqrt{M}$. If $M$ is not small, the true value lies within
+# two standard errors of the estimate in about 95 of 100 cases. Four times as many orders halve the error.
+# %% [markdown] q="q5_2"
+# **Exercise 5.2 · `sampled_shapley_values`.** Estimate Shapley values from given orders of arrival.
+#
+# - `value` and `players` are as in exercise 5.1.
+# - `permutations` is an int64 tensor `[M, players]`. Each row is an order: `permutations[m, 0]` arrives first.
+# - Return two float64 tensors `[players]`: the mean of what each player adds when it joins those before it,
+#   and the standard error of this mean. With a single order there is no standard error: it is `nan`.
+# - Along an order, what was worth $v(S \cup \{i\})$ a moment ago is the $v(S)$ of the next player. So keep it.
+#   **Call `value` at most $M \cdot$ `players` $+ 1$ times**: for the empty coalition once, before the first order.
+# %%
+def sampled_shapley_values(value, players, permutations):
+    """Estimate the Shapley value of each player from some orders of arrival.
+
+    Args:
+        value: frozenset of player numbers -> float, the worth of that coalition.
+        players: number of players.
+        permutations: int64 [M, players]; each row is an order, the first player to arrive in column 0.
+
+    Returns:
+        float64 [players]: the mean over the orders of what a player adds;
+        float64 [players]: its standard error, `nan` for a single order.
+    """
+    # BEGIN SOLUTION
+    nobody = value(frozenset())  # asked for once
+    gains = torch.zeros(len(permutations), players, dtype=torch.float64)  # [M, players]
+    for row, order in enumerate(permutations.tolist()):
+        present, before = frozenset(), nobody
+        for player in order:
+            present = present | {player}
+            now = value(present)
+            gains[row, player] = now - before
+            before = now
+    standard_error = gains.std(dim=0) / math.sqrt(len(permutations))  # the std of a single number is nan
+    return gains.mean(dim=0), standard_error
+    # END SOLUTION
+# %% points=1 success="The means and standard errors of four orders are right."
+def test_four_orders(sampled_shapley_values):
+    worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]  # by bit pattern: {}, {0}, {1}, {0,1}, {2}, {0,2}, {1,2}, {0,1,2}
+
+    def value(coalition):
+        assert isinstance(coalition, frozenset), (
+            f"sampled_shapley_values: `value` takes a frozenset; it was called with a {type(coalition).__name__}."
+        )
+        assert coalition <= frozenset(range(3)), "sampled_shapley_values: `value` takes players from 0 to n - 1, as ints (`tolist()` makes them of a tensor)."
+        return worth[sum(2**player for player in coalition)]
+
+    def tensor(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    result = sampled_shapley_values(value, 3, torch.tensor([[0, 1, 2], [1, 2, 0], [2, 1, 0], [1, 2, 0]]))
+    assert result is not None and result is not ..., f"sampled_shapley_values returned {result!r}: it is not written yet, or a `return` is missing."
+    assert isinstance(result, (tuple, list)) and len(result) == 2, "sampled_shapley_values: return two tensors: the means and their standard errors."
+    check(result[0], tensor(12.75, 1.75, 0.5), {
+        "the orders are read from the end: the first player to arrive stands in column 0.": tensor(6.25, 5.75, 3.0),
+        "gains go to the place in the order; they belong to the player who stands there.": tensor(1.25, 0.25, 13.5),
+        "the rows are read as places: `permutations[m, k]` is the player who arrives as number k.": tensor(7.75, 5.75, 1.5),
+        "the empty coalition was taken to be worth 0; ask `value` for it as well.": tensor(13.25, 2.75, 1.0),
+        "v(S) is not subtracted: a player adds the change, not the value reached.": tensor(14.0, 4.5, 5.25),
+        "the sign is reversed: v(S with i) minus v(S without i).": tensor(-12.75, -1.75, -0.5),
+        "this is the sum over the orders; take the mean.": tensor(51.0, 7.0, 2.0),
+        "only the first order is used.": tensor(3.0, 6.0, 6.0),
+        "only the last order is used.": tensor(16.0, 1.0, -2.0),
+        "these are the exact values, over all orders; use the orders that are given.": tensor(8.6666667, 4.1666667, 2.1666667),
+        "each player is compared with the empty coalition; compare with those who are there before it.": lambda got: bool((got - tensor(3.0, 1.0, 0.0)).abs().max() < 1e-6),
+    }, name="the means of sampled_shapley_values", dtype=torch.float64)
+    check(result[1], tensor(3.25, 1.4930394, 1.8929694), {
+        "this is the standard deviation of one order's gain; divide by √M for that of the mean.": tensor(6.5, 2.9860788, 3.7859389),
+        "the standard deviation has M in the denominator; the definition has M - 1.": tensor(2.8145826, 1.2930101, 1.6393597),
+        "the standard deviation is divided by M; divide by √M.": tensor(1.625, 0.7465197, 0.9464847),
+        "this is the squared standard error; take the root.": tensor(10.5625, 2.2291667, 3.5833333),
+        "this is the variance of one order's gain; the standard error is its root over √M.": tensor(42.25, 8.9166667, 14.3333333),
+        "this is the half width of a 95 % interval; the standard error itself is asked for.": tensor(6.37, 2.9263572, 3.7102201),
+        "the standard deviation is divided by the root of the number of players; divide by that of the number of orders.": tensor(3.7527768, 1.7240134, 2.1858128),
+    }, name="the standard errors of sampled_shapley_values", dtype=torch.float64)
+# %% points=0.5 success="The game is asked no more often than needed, and one order has no standard error."
+def test_questions(sampled_shapley_values):
+    asked = []
+
+    def value(coalition):
+        asked.append(frozenset(coalition))
+        return float(len(coalition) ** 2)
+
+    orders = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]])
+    means, _ = sampled_shapley_values(value, 4, orders)
+    check(means, [11 / 3, 3.0, 5.0, 13 / 3], name="the means of sampled_shapley_values")
+    assert asked.count(frozenset()) <= 1, (
+        f"sampled_shapley_values: the means are right, but the empty coalition was evaluated {asked.count(frozenset())} times; ask for it once, before the loop."
+    )
+    assert len(asked) <= 13, (
+        f"sampled_shapley_values: the means are right, but three orders of four players took {len(asked)} evaluations; 3 · 4 + 1 are enough, "
+        "as the worth reached by one player is where the next one starts."
+    )
+    check(sampled_shapley_values(value, 4, orders[:1]), ([1.0, 3.0, 5.0, 7.0], [float("nan")] * 4), {
+        "one order says nothing about the error: the standard error is nan, not 0.": ([1.0, 3.0, 5.0, 7.0], [0.0] * 4),
+    }, name="sampled_shapley_values with one order")
+# %% hidden={"values": 1, "edges": 0.5, "evaluations": 0.5}
+# Random games of two to six players.
+# One player, one order, equal orders, eight players, an empty coalition that is worth something, integers.
+# At most M · players + 1 evaluations, and float64 results.
+# %% [markdown]
+# **Sanity check.** With all six orders the three words get their exact values back. Then a game of eight players
+# with random worths: its exact values take 256 evaluations. How far off are the estimates?
+# %%
+six = torch.tensor(list(itertools.permutations(range(3))))  # [6, 3], every order of three players
+three_words, _ = sampled_shapley_values(lambda coalition: float(table[frozenset(names[i] for i in coalition)]), 3, six)
+print("three words, from all six orders:", [round(x, 3) for x in three_words.tolist()])
+
+eight_worths = torch.randn(2**8, generator=torch.Generator().manual_seed(2), dtype=torch.float64).tolist()
+
+
+def game_of_eight(coalition):
+    """A random worth for each coalition, looked up by its bit pattern."""
+    return eight_worths[sum(1 << player for player in coalition)]
+
+
+exact_eight = exact_shapley_values(game_of_eight, 8)  # [8]
+drawing = torch.Generator().manual_seed(3)
+sampling = []
+for orders_drawn in [4, 16, 64, 256, 1024]:
+    drawn_orders = torch.stack([torch.randperm(8, generator=drawing) for _ in range(orders_drawn)])  # [M, 8]
+    estimate, standard_error = sampled_shapley_values(game_of_eight, 8, drawn_orders)
+    off = (estimate - exact_eight).abs()
+    sampling.append(
+        {
+            "orders M": orders_drawn,
+            "evaluations": orders_drawn * 8 + 1,
+            "mean error": off.mean().item(),
+            "mean standard error": standard_error.mean().item(),
+            "within two standard errors": (off < 2 * standard_error).double().mean().item(),
+        }
+    )
+sampling = pd.DataFrame(sampling).set_index("orders M")
+with plt.rc_context(plots.STYLE):
+    fig, ax = plt.subplots(figsize=(6.5, 3.2))
+    ax.loglog(sampling.index, sampling["mean error"], "o-", color="#0072B2", label="error, mean of 8 players")
+    ax.loglog(sampling.index, sampling["mean standard error"], "s--", color="#D55E00", label="its standard error")
+    ax.set(title="Sampled Shapley values of eight players", xlabel="orders drawn (M)", ylabel="distance from the exact value")
+    ax.set_xticks(list(sampling.index), [str(m) for m in sampling.index])
+    ax.minorticks_off()
+    ax.legend()
+plots.show(
+    fig,
+    "Error and standard error fall together on two logarithmic axes, "
+    f"from {sampling['mean error'].iloc[0]:.2f} with 4 orders to {sampling['mean error'].iloc[-1]:.3f} with 1,024.",
+)
+sampling.round(3)
+# %% [markdown]
+# The standard error tells how far off the estimate is without knowing the truth: that is what it is for.
+# In each line, compare it with the mean error. A standard error from four orders is itself a rough estimate.
+#
 # ## 5.2 A sentence as a game
 #
 # Now the players are the tokens of a sentence, and the value function is the reward model. What does it mean
@@ -342,7 +502,8 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 # masked versions of the input and returns an **explanation**: values, base value and the tokens. Three of its methods:
 #
 # - `exact` scores all coalitions, as you did.
-# - `permutation` draws random orders of arrival, as in your first table, and averages over some of them instead of all.
+# - `permutation` draws random orders of arrival and averages over them, as your `sampled_shapley_values` does
+#   (it goes along each order forwards and backwards, which makes the errors of the two directions partly cancel).
 #   (For text, `shap` by itself only looks at orders in which neighbouring tokens arrive together, in this method
 #   and in the first; `explain.explain` switches that off, so that all orders can occur.)
 # - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups.
@@ -350,7 +511,7 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 #   for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
 #
 # `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines.
-# Here are all four beside each other.
+# Here are its three methods beside your two functions.
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
@@ -362,23 +523,42 @@ partition = explain.explain(
 )[0]
 print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
+
+def worth_of_sentence(coalition):
+    """The score of the sentence with the other tokens masked."""
+    return float(score([explain.masked_text(tokens, coalition, mask)])[0])
+
+
+drawing = torch.Generator().manual_seed(0)
+count = sizes.shap_evaluations // len(tokens)  # as many orders as that many evaluations pay for
+drawn_orders = torch.stack([torch.randperm(len(tokens), generator=drawing) for _ in range(count)])  # [M, 6]
+sampled, sampled_error = sampled_shapley_values(worth_of_sentence, len(tokens), drawn_orders)
+
 comparison = pd.DataFrame(
     {
         "token": tokens,
         "exact (yours)": exact.values,
+        "sampled (yours)": sampled.numpy(),
         "shap, exact": by_shap.values,
         "shap, permutation": permutation.values,
         "shap, partition": partition.values,
     }
 ).set_index("token")
+off = comparison.sub(comparison["exact (yours)"], axis=0).abs().max()
 comparison.loc["sum"] = comparison.sum()
 comparison.loc["score − base"] = exact.score - exact.base
+evaluations = [2 ** len(tokens), count * len(tokens) + 1, 2 ** len(tokens), *[sizes.shap_evaluations] * 2]
+comparison.loc["farthest from exact"] = off
+comparison.loc["evaluations, at most"] = evaluations
+print("standard errors of your sampled values:", [round(x, 2) for x in sampled_error.tolist()])
 comparison.round(3)
 # %% [markdown]
-# **What to see.** `shap`'s exact method gives your numbers. The permutation estimate is near them, with an error
-# that shrinks as more orders are drawn. The partition values tell nearly the same story, but they answer a slightly
-# different question. The last two lines are equal in every column: the sum rule holds for all four,
-# so it cannot tell you which one you are looking at. When somebody shows you "SHAP values", ask which kind.
+# **What to see.** `shap`'s exact method gives your numbers, and the two estimates by orders are near them.
+# The last two lines say how near, and at what price. For a sentence of six tokens the estimates were the worse bargain:
+# they asked the model more often than all 64 coalitions would have, and are less exact. They are for long texts.
+# The partition values answer a slightly different question. The lines "sum" and "score − base" are equal
+# in every column: the sum rule holds for all five, so it cannot tell you which one you are looking at.
+# When somebody shows you "SHAP values", ask which kind, and how many evaluations they had.
 #
 # ### What exactness costs
 #
@@ -688,8 +868,8 @@ for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_eac
 # when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the model writes
 # (you will use that in 5.7), and everything that raises both names alike drops out.
 # The last is also its weakness, which is why there is a second measure, the **probability of IO**.
-# %% [markdown] q="q5_2"
-# **Exercise 5.2 · `logit_difference`.**
+# %% [markdown] q="q5_3"
+# **Exercise 5.3 · `logit_difference`.**
 # For each prompt of a batch, the logit of the IO name minus the logit of the S name.
 #
 # - `logits` `[B, V]`: the model's scores of all `V` words at the last position; one row for each prompt.
@@ -739,8 +919,8 @@ def test_difference_rules(logit_difference):
 # %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # Random batches, also of one prompt.
 # Large logits and several dtypes; gradients pass to the logits, and the arguments are left unchanged.
-# %% [markdown] q="q5_3"
-# **Exercise 5.3 · `io_probability`.** The logit difference looks at two words only. The second measure is the
+# %% [markdown] q="q5_4"
+# **Exercise 5.4 · `io_probability`.** The logit difference looks at two words only. The second measure is the
 # probability of the IO name among *all* words: the softmax over the whole vocabulary, taken at the IO name.
 #
 # - `logits` `[B, V]`, `io_ids` `[B]`; returns `[B]`.
@@ -850,8 +1030,8 @@ plots.show(
 # What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each
 # position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream.
 # For one layer the outputs of all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
-# %% [markdown] q="q5_4"
-# **Exercise 5.4 · `ablate_heads`.** Knock out some heads of one layer.
+# %% [markdown] q="q5_5"
+# **Exercise 5.5 · `ablate_heads`.** Knock out some heads of one layer.
 #
 # - `head_outputs` `[B, T, H, D]`: what each of the layer's `H` heads says at each position of each prompt.
 # - `heads`: a list of head numbers, the ones to knock out; it may be empty.
@@ -1045,19 +1225,94 @@ shifts.round(4)
 #
 # ### Direct logit attribution
 #
-# The residual stream at END is a sum: the embedding, plus what each head of each layer added, plus what each MLP added.
-# The logits are the final normalisation of this sum times the embedding matrix. If you hold the *scale* of
-# that normalisation at its value in this run, the map is linear. So the logit difference is **a sum with one term
-# for each head**: what the head wrote, measured along the direction "logit of IO minus logit of S". This is *direct
-# logit attribution*. It only sees what a head writes straight to the output, not what it tells other heads.
+# Each layer adds to a running sum of vectors, one at each position: the **residual stream**. It begins as the embedding
+# of the word there. Each head adds a vector, and so does each **MLP** (the feed-forward network of a layer:
+# two matrices with a bend between them, which work at each position by themselves).
+# At END, the last sum is normalised and multiplied by the **unembedding**, a matrix with one row for each word:
+# a word's logit is the dot product of its row with the stream.
+# (The normalisation, a LayerNorm, takes the mean of the vector away, divides it by a *scale*, its standard deviation,
+# and multiplies each entry by a weight.)
+#
+# If you hold the scale at its value in this run, all of this is linear.
+# So the logit difference is **a sum with one term for each head**:
+# what the head wrote, measured along one direction, the unembedding of IO minus that of S.
+# This is *direct logit attribution*.
+# It only sees what a head writes straight to the output, not what it tells other heads.
+#
+# Two tensors hold what you need. `attribution.head_writes` gives what every head added to the stream at END,
+# `[L, B, H, M]`: layer, prompt, head, and the `M` = 64 entries of the stream; the mean is taken away, and it is
+# divided by the scale. `attribution.answer_direction` gives the direction `[B, M]`, for each prompt its own,
+# as each has other names; the weights of the normalisation are in it.
 # %%
 run = circuits.record(ioi_model, batch.ids)  # one run, with everything kept: head outputs, attention, residual stream
-parts = circuits.direct_logit_attribution(ioi_model, run, batch.io_ids, batch.s_ids)
+writes = attribution.head_writes(ioi_model, run)  # [L, B, H, M]
+direction = attribution.answer_direction(ioi_model, batch.io_ids, batch.s_ids)  # [B, M]
+print(f"writes {list(writes.shape)}, direction {list(direction.shape)}")
+# %% [markdown] q="q5_6"
+# **Exercise 5.6 · `direct_logit_attribution`.** How far does each head push along the direction?
+#
+# - `head_writes` `[B, H, M]`: what each of the `H` heads of one layer wrote, for each prompt.
+# - `direction` `[B, M]`: for each prompt the direction in which the answer lies. It need not have length 1,
+#   and it is used as it is: then the result is in logits.
+# - Return `[B, H]`: the dot product of each head's write with the direction of its own prompt.
+# %%
+def direct_logit_attribution(head_writes, direction):
+    """What each head's write adds to the logit difference directly.
+
+    Args:
+        head_writes: [B, H, M], divided by the final normalisation's scale.
+        direction: [B, M].
+
+    Returns:
+        [B, H], in logits.
+    """
+    # BEGIN SOLUTION
+    return (head_writes * direction[:, None, :]).sum(dim=-1)  # [B, H]
+    # END SOLUTION
+# %% points=1 success="The pushes of three heads in two prompts are right."
+def test_pushes(direct_logit_attribution):
+    writes = torch.tensor([[[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]], [[2.0, 0.0], [-1.0, 1.0], [3.0, 3.0]]])
+    direction = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    check(direct_logit_attribution(writes, direction), torch.tensor([[0.0, 7.0, -3.0], [1.0, 2.5, 10.5]]), {
+        "the direction is scaled to length 1; use it as it is, then the result is in logits": [[0.0, 3.130495, -1.341641], [0.328798, 0.821995, 3.452379]],
+        "this is the cosine of the angle; the dot product is asked for": [[0.0, 0.989949, -0.332820], [0.164399, 0.581238, 0.813733]],
+        "the writes are scaled to length 1; how much a head writes counts": [[0.0, 2.213594, -0.744208], [0.5, 1.767767, 2.474874]],
+        "the first prompt's direction is used for all; each prompt has its own": [[0.0, 7.0, -3.0], [4.0, -3.0, 3.0]],
+        "the directions of all prompts are added up; each prompt has its own": [[6.5, 5.5, 9.25], [5.0, -0.5, 13.5]],
+        "the mean direction is used; each prompt has its own": [[3.25, 2.75, 4.625], [2.5, -0.25, 6.75]],
+        "the products are averaged over the entries; a dot product adds them up": [[0.0, 3.5, -1.5], [0.5, 1.25, 5.25]],
+        "the heads are added up; one number for each head is asked for": [4.0, 14.0],
+        "the prompts are averaged; one number for each prompt and head is asked for": [0.5, 4.75, 3.75],
+        "the products are not added up: a dot product is their sum over the last axis": [[[2.0, -2.0], [6.0, 1.0], [1.0, -4.0]], [[1.0, 0.0], [-0.5, 3.0], [1.5, 9.0]]],
+        "the direction has no effect": [[3.0, 2.0, 4.5], [2.0, 0.0, 6.0]],
+        "the sign is lost; a head may push the other way": [[0.0, 7.0, 3.0], [1.0, 2.5, 10.5]],
+        "the sign is reversed": [[0.0, -7.0, 3.0], [-1.0, -2.5, -10.5]],
+        "prompts and heads are exchanged: the shape is [B, H]": [[0.0, 1.0], [7.0, 2.5], [-3.0, 10.5]],
+        "each prompt got the other one's direction": [[6.5, -1.5, 12.25], [4.0, -3.0, 3.0]],
+    }, name="direct_logit_attribution", dtype=torch.float32)
+# %% points=0 success="As many prompts as heads and entries are no trouble, and all rules are kept."
+def test_attribution_rules(direct_logit_attribution):
+    square = torch.tensor([[[1.0, 2.0], [3.0, -1.0]], [[2.0, 0.0], [-1.0, 1.0]]])
+    direction = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    check_rules(direct_logit_attribution, square, direction, gradients=(0, 1))
+    check(direct_logit_attribution(square, direction), torch.tensor([[0.0, 7.0], [1.0, 2.5]]), {
+        "the direction of prompt b was used for head b: it lacks an axis for the heads, `direction[:, None]`": [[0.0, -1.5], [4.0, 2.5]],
+    }, name="direct_logit_attribution with two prompts, two heads and two entries")
+    check(direct_logit_attribution(square[:1], direction[:1]), torch.tensor([[0.0, 7.0]]), name="direct_logit_attribution of one prompt")
+# %% hidden={"values": 1, "edges dtypes gradients purity": 0.5}
+# Random writes and directions; one prompt, one head, one entry; large numbers.
+# Gradients pass to both, in several dtypes; the arguments are left unchanged.
+# %% [markdown]
+# **Sanity check.** The heads' terms and those of the MLPs, the embedding and the biases add up to the logit difference.
+# %%
+direct_each = torch.stack([direct_logit_attribution(layer_writes, direction) for layer_writes in writes])  # [L, B, H]
+parts = attribution.attribute_logits(ioi_model, run, batch.io_ids, batch.s_ids)
+others = parts.mlps.sum(1) + parts.embedding + parts.constant  # [B]
 print(
-    f"all heads {parts.heads.sum((1, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
-    f"+ biases {parts.constant.mean():.2f} = {parts.total().mean():.2f}; the logit difference is {full.mean():.2f}"
+    f"all heads {direct_each.sum((0, 2)).mean():.2f} + all MLPs {parts.mlps.sum(1).mean():.2f} + embedding {parts.embedding.mean():.2f} "
+    f"+ biases {parts.constant.mean():.2f} = {(direct_each.sum((0, 2)) + others).mean():.2f}; the logit difference is {full.mean():.2f}"
 )
-direct = parts.heads.mean(0)  # [L, H]
+direct = direct_each.mean(1)  # [L, H]
 plots.show(
     figures.head_maps(
         {"written directly": direct},
@@ -1081,8 +1336,98 @@ plots.show(
 # as IO minus S of the clean prompt) is negative. Now run the corrupted prompt,
 # but put *one head's output from the clean run* into it, at one position. If the logit difference climbs back,
 # this head, at this position, carries the information that makes the difference: who was repeated.
-# %% [markdown] q="q5_5"
-# **Exercise 5.5 · `patching_effect`.**
+# %% [markdown] q="q5_7"
+# **Exercise 5.7 · `patch_heads`.** Put some heads' outputs from one run into another.
+#
+# - `receiver` `[B, T, H, D]`: one layer's head outputs in the run that is to be changed.
+# - `donor` `[B, T, H, D]`: those of the same layer in the other run.
+# - `heads`: a list of head numbers; it may be empty.
+# - `positions`: a list of positions, or `None` for all positions. An empty list names no position.
+# - Return a **copy** of `receiver` in which every named head, at every named position, holds what `donor` holds there.
+#   Gradients pass to both.
+# %%
+def patch_heads(receiver, donor, heads, positions=None):
+    """Take the outputs of some heads, at some positions, from another run.
+
+    Args:
+        receiver, donor: [B, T, H, D].
+        heads: list of head numbers.
+        positions: list of positions; None for all.
+
+    Returns:
+        [B, T, H, D], a copy.
+    """
+    # BEGIN SOLUTION
+    result = receiver.clone()
+    where = range(receiver.shape[1]) if positions is None else positions
+    for position in where:
+        for head in heads:
+            result[:, position, head] = donor[:, position, head]
+    return result
+    # END SOLUTION
+# %% points=1 success="Every named head is patched at every named position, and nothing else."
+def test_patch(patch_heads):
+    receiver = torch.arange(1.0, 9.0).reshape(1, 4, 2, 1).repeat(2, 1, 1, 1)  # B = 2, T = 4, H = 2, D = 1
+    receiver[1] += 8
+    donor = -10 * receiver
+    before = receiver.clone(), donor.clone()
+    got = patch_heads(receiver, donor, [1], [0, 2])
+    assert torch.equal(receiver, before[0]) and torch.equal(donor, before[1]), "patch_heads: your function changed an argument in place; work on a copy (`clone`)."
+
+    def tensor(*numbers):  # a number below 0 stands for ten times itself
+        values = torch.tensor(numbers, dtype=torch.float32).reshape(2, 4, 2, 1)
+        return torch.where(values < 0, 10 * values, values)
+
+    check(got, tensor(1, -2, 3, 4, 5, -6, 7, 8, 9, -10, 11, 12, 13, -14, 15, 16), {
+        "nothing was patched": before[0],
+        "receiver and donor are exchanged": tensor(-1, 2, -3, -4, -5, 6, -7, -8, -9, 10, -11, -12, -13, 14, -15, -16),
+        "this is the donor as it is": before[1],
+        "`positions` has no effect: only the named positions are patched": tensor(1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 13, -14, 15, -16),
+        "`heads` has no effect: only the named heads are patched": tensor(-1, -2, 3, 4, -5, -6, 7, 8, -9, -10, 11, 12, -13, -14, 15, 16),
+        "the other head was patched: heads count from 0 (or is the choice of heads the wrong way round?)": tensor(-1, 2, 3, 4, -5, 6, 7, 8, -9, 10, 11, 12, -13, 14, 15, 16),
+        "the named heads, or the named positions, are kept and the others patched: is a mask the wrong way round?":
+            lambda got: bool(torch.equal(torch.where(got < 0, -got / 10, got), before[0]) and (got[:, [0, 2], 1] > 0).all() and (got < 0).any()),
+        "only the first of the named positions is patched": tensor(1, -2, 3, 4, 5, 6, 7, 8, 9, -10, 11, 12, 13, 14, 15, 16),
+        "only the last of the named positions is patched": tensor(1, 2, 3, 4, 5, -6, 7, 8, 9, 10, 11, 12, 13, -14, 15, 16),
+        "only the first prompt is patched": tensor(1, -2, 3, 4, 5, -6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16),
+        "the named heads are filled with 0; they are to hold what the donor holds": tensor(1, 0, 3, 4, 5, 0, 7, 8, 9, 0, 11, 12, 13, 0, 15, 16),
+        "the donor is added; it is to take the receiver's place": tensor(1, -1.8, 3, 4, 5, -5.4, 7, 8, 9, -9, 11, 12, 13, -12.6, 15, 16),
+        "every prompt got the first prompt's donor": tensor(1, -2, 3, 4, 5, -6, 7, 8, 9, -2, 11, 12, 13, -6, 15, 16),
+    }, name="patch_heads, one head at two positions")
+    check(patch_heads(receiver, donor, [1]), tensor(1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 13, -14, 15, -16), {
+        "without `positions` the heads are patched at all positions; here nothing was": before[0],
+        "without `positions` the heads are patched at all positions, not at the last one alone": tensor(1, 2, 3, 4, 5, 6, 7, -8, 9, 10, 11, 12, 13, 14, 15, -16),
+    }, name="patch_heads without positions")
+# %% points=0.5 success="Two heads at two positions make four places, and an empty list names nothing."
+def test_patch_places(patch_heads):
+    receiver = torch.arange(1.0, 9.0).reshape(1, 2, 2, 2)  # B = 1, T = 2, H = 2, D = 2
+    with trying("patch_heads: two heads and one position are one place each; heads and positions need not be equally many"):
+        got = patch_heads(receiver, -receiver, [0, 1], [1])
+    check(got, torch.tensor([1.0, 2, 3, 4, -5, -6, -7, -8]).reshape(1, 2, 2, 2), {
+        "heads and positions are exchanged: the axes are [B, T, H, D]": torch.tensor([1.0, 2, -3, -4, 5, 6, -7, -8]).reshape(1, 2, 2, 2),
+    }, name="patch_heads, two heads at one position")
+    check(patch_heads(receiver, -receiver, [0, 1], [0, 1]), -receiver, {
+        "heads and positions are paired off; every named head is patched at every named position": torch.tensor([-1.0, -2, 3, 4, 5, 6, -7, -8]).reshape(1, 2, 2, 2),
+    }, name="patch_heads, two heads at two positions", ordinary=(patch_heads(receiver, -receiver, [0], [1])[0, 1, 0], [-5.0, -6.0]))
+    check(patch_heads(receiver, -receiver, [1], []), receiver, {
+        "an empty list names no position; only None means all": torch.tensor([1.0, 2, -3, -4, 5, 6, -7, -8]).reshape(1, 2, 2, 2),
+    }, name="patch_heads with no position")
+    check(patch_heads(receiver, -receiver, [], [0]), receiver, {
+        "an empty list names no head": torch.tensor([-1.0, -2, -3, -4, 5, 6, 7, 8]).reshape(1, 2, 2, 2),
+    }, name="patch_heads with no head")
+# %% points=0 success="The result is a copy, gradients reach both runs, and arguments and dtypes are kept."
+def test_patch_rules(patch_heads):
+    receiver = torch.arange(1.0, 9.0).reshape(1, 2, 2, 2)
+    got = patch_heads(receiver, -receiver, [0], [1])
+    check(got[0, 1, 0], torch.tensor([-5.0, -6.0]), name="patch_heads, one head at one position")
+    assert patch_heads(receiver, -receiver, [], []).data_ptr() != receiver.data_ptr(), "patch_heads: return a copy also when there is nothing to patch (`clone`)."
+    check_rules(patch_heads, receiver, -receiver, [0], [1], gradients=(0, 1))
+# %% hidden={"values": 1, "edges": 0.5, "dtypes gradients purity": 0.5}
+# Random outputs, also with as many prompts as positions and heads.
+# No head, all heads, no position, one position, numbers in the thousands.
+# Gradients pass to receiver and donor; several dtypes; the arguments are left unchanged, and the result is a copy.
+# %% [markdown] q="q5_8"
+# **Exercise 5.8 · `patching_effect`.**
 # Of the way from the corrupted run to the clean run, which share does the patched run go?
 #
 # - `clean`, `corrupted`, `patched`: `[B]`, the logit differences of the same `B` prompts in the three runs.
@@ -1155,7 +1500,8 @@ restored = {}
 for name in ioi.POSITIONS:
     effects = []
     for head in all_heads:
-        patched = circuits.patch_heads(ioi_model, batch.swapped_ids, [head], run.outputs, batch.positions[name])
+        where = batch.positions[name]
+        patched = circuits.patched_logits(ioi_model, batch.swapped_ids, [head], run.outputs, patch_heads, where)
         effects.append(patching_effect(full, corrupted, logit_difference(patched, batch.io_ids, batch.s_ids)))
     restored[name] = torch.tensor(effects).reshape(3, 4)
 plots.show(
@@ -1168,7 +1514,7 @@ plots.show(
 # Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing.
 # (The word at END is the same in both runs, so whatever END knows about the difference must have come through a head.)
 # %%
-everything = circuits.patch_heads(ioi_model, batch.swapped_ids, all_heads, run.outputs)
+everything = circuits.patched_logits(ioi_model, batch.swapped_ids, all_heads, run.outputs, patch_heads)
 print(f"all heads: {patching_effect(full, corrupted, logit_difference(everything, batch.io_ids, batch.s_ids)):.3f}")
 print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
 # %% [markdown]
@@ -1199,7 +1545,9 @@ unrelated_run = circuits.record(ioi_model, batch.unrelated_ids)
 
 def path_loss(senders, receivers=(), through="query", positions=None):
     """Share of the logit difference lost when the senders tell the receivers what they would say about unrelated names."""
-    changed = circuits.path_patch(ioi_model, batch.ids, run, unrelated_run, senders, receivers, through, positions)
+    changed = circuits.path_patch(
+        ioi_model, batch.ids, run, unrelated_run, patch_heads, senders, receivers, through, positions
+    )
     return 1 - (logit_difference(changed, batch.io_ids, batch.s_ids).mean() / full.mean()).item()
 
 
@@ -1260,7 +1608,7 @@ plots.show(
 # A head that raises the name it attends to *copies*; one that lowers it *suppresses*.
 # %%
 names_there = batch.io_ids.unique()  # the names to compare with
-copying = circuits.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
+copying = attribution.copying_scores(ioi_model, batch.ids, batch.positions["S2"], names_there)  # [L, H]
 plots.show(
     figures.head_maps(
         {"raises the attended name": copying},
@@ -1352,8 +1700,8 @@ summary.round(2)
 #   though it is faithful: without its main heads the circuit is dead, while the model still works.
 # - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking
 #   $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
-# %% [markdown] q="q5_6"
-# **Exercise 5.6 · `faithfulness`.** How far is the circuit alone from the whole model?
+# %% [markdown] q="q5_9"
+# **Exercise 5.9 · `faithfulness`.** How far is the circuit alone from the whole model?
 #
 # - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once
 #   with everything outside the circuit knocked out, once in the whole model.
@@ -1607,12 +1955,17 @@ broken = pd.DataFrame(rows).set_index("steps of reward")
 broken.round(3)
 # %%
 # Which heads changed their direct contribution, and do the three heads still look where they looked?
+def written_directly(model, run, batch):
+    """Mean over the prompts of what each head adds to the logit difference directly, [L, H]."""
+    towards_io = attribution.answer_direction(model, batch.io_ids, batch.s_ids)
+    writes = attribution.head_writes(model, run)
+    return torch.stack([direct_logit_attribution(own, towards_io).mean(0) for own in writes])
+
+
 changed = {}
 for step, model in after.items():
     then = circuits.record(model, batch.ids)
-    changed[f"after {step} steps"] = circuits.direct_logit_attribution(
-        model, then, batch.io_ids, batch.s_ids
-    ).heads.mean(0)
+    changed[f"after {step} steps"] = written_directly(model, then, batch)
 plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
@@ -1697,9 +2050,7 @@ if sizes.real_model and smollm2.available():
     smol_batch = ioi.load_batch(smol_tokenizer, each=1)  # 24 prompts
     smol_run = circuits.record(smol, smol_batch.ids)
     smol_full = logit_difference(smol_run.logits[:, -1], smol_batch.io_ids, smol_batch.s_ids)
-    smol_direct = circuits.direct_logit_attribution(smol, smol_run, smol_batch.io_ids, smol_batch.s_ids).heads.mean(
-        0
-    )  # [30, 9]
+    smol_direct = written_directly(smol, smol_run, smol_batch)  # [30, 9]
     print(f"IO before S in {(smol_full > 0).float().mean():.0%} of prompts, logit difference {smol_full.mean():.2f}")
 
     # Patched one by one: the eight heads that write most, and four from a longer search. All 270 take half an hour.
@@ -1711,7 +2062,9 @@ if sizes.real_model and smollm2.available():
     lines = []
     for (layer, head), origin in wanted:
         where = smol_batch.positions[origin]
-        patched = circuits.patch_heads(smol, smol_batch.swapped_ids, [(layer, head)], smol_run.outputs, where)
+        patched = circuits.patched_logits(
+            smol, smol_batch.swapped_ids, [(layer, head)], smol_run.outputs, patch_heads, where
+        )
         effect = patching_effect(
             smol_full, smol_corrupted, logit_difference(patched, smol_batch.io_ids, smol_batch.s_ids)
         )

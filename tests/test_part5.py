@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from autograder.masters import load_questions
-from autograder.reference import part5
+from autograder.reference import games, part5
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +51,15 @@ def test_shapley_values_are_those_of_shap(solutions):
 
 
 def test_the_two_definitions_agree_at_eight_players(solutions):
-    game = part5.table_game(torch.randn(2**8, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
-    torch.testing.assert_close(solutions["exact_shapley_values"](game, 8), part5.exact_shapley_values(game, 8))
+    game = games.table_game(torch.randn(2**8, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    torch.testing.assert_close(solutions["exact_shapley_values"](game, 8), games.exact_shapley_values(game, 8))
 
 
 def test_the_axioms_hold(solutions):
     shapley = solutions["exact_shapley_values"]
     draw = torch.Generator().manual_seed(1)
-    a = part5.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
-    b = part5.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
+    a = games.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
+    b = games.table_game(torch.randn(32, generator=draw, dtype=torch.float64))
     everyone = frozenset(range(5))
     assert shapley(a, 5).sum().item() == pytest.approx(a(everyone) - a(frozenset()))
     torch.testing.assert_close(shapley(lambda c: a(c) + b(c), 5), shapley(a, 5) + shapley(b, 5))
@@ -119,7 +119,7 @@ def test_explain_with_all_orders_is_exact_shapley():
 
     found = explain.explain(score, tokenizer, [text], evaluations=400, kind="permutation")[0]
     mask = tokenizer.mask_token
-    exact = part5.exact_shapley_values(
+    exact = games.exact_shapley_values(
         lambda kept: float(score([explain.masked_text(tokens, kept, mask)])[0]), len(tokens)
     )
     np.testing.assert_allclose(found.values, exact.numpy(), atol=0.15)
@@ -137,8 +137,8 @@ def test_counted_game_notices_repetition_and_strange_questions():
         return torch.zeros(players, dtype=torch.float64)
 
     with pytest.raises(AssertionError, match="more than once"):
-        part5.verify_evaluations(repeats)
+        games.verify_evaluations(repeats)
     with pytest.raises(AssertionError, match="frozenset"):
-        part5.verify_evaluations(lambda value, players: value((0,)))
-    with pytest.raises(AssertionError, match="players are 0 to 2"):
-        part5.verify_evaluations(lambda value, players: value(frozenset({7})))
+        games.verify_evaluations(lambda value, players: value((0,)))
+    with pytest.raises(AssertionError, match="players are the ints 0 to 2"):
+        games.verify_evaluations(lambda value, players: value(frozenset({7})))

@@ -20,6 +20,7 @@ FUNCTIONS = (
     "dpo_gradient_weight",
     "preference_accuracy",
     "dpo_step",
+    "compute_ipo_loss",
 )
 
 
@@ -30,7 +31,7 @@ def sequence_log_prob(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask[:, 1:].bool(), next_ones, torch.zeros_like(next_ones)).sum(-1)
 
 
-def _margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
+def margin_of(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
     return (chosen - reference_chosen.detach()) - (rejected - reference_rejected.detach())
 
 
@@ -43,7 +44,7 @@ def compute_dpo_loss(
     label_smoothing: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`(loss, chosen rewards [B], rejected rewards [B])`."""
-    scaled = beta * _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    scaled = beta * margin_of(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     softplus = torch.nn.functional.softplus
     loss = ((1 - label_smoothing) * softplus(-scaled) + label_smoothing * softplus(scaled)).mean()
     chosen = beta * (policy_chosen - reference_chosen)
@@ -55,7 +56,7 @@ def dpo_gradient_weight(
     policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
 ) -> Tensor:
     """σ(−β·margin) of each pair: `[B]`, detached."""
-    margin = _margin(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    margin = margin_of(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     return torch.special.expit(-beta * margin).detach()
 
 
@@ -139,7 +140,7 @@ def _sequence_magnitude(inputs: Mapping[str, Any]) -> float:
     return max(1.0, counted.abs().max().item() if counted.numel() else 1.0) * max(1, int(mask.sum(-1).max()))
 
 
-def _log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift: float = 3.0) -> dict[str, Any]:
+def log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift: float = 3.0) -> dict[str, Any]:
     chosen, rejected = -20 - 5 * torch.rand(2, batch, generator=generator, dtype=DOUBLE)
     return {
         "policy_chosen": chosen + _normal(generator, batch, scale=drift),
@@ -150,7 +151,7 @@ def _log_prob_inputs(generator: torch.Generator, batch: int, beta: float, drift:
     }
 
 
-def _margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
+def margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
     zeros = torch.zeros(len(margins), dtype=DOUBLE)
     return {
         "policy_chosen": torch.tensor(margins, dtype=DOUBLE).clamp(max=0),  # no log-prob is above 0
@@ -163,12 +164,12 @@ def _margin_inputs(margins: list[float], beta: float) -> dict[str, Any]:
 
 def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     cases = [
-        Case("B=5, β=0.1", _log_prob_inputs(generator, 5, 0.1)),
-        Case("a batch of 1, β=0.5", _log_prob_inputs(generator, 1, 0.5)),
-        Case("B=32, β=0.25", _log_prob_inputs(generator, 32, 0.25)),
-        Case("β=1 given as an int", _log_prob_inputs(generator, 4, 1)),
+        Case("B=5, β=0.1", log_prob_inputs(generator, 5, 0.1)),
+        Case("a batch of 1, β=0.5", log_prob_inputs(generator, 1, 0.5)),
+        Case("B=32, β=0.25", log_prob_inputs(generator, 32, 0.25)),
+        Case("β=1 given as an int", log_prob_inputs(generator, 4, 1)),
     ]
-    start = _log_prob_inputs(generator, 4, 0.1, drift=0.0)
+    start = log_prob_inputs(generator, 4, 0.1, drift=0.0)
     far = {
         "policy_chosen": torch.tensor([-2000.0, -100.0], dtype=DOUBLE),
         "policy_rejected": torch.tensor([-2003.0, -101.0], dtype=DOUBLE),
@@ -178,17 +179,15 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
     }
     edges = [
         Case("the policy equal to the reference", start, "edges"),
-        Case(
-            "a policy equal to the reference in a batch of 1", _log_prob_inputs(generator, 1, 0.3, drift=0.0), "edges"
-        ),
-        Case("log-probs that are all 0", _margin_inputs([0.0, 0.0], 0.5), "edges"),
-        Case("margins of 0 and others", _margin_inputs([0.0, 2.0, -3.0, 0.0], 0.5), "edges"),
-        Case("margins of ±1e4", _margin_inputs([1e4, -1e4], 1.0), "edges"),
-        Case("margins of ±1e4 at β=0.1", _margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
-        Case("margins of +1e4 alone", _margin_inputs([1e4], 0.5), "edges"),
+        Case("a policy equal to the reference in a batch of 1", log_prob_inputs(generator, 1, 0.3, drift=0.0), "edges"),
+        Case("log-probs that are all 0", margin_inputs([0.0, 0.0], 0.5), "edges"),
+        Case("margins of 0 and others", margin_inputs([0.0, 2.0, -3.0, 0.0], 0.5), "edges"),
+        Case("margins of ±1e4", margin_inputs([1e4, -1e4], 1.0), "edges"),
+        Case("margins of ±1e4 at β=0.1", margin_inputs([-1e4, 1e4, 0.0], 0.1), "edges"),
+        Case("margins of +1e4 alone", margin_inputs([1e4], 0.5), "edges"),
         Case("policies far from the reference, on both sides", far, "edges"),
-        Case("β=0", _log_prob_inputs(generator, 3, 0.0), "edges"),
-        Case("β=2.5", _log_prob_inputs(generator, 3, 2.5), "edges"),
+        Case("β=0", log_prob_inputs(generator, 3, 0.0), "edges"),
+        Case("β=2.5", log_prob_inputs(generator, 3, 2.5), "edges"),
     ]
     return cases + edges
 
@@ -196,19 +195,17 @@ def _log_prob_cases(generator: torch.Generator) -> list[Case]:
 def _dpo_cases(generator: torch.Generator) -> list[Case]:
     """The same with and without label smoothing."""
     smoothed = [
-        Case("a label smoothing of 0.1", _log_prob_inputs(generator, 6, 0.3) | {"label_smoothing": 0.1}),
-        Case(
-            "a label smoothing of 0.4 in a batch of 1", _log_prob_inputs(generator, 1, 0.3) | {"label_smoothing": 0.4}
-        ),
-        Case("a label smoothing of ½", _log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0.5}, "edges"),
+        Case("a label smoothing of 0.1", log_prob_inputs(generator, 6, 0.3) | {"label_smoothing": 0.1}),
+        Case("a label smoothing of 0.4 in a batch of 1", log_prob_inputs(generator, 1, 0.3) | {"label_smoothing": 0.4}),
+        Case("a label smoothing of ½", log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0.5}, "edges"),
         Case(
             "a label smoothing of 0, given as an int",
-            _log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0},
+            log_prob_inputs(generator, 3, 0.2) | {"label_smoothing": 0},
             "edges",
         ),
         Case(
             "margins of ±1e4 with label smoothing",
-            _margin_inputs([1e4, -1e4], 1.0) | {"label_smoothing": 0.25},
+            margin_inputs([1e4, -1e4], 1.0) | {"label_smoothing": 0.25},
             "edges",
         ),
     ]

@@ -1,153 +1,26 @@
-"""Part 5 · Interpretability: references and cases, and how often a game is asked for the worth of a coalition."""
+"""Part 5 · Interpretability: references and cases; those of games are in `games`."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from autograder.reference.quoting import a_value, raised
-from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
+from autograder.reference.spec import Case, Spec, register
 
 FUNCTIONS = (
     "exact_shapley_values",
+    "sampled_shapley_values",
     "logit_difference",
     "io_probability",
     "ablate_heads",
+    "direct_logit_attribution",
+    "patch_heads",
     "patching_effect",
     "faithfulness",
 )
-Game = Callable[[frozenset[int]], float]
-
-
-# --- exact_shapley_values
-
-
-def exact_shapley_values(value: Game, players: int) -> torch.Tensor:
-    """The mean gain over all orders of arrival; above 5 players by Harsanyi's dividends.
-
-    A coalition's dividend is what it earns beyond its parts; its members share it equally.
-    """
-    everyone = range(players)
-    worth = {
-        frozenset(c): float(value(frozenset(c)))
-        for n in range(players + 1)
-        for c in itertools.combinations(everyone, n)
-    }
-    result = torch.zeros(players, dtype=torch.float64)
-    if players <= 5:
-        for order in itertools.permutations(everyone):
-            present: frozenset[int] = frozenset()
-            for player in order:
-                result[player] += worth[present | {player}] - worth[present]
-                present = present | {player}
-        return result / math.factorial(players)
-    dividends: dict[frozenset[int], float] = {}
-    for size in range(players + 1):
-        for members in itertools.combinations(everyone, size):
-            group = frozenset(members)
-            smaller = (frozenset(c) for n in range(size) for c in itertools.combinations(members, n))
-            dividends[group] = worth[group] - sum(dividends[part] for part in smaller)
-            for player in members:
-                result[player] += dividends[group] / size
-    return result
-
-
-def table_game(worth: torch.Tensor) -> Game:
-    """The game in which the coalition with bit pattern `k` is worth `worth[k]`."""
-    numbers = worth.tolist()
-    players = range(len(numbers).bit_length() - 1)
-
-    def value(coalition: frozenset[int]) -> float:
-        if not all(player in players for player in coalition):  # 1 << player would fill the judge's memory
-            raise ValueError(f"players are 0 to {players.stop - 1}")
-        return numbers[sum(1 << player for player in coalition)]
-
-    return value
-
-
-def shapley_cases(generator: torch.Generator) -> list[Case]:
-    """Random games of one to eight players, and games in which a likely mistake shows."""
-
-    def draw(players: int, empty: float | None = None) -> Game:
-        worth = 2 * torch.randn(2**players, generator=generator, dtype=torch.float64)
-        if empty is not None:
-            worth[0] = empty
-        return table_game(worth)
-
-    weights = torch.randn(6, generator=generator, dtype=torch.float64).tolist()
-    cases = [Case(f"a random game of {n} players", {"value": draw(n), "players": n}) for n in (2, 3, 4, 5)]
-    return [
-        *cases,
-        Case("a game of one player", {"value": draw(1), "players": 1}, "edges"),
-        Case("a game whose empty coalition is worth a lot", {"value": draw(3, 25.0), "players": 3}, "edges"),
-        Case("a game of eight players", {"value": draw(8), "players": 8}, "edges"),
-        Case("a game in which every player adds the same amount each time",
-             {"value": lambda coalition: sum(weights[player] for player in coalition), "players": 6}, "edges"),
-        Case("a game of integers", {"value": lambda coalition: len(coalition) ** 2, "players": 4}, "edges"),
-    ]  # fmt: skip
-
-
-register(
-    Spec("exact_shapley_values", exact_shapley_values, shapley_cases, magnitude=lambda inputs: 10.0, exact_dtype=False)
-)
-
-
-class CountedGame:
-    """A game that counts how often each coalition was asked for, and notes questions that are no coalition."""
-
-    def __init__(self, value: Game, players: int) -> None:
-        self.value = value
-        self.players = players
-        self.asked: dict[frozenset[int], int] = {}
-        self.strange: str | None = None
-
-    def __call__(self, coalition: Any) -> float:
-        if not isinstance(coalition, frozenset):
-            self.strange = f"`value` was called with {a_value(coalition)}; a coalition is a frozenset"
-        elif not all(player in range(self.players) for player in coalition):
-            self.strange = f"`value` was called with something that is no player; players are 0 to {self.players - 1}"
-        if self.strange:  # not kept: there is no end of things that are no coalition
-            raise ValueError(self.strange)
-        self.asked[coalition] = self.asked.get(coalition, 0) + 1
-        return self.value(coalition)
-
-
-def verify_evaluations(function: Callable[..., Any]) -> None:
-    """Each coalition is evaluated at most once, as a frozenset of player numbers; the result is float64."""
-    generator = torch.Generator().manual_seed(500 + grading_seed())
-    for players in (3, 5):
-        worth = torch.randn(2**players, generator=generator, dtype=torch.float64)
-        game = CountedGame(table_game(worth), players)
-        try:
-            result = function(game, players)
-        except Exception as error:
-            if game.strange:
-                raise AssertionError(f"exact_shapley_values: {game.strange}") from error
-            raise AssertionError(f"exact_shapley_values raised {raised(error)} for {players} players") from error
-        if result is None or result is ...:
-            raise AssertionError(
-                f"exact_shapley_values returned {result!r}: it is not written yet, or `return` is missing."
-            )
-        if game.strange:
-            raise AssertionError(f"exact_shapley_values: {game.strange}")
-        most = max(game.asked.values(), default=0)
-        if most > 1:
-            raise AssertionError(
-                f"exact_shapley_values: a coalition was evaluated more than once with {players} players; keep each value "
-                "and look it up, because evaluating a coalition means running a model"
-            )
-        if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
-            raise AssertionError("exact_shapley_values: asked for a float64 tensor")
-        wanted = exact_shapley_values(table_game(worth), players)
-        if result.shape != wanted.shape or not torch.allclose(result, wanted, rtol=0, atol=1e-9):
-            raise AssertionError(f"exact_shapley_values: wrong values for {players} players")
-
-
-OWN_ASPECTS["exact_shapley_values"] = {"evaluations": verify_evaluations}
 
 
 # --- logit_difference and io_probability
@@ -186,7 +59,8 @@ def name_cases(generator: torch.Generator, with_s: bool) -> list[Case]:
     equal = inputs(5, 5)
     equal["io_ids"] = torch.full((5,), 2)
     large = inputs(4, 9)
-    large["logits"] = 1e4 * torch.tanh(large["logits"])
+    # in whole hundreds: near ties of this size are decided by rounding
+    large["logits"] = (100 * torch.tanh(large["logits"])).round() * 100
     large["logits"][0] = -2e3 - large["logits"][0].abs()  # far below the other rows
     large["logits"][1, 0] = 1.1e4
     large["io_ids"][1] = 0
@@ -287,6 +161,116 @@ def ablation_cases(generator: torch.Generator) -> list[Case]:
 
 register(
     Spec("ablate_heads", ablate_heads, ablation_cases, differentiable=("head_outputs",), looseness=4.0, copies=True)
+)
+
+
+# --- direct_logit_attribution and patch_heads
+
+
+def direct_logit_attribution(head_writes: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    """One product of matrices for each prompt."""
+    return torch.bmm(head_writes, direction[:, :, None])[:, :, 0]
+
+
+def attribution_cases(generator: torch.Generator) -> list[Case]:
+    """Shapes in which axes of equal length would hide a mix-up, and others."""
+
+    def inputs(prompts: int, heads: int, width: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
+        def draw(*shape: int) -> torch.Tensor:
+            return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        return {"head_writes": draw(prompts, heads, width), "direction": draw(prompts, width)}
+
+    silent = inputs(3, 4, 5)
+    silent["head_writes"][:, 1] = 0.0
+    return [
+        Case("random writes", inputs(6, 4, 9)),
+        Case("as many prompts as heads and entries", inputs(4, 4, 4)),
+        Case("as many prompts as heads", inputs(3, 3, 7)),
+        Case("a batch of 1", inputs(1, 3, 8)),
+        Case("one head", inputs(5, 1, 6), "edges"),
+        Case("one entry", inputs(4, 3, 1), "edges"),
+        Case("one prompt, one head, one entry", inputs(1, 1, 1), "edges"),
+        Case("a batch of 40", inputs(40, 2, 3), "edges"),
+        Case("a head that writes nothing", silent, "edges"),
+        Case("writes and directions that are all 0", inputs(2, 3, 4, scale=0.0), "edges"),
+        Case("writes and directions of size 50", inputs(3, 4, 5, scale=50.0), "edges"),
+        Case("writes and directions in the thousands", inputs(3, 4, 5, scale=2_000.0), "edges"),
+        Case("writes and directions of size 1e-3", inputs(3, 4, 5, scale=1e-3), "edges", short=False),
+    ]
+
+
+def _added_up(inputs: Mapping[str, Any]) -> float:
+    """The sum of the absolute values of the products."""
+    return float(direct_logit_attribution(*(value.double().abs() for value in inputs.values())).max())
+
+
+register(
+    Spec(
+        "direct_logit_attribution",
+        direct_logit_attribution,
+        attribution_cases,
+        differentiable=("head_writes", "direction"),
+        magnitude=_added_up,
+    )
+)
+
+
+def patch_heads(
+    receiver: torch.Tensor, donor: torch.Tensor, heads: list[int], positions: list[int] | None = None
+) -> torch.Tensor:
+    """A mask of the named places, and a choice by it."""
+    _, tokens, count, _ = receiver.shape
+    here = torch.tensor([positions is None or position in positions for position in range(tokens)])
+    named = torch.tensor([head in heads for head in range(count)])
+    return torch.where((here[:, None] & named[None, :])[None, :, :, None], donor, receiver)
+
+
+def patch_cases(generator: torch.Generator) -> list[Case]:
+    """Shapes in which axes of equal length would hide a mix-up, and others."""
+
+    def inputs(shape: tuple[int, int, int, int], heads: list[int], **positions: list[int] | None) -> dict[str, Any]:
+        runs = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+        return {"receiver": runs[0], "donor": runs[1], "heads": heads, **positions}
+
+    large = inputs((2, 3, 4, 2), [1, 2], positions=[0, 2])
+    large |= {name: 3_000 * large[name] for name in ("receiver", "donor")}
+    silent = inputs((2, 3, 4, 2), [1, 2], positions=[0, 1])
+    nothing = torch.zeros(2, 3, 4, 2, dtype=torch.float64)
+    return [
+        Case("two heads at two positions", inputs((3, 5, 4, 2), [0, 2], positions=[1, 4])),
+        Case("two heads at three positions", inputs((2, 6, 4, 3), [3, 1], positions=[5, 0, 2])),
+        Case("one head at two positions", inputs((3, 5, 4, 2), [3], positions=[0, 2])),
+        Case("positions left out", inputs((3, 5, 4, 2), [1, 3])),
+        Case("positions that are None", inputs((2, 4, 3, 2), [2], positions=None)),
+        Case("batch, positions, heads and width of the same number", inputs((3, 3, 3, 3), [0, 2], positions=[1, 2])),
+        Case("a batch of 1", inputs((1, 6, 3, 2), [1], positions=[3])),
+        Case("one position", inputs((5, 1, 3, 2), [0, 2], positions=[0])),
+        Case("one of each", inputs((1, 1, 1, 1), [0], positions=[0]), "edges"),
+        Case("no head at all", inputs((2, 3, 4, 2), [], positions=[0, 1]), "edges"),
+        Case("no head at all, at all positions", inputs((2, 3, 4, 2), []), "edges"),
+        Case("no position at all", inputs((2, 3, 4, 2), [0, 3], positions=[]), "edges"),
+        Case("no head at no position, in a batch of 1", inputs((1, 3, 4, 2), [], positions=[]), "edges"),
+        Case("all heads at all positions", inputs((2, 3, 2, 2), [1, 0], positions=[2, 0, 1]), "edges"),
+        Case("all heads, positions left out", inputs((2, 3, 4, 2), [0, 1, 2, 3]), "edges"),
+        Case("the last head at the last position", inputs((2, 5, 6, 3), [5], positions=[4]), "edges"),
+        Case("heads of one number", inputs((2, 3, 4, 1), [1, 2], positions=[0]), "edges"),
+        Case("a batch of 12", inputs((12, 2, 3, 2), [1], positions=[1]), "edges"),
+        Case("outputs in the thousands", large, "edges"),
+        Case(
+            "outputs in the thousands, positions left out",
+            {k: large[k] for k in ("receiver", "donor", "heads")},
+            "edges",
+        ),
+        Case("positions left out in a batch of 1", inputs((1, 4, 3, 2), [0, 2]), "edges"),
+        Case("positions left out, one of each", inputs((1, 1, 1, 1), [0]), "edges"),
+        Case("a donor that is all 0", silent | {"donor": nothing}, "edges"),
+        Case("a receiver that is all 0", silent | {"receiver": nothing}, "edges"),
+    ]
+
+
+register(
+    Spec("patch_heads", patch_heads, patch_cases, differentiable=("receiver", "donor"), looseness=4.0, copies=True)
 )
 
 

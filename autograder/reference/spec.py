@@ -87,7 +87,16 @@ def register(spec: Spec) -> Spec:
 
 def load_registry() -> dict[str, Spec]:
     """All specs of the five parts; the aspects that exercises have for themselves are registered with them."""
-    for module in ("steps", "schedules", "best_of", "aggregation", "continuing", *(f"part{part}" for part in PARTS)):
+    for module in (
+        "steps",
+        "schedules",
+        "best_of",
+        "aggregation",
+        "continuing",
+        "games",
+        "ipo",
+        *(f"part{part}" for part in PARTS),
+    ):
         importlib.import_module(f"autograder.reference.{module}")
     return REGISTRY
 

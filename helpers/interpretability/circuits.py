@@ -6,8 +6,7 @@ turns the heads' outputs into the vector that is added to the residual stream. E
 replaces these head outputs (or the queries, keys and values of single heads) with ordinary PyTorch hooks; the model
 itself is never changed, and every hook is removed again even when an error occurs.
 
-Sources of the methods: Wang et al. 2022 (arXiv 2211.00593) for knock-outs and path patching; Elhage et al. 2021,
-"A Mathematical Framework for Transformer Circuits", for direct logit attribution.
+Source of the methods: Wang et al. 2022 (arXiv 2211.00593).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from transformers import PreTrainedModel
 Head = tuple[int, int]  # (layer, head), both counted from 0
 Part = Any  # a module of the model; what is inside it depends on the architecture
 Edit = Callable[[int, Tensor], Tensor]  # (layer, head outputs [B, T, H, D]) -> head outputs [B, T, H, D]
+Patch = Callable[..., Tensor]  # the student's patch_heads(receiver, donor, heads, positions=None)
 
 
 @dataclass(frozen=True)
@@ -156,37 +156,48 @@ def by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
     return found
 
 
-def replace_heads(
-    heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
+def swapping(
+    patch: Patch, heads: Sequence[Head], source: Float[Tensor, "L B T H D"], positions: Int[Tensor, " B"] | None = None
 ) -> Edit:
-    """An edit that takes the named heads' outputs from `source` (another recording's `outputs`).
+    """An edit that hands each layer's head outputs to `patch`, with those of `source` as the donor.
 
-    With `positions`, one position for each text, only the outputs at that position are replaced.
+    With `positions`, one position for each text, texts with the same position are patched together.
     """
     chosen = by_layer(heads)
 
     def edit(layer: int, outputs: Tensor) -> Tensor:
+        if layer not in chosen:
+            return outputs
+        if positions is None:
+            return patch(outputs, source[layer], chosen[layer])
         changed = outputs.clone()
-        for head in chosen.get(layer, ()):
-            if positions is None:
-                changed[:, :, head] = source[layer][:, :, head]
-            else:
-                rows = torch.arange(len(outputs), device=outputs.device)
-                changed[rows, positions, head] = source[layer][rows, positions, head]
+        for position in positions.unique().tolist():
+            rows = (positions == position).nonzero()[:, 0]
+            changed[rows] = patch(outputs[rows], source[layer][rows], chosen[layer], [position])
         return changed
 
     return edit
 
 
-def patch_heads(
+def patched_logits(
     model: PreTrainedModel,
     ids: Int[Tensor, "B T"],
     heads: Sequence[Head],
     source: Float[Tensor, "L B T H D"],
+    patch: Patch,
     positions: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Activation patching: run on `ids` with some heads' outputs from another run; logits at the last position."""
-    return run_with_heads(model, ids, replace_heads(heads, source, positions))[:, -1]
+    """Activation patching: run on `ids` with some heads' outputs from another run; logits at the last position.
+
+    Args:
+        model: of the GPT-2 or the Llama kind.
+        ids: what it reads; no padding.
+        heads: (layer, head) pairs.
+        source: the outputs of a recording, from which the named heads' are taken.
+        patch: `patch_heads` of this part's exercise; it is called once for each layer and position.
+        positions: one for each text; None for all.
+    """
+    return run_with_heads(model, ids, swapping(patch, heads, source, positions))[:, -1]
 
 
 def path_patch(
@@ -194,6 +205,7 @@ def path_patch(
     ids: Int[Tensor, "B T"],
     clean: Recording,
     other: Recording,
+    patch: Patch,
     senders: Sequence[Head],
     receivers: Sequence[Head] = (),
     through: str = "query",
@@ -205,9 +217,10 @@ def path_patch(
     `ids`), so that the change travels to the receivers only along the residual stream and the MLPs between. Without
     `receivers` the receiver is the logits. With receivers, their `through` ("query", "key" or "value") as seen in
     that run is put into a fresh run on `ids` in which all heads are free to react. `positions` restricts the senders'
-    change to one position of each text. Returns the logits at the last position.
+    change to one position of each text; `patch` is `patch_heads` of this part's exercise. Returns the logits at the last
+    position.
     """
-    swap = replace_heads(senders, other.outputs, positions)
+    swap = swapping(patch, senders, other.outputs, positions)
 
     def hold(layer: int, outputs: Tensor) -> Tensor:
         return swap(layer, clean.outputs[layer])
@@ -221,7 +234,7 @@ def path_patch(
         for layer in range(len(parts.blocks)):
             hooks.enter_context(head_output_hook(parts, layer, hold))
         for layer in chosen:
-            hooks.enter_context(projection_hook(parts, layer, through, partial(_keep, seen, layer)))
+            hooks.enter_context(projection_hook(parts, layer, through, partial(keep_copy, seen, layer)))
         model(ids, use_cache=False)
     with ExitStack() as hooks, torch.no_grad():
         for layer, heads in chosen.items():
@@ -261,93 +274,9 @@ def projection_hook(parts: Anatomy, layer: int, kind: str, act: Callable[[Tensor
     return getattr(parts.attention(layer), name).register_forward_hook(hook)
 
 
-def _keep(store: dict[int, Tensor], layer: int, x: Tensor) -> None:
+def keep_copy(store: dict[int, Tensor], layer: int, x: Tensor) -> None:
+    """Put a copy of a layer's tensor into a store; it replaces nothing."""
     store[layer] = x.clone()
-
-
-def norm_scale(norm: Part, stream: Float[Tensor, "B W"]) -> Float[Tensor, "B 1"]:
-    """What the final normalisation (LayerNorm or RMSNorm) divides a residual stream by, once its mean is gone."""
-    if isinstance(norm, nn.LayerNorm):
-        return (stream.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
-    return (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Who writes how much in a chosen direction of the logits, at the last position; the four parts add up to it."""
-
-    heads: Float[Tensor, "B L H"]
-    mlps: Float[Tensor, "B L"]
-    embedding: Float[Tensor, " B"]
-    constant: Float[Tensor, " B"]  # biases of the output projections and of the final normalisation
-
-    def total(self) -> Float[Tensor, " B"]:
-        """The sum of all parts: exactly the logit difference of the run."""
-        return self.heads.sum((1, 2)) + self.mlps.sum(1) + self.embedding + self.constant
-
-
-@torch.no_grad()
-def direct_logit_attribution(
-    model: PreTrainedModel, run: Recording, plus_ids: Int[Tensor, " B"], minus_ids: Int[Tensor, " B"]
-) -> Attribution:
-    """Split the difference of two tokens' logits at the last position into what each head and each MLP wrote directly.
-
-    The residual stream is a sum, and the logits are a linear function of it once the scale of the final normalisation
-    is held at its value in this run; so the logit difference is a sum of one number for each part of the model.
-    """
-    parts = anatomy(model)
-    norm = parts.final_norm
-    direction = parts.unembedding[plus_ids] - parts.unembedding[minus_ids]  # [B, W]
-    direction_in = norm.weight * direction / norm_scale(norm, run.last[:, -1])
-    from_bias = torch.zeros_like(direction[:, 0])
-    if isinstance(norm, nn.LayerNorm):  # RMSNorm has no mean and no bias
-        direction_in = direction_in - direction_in.mean(-1, keepdim=True)  # the normalisation takes the mean away
-        from_bias = (norm.bias * direction).sum(-1)
-
-    heads, mlps = [], []
-    after = [*run.before[1:], run.last]
-    for layer in range(len(parts.blocks)):
-        written = torch.einsum("bhd,hdw->bhw", run.outputs[layer][:, -1], parts.head_matrices(layer))
-        heads.append(torch.einsum("bhw,bw->bh", written, direction_in))
-        mlps.append(((after[layer] - run.middle[layer])[:, -1] * direction_in).sum(-1))
-        bias = parts.output_projection(layer).bias
-        if bias is not None:
-            from_bias = from_bias + (bias * direction_in).sum(-1)
-    embedding = (run.before[0][:, -1] * direction_in).sum(-1)
-    return Attribution(torch.stack(heads, 1), torch.stack(mlps, 1), embedding, from_bias)
-
-
-@torch.no_grad()
-def copying_scores(
-    model: PreTrainedModel, ids: Int[Tensor, "B T"], positions: Int[Tensor, " B"], rivals: Int[Tensor, " N"]
-) -> Float[Tensor, "L H"]:
-    """What each head would do to a word's own logit if it put all its attention, at the last position, on that word.
-
-    The head's value at `positions` goes through the output matrix, the final normalisation (its scale held) and the
-    unembedding. The score is the logit that the word there gets, minus the mean over the `rivals` (other words of its
-    kind), averaged over the texts. Positive: the head copies what it looks at. Negative: it suppresses it.
-    """
-    parts = anatomy(model)
-    values: dict[int, Tensor] = {}
-    with ExitStack() as hooks:
-        for layer in range(len(parts.blocks)):
-            hooks.enter_context(projection_hook(parts, layer, "value", partial(_keep, values, layer)))
-        run = record(model, ids, patterns=False)
-    rows = torch.arange(len(ids), device=ids.device)
-    words = ids[rows, positions]  # [B]
-    norm = parts.final_norm
-    scale = norm_scale(norm, run.last[:, -1])[:, None]  # [B, 1, 1]
-    scores = []
-    for layer in range(len(parts.blocks)):
-        value = values[layer][rows, positions]  # [B, key heads, D]
-        value = value.repeat_interleave(parts.heads // parts.key_heads, dim=1)
-        written = torch.einsum("bhd,hdw->bhw", value, parts.head_matrices(layer))
-        if isinstance(norm, nn.LayerNorm):
-            written = written - written.mean(-1, keepdim=True)
-        logits = (written * norm.weight / scale) @ parts.unembedding.T  # [B, H, V]
-        own = logits.gather(2, words[:, None, None].expand(-1, parts.heads, 1))[..., 0]
-        scores.append((own - logits[..., rivals].mean(-1)).mean(0))
-    return torch.stack(scores)
 
 
 def with_shifted_head(model: PreTrainedModel, head: Head, size: float, seed: int = 0) -> PreTrainedModel:

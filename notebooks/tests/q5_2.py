@@ -3,24 +3,43 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q5_2"
-points = 3
+points = 3.5
 
 @test_case(points=1, hidden=False,
-    success_message="The differences of three prompts are right.")
-def test_three_prompts(logit_difference):
-    """The differences of three prompts are right."""
+    success_message="The means and standard errors of four orders are right.")
+def test_four_orders(sampled_shapley_values):
+    """The means and standard errors of four orders are right."""
     import torch
     from helpers.checks import check
-    logits = torch.tensor([[1.0, 2.0, 4.0, 0.5], [0.0, -1.0, 3.0, 2.0], [5.0, 0.0, 1.0, 2.5]])
-    got = logit_difference(logits, torch.tensor([2, 0, 3]), torch.tensor([1, 3, 0]))
-    check(got, torch.tensor([2.0, -2.0, -2.5]), {'the sign is reversed: logit(IO) minus logit(S).': torch.tensor([-2.0, 2.0, 2.5]), 'this is the logit of IO alone; that of S is not subtracted.': torch.tensor([4.0, 0.0, 2.5]), 'this is the difference of probabilities, not of logits: no softmax here.': torch.tensor([0.7115, -0.2215, -0.8291]), 'every prompt has its own names: row b belongs with io_ids[b] and s_ids[b], not each row with all ids.': torch.tensor([[2.0, 0.5, -0.5], [4.0, -2.0, 2.0], [1.0, 2.5, -2.5]]), "the first row's logits were used for all prompts.": torch.tensor([2.0, 0.5, -0.5]), "the first prompt's names were used for all prompts.": torch.tensor([2.0, 4.0, 1.0]), 'one number for each prompt is asked for; this is their mean.': torch.tensor(-0.8333333), 'one number for each prompt is asked for; this is their sum.': torch.tensor(-2.5), 'the result has the shape [B, 1]; asked for is [B].': torch.tensor([[2.0], [-2.0], [-2.5]]), 'the size of the difference is not asked for, but the difference with its sign.': torch.tensor([2.0, 2.0, 2.5]), 'this is the highest logit minus that of S; take that of the IO name.': torch.tensor([2.0, 1.0, 0.0])}, name='logit_difference', dtype=torch.float32)
+    worth = [2.0, 5.0, 3.0, 11.0, 2.0, 8.0, 1.0, 17.0]
 
-@test_case(points=0, hidden=False,
-    success_message="Large logits and a large vocabulary are used as they are, and all rules are kept.")
-def test_difference_rules(logit_difference):
-    """Large logits and a large vocabulary are used as they are, and all rules are kept."""
+    def value(coalition):
+        assert isinstance(coalition, frozenset), f'sampled_shapley_values: `value` takes a frozenset; it was called with a {type(coalition).__name__}.'
+        assert coalition <= frozenset(range(3)), 'sampled_shapley_values: `value` takes players from 0 to n - 1, as ints (`tolist()` makes them of a tensor).'
+        return worth[sum((2 ** player for player in coalition))]
+
+    def tensor(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64)
+    result = sampled_shapley_values(value, 3, torch.tensor([[0, 1, 2], [1, 2, 0], [2, 1, 0], [1, 2, 0]]))
+    assert result is not None and result is not ..., f'sampled_shapley_values returned {result!r}: it is not written yet, or a `return` is missing.'
+    assert isinstance(result, (tuple, list)) and len(result) == 2, 'sampled_shapley_values: return two tensors: the means and their standard errors.'
+    check(result[0], tensor(12.75, 1.75, 0.5), {'the orders are read from the end: the first player to arrive stands in column 0.': tensor(6.25, 5.75, 3.0), 'gains go to the place in the order; they belong to the player who stands there.': tensor(1.25, 0.25, 13.5), 'the rows are read as places: `permutations[m, k]` is the player who arrives as number k.': tensor(7.75, 5.75, 1.5), 'the empty coalition was taken to be worth 0; ask `value` for it as well.': tensor(13.25, 2.75, 1.0), 'v(S) is not subtracted: a player adds the change, not the value reached.': tensor(14.0, 4.5, 5.25), 'the sign is reversed: v(S with i) minus v(S without i).': tensor(-12.75, -1.75, -0.5), 'this is the sum over the orders; take the mean.': tensor(51.0, 7.0, 2.0), 'only the first order is used.': tensor(3.0, 6.0, 6.0), 'only the last order is used.': tensor(16.0, 1.0, -2.0), 'these are the exact values, over all orders; use the orders that are given.': tensor(8.6666667, 4.1666667, 2.1666667), 'each player is compared with the empty coalition; compare with those who are there before it.': lambda got: bool((got - tensor(3.0, 1.0, 0.0)).abs().max() < 1e-06)}, name='the means of sampled_shapley_values', dtype=torch.float64)
+    check(result[1], tensor(3.25, 1.4930394, 1.8929694), {"this is the standard deviation of one order's gain; divide by √M for that of the mean.": tensor(6.5, 2.9860788, 3.7859389), 'the standard deviation has M in the denominator; the definition has M - 1.': tensor(2.8145826, 1.2930101, 1.6393597), 'the standard deviation is divided by M; divide by √M.': tensor(1.625, 0.7465197, 0.9464847), 'this is the squared standard error; take the root.': tensor(10.5625, 2.2291667, 3.5833333), "this is the variance of one order's gain; the standard error is its root over √M.": tensor(42.25, 8.9166667, 14.3333333), 'this is the half width of a 95 % interval; the standard error itself is asked for.': tensor(6.37, 2.9263572, 3.7102201), 'the standard deviation is divided by the root of the number of players; divide by that of the number of orders.': tensor(3.7527768, 1.7240134, 2.1858128)}, name='the standard errors of sampled_shapley_values', dtype=torch.float64)
+
+@test_case(points=0.5, hidden=False,
+    success_message="The game is asked no more often than needed, and one order has no standard error.")
+def test_questions(sampled_shapley_values):
+    """The game is asked no more often than needed, and one order has no standard error."""
     import torch
-    from helpers.checks import check, check_rules
-    logits, io_id, s_id = (torch.arange(50257.0)[None], torch.tensor([50000]), torch.tensor([3]))
-    check(logit_difference(logits, io_id, s_id), torch.tensor([49997.0]), {'ids above 2,047 are clamped; a large vocabulary has more words.': [2044.0], 'large logits are cut off; they may be as large as 1e4.': lambda got: bool((got > 0) & (got < 49997))}, name='logit_difference with a vocabulary of 50,257 words', ordinary=(logit_difference(logits[:, :9], s_id + 4, s_id), [4.0]))
-    check_rules(logit_difference, torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([2]), torch.tensor([0]))
+    from helpers.checks import check
+    asked = []
+
+    def value(coalition):
+        asked.append(frozenset(coalition))
+        return float(len(coalition) ** 2)
+    orders = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]])
+    means, _ = sampled_shapley_values(value, 4, orders)
+    check(means, [11 / 3, 3.0, 5.0, 13 / 3], name='the means of sampled_shapley_values')
+    assert asked.count(frozenset()) <= 1, f'sampled_shapley_values: the means are right, but the empty coalition was evaluated {asked.count(frozenset())} times; ask for it once, before the loop.'
+    assert len(asked) <= 13, f'sampled_shapley_values: the means are right, but three orders of four players took {len(asked)} evaluations; 3 · 4 + 1 are enough, as the worth reached by one player is where the next one starts.'
+    check(sampled_shapley_values(value, 4, orders[:1]), ([1.0, 3.0, 5.0, 7.0], [float('nan')] * 4), {'one order says nothing about the error: the standard error is nan, not 0.': ([1.0, 3.0, 5.0, 7.0], [0.0] * 4)}, name='sampled_shapley_values with one order')

@@ -3,25 +3,26 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q5_6"
-points = 3
+points = 2.5
 
 @test_case(points=1, hidden=False,
-    success_message="The gap is right, whichever of the two is larger.")
-def test_small_example(faithfulness):
-    """The gap is right, whichever of the two is larger."""
+    success_message="The pushes of three heads in two prompts are right.")
+def test_pushes(direct_logit_attribution):
+    """The pushes of three heads in two prompts are right."""
     import torch
-    from helpers.checks import check, is_float
-    circuit, full = (torch.tensor([6.0, 1.0, 2.6]), torch.tensor([2.0, 3.0, 2.5]))
-    got = faithfulness(circuit, full)
-    check(got, 0.7, {'the gap is an absolute value: it is never negative.': -0.7, 'the absolute value was taken prompt by prompt; take it of the difference of the means.': 2.0333333, 'this is the mean squared gap of the prompts; asked for is the absolute difference of the means.': 6.67, 'the gap was squared.': 0.49, 'this is the square root of the mean squared gap of the prompts.': 2.5826343, 'this is the ratio of the means (the share kept); asked for is their difference.': 1.28, 'this is the ratio of the means upside down; asked for is their difference.': 0.78125, "this is the gap as a share of the whole model's mean; asked for is the gap itself.": 0.28, 'the gaps are added up over the prompts; asked for is a difference of means.': 2.1, 'one number is asked for; this is one gap for each prompt.': torch.tensor([4.0, 2.0, 0.1]), 'the median was used; asked for are means.': 0.1, 'the means are added; asked for is their difference.': 5.7}, name='faithfulness', rtol=0.001)
-    assert is_float(got), f'faithfulness: the number is right, but it is a {type(got).__name__}; return a Python float (`.item()`).'
-    check(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0, {'a circuit below the whole model has a gap as well; only its size counts.': 0.0, 'the gap is never negative.': -3.0}, name='faithfulness')
+    from helpers.checks import check
+    writes = torch.tensor([[[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]], [[2.0, 0.0], [-1.0, 1.0], [3.0, 3.0]]])
+    direction = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    check(direct_logit_attribution(writes, direction), torch.tensor([[0.0, 7.0, -3.0], [1.0, 2.5, 10.5]]), {'the direction is scaled to length 1; use it as it is, then the result is in logits': [[0.0, 3.130495, -1.341641], [0.328798, 0.821995, 3.452379]], 'this is the cosine of the angle; the dot product is asked for': [[0.0, 0.989949, -0.33282], [0.164399, 0.581238, 0.813733]], 'the writes are scaled to length 1; how much a head writes counts': [[0.0, 2.213594, -0.744208], [0.5, 1.767767, 2.474874]], "the first prompt's direction is used for all; each prompt has its own": [[0.0, 7.0, -3.0], [4.0, -3.0, 3.0]], 'the directions of all prompts are added up; each prompt has its own': [[6.5, 5.5, 9.25], [5.0, -0.5, 13.5]], 'the mean direction is used; each prompt has its own': [[3.25, 2.75, 4.625], [2.5, -0.25, 6.75]], 'the products are averaged over the entries; a dot product adds them up': [[0.0, 3.5, -1.5], [0.5, 1.25, 5.25]], 'the heads are added up; one number for each head is asked for': [4.0, 14.0], 'the prompts are averaged; one number for each prompt and head is asked for': [0.5, 4.75, 3.75], 'the products are not added up: a dot product is their sum over the last axis': [[[2.0, -2.0], [6.0, 1.0], [1.0, -4.0]], [[1.0, 0.0], [-0.5, 3.0], [1.5, 9.0]]], 'the direction has no effect': [[3.0, 2.0, 4.5], [2.0, 0.0, 6.0]], 'the sign is lost; a head may push the other way': [[0.0, 7.0, 3.0], [1.0, 2.5, 10.5]], 'the sign is reversed': [[0.0, -7.0, 3.0], [-1.0, -2.5, -10.5]], 'prompts and heads are exchanged: the shape is [B, H]': [[0.0, 1.0], [7.0, 2.5], [-3.0, 10.5]], "each prompt got the other one's direction": [[6.5, -1.5, 12.25], [4.0, -3.0, 3.0]]}, name='direct_logit_attribution', dtype=torch.float32)
 
 @test_case(points=0, hidden=False,
-    success_message="Means below 0 keep their sign, and the arguments stay as they are.")
-def test_means_below_zero(faithfulness):
-    """Means below 0 keep their sign, and the arguments stay as they are."""
+    success_message="As many prompts as heads and entries are no trouble, and all rules are kept.")
+def test_attribution_rules(direct_logit_attribution):
+    """As many prompts as heads and entries are no trouble, and all rules are kept."""
     import torch
     from helpers.checks import check, check_rules
-    check(faithfulness(torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])), 3.0, {'means below 0 keep their sign: the absolute value is that of the difference.': 0.0}, name='faithfulness of means below 0', ordinary=(faithfulness(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])), 3.0))
-    check_rules(faithfulness, torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0]), gradients=None)
+    square = torch.tensor([[[1.0, 2.0], [3.0, -1.0]], [[2.0, 0.0], [-1.0, 1.0]]])
+    direction = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    check_rules(direct_logit_attribution, square, direction, gradients=(0, 1))
+    check(direct_logit_attribution(square, direction), torch.tensor([[0.0, 7.0], [1.0, 2.5]]), {'the direction of prompt b was used for head b: it lacks an axis for the heads, `direction[:, None]`': [[0.0, -1.5], [4.0, 2.5]]}, name='direct_logit_attribution with two prompts, two heads and two entries')
+    check(direct_logit_attribution(square[:1], direction[:1]), torch.tensor([[0.0, 7.0]]), name='direct_logit_attribution of one prompt')

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from helpers.interpretability import circuits, ioi
+from helpers.interpretability import attribution, circuits, ioi
 
 IDS = torch.randint(0, 50, (3, 7), generator=torch.Generator().manual_seed(5))
 OTHER = torch.randint(0, 50, (3, 7), generator=torch.Generator().manual_seed(6))
@@ -84,6 +84,15 @@ def hook_count(model):
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
+def patch(receiver, donor, heads, positions=None):
+    """As the exercise `patch_heads` asks for it."""
+    changed = receiver.clone()
+    for head in heads:
+        for position in range(receiver.shape[1]) if positions is None else positions:
+            changed[:, position, head] = donor[:, position, head]
+    return changed
+
+
 def close(left, right, tolerance=2e-5):
     torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
 
@@ -95,7 +104,7 @@ def test_recording_changes_nothing_and_leaves_no_hook(model):
     close(logits(model), plain)
     before = hook_count(model)  # transformers keeps hooks of its own from the first request for attention patterns on
     circuits.record(model, IDS)
-    circuits.path_patch(model, IDS, run, run, [(0, 0)], [(1, 0)], "key")
+    circuits.path_patch(model, IDS, run, run, patch, [(0, 0)], [(1, 0)], "key")
     assert hook_count(model) == before
 
 
@@ -126,19 +135,21 @@ def test_head_outputs_are_pattern_times_values(model):
 def test_zero_ablation_is_what_zero_weights_do(model):
     for heads in ([(0, 0)], [(1, 2)], [(0, 1), (1, 0), (1, 1)], circuits.anatomy(model).all_heads()):
         zeros = torch.zeros_like(circuits.record(model, IDS).outputs)
-        close(circuits.patch_heads(model, IDS, heads, zeros), logits(silence_in_weights(model, heads))[:, -1])
+        close(circuits.patched_logits(model, IDS, heads, zeros, patch), logits(silence_in_weights(model, heads))[:, -1])
 
 
 def test_patching_all_heads_of_a_run_with_its_own_outputs_changes_nothing(model):
     run = circuits.record(model, IDS)
-    close(circuits.patch_heads(model, IDS, circuits.anatomy(model).all_heads(), run.outputs), run.logits[:, -1])
+    close(
+        circuits.patched_logits(model, IDS, circuits.anatomy(model).all_heads(), run.outputs, patch), run.logits[:, -1]
+    )
 
 
 def test_patching_at_one_position_of_each_text(model):
     """Against a loop over single texts in which the whole tensor is written out."""
     source = circuits.record(model, OTHER).outputs
     positions = torch.tensor([1, 4, 6])
-    got = circuits.patch_heads(model, IDS, [(0, 1)], source, positions)
+    got = circuits.patched_logits(model, IDS, [(0, 1)], source, patch, positions)
     for row, position in enumerate(positions.tolist()):
 
         def edit(layer, outputs, row=row, position=position):
@@ -153,7 +164,7 @@ def test_patching_at_one_position_of_each_text(model):
 def test_direct_logit_attribution_adds_up_and_each_part_is_right(model):
     run = circuits.record(model, IDS)
     plus, minus = torch.tensor([3, 7, 11]), torch.tensor([4, 8, 12])
-    parts = circuits.direct_logit_attribution(model, run, plus, minus)
+    parts = attribution.attribute_logits(model, run, plus, minus)
     last = run.logits[:, -1]
     difference = last.gather(1, plus[:, None])[:, 0] - last.gather(1, minus[:, None])[:, 0]
     close(parts.total(), difference, 1e-4)
@@ -178,15 +189,15 @@ def test_direct_logit_attribution_adds_up_and_each_part_is_right(model):
 def test_path_patching_to_the_logits_from_the_last_layer_is_activation_patching(model):
     """Between the last layer's heads and the logits there is no other head that could be held."""
     clean, other = circuits.record(model, IDS), circuits.record(model, OTHER)
-    got = circuits.path_patch(model, IDS, clean, other, [(1, 0)])
-    close(got, circuits.patch_heads(model, IDS, [(1, 0)], other.outputs))
+    got = circuits.path_patch(model, IDS, clean, other, patch, [(1, 0)])
+    close(got, circuits.patched_logits(model, IDS, [(1, 0)], other.outputs, patch))
 
 
 def test_path_patching_with_no_sender_or_the_same_run_changes_nothing(model):
     clean, other = circuits.record(model, IDS), circuits.record(model, OTHER)
-    close(circuits.path_patch(model, IDS, clean, other, []), clean.logits[:, -1])
+    close(circuits.path_patch(model, IDS, clean, other, patch, []), clean.logits[:, -1])
     for through in ("query", "key", "value"):
-        close(circuits.path_patch(model, IDS, clean, clean, [(0, 0)], [(1, 1)], through), clean.logits[:, -1])
+        close(circuits.path_patch(model, IDS, clean, clean, patch, [(0, 0)], [(1, 1)], through), clean.logits[:, -1])
 
 
 def by_hand(model, clean, other, sender, receiver, through):
@@ -226,7 +237,7 @@ def by_hand(model, clean, other, sender, receiver, through):
 def test_path_patching_one_step_back_by_hand(model, through):
     clean, other = circuits.record(model, IDS), circuits.record(model, OTHER)
     for sender, receiver in itertools.product((0, 2), (0, 1, 2)):
-        got = circuits.path_patch(model, IDS, clean, other, [(0, sender)], [(1, receiver)], through)
+        got = circuits.path_patch(model, IDS, clean, other, patch, [(0, sender)], [(1, receiver)], through)
         close(got, by_hand(model, clean, other, sender, receiver, through))
         assert (got - clean.logits[:, -1]).abs().max() > 1e-4  # the path carries something
 
@@ -234,7 +245,7 @@ def test_path_patching_one_step_back_by_hand(model, through):
 def test_path_patching_refuses_an_unknown_input(model):
     run = circuits.record(model, IDS)
     with pytest.raises(ValueError, match="through"):
-        circuits.path_patch(model, IDS, run, run, [(0, 0)], [(1, 0)], "output")
+        circuits.path_patch(model, IDS, run, run, patch, [(0, 0)], [(1, 0)], "output")
 
 
 def test_other_architectures_are_refused():

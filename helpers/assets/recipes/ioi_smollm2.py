@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from helpers.interpretability import circuits, ioi
+from helpers.interpretability import attribution, circuits, ioi
 
 
 def difference(logits: Tensor, batch: ioi.Batch) -> Tensor:
@@ -55,6 +55,18 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
     return result
 
 
+def from_clean(head: circuits.Head, clean: Tensor, positions: Tensor) -> circuits.Edit:
+    """An edit that takes one head's outputs from the clean run, at one position of each text."""
+
+    def edit(layer: int, outputs: Tensor) -> Tensor:
+        if layer != head[0]:
+            return outputs
+        rows = torch.arange(len(outputs))
+        return outputs.index_put((rows, positions, torch.tensor(head[1])), clean[layer, rows, positions, head[1]])
+
+    return edit
+
+
 def main(arguments: Sequence[str]) -> None:
     """Analyse and print one JSON object."""
     torch.set_num_threads(1)
@@ -77,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
         "io_probability": probability.mean().item(),
         "corrupted": corrupted.mean().item(),
     }
-    direct = circuits.direct_logit_attribution(model, run, batch.io_ids, batch.s_ids)
+    direct = attribution.attribute_logits(model, run, batch.io_ids, batch.s_ids)
     found["sum_of_parts_error"] = (direct.total() - full).abs().max().item()
     found["mlps"] = direct.mlps.sum(1).mean().item()
     heads = direct.heads.mean(0)
@@ -104,7 +116,8 @@ def main(arguments: Sequence[str]) -> None:
         lines = []
         for index in screened[position].abs().flatten().topk(count).indices.tolist():
             head = all_heads[index]
-            logits = circuits.patch_heads(model, part.swapped_ids, [head], outputs, part.positions[position])
+            edit = from_clean(head, outputs, part.positions[position])
+            logits = circuits.run_with_heads(model, part.swapped_ids, edit)[:, -1]
             effect = ((difference(logits, part).mean() - start) / way).item()
             line = describe(head, position) | {"restored": effect, "estimated": (screened[position][head] / way).item()}
             lines.append(line)

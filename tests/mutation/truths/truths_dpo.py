@@ -111,6 +111,37 @@ def _pairs(g: torch.Generator) -> Named:
                 yield f"{count}, {name} -1e4, beta {beta}", {**zeros, name: far, "beta": beta}
 
 
+def compute_ipo_loss(
+    policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, tau: float
+) -> Tensor:
+    """Pair by pair."""
+    margins = _margins(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    return sum((m - 1 / (2 * tau)) * (m - 1 / (2 * tau)) for m in margins) / len(margins)  # type: ignore[return-value]
+
+
+def of_squares(inputs: Inputs, results: list[Any]) -> float:
+    """A margin's error is the largest log-prob's, and counts by the slope of its square."""
+    names = (*POLICY, *REFERENCE)
+    margins = _margins(*(inputs[name].detach().double() for name in names)).abs()
+    far = float(margins.max()) + 1 / (2 * float(inputs["tau"]))
+    return 2 * far * largest([inputs[name] for name in names]) + far * far
+
+
+def _ipo_pairs(g: torch.Generator) -> Named:
+    names = (*POLICY, *REFERENCE)
+    for count in (1, 2, 5, 24):
+        for tau in (1, 2, 0.1, 0.01, 30.0, number(g, 0.05, 2)):
+            for base, drift in ((-30.0, 0.0), (-30.0, 4.0), (-2.0, 1.0), (-300.0, 60.0)):
+                reference = base - uniform(g, 2, count, high=abs(base) / 2)
+                policy = (reference + normal(g, 2, count, scale=drift)).clamp(-1e4, 0)
+                given = dict(zip(names, (*policy, *reference), strict=True))
+                yield f"{count} near {base}, drift {drift}, tau {tau}", {**given, "tau": tau}
+            zeros = {name: nought(count) for name in names}
+            yield f"{count}, zeros, tau {tau}", {**zeros, "tau": tau}
+            for name in names:
+                yield f"{count}, {name} -1e4, tau {tau}", {**zeros, name: full(-1e4, count), "tau": tau}
+
+
 # --- preference_accuracy and make_preference_pairs
 
 
@@ -170,6 +201,9 @@ ORACLES = {
     "sequence_log_prob": Oracle(sequence_log_prob, _sequences, gradients=("logits",), rounding=of_read_logits),
     "compute_dpo_loss": Oracle(
         compute_dpo_loss, _pairs, gradients=POLICY, detached=REFERENCE, constant_results=(1, 2)
+    ),
+    "compute_ipo_loss": Oracle(
+        compute_ipo_loss, _ipo_pairs, gradients=POLICY, detached=REFERENCE, rounding=of_squares
     ),
     "dpo_gradient_weight": Oracle(dpo_gradient_weight, _pairs, detached=(*POLICY, *REFERENCE)),
     "preference_accuracy": Oracle(preference_accuracy, _rewards, exact=True, floor=0.2),

@@ -78,6 +78,64 @@ def asks_each_coalition_once(function: Callable[..., Any]) -> None:
             raise ContractError("a coalition is evaluated twice")
 
 
+# --- sampled_shapley_values
+
+
+def sampled_shapley_values(value: Game, players: int, permutations: Tensor) -> tuple[Tensor, Tensor]:
+    """What each player adds in each order, then the standard library's mean and standard deviation."""
+    gains: list[list[float]] = [[] for _ in range(players)]
+    for order in permutations.tolist():
+        for place, player in enumerate(order):
+            gains[player].append(value(frozenset(order[: place + 1])) - value(frozenset(order[:place])))
+    count = len(permutations)
+    errors = [statistics.stdev(own) / math.sqrt(count) if count > 1 else math.nan for own in gains]
+    return torch.tensor([statistics.fmean(own) for own in gains], dtype=DOUBLE), torch.tensor(errors, dtype=DOUBLE)
+
+
+def _drawn_orders(g: torch.Generator, count: int, players: int) -> Tensor:
+    return torch.stack([torch.randperm(players, generator=g) for _ in range(count)])
+
+
+def _sampled(g: torch.Generator) -> Named:
+    for players in (1, 2, 3, 5, 8):
+        for count in (1, 2, 3, players, 11):
+            worths = 2**players
+            for kind, value in (
+                ("normal", _table(normal(g, worths).tolist())),
+                ("worth a lot when empty", _table([30.0, *normal(g, worths - 1).tolist()])),
+                ("whole numbers", _table(whole(g, worths, low=-9, high=10).tolist())),
+                ("thousands", _table((5e3 * normal(g, worths)).tolist())),
+                ("all or nothing", lambda c, players=players: float(len(c) == players)),
+                ("nothing", lambda c: 0.0),
+            ):
+                orders = _drawn_orders(g, count, players)
+                given = {"value": value, "players": players}
+                yield f"{players} players, {count} orders, {kind}", {**given, "permutations": orders}
+                if kind == "normal":
+                    same = orders[:1].repeat(count, 1)
+                    yield f"{players} players, {count} equal orders", {**given, "permutations": same}
+
+
+def asks_no_more_than_needed(function: Callable[..., Any]) -> None:
+    """At most M · players + 1 questions, all for frozensets of players, the empty one once."""
+    g = torch.Generator().manual_seed(0)
+    for players, count in ((1, 1), (2, 5), (4, 3), (6, 7)):
+        asked: list[Any] = []
+
+        def value(coalition: Any, asked: list[Any] = asked) -> float:
+            asked.append(coalition)
+            return float(len(coalition))
+
+        try:
+            function(value, players, _drawn_orders(g, count, players))
+        except (Exception, SystemExit) as error:
+            raise ContractError(f"{type(error).__name__} for {players} players") from error
+        if not all(isinstance(c, frozenset) and c <= set(range(players)) for c in asked):
+            raise ContractError("asked for something that is no coalition")
+        if len(asked) > count * players + 1 or asked.count(frozenset()) > 1:
+            raise ContractError("more evaluations than needed")
+
+
 # --- logit_difference and io_probability
 
 
@@ -155,6 +213,66 @@ def _heads(g: torch.Generator) -> Named:
                 yield f"{size}, mean", {"head_outputs": outputs, "heads": chosen, "mean_outputs": mean}
 
 
+# --- direct_logit_attribution and patch_heads
+
+
+def direct_logit_attribution(head_writes: Tensor, direction: Tensor) -> Tensor:
+    """Prompt by prompt, head by head, entry by entry."""
+    prompts, heads, width = head_writes.shape
+    rows = []
+    for b in range(prompts):
+        sums = [torch.stack([head_writes[b, h, m] * direction[b, m] for m in range(width)]).sum() for h in range(heads)]
+        rows.append(torch.stack(sums))
+    return torch.stack(rows)
+
+
+def _writes(g: torch.Generator) -> Named:
+    for prompts, heads, width in (
+        (1, 1, 1),
+        (1, 3, 4),
+        (4, 1, 5),
+        (3, 3, 3),
+        (2, 4, 1),
+        (11, 2, 9),
+        (3, 3, 6),
+        (2, 5, 2),
+    ):
+        for kind, size in (("normal", 1.0), ("tens", 20.0), ("thousands", 4e3), ("small", 1e-3), ("zeros", 0.0)):
+            writes, direction = normal(g, prompts, heads, width, scale=size), normal(g, prompts, width, scale=size)
+            name = f"[{prompts}, {heads}, {width}], {kind}"
+            yield name, {"head_writes": writes, "direction": direction}
+            yield f"{name}, no direction", {"head_writes": writes, "direction": nought(prompts, width)}
+            yield f"{name}, positive", {"head_writes": writes.abs(), "direction": direction.abs()}
+
+
+def patch_heads(receiver: Tensor, donor: Tensor, heads: list[int], positions: list[int] | None = None) -> Tensor:
+    """Every place put together anew."""
+    columns = []
+    for t in range(receiver.shape[1]):
+        here = positions is None or t in positions
+        outputs = [(donor if here and h in heads else receiver)[:, t, h] for h in range(receiver.shape[2])]
+        columns.append(torch.stack(outputs, 1))
+    return torch.stack(columns, 1)
+
+
+def _patches(g: torch.Generator) -> Named:
+    for rows, tokens, heads, width in (
+        (1, 1, 1, 1), (11, 2, 3, 2), (1, 3, 2, 4), (4, 1, 3, 2), (3, 3, 3, 3), (2, 5, 4, 1), (3, 4, 6, 2),
+    ):  # fmt: skip
+        for chosen in ([], [0], [heads - 1], list(range(heads))[::-1], [heads - 1, 0][: min(2, heads)]):
+            for places in ([], [0], [tokens - 1], list(range(tokens))[::-1], [tokens - 1, 0][: min(2, tokens)], None):
+                for scale in (1.0, 5e3):
+                    receiver, donor = (normal(g, rows, tokens, heads, width, scale=scale) for _ in range(2))
+                    size = f"[{rows}, {tokens}, {heads}, {width}], {chosen} at {places}, scale {scale}"
+                    given = {"receiver": receiver, "donor": donor, "heads": chosen}
+                    yield size, {**given, "positions": places}
+                    if places is None:
+                        yield f"{size}, left out", given
+                        zeros = nought(rows, tokens, heads, width)
+                        yield f"{size}, zeros received", {**given, "receiver": zeros}
+                        yield f"{size}, zeros given", {**given, "donor": zeros}
+
+
 # --- patching_effect and faithfulness
 
 
@@ -214,6 +332,13 @@ ORACLES = {
     "exact_shapley_values": Oracle(
         exact_shapley_values, _games, own_dtype=False, rules=(asks_each_coalition_once,)
     ),
+    "sampled_shapley_values": Oracle(
+        sampled_shapley_values, _sampled, own_dtype=False, rules=(asks_no_more_than_needed,)
+    ),
+    "direct_logit_attribution": Oracle(
+        direct_logit_attribution, _writes, gradients=("head_writes", "direction")
+    ),
+    "patch_heads": Oracle(patch_heads, _patches, gradients=("receiver", "donor"), floor=0.0, copies=True),
     "logit_difference": Oracle(logit_difference, lambda g: _names(g, True), gradients=("logits",)),
     "io_probability": Oracle(io_probability, lambda g: _names(g, False), gradients=("logits",), rounding=of_logits),
     "ablate_heads": Oracle(ablate_heads, _heads, gradients=("head_outputs",), floor=0.0, copies=True),
