@@ -864,7 +864,8 @@ for some_beta in (0.1, 0.5):
 # 2. Take the reference's log-probs from the batch if they are there (`pairs.reference_chosen is not None`).
 #    If not, compute them with the reference, under `torch.no_grad()`.
 # 3. Compute the loss with `compute_dpo_loss`.
-# 4. Clear old gradients, call `backward`, and let the optimizer take **one** step. Leave gradient clipping out.
+# 4. Clear old gradients, call `backward`, and let the optimizer take **one** step.
+#    (Gradient clipping is not needed. If you want it, cut the norm to 1 or more.)
 #
 # Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward`
 # and `rejected_reward`. They are those *before* the update.
@@ -935,17 +936,19 @@ def test_first_step(dpo_step):
     assert same, "dpo_step changed the reference's weights"
     assert record["reference_gradients"] == 0, "dpo_step: the reference carries a gradient; compute its log-probs under torch.no_grad()"
     assert record["optimizer_steps"] == len(record["answers"]), "dpo_step must call optimizer.step() exactly once"
-    right = torch.tensor([2.7498, 2.5611, 16.4378])
-    check(torch.tensor(record["lengths"]), right, {
-        "the gradients of earlier batches are still there; call optimizer.zero_grad()": [2.7498, 4.1122, 17.8103],
-        "this is the sum over the batch; the loss is the mean": [21.9984, 12.8054, 16.4378],
-        "the batch's size is fixed inside; this batch may be smaller": [2.7498, 2.5611 * 5 / 8, 16.4378 / 8],
-        "the gradient's norm is cut to 1; leave gradient clipping out": [1.0, 1.0, 1.0],
+    lengths, right = torch.tensor(record["lengths"]), torch.tensor([2.7498, 0.6403, 1.9725])
+    if lengths.max() > 0.99:
+        right = torch.minimum(right, lengths.max())  # whoever clips the gradient's norm, to 1 or more, gets these
+    check(lengths, right, {
+        "the gradients of earlier batches are still there; call optimizer.zero_grad()": [2.7498, 2.9443, 3.7614],
+        "this is the sum over the batch; the loss is the mean": [21.9984, 3.2014, 1.9725],
+        "the batch's size is fixed inside; this batch may be smaller": [2.7498, 0.4002, 0.2466],
+        "short gradients are made longer, or the sum over the batch is clipped; the loss is the mean, and clipping only shortens": [1.0, 1.0, 1.0],
         "the gradient lacks the factor β": [9.166, 12.8054, 32.8756],
-        "β is applied twice": [0.8249, 0.5122, 8.2189],
+        "β is applied twice": [0.8249, 0.0320, 0.1184],
         "β is fixed inside; take the one that is given": [2.7498, 3.8416, 9.8627],
         "β is fixed inside; take the one that is given ": [0.9166, 1.2805, 3.2876],
-        "the labels are smoothed": [2.1998, 2.0489, 13.1502],
+        "the labels are smoothed": [2.1998, 0.5122, 1.5780],
     }, name="dpo_step: the lengths of three updates, divided by the learning rate", rtol=1e-2)
     kept = record["training_after"] == record["training_before"]
     assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"

@@ -24,6 +24,7 @@ from .steps_weights import (
     INCOMPLETE,
     LEAST_UPDATE,
     SAME_DIRECTION,
+    SAME_SIZE,
     STILL,
     check_conduct,
     check_length,
@@ -43,6 +44,7 @@ REPORTED = ("loss", "accuracy", "chosen_reward", "rejected_reward")
 FIRST_SEED = 100  # of the worlds, where the grading seed is 0
 LEAST_ACCURACY = 0.8  # of held-out pairs, after training; a right step reaches .98: see docs/training-tests.md
 UPHILL = -0.5  # the cosine below which an update counts as one in the opposite direction
+LEAST_BOUND = 0.98  # of a gradient's norm: clipping to 1 or more is allowed
 PROBES = 3  # steps of the training that are judged one by one
 NOT_DOWNHILL = "the update of step {} does not follow the gradient of the DPO loss"
 TOO_SMALL = (
@@ -276,17 +278,26 @@ def check_change(
         raise AssertionError("dpo_step: the update goes uphill (chosen and rejected swapped, or a sign)")
     if angle < SAME_DIRECTION:
         raise AssertionError(f"dpo_step: {NOT_DOWNHILL.format(number + 1)}")
-    norm = float(gradient.norm())
     sizes = {
         "the update is several times as large as it should be: this is the sum over the batch, the loss is the mean": len(
             batch
         ),
         "the gradient lacks the factor β": 1 / beta,
         "β is applied twice": beta,
-        "the gradient's norm is cut to 1; leave gradient clipping out": 1 / norm,
     }
     check_size(change, -world.LEARNING_RATE * gradient, "dpo_step", sizes, (TOO_SMALL, TOO_LARGE))
     check_parameters(change, -world.LEARNING_RATE * gradient, policy, "dpo_step")
+
+
+def allowing_for_clipping(gradients: Sequence[Tensor], changes: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients with their norms cut as the changes show it: to one bound for all, which is `LEAST_BOUND` or more."""
+    sizes = [float(change.norm()) / world.LEARNING_RATE for change in changes]
+    norms = [float(gradient.norm()) for gradient in gradients]
+    bound = max(sizes)
+    cut = all(abs(size - min(norm, bound)) <= SAME_SIZE * size for size, norm in zip(sizes, norms, strict=True))
+    if bound < LEAST_BOUND or not cut:
+        return list(gradients)
+    return [gradient * size / norm for gradient, size, norm in zip(gradients, sizes, norms, strict=True)]
 
 
 def check_update(record: Mapping[str, Any], seed: int, kept: Sequence[Sides] | None = None) -> None:
@@ -297,9 +308,13 @@ def check_update(record: Mapping[str, Any], seed: int, kept: Sequence[Sides] | N
     check_conduct(record, "dpo_step", "dropout", "outside", "settings", "batch")
     check_one_step(record, "dpo_step")
     earlier = torch.zeros_like(changes[0])
-    for number, (batch, before, change) in enumerate(zip(batches, starts, changes, strict=True)):
+    gradients = [
+        expected_step(seed, before, batch, world.beta_of(seed, number))[1]
+        for number, (batch, before) in enumerate(zip(batches, starts, strict=True))
+    ]
+    gradients = allowing_for_clipping(gradients, changes)
+    for number, (batch, before, change, gradient) in enumerate(zip(batches, starts, changes, gradients, strict=True)):
         beta = world.beta_of(seed, number)
-        _, gradient = expected_step(seed, before, batch, beta)
         check_change(change, gradient, models_of(seed, before)[0], batch, beta, earlier, number)
         earlier = earlier - gradient
 

@@ -145,3 +145,15 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
 # === right: in float64
 # for: chosen, rejected =
 chosen, rejected = (value.double() for value in pair_log_probs(policy, pairs, sequence_log_prob))
+
+
+# === right: clips the gradient's norm to 1
+# for: loss.backward()
+loss.backward()
+torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+
+
+# === right: clips the gradient's norm to 5
+# for: loss.backward()
+loss.backward()
+torch.nn.utils.clip_grad_norm_(policy.parameters(), 5.0)

@@ -136,16 +136,18 @@ compute_dpo_loss(chosen / sizes[0], rejected / sizes[1], ref_chosen / sizes[0], 
 (loss * len(pairs)).backward()
 
 
-# === wrong: the sum instead of the mean, then cut to norm 1 | cut to 1
+# === wrong: the sum instead of the mean, then cut to norm 1 | sum over the batch is clipped
 # for: loss.backward()
 (loss * len(pairs)).backward()
 torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
 
 
-# === wrong: the gradient's norm cut to 1 | cut to 1
+# === wrong: the gradient scaled to norm 1 | short gradients are made longer
 # for: loss.backward()
 loss.backward()
-torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+norm = torch.nn.utils.get_total_norm([weight.grad for weight in policy.parameters()])
+for weight in policy.parameters():
+    weight.grad /= norm
 
 
 # === wrong: the gradient cut value by value | does not follow
