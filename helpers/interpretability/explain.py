@@ -69,14 +69,18 @@ def probability(odds: float) -> float:
 
 def masked_text(tokens: Sequence[str], kept: frozenset[int], mask: str) -> str:
     """The text with every token outside `kept` replaced by `mask` (or left out, where `mask` is empty)."""
-    pieces = [token if number in kept else f" {mask}" if mask else "" for number, token in enumerate(tokens)]
+    pieces = [token if number in kept else f" {mask} " if mask else " " for number, token in enumerate(tokens)]
     return " ".join("".join(pieces).split())
 
 
 def split_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    """The text cut at the borders of the tokenizer's tokens; joined, the pieces are the text again."""
+    """The text cut at the borders of the tokenizer's tokens; joined, the pieces are the text again.
+
+    A word stays whole: a part of it would be another token if the rest were masked ("ed" in place of "##ed").
+    """
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    starts = [0, *[start for start, _ in offsets[1:]], len(text)]
+    inside = [start for start, _ in offsets[1:] if not text[start - 1 : start + 1].isalnum()]
+    starts = [0, *inside, len(text)]
     return [text[begin:end] for begin, end in itertools.pairwise(starts)]
 
 
@@ -100,12 +104,16 @@ def explain(
     """
     import shap
 
+    state = np.random.get_state()
     np.random.seed(0)  # shap draws its random orders from NumPy's global generator
     masker = shap.maskers.Text(tokenizer)
     if kind != "partition":
         masker.clustering = None  # else shap draws only orders in which neighbours arrive together: again Owen values
     explainer = shap.Explainer(score, masker, algorithm=kind, seed=0)
-    result = explainer(list(texts), max_evals=evaluations, batch_size=64, silent=True)
+    try:
+        result = explainer(list(texts), max_evals=evaluations, batch_size=64, silent=True)
+    finally:
+        np.random.set_state(state)  # the caller's draws go on as if nothing had been drawn here
     found = []
     for row in range(len(texts)):
         pieces = [str(piece) for piece in result.data[row]]

@@ -22,7 +22,7 @@ def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str
     arrays = {name: np.asarray(values, dtype=float) for name, values in maps.items()}
     span = max((float(np.nanmax(np.abs(values))) for values in arrays.values()), default=1.0) or 1.0
     layers, heads = next(iter(arrays.values())).shape
-    across = min(5, len(arrays))
+    across = len(arrays) if len(arrays) < 4 else -(-len(arrays) // 2)  # more than three in two rows: readable in a page
     down = -(-len(arrays) // across)
     numbers = heads <= 12
     size = ((0.55 if numbers else 0.3) * heads + 0.9, 0.42 * layers + 1.1)
@@ -95,9 +95,9 @@ def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Te
                 if weight < 0.08:
                     continue
                 reach = max(abs(origin - goal), 0.6)
-                x = np.linspace(goal, origin if origin != goal else goal + 0.6, 40)
-                middle, half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
-                y = 0.35 + (0.16 + 0.03 * number) * reach * np.sqrt(np.clip(1 - ((x - middle) / half) ** 2, 0, 1))
+                middle, half = (goal + origin) / 2, max(abs(origin - goal), 0.5) / 2  # to itself: a loop above the word
+                angle = np.linspace(0, np.pi, 60)
+                x, y = middle + half * np.cos(angle), 0.35 + (0.16 + 0.03 * number) * reach * np.sin(angle)
                 axes.plot(
                     x, y, styles[number % 4], color=colours[number % 4], linewidth=5 * weight + 0.3, alpha=0.85,
                     label=None if shown else name,
@@ -119,26 +119,30 @@ def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Te
 def emergence(
     steps: Sequence[int],
     accuracy: Sequence[float],
+    loss: Sequence[float],
     marks: Sequence[int],
     tracks: Mapping[str, Sequence[float]],
-    *,
-    ylabel: str,
 ) -> Figure:
-    """Two panels over the training steps: the accuracy, and what single heads do at the kept checkpoints."""
-    accuracy = [float(value) for value in accuracy]
-    with figure(2, 1, size=(7.0, 5.4), sharex=True) as (fig, (top, bottom)):
+    """Three panels over the training steps: accuracy, loss, and the accuracy of the kept checkpoints without some heads."""
+    accuracy, loss = [float(value) for value in accuracy], [float(value) for value in loss]
+    with figure(3, 1, size=(7.0, 7.2), sharex=True) as (fig, (top, middle, bottom)):
         top.plot(steps, accuracy, color="black")
+        middle.plot(steps, loss, color="black")
         for mark in marks:
-            for axes in (top, bottom):
+            for axes in (top, middle, bottom):
                 axes.axvline(mark, color="#999999", linewidth=0.6, linestyle=":")
-        top.set(
-            title="The sudden transition, and the heads behind it", ylabel="accuracy on test prompts", ylim=(0, 1.03)
-        )
+        top.set(title="How the ability came", ylabel="accuracy on test prompts", ylim=(0, 1.03))
+        middle.set(title="The loss at the answer", ylabel="loss (nats)", ylim=(0, None))
         for (name, values), marker, line in zip(tracks.items(), MARKERS, LINES, strict=False):
             bottom.plot(marks, values, marker=marker, linestyle=line, label=name)
-        bottom.set(xlabel="training step (square-root scale)", ylabel=ylabel)
+        bottom.set(title="Knock-outs at the kept checkpoints", xlabel="training step (square-root scale)")
+        bottom.set(ylabel="accuracy", ylim=(0, 1.03))
+        bottom.set_xlim(0, max(steps))  # the scale has no place for a margin below 0
         bottom.set_xscale("function", functions=(np.sqrt, np.square))
         bottom.set_xticks([0, 50, 100, 200, 400, 800, 1500])
         bottom.legend(fontsize=8)
-    first = ", ".join(f"{name} {values[0]:.2f} to {values[-1]:.2f}" for name, values in tracks.items())
-    return describe(fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Heads, first to last: {first}.")
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{value:.2f} at {mark}" for mark, value in zip(marks, values, strict=True))
+        for name, values in tracks.items()
+    )
+    return describe(fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Accuracy by step. {told}.")

@@ -130,6 +130,24 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
     )
 
 
+def renamed(batch: Batch, positions: Sequence[str], seed: int = 0) -> tuple[Int[Tensor, "N T"], Int[Tensor, " N"]]:
+    """The prompts with a third name, drawn for each, in the place of the names at some positions.
+
+    With ("S1", "S2") another person is repeated; with ("S1",) S2 stays, and nobody is repeated.
+
+    Returns:
+        `[N, T]`, the prompts' tokens; `[N]`, the third names.
+    """
+    names, generator = batch.io_ids.unique(), torch.Generator().manual_seed(seed)
+    ids, third = batch.ids.clone(), torch.empty_like(batch.io_ids)
+    for row in range(len(batch)):
+        others = names[(names != batch.io_ids[row]) & (names != batch.s_ids[row])]
+        third[row] = others[torch.randint(len(others), (1,), generator=generator)]
+        for name in positions:
+            ids[row, batch.positions[name][row]] = third[row]
+    return ids, third
+
+
 def load_ioi_model() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The embedded GPT-2 of 3 layers with 4 heads (float32, evaluation mode, CPU) and its tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)
