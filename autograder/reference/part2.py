@@ -104,6 +104,14 @@ def _token_cases(generator: torch.Generator) -> list[Case]:
         case("a batch of 12", 12, 3, 5, aspect="edges"),
         case("a vocabulary of 5,000", 2, 4, 5_000, aspect="edges"),
         Case("logits all equal, and all 0", {"logits": alike, "ids": _ids(generator, 4, 3, 4)}, "edges"),
+        *(
+            Case(
+                f"logits that are all 0, {v} tokens",
+                {"logits": torch.zeros(b, t, v).double(), "ids": _ids(generator, b, t, v)},
+                "edges",
+            )
+            for b, t, v in ((3, 4, 5), (5, 2, 1))
+        ),
     ]
 
 
@@ -303,6 +311,8 @@ def _return_cases(generator: torch.Generator) -> list[Case]:
         case("1 step and a discount of 1", _normal(generator, 1), 1.0, "edges"),
         case("rewards in the thousands", 4_000 * _normal(generator, 6), 0.9, "edges"),
         case("rewards that are all 0", torch.zeros(4), 0.9, "edges"),
+        case("one reward of -5000", torch.tensor([-5_000.0]), 0.9, "edges"),
+        case("one reward of 5000", torch.tensor([5_000.0]), 1, "edges"),
     ]
 
 
