@@ -1618,15 +1618,15 @@ for name, ids in [
     ("the same name, not repeated", once_ids),
 ]:
     told = circuits.record(ioi_model, ids, patterns=False)
-    line = {"0.2 says what it says about": name}
+    numbers = {}
     for through in ("value", "key"):
         changed = circuits.path_patch(ioi_model, batch.ids, run, told, patch_heads, [(0, 2)], readers, through)
         own = logit_difference(changed, batch.io_ids, batch.s_ids).mean()
-        line[f"lost through the {through}"] = 1 - (own / full.mean()).item()
+        numbers[f"lost through the {through}"] = 1 - (own / full.mean()).item()
     at_s2 = circuits.patched_logits(ioi_model, batch.ids, [(0, 2)], told.outputs, patch_heads, batch.positions["S2"])
-    line["logit difference, patched at S2"] = logit_difference(at_s2, batch.io_ids, batch.s_ids).mean().item()
-    line["logit of the third name"] = at_s2.gather(1, third_names[:, None]).mean().item()
-    carried.append(line)
+    numbers["logit difference, patched at S2"] = logit_difference(at_s2, batch.io_ids, batch.s_ids).mean().item()
+    numbers["logit of the third name"] = at_s2.gather(1, third_names[:, None]).mean().item()
+    carried.append({"0.2 says what it says about": name} | numbers)
 print(f"logit of the third name in the whole model: {logits.gather(1, third_names[:, None]).mean():.2f}")
 pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
 # %% [markdown]
