@@ -54,7 +54,8 @@ def table_game(worth: torch.Tensor) -> Game:
     players = range(len(numbers).bit_length() - 1)
 
     def value(coalition: frozenset[int]) -> float:
-        if not frozenset(coalition) <= frozenset(players):  # 1 << player would fill the judge's memory
+        # 1 << player would fill the judge's memory, and so would a large tensor, entry by entry
+        if isinstance(coalition, torch.Tensor) or not frozenset(coalition) <= frozenset(players):
             raise ValueError(f"players are 0 to {players.stop - 1}")
         return numbers[sum(1 << player for player in coalition)]
 

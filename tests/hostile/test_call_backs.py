@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+import torch
 
-from autograder import masters
 from autograder.grade.result import SubmissionResult
+from autograder.reference.spec import REGISTRY, load_registry
 from tests.grade.samples import code
 
 pytestmark = pytest.mark.sandbox
@@ -21,22 +22,43 @@ CALLED_WITH = {
     "a large tensor": "torch.zeros(3_900_000)",
     "a deep list": "[[[[[[[[[[0]]]]]]]]]]",
 }
+TAKERS = {  # by exercise: its question, its arguments, and what it may return
+    "exact_shapley_values": ("q5_1", "value, players", "torch.zeros(players, dtype=torch.float64)"),
+    "sampled_shapley_values": (
+        "q5_2",
+        "value, players, permutations",
+        "(torch.zeros(players, dtype=torch.float64),) * 2",
+    ),
+    "continue_texts": ("q1_4", "next_logits, ids, new_tokens, eos_id, choose", "ids"),
+}
 SOURCE = """
 import torch
 TRIED = []
-def exact_shapley_values(value, players):
+def {function}({arguments}):
     TRIED.append(1)  # in the first calls only: a test makes many
+    called = {called}
     for n in range(25 if len(TRIED) < 4 else 0):
-        try: value({given})
+        try: called({given})
         except Exception: pass
-    return torch.zeros(players, dtype=torch.float64)
+    return {returned}
 """
 
 
+@pytest.mark.parametrize("function", TAKERS)
 @pytest.mark.parametrize("given", CALLED_WITH)
-def test_a_call_back_costs_the_judge_no_memory(given: str, grade: Callable[..., SubmissionResult]) -> None:
+def test_a_call_back_costs_the_judge_no_memory(
+    given: str, function: str, grade: Callable[..., SubmissionResult]
+) -> None:
+    question, arguments, returned = TAKERS[function]
+    filled = {
+        "called": arguments.split(",")[0],
+        "function": function,
+        "arguments": arguments,
+        "returned": returned,
+        "given": CALLED_WITH[given],
+    }
     before = psutil.Process().memory_info().rss
-    result = grade(code(SOURCE.replace("{given}", CALLED_WITH[given])), part=5, only=["q5_1"])
+    result = grade(code(SOURCE.format(**filled)), part=int(question[1]), only=[question])
     assert result.status == "graded", result
     assert result.points == 0
     assert psutil.Process().memory_info().rss - before < 300 << 20
@@ -44,10 +66,12 @@ def test_a_call_back_costs_the_judge_no_memory(given: str, grade: Callable[..., 
 
 def test_every_function_that_a_test_hands_over_is_tried() -> None:
     """A new exercise that takes a function belongs here: its tests' functions must bound what they are given."""
+    load_registry()
     takers = {
-        question.function
-        for part in masters.existing_parts()
-        for question in masters.load_questions(part)
-        if any(f"{question.function}(value," in test.source for test in question.tests)
+        name
+        for name, spec in REGISTRY.items()
+        if any(
+            callable(value) for case in spec.cases(torch.Generator().manual_seed(0)) for value in case.inputs.values()
+        )
     }
-    assert takers == {"exact_shapley_values"}
+    assert takers == set(TAKERS)
