@@ -14,7 +14,7 @@
 # | section | what | time on a 2-core laptop |
 # | --- | --- | --- |
 # | 5.1 | sharing out a result fairly: Shapley values (exercises 5.1 and 5.2) | seconds |
-# | 5.2 | a sentence as a game; the `shap` library | 20 s |
+# | 5.2 | a sentence as a game; the `shap` library | 1 min |
 # | 5.3 | what the reward model looks at | 30 s |
 # | 5.4 | before and after RLHF | 1 min |
 # | 5.5 | a task and a circuit: who gets the ring? (exercises 5.3 and 5.4) | seconds |

@@ -265,6 +265,8 @@ def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request
     box = request.getfixturevalue(made)
     for _ in range(2):
         with Conversation(box, code(PROBES), NAMES) as talk:
+            env = make_env(talk, NAMES)
+            assert env["identity"]()["uid"] == 1000  # it answers, so all its places are mounted
             _, parent, *_, student = sorted(
                 psutil.Process(box.process.pid).children(recursive=True), key=lambda p: p.pid
             )
@@ -272,8 +274,6 @@ def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request
             lasting = {mount[2] for mount in mounts(parent)}
             alive = {place: mount[2] for place, mount in seen.items() if "rw" in mount[5].split(",")}
             assert set(alive) == {"/tmp", "/dev/shm"}, alive
-            env = make_env(talk, NAMES)
-            assert env["identity"]()["uid"] == 1000
             for place in set(seen) - set(alive) | {"/dev/pts", "/sys", "/course", "/etc", "/root"}:
                 with pytest.raises(OSError, match="raised"):
                     env["leave_behind"](f"{place}/left")
