@@ -1630,12 +1630,13 @@ for name, ids in [
 print(f"logit of the third name in the whole model: {logits.gather(1, third_names[:, None]).mean():.2f}")
 pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
 # %% [markdown]
-# Compare the last two lines. Change the name and keep the repetition: all of the loss comes back through the
-# **values**, and the model now pushes down the *third* name, which does not even occur in the prompt.
+# Compare the last two lines. Change the name and keep the repetition: as much as before is lost through the
+# **values**, nothing through the keys,
+# and the model now pushes down the *third* name, which does not even occur in the prompt.
 # Keep the name and take away the repetition: the values lose nothing,
 # and the keys lose about what they lost with unrelated names.
 # So what 0.2 hands over by the values is **which name** stands there.
-# The **repetition** travels through the keys: it helps 2.0 and 2.3 to find the place.
+# The **repetition** travels through the keys, and a key can only change *where* a head looks.
 # Section 5.7 could have warned us: the clean and the corrupted prompt *both*
 # contain a repetition, so a mere mark "this is a repetition" would have restored nothing.
 # %% [markdown]
@@ -1773,8 +1774,8 @@ print(f"the same, divided by the scale of the whole model: {(without * scale_wit
 print(f"the whole model: {full.mean():.2f}, of which head 1.0 wrote {direct[1, 0]:.2f}")
 # %% [markdown]
 # No head needed to step in. Without 1.0 the stream is shorter, so it is divided by less, and everything that is left
-# counts for more. With the old scale about one logit is missing, which is what the head wrote (less the little
-# that its mean writes). A knock-out that "loses nothing" is no proof of a backup head: look at the normalisation first.
+# counts for more. With the old scale about one logit is missing, nearly what the head wrote.
+# A knock-out that "loses nothing" is no proof of a backup head: look at the normalisation first.
 #
 # ## 5.9 Your circuit, judged
 #
@@ -1864,8 +1865,7 @@ headline(
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
 # %% [markdown]
 # The next cell runs the model twice for every subset of your circuit:
-# $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a
-# second each. That is seconds for five heads, a minute for nine, and several minutes for all twelve.
+# $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a second each. That is seconds for five heads, a minute for nine, and several minutes for all twelve.
 # %%
 # Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []

@@ -117,7 +117,9 @@ def test_explain_with_all_orders_is_exact_shapley():
             )
         return np.array(result)
 
+    state = np.random.get_state()[1].tolist()
     found = explain.explain(score, tokenizer, [text], evaluations=400, kind="permutation")[0]
+    assert np.random.get_state()[1].tolist() == state, "the caller's draws are disturbed"
     mask = tokenizer.mask_token
     exact = games.exact_shapley_values(
         lambda kept: float(score([explain.masked_text(tokens, kept, mask)])[0]), len(tokens)
@@ -142,3 +144,42 @@ def test_counted_game_notices_repetition_and_strange_questions():
         games.verify_evaluations(lambda value, players: value((0,)))
     with pytest.raises(AssertionError, match="players are the ints 0 to 2"):
         games.verify_evaluations(lambda value, players: value(frozenset({7})))
+
+
+def test_words_stay_whole_and_masks_stand_apart():
+    """A part of a word beside a mask would be another token than inside the word."""
+    from transformers import AutoTokenizer
+
+    from helpers.hub import ASSETS
+    from helpers.interpretability import explain
+
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
+    text = "unmissableness, it's not dull"
+    assert len(tokenizer("unmissableness", add_special_tokens=False)["input_ids"]) > 1
+    pieces = explain.split_text(tokenizer, text)
+    assert "".join(pieces) == text
+    assert pieces[0] == "unmissableness"
+    assert explain.masked_text(["this ", "is ", "not ", "dull"], frozenset({2}), "[MASK]") == "[MASK] [MASK] not [MASK]"
+
+
+def test_renamed_prompts_change_the_named_places_alone():
+    from helpers.interpretability import ioi
+
+    _, tokenizer = ioi.load_ioi_model()
+    batch = ioi.load_batch(tokenizer, each=1)
+    ids, third = ioi.renamed(batch, ["S1"])
+    changed = ids != batch.ids
+    assert changed.sum(1).tolist() == [1] * len(batch)
+    assert torch.equal(changed.int().argmax(1), batch.positions["S1"])
+    assert not ((third == batch.io_ids) | (third == batch.s_ids)).any()
+    assert torch.equal(ids.gather(1, batch.positions["S1"][:, None])[:, 0], third)
+
+
+def test_the_figure_of_the_training_has_finite_axes():
+    """A square-root scale has no place for a margin below 0: the panels were blank."""
+    from helpers.interpretability import figures
+
+    figure = figures.emergence([0, 100, 400], [0.0, 0.4, 1.0], [5.0, 2.0, 0.1], [0, 400], {"whole model": [0.0, 1.0]})
+    for axes in figure.axes:
+        assert np.isfinite(axes.transData.transform([(0.0, 0.0), (400.0, 1.0)])).all()
+        assert axes.get_xlim()[0] >= 0

@@ -27,7 +27,7 @@ import torch
 
 from autograder import masters, testing
 from autograder.masters import Question
-from autograder.reference.spec import SEED_VARIABLE
+from autograder.reference.spec import SEED_VARIABLE, grading_seed
 from helpers import checks
 
 FOLDER = Path(__file__).parent / "variants"
@@ -171,6 +171,7 @@ def report(results: list[testing.TestResult]) -> str:
 def test_variant(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
     if variant.function not in exercises():
         pytest.fail(f"tests/variants/{variant.function}.py belongs to no exercise of the masters")
+    assert grading_seed() == 0, "an earlier test left its seed in the environment"
     results = run_variant(variant)
     faults = [result for result in results if result.error]
     assert not faults, f"the judge failed:\n{report(faults)}"
