@@ -1865,7 +1865,8 @@ headline(
 headline("heads in the circuit", f"{len(my_circuit)} of {len(all_heads)}")
 # %% [markdown]
 # The next cell runs the model twice for every subset of your circuit:
-# $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a second each. That is seconds for five heads, a minute for nine, and several minutes for all twelve.
+# $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a second each.
+# That is seconds for five heads, a minute for nine, and several minutes for all twelve.
 # %%
 # Completeness: take every subset K out of the circuit and out of the model. Points on the diagonal: they break alike.
 rows = []
