@@ -26,16 +26,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 NOTHING_SKIPPED = os.environ.get("CI") == "true"
 
 
-@pytest.fixture(autouse=True)
-def _own_environment() -> Generator[None]:
-    """A test's environment variables end with it; the grader, run in a test's process, leaves its seed in one."""
-    before = dict(os.environ)
-    yield
-    if os.environ != before:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With CI=true a skipped test is a failed one: what is not run is not known to work."""

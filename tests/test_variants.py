@@ -27,7 +27,7 @@ import torch
 
 from autograder import masters, testing
 from autograder.masters import Question
-from autograder.reference.spec import SEED_VARIABLE, grading_seed
+from autograder.reference.spec import grading_seed, seeded
 from helpers import checks
 
 FOLDER = Path(__file__).parent / "variants"
@@ -168,16 +168,16 @@ def report(results: list[testing.TestResult]) -> str:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=[variant.name for variant in VARIANTS])
-def test_variant(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variant(variant: Variant) -> None:
     if variant.function not in exercises():
         pytest.fail(f"tests/variants/{variant.function}.py belongs to no exercise of the masters")
-    assert grading_seed() == 0, "an earlier test left its seed in the environment"
+    assert grading_seed() == 0, "an earlier test left its seed behind"
     results = run_variant(variant)
     faults = [result for result in results if result.error]
     assert not faults, f"the judge failed:\n{report(faults)}"
     for seed in OTHER_SEEDS if variant.function not in TRAINING else ():
-        monkeypatch.setenv(SEED_VARIABLE, str(seed))
-        others = [result.name for result in run_variant(variant) if result.passed]
+        with seeded(seed):
+            others = [result.name for result in run_variant(variant) if result.passed]
         assert others == [result.name for result in results if result.passed], "the points depend on the inputs' seed"
     if variant.right:
         assert all(result.passed for result in results), f"a right answer loses points:\n{report(results)}"

@@ -7,7 +7,6 @@ grading run draws its own. Training steps take seconds a seed; `benchmarks/fair_
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from autograder import testing
 from autograder.grade.judging.judge import question_seed
-from autograder.reference.spec import SEED_VARIABLE
+from autograder.reference.spec import seeded
 from tests import test_variants as variants
 
 
@@ -27,9 +26,9 @@ def losses(function: str, seeds: Sequence[int]) -> Iterator[tuple[int, str, str]
     answers = [answer for answer in variants.VARIANTS if answer.function == function and answer.right]
     spaces = {answer.title: variants.environment(answer) for answer in answers}
     for seed in seeds:
-        os.environ[SEED_VARIABLE] = str(seed)
         for title, space in spaces.items():
-            results = testing.run_tests(hidden, space)
+            with seeded(seed):
+                results = testing.run_tests(hidden, space)
             if not all(result.passed for result in results):
                 yield seed, title, variants.report(results)
 

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import hmac
 import inspect
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from autograder.grade.result import LoadReport, QuestionResult, SubmissionResult
 from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.parent import NoSandboxError, SandboxBrokenError
 from autograder.masters import Question, TestCase
-from autograder.reference.spec import SEED_VARIABLE, JudgeError
+from autograder.reference.spec import JudgeError, seeded
 from autograder.testing import TestResult
 
 from .conversation import Conversation, StudentError
@@ -47,8 +46,7 @@ def question_seed(secret: str, question: str) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed what a test may draw from: the judge's generators, and `verify` by its environment variable."""
-    os.environ[SEED_VARIABLE] = str(seed)
+    """Seed the generators that a test may draw from."""
     torch.default_generator.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -193,7 +191,8 @@ def _try(question: Question, test: TestCase, env: dict[str, Any], seed: int) -> 
                 raise JudgeError(f"the test {test.name} asks for `{name}`, which is no graded function")
             arguments[name] = env if name == "env" else env[name]
         seed_everything(seed)
-        function(**arguments)
+        with seeded(seed):
+            function(**arguments)
     except SyntaxError as error:
         return JudgeError(f"the test {test.name} does not compile: {error}")
     except (NoSandboxError, SandboxBrokenError):
