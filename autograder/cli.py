@@ -290,6 +290,48 @@ def report(
 
 
 @app.command()
+def claims(
+    part: Parts = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", "-s", help="A seed; may be given again. [0, 1, 2]")
+    ] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="A preset; may be given again. [tiny]")] = None,
+    fast: Fast = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the solutions over seeds and presets; write to docs/results.md which of their claims hold where.
+
+    Runs are kept below build/claims and not repeated while nothing has changed. Exit code 1 if a run fails or a claim does
+    not hold.
+    """
+    from autograder.rehearse import over_seeds
+
+    seeds, presets, parts = seed or [0, 1, 2], preset or ["tiny"], chosen(part)
+    with clear_errors(), progress_bar() as bar:
+        task = bar.add_task("Running", total=None)
+
+        def step(number: int, done: int, total: int) -> None:
+            bar.update(task, description=f"Part {number}", completed=done, total=total)
+
+        found = over_seeds.run_everywhere(parts, seeds, presets, fast=fast, progress=step)
+    options = [
+        *(f"--part {n}" for n in part or []),
+        *(f"--seed {n}" for n in seeds),
+        *(f"--preset {p}" for p in presets),
+    ]
+    wrong = over_seeds.failures(found)
+    if as_json:
+        show_json({"wrong": wrong})
+    else:
+        path = over_seeds.write(found, " ".join(["course claims", *options]), over_seeds.RESULTS)
+        console.print(f"The tables: {path}", highlight=False)
+        for line in wrong:
+            console.print(f"[red]✗[/] {line}", highlight=False)
+    if wrong:
+        raise typer.Exit(WRONG)
+
+
+@app.command()
 def release(
     folder: Annotated[
         Path, typer.Argument(help="Where to write; a new folder, or one that an earlier release filled.")

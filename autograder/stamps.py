@@ -83,10 +83,10 @@ def build(part: int) -> str:
     return digest(files)
 
 
-def executed(part: int, *, fast: bool, preset: str) -> str:
-    """Decides whether a solution must be executed again: this and earlier solutions, the helpers, the versions."""
+def executed(part: int, *, fast: bool, preset: str, seed: int | None = None) -> str:
+    """Decides whether a solution must be executed again: this and earlier solutions, the helpers, the versions, the seed."""
     solutions = [masters.SOLUTIONS / f"{PARTS[n]}.ipynb" for n in PARTS if n <= part]
-    return digest([*solutions, *_files(("helpers", "constraints.txt"), (*RECIPES, "*.md"))], fast, preset)
+    return digest([*solutions, *_files(("helpers", "constraints.txt"), (*RECIPES, "*.md"))], fast, preset, seed)
 
 
 def check(part: int) -> str:

@@ -60,6 +60,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def run_seed(default: int = 0) -> int:
+    """The seed of a notebook's run: `default`, or what the environment variable `COURSE_SEED` says (`course claims` sets it)."""
+    return int(os.environ.get("COURSE_SEED") or default)
+
+
 def device_memory(device: torch.device | None = None) -> tuple[float, float] | None:
     """Return `(free, total)` memory of the device in GiB, or None where it cannot be asked."""
     device = device or choose_device()

@@ -39,6 +39,7 @@ class Execution:
     preset: str
     key: str
     headlines: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: str = ""
     cached: bool = False
 
@@ -48,15 +49,15 @@ class Execution:
         return executed_path(self.part)
 
 
-def executed_path(part: int) -> Path:
-    """Where a part's executed notebook lies."""
-    return RUN_FOLDER / f"{PARTS[part]}.ipynb"
+def executed_path(part: int, folder: Path | None = None) -> Path:
+    """Where a part's executed notebook lies; `folder` is `build/run` unless it is given."""
+    return (folder or RUN_FOLDER) / f"{PARTS[part]}.ipynb"
 
 
-def load_execution(part: int) -> Execution | None:
-    """The last run of a part, as it was recorded; None if there was none."""
-    record = RUN_FOLDER / f"{PARTS[part]}.json"
-    if not record.exists() or not executed_path(part).exists():
+def load_execution(part: int, folder: Path | None = None) -> Execution | None:
+    """The last run of a part in a folder, as it was recorded; None if there was none."""
+    record = (folder or RUN_FOLDER) / f"{PARTS[part]}.json"
+    if not record.exists() or not executed_path(part, folder).exists():
         return None
     table = json.loads(record.read_text(encoding="utf-8"))
     table.pop("files", None)
@@ -68,16 +69,20 @@ def run_part(
     *,
     fast: bool = False,
     preset: str = "tiny",
+    seed: int | None = None,
+    folder: Path | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Execution:
     """Execute a part's solution notebook, unless it already ran in this very state.
 
-    The executed notebook and what the run recorded go to `build/run/`. The notebooks work in `build/run/work/`, in one
-    folder as a student's do, so that later parts find what earlier ones saved.
+    The executed notebook and what the run recorded go to `folder`, `build/run/` unless it is given. The notebooks work
+    in `work/` below it, in one folder as a student's do, so that later parts find what earlier ones saved.
 
     Args:
         part: the number of the part.
+        seed: the seed of the run; None leaves the one that is written in the notebook.
+        folder: where all of this is kept.
         fast: small sizes (`COURSE_FAST=1`): whether it runs, not what it learns.
         preset: the preset that `auto` stands for.
         force: execute in any case.
@@ -89,34 +94,38 @@ def run_part(
     path = masters.SOLUTIONS / f"{PARTS[part]}.ipynb"
     if not path.exists():
         raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
-    key = stamps.executed(part, fast=fast, preset=preset)
-    last = load_execution(part)
+    folder = folder or RUN_FOLDER
+    key = stamps.executed(part, fast=fast, preset=preset, seed=seed)
+    last = load_execution(part, folder)
     if last and last.ok and last.key == key and not force:
         last.cached = True
         return last
-    work = RUN_FOLDER / "work"
-    clear_earlier(part, work)
+    work = folder / "work"
+    clear_earlier(part, folder)
     lay_out(work)
     before = set(files_below(work))
-    headlines = RUN_FOLDER / f"{PARTS[part]}.headlines.json"
+    headlines, claims = (folder / f"{PARTS[part]}.{kind}.json" for kind in ("headlines", "claims"))
     headlines.unlink(missing_ok=True)
+    claims.unlink(missing_ok=True)
     notebook = nbformat.read(path, as_version=4)
     started = time.perf_counter()
     settings = {
         "COURSE_FAST": "1" if fast else "",
         "COURSE_PRESET": preset,
+        "COURSE_SEED": "" if seed is None else str(seed),
         "COURSE_HEADLINES": str(headlines),
+        "COURSE_CLAIMS": str(claims),
         "COURSE_GRADING": "",
         "COURSE_WIDGETS": "0",  # nobody moves a slider here; an Output widget has been seen to hang a run without a front end
         "JUPYTER_PLATFORM_DIRS": "1",
     }
     with environment_variables(settings):
         error = execute(notebook, work, progress)
-    write_notebook(notebook, executed_path(part))
-    figures = json.loads(headlines.read_text(encoding="utf-8")) if headlines.exists() else {}
-    run = Execution(part, not error, time.perf_counter() - started, fast, preset, key, figures, error)
+    write_notebook(notebook, executed_path(part, folder))
+    figures, found = (json.loads(f.read_text(encoding="utf-8")) if f.exists() else {} for f in (headlines, claims))
+    run = Execution(part, not error, time.perf_counter() - started, fast, preset, key, figures, found, error)
     made = [str(f.relative_to(work)) for f in sorted(set(files_below(work)) - before)]
-    write_json(RUN_FOLDER / f"{PARTS[part]}.json", {**asdict(run), "files": made})
+    write_json(folder / f"{PARTS[part]}.json", {**asdict(run), "files": made})
     return run
 
 
@@ -129,13 +138,13 @@ def lay_out(work: Path) -> None:
             shutil.copyfile(source, work / source.name)
 
 
-def clear_earlier(part: int, work: Path) -> None:
-    """Remove what an earlier run of this part left: a checkpoint of it must not stand in for the work."""
-    record = RUN_FOLDER / f"{PARTS[part]}.json"
+def clear_earlier(part: int, folder: Path) -> None:
+    """Remove what an earlier run of this part left in a folder: a checkpoint of it must not stand in for the work."""
+    record = folder / f"{PARTS[part]}.json"
     if not record.exists():
         return
     for name in json.loads(record.read_text(encoding="utf-8")).get("files", []):
-        (work / name).unlink(missing_ok=True)
+        (folder / "work" / name).unlink(missing_ok=True)
 
 
 @contextmanager

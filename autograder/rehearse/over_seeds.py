@@ -1,0 +1,109 @@
+"""`course claims`: run the solutions over seeds and presets, and write which of their claims hold where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from autograder.rehearse.run import Execution, run_part
+from helpers.parts import PARTS, ROOT
+
+FOLDER = ROOT / "build" / "claims"
+RESULTS = ROOT / "docs" / "results.md"
+Place = tuple[str, int]  # preset, seed
+INTRODUCTION = """# What the runs show
+
+Written by `course claims` ({command}). A claim is a sentence of a notebook about its run, which the run itself checks:
+✓ it holds, ✗ it does not, with the figure that decides.
+"""
+
+
+def run_everywhere(
+    parts: Sequence[int],
+    seeds: Iterable[int],
+    presets: Iterable[str],
+    *,
+    fast: bool = False,
+    progress: Callable[[int, int, int], None] = lambda part, done, total: None,
+) -> dict[Place, dict[int, Execution]]:
+    """Execute the parts once for each preset and seed, below `build/claims`; what is up to date there is not run again."""
+    found: dict[Place, dict[int, Execution]] = {}
+    for preset in presets:
+        for seed in seeds:
+            folder = FOLDER / f"{preset}-{seed}"
+            found[preset, seed] = {
+                part: run_part(
+                    part,
+                    fast=fast,
+                    preset=preset,
+                    seed=seed,
+                    folder=folder,
+                    progress=lambda done, total, part=part: progress(part, done, total),  # type: ignore[misc]
+                )
+                for part in parts
+            }
+    return found
+
+
+def page(found: dict[Place, dict[int, Execution]], command: str) -> str:
+    """The tables of claims and of headline figures, part by part, one column for each preset and seed."""
+    lines = [INTRODUCTION.format(command=f"`{command}`")]
+    for part in sorted({part for runs in found.values() for part in runs}):
+        runs = {place: parts[part] for place, parts in found.items() if part in parts}
+        lines.append(f"\n## Part {part}: {PARTS[part]}\n")
+        lines += [f"The run failed with {_named(place)}.\n" for place, run in runs.items() if not run.ok]
+        sentences = {name: row["sentence"] for run in runs.values() for name, row in run.claims.items()}
+        figures = dict.fromkeys(name for run in runs.values() for name in run.headlines)
+        if sentences:
+            lines += _table(
+                "claim", runs, {sentences[n]: [_verdict(run, n) for run in runs.values()] for n in sentences}
+            )
+        if figures:
+            lines += _table(
+                "figure", runs, {n: [str(run.headlines.get(n, "")) for run in runs.values()] for n in figures}
+            )
+        times = ", ".join(f"{_named(place)} {run.seconds:.0f} s" for place, run in runs.items())
+        lines.append(f"Time: {times}.\n")
+    return "\n".join(lines)
+
+
+def _named(place: Place) -> str:
+    preset, seed = place
+    return f"{preset}, seed {seed}"
+
+
+def _verdict(run: Execution, name: str) -> str:
+    row: dict[str, Any] | None = run.claims.get(name)
+    return "" if row is None else f"{'✓' if row['holds'] else '✗'} {row['value']}".strip()
+
+
+def _table(what: str, runs: dict[Place, Execution], rows: dict[str, list[str]]) -> list[str]:
+    head = " | ".join([what, *map(_named, runs)])
+    body = [f"| {' | '.join([_cell(name), *map(_cell, cells)])} |" for name, cells in rows.items()]
+    return [f"| {head} |", f"|{' --- |' * (len(runs) + 1)}", *body, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def failures(found: dict[Place, dict[int, Execution]]) -> list[str]:
+    """What does not hold: a line for each run that failed and for each claim that is wrong somewhere."""
+    lines = []
+    for place, runs in found.items():
+        for part, run in runs.items():
+            if not run.ok:
+                lines.append(f"part {part}, {_named(place)}: the run failed: {run.error.splitlines()[-1]}")
+            lines += [
+                f"part {part}, {_named(place)}: {row['sentence']} (here: {row['value']})"
+                for row in run.claims.values()
+                if not row["holds"]
+            ]
+    return lines
+
+
+def write(found: dict[Place, dict[int, Execution]], command: str, path: Path) -> Path:
+    """Write the page."""
+    path.write_text(page(found, command), encoding="utf-8")
+    return path
