@@ -46,14 +46,15 @@ import pandas as pd
 import torch
 
 from helpers import plots
-from helpers.devices import seed_everything
+from helpers.devices import run_seed, seed_everything
 from helpers.interpretability import attribution, circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
+from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 
 preset = choose_preset("auto")
-seed_everything(0)
+seed_everything(run_seed(0))
 # %% [markdown]
 # **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
 # If you are in a hurry, make them smaller.
@@ -730,14 +731,25 @@ middle = {}
 for name, texts in written.items():
     order = reward_model(texts).argsort()
     middle[name] = texts[int(order[len(order) // 2])]
-views = explain.explain(score, reward_model.tokenizer, list(middle.values()), evaluations=sizes.shap_evaluations)
+longest = max(len(reward_model.tokenizer.tokenize(text)) for texts in written.values() for text in texts)
+one_order = 2 * longest + 1  # evaluations for one order of a text's tokens, forwards and backwards
+views = explain.explain(
+    score, reward_model.tokenizer, list(middle.values()), evaluations=4 * one_order, kind="permutation"
+)
 shown = dict(zip(middle, views, strict=True))
 plots.show(explain.draw_tokens(shown, title="A typical text of each policy, through the eyes of the reward model"))
 # %% [markdown]
 # One text each is an anecdote. So explain many texts and add up: **which words earn the reward?**
-# The next cell explains all samples with few evaluations each, and sums the contributions of every word
+# The next cell explains all samples and sums the contributions of every word
 # (small words such as *the* are left out: they are in every text).
 # The bars are what a word earns *per text*: how often it occurs times what it brings.
+#
+# Each text gets two random orders, forwards and backwards. For one text that is a noisy estimate,
+# but its errors have no direction, so they shrink as texts are added up.
+# The partition method would not do here. With so few evaluations it stops at groups of neighbours
+# and shares a group's worth equally among them, so that "film" is paid for the "wonderful" beside it.
+# No number of texts repairs this. The cell measures it on a few texts: how many tokens have *exactly*
+# the value of a neighbour? Such tokens were not told apart.
 # %% tags=["training"]
 begin = time.perf_counter()
 function_words = set(
@@ -745,7 +757,7 @@ function_words = set(
 )  # they are in every text
 earned = {}
 for name, texts in written.items():
-    items = explain.explain(score, reward_model.tokenizer, texts, evaluations=40)
+    items = explain.explain(score, reward_model.tokenizer, texts, evaluations=2 * one_order, kind="permutation")
     table_of_words = pd.DataFrame(
         [
             (token.strip().lower(), value)
@@ -758,6 +770,12 @@ for name, texts in written.items():
     by_word = table_of_words.groupby("word")["value"].agg(["sum", "count"])
     earned[name] = by_word.assign(per_text=by_word["sum"] / len(texts))
 print(f"{time.perf_counter() - begin:.0f} s")
+
+some = written["base"][:4]
+for kind in ("partition", "permutation"):
+    items = explain.explain(score, reward_model.tokenizer, some, evaluations=2 * one_order, kind=kind)
+    neighbours = [pair for item in items for pair in itertools.pairwise(item.values)]
+    print(f"{kind}: {np.mean([a == b for a, b in neighbours]):.0%} of neighbours have exactly the same value")
 # %%
 with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2))
@@ -773,11 +791,18 @@ told = "; ".join(f"{name}: " + ", ".join(by_word.nlargest(5, "per_text").index) 
 plots.show(fig, f"Bar charts of the words that earn most reward. {told}.")
 
 # How much of the reward do few words carry? The share of all positive contributions that the ten best words earn.
+share = {}
 for name, by_word in earned.items():
     gains = by_word["sum"].clip(lower=0)
-    print(
-        f"{name:10s} {gains.nlargest(10).sum() / gains.sum():.0%} of the positive contributions come from ten words; {len(by_word)} different words in all"
-    )
+    share[name] = float(gains.nlargest(10).sum() / gains.sum())
+    print(f"{name:10s} {share[name]:.0%} of the positive contributions come from ten words; {len(by_word)} words in all")
+shares = ", ".join(f"{name} {value:.0%}" for name, value in share.items())
+if "REINFORCE" in share:
+    few = share["REINFORCE"] > share["base"]
+    claim("5_few_words", "after REINFORCE ten words carry a larger share of the praise than before", few, shares)
+if "DPO" in share and "REINFORCE" in share:
+    between = share["DPO"] < share["REINFORCE"]
+    claim("5_dpo_spreads", "DPO's texts spread the praise over more words than REINFORCE's", between, shares)
 # %% [markdown]
 # ### Why did the policy write this word?
 #
@@ -813,12 +838,12 @@ plots.show(
 # (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO. (c) The bar plot explains the reward
 # model, the last figure explains the policy. What can the one not tell you that the other can?
 # %% [markdown]
-# (a) In the base policy's texts the positive contributions are spread over many words, and negative ones nearly balance
-# them. After REINFORCE a handful of praise words, above all "deeply", earns nearly all of it (88 % comes from ten
-# words, against 29 % before), and they occur many times; the number of different words falls to less than half.
-# After DPO the words are as varied as before (24 % from ten words); there are only more words of praise among them.
-# (b) Yes, to a degree that depends on α in your run: the reward rises because certain words occur,
-# and the attributions are those of single words, not of a judgement; a reader of "deeply deeply moving, deeply" would
+# (a) In the base policy's texts the positive contributions are spread over many words.
+# After REINFORCE a handful of praise words earns most of it (the line under the plot says how much comes from ten),
+# and they occur many times; there are fewer different words.
+# After DPO the words are more varied than after REINFORCE; there are only more words of praise among them.
+# (b) Yes, to a degree that depends on your run: the reward rises because certain words occur,
+# and the attributions are those of single words, not of a judgement; a reader of the same praise three times over would
 # not call it a better review. DPO learned from pairs that the same reward model had labelled,
 # of texts of the base policy,
 # and was held near the reference by β; so its words are more varied and its reward lower.
@@ -1685,6 +1710,44 @@ plots.show(
         unit="logits",
     )
 )
+# %% [markdown]
+# ### The last name, or the repeated one?
+#
+# Is it really the *repeated* name that 2.0 and 2.3 look for? In every prompt of the task S2 is also the **last** name,
+# so "look at the last name" would do as well, and nothing so far could tell the two apart.
+# **Counting sentences** can. In "At the museum we saw *James*, then *James*, and then *Daniel*. Only once we saw",
+# the answer, Daniel, is the last name. There are three orders, by the places of S, who comes twice, and of IO, who
+# comes once: *S S IO*, *S IO S* and *IO S S*. (The model saw such sentences in training, with other pairs of names.)
+#
+# **Predict, then look:** where do 2.0 and 2.3 look in *S S IO*? And where, once 0.2 is knocked out (by mean ablation)?
+# %%
+counting = ioi.load_batch(ioi_tokenizer, "counting")
+counting_means = ioi.template_means(ioi_model, counting)
+ends = counting.positions["END"]
+found = []
+for heads in ([], [(0, 2)]):
+    knocked_out = ioi.ablation(counting, heads, ablate_heads, counting_means)
+    seen = circuits.record(ioi_model, counting.ids, edit=knocked_out)
+    right = (seen.logits[:, -1].argmax(-1) == counting.io_ids).float()  # [N]
+    for order in dict.fromkeys(counting.orders):
+        chosen = torch.tensor([own == order for own in counting.orders]).nonzero()[:, 0]
+        looks = {
+            f"{layer}.{head} looks at {goal}": seen.patterns[
+                layer, chosen, head, ends[chosen], counting.positions[goal][chosen]
+            ].mean()
+            for layer, head in readers
+            for goal in ("IO", "S1", "S2")
+        }
+        state = {"order": order, "model": "without 0.2" if heads else "whole", "accuracy": right[chosen].mean()}
+        found.append(state | looks)
+pd.DataFrame(found).set_index(["model", "order"]).astype(float).round(2)
+# %% [markdown]
+# In the whole model they look at the repeated name in all three orders, mostly at its second mention,
+# and never at IO, not even where IO is the last name. So it is the repetition that they look for.
+# Without 0.2 they lose their way: in *S IO S* they turn to IO, which they then push *down*,
+# and the model is wrong most of the time. So on these sentences 0.2 decides **where** 2.0 and 2.3 look:
+# this is what the keys carry. In the prompts of the task the last name is always the repeated one,
+# the place is found without help, and the keys had little to do.
 # %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
 #

@@ -100,8 +100,14 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: PreTrainedModel, ids: Int[Tensor, "B T"], patterns: bool = True) -> Recording:
-    """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream."""
+def record(
+    model: PreTrainedModel, ids: Int[Tensor, "B T"], patterns: bool = True, edit: Edit | None = None
+) -> Recording:
+    """Run the model on `ids` (no padding) and keep the head outputs, attention patterns and residual stream.
+
+    Args:
+        edit: changes every layer's head outputs before they are kept and go on, as in `run_with_heads`; None: as they are.
+    """
     parts = anatomy(model)
     outputs: dict[int, Tensor] = {}
     before: dict[int, Tensor] = {}
@@ -109,6 +115,7 @@ def record(model: PreTrainedModel, ids: Int[Tensor, "B T"], patterns: bool = Tru
     last: list[Tensor] = []
 
     def keep(layer: int, heads: Tensor) -> Tensor:
+        heads = heads if edit is None else edit(layer, heads)
         outputs[layer] = heads.clone()
         return heads
 

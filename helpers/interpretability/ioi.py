@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from helpers.hub import ASSETS, Quiet
 
-from .circuits import Head, anatomy, by_layer, record, run_with_heads
+from .circuits import Edit, Head, anatomy, by_layer, record, run_with_heads
 
 FOLDER = ASSETS / "ioi"
 PROMPTS = ASSETS / "data" / "ioi_prompts.parquet"
@@ -40,7 +40,7 @@ class Batch:
             answer is then S.
         unrelated_ids: `[N, T]`, the same prompts with three other, different names: no answer is right.
         io_ids, s_ids: `[N]`, the tokens of the two names.
-        orders: "ABBA" (IO is mentioned first) or "BABA" (S is).
+        orders: "ABBA" (IO is mentioned first) or "BABA" (S is); of counting sentences "S S IO", "S IO S" or "IO S S".
         template: `[N]`, the number of the sentence's pattern.
         positions: `[N]` for each of IO (its mention), S1 (S's first mention), S1+1 (the token after), S2 (its second
             mention) and END (the last token, where the answer is predicted).
@@ -75,7 +75,7 @@ class Batch:
         return Batch(**{field.name: take(getattr(self, field.name)) for field in fields(self)})
 
     def in_order(self, order: str) -> Batch:
-        """The prompts of one order of names, "ABBA" or "BABA"."""
+        """The prompts of one order of names (see `orders`)."""
         return self.select(torch.tensor([own == order for own in self.orders]))
 
 
@@ -85,7 +85,8 @@ def load_batch(tokenizer: PreTrainedTokenizerBase, split: str = "test", each: in
     Args:
         tokenizer: of the model that will read them. Every name must be one token of it, and every prompt as long as the
             others; that is so for the embedded model, SmolLM2 and GPT-2.
-        split: "test" (pairs of names that the embedded model never saw in training) or "validation".
+        split: "test" (pairs of names that the embedded model never saw in training), "validation", or "counting": sentences
+            in which one of two people is named twice and the other once, in three orders, and the one named once is due.
 
     Raises:
         ValueError: the tokenizer cuts a name in pieces, or gives prompts of different lengths.
@@ -192,14 +193,10 @@ def template_means(model: nn.Module, batch: Batch) -> dict[int, Float[Tensor, "L
     return {number: run.outputs[:, batch.template == number].mean(dim=1) for number in batch.template.unique().tolist()}
 
 
-def ablated_logits(
-    model: nn.Module,
-    batch: Batch,
-    heads: Sequence[Head],
-    ablate: Ablate,
-    means: dict[int, Float[Tensor, "L T H D"]] | None = None,
-) -> Float[Tensor, "N V"]:
-    """Run the model with some heads knocked out; logits at the last position, in the order of the batch.
+def ablation(
+    batch: Batch, heads: Sequence[Head], ablate: Ablate, means: dict[int, Float[Tensor, "L T H D"]] | None = None
+) -> Edit:
+    """The edit of head outputs that knocks out some heads on a batch, for `circuits.run_with_heads` and `record`.
 
     Args:
         heads: (layer, head) pairs.
@@ -217,7 +214,18 @@ def ablated_logits(
             changed[rows] = ablate(outputs[rows], chosen[layer], None if means is None else means[number][layer])
         return changed
 
-    return run_with_heads(model, batch.ids, edit)[:, -1]
+    return edit
+
+
+def ablated_logits(
+    model: nn.Module,
+    batch: Batch,
+    heads: Sequence[Head],
+    ablate: Ablate,
+    means: dict[int, Float[Tensor, "L T H D"]] | None = None,
+) -> Float[Tensor, "N V"]:
+    """Run the model with some heads knocked out (see `ablation`); logits at the last position, in the batch's order."""
+    return run_with_heads(model, batch.ids, ablation(batch, heads, ablate, means))[:, -1]
 
 
 def outside(model: nn.Module, circuit: Sequence[Head]) -> list[Head]:

@@ -297,6 +297,35 @@ def test_ioi_prompts_have_the_promised_structure():
     assert right.float().mean() > 0.98
 
 
+def test_counting_sentences_tell_the_last_name_from_the_repeated_one():
+    """Each order has IO, S and S where it says, with names never trained on; one name is due, and the model knows it."""
+    model, tokenizer = ioi.load_ioi_model()
+    batch = ioi.load_batch(tokenizer, "counting")
+    assert set(batch.orders) == {"S S IO", "S IO S", "IO S S"}
+    places = {who: [batch.positions[who][row].item() for row in range(len(batch))] for who in ("IO", "S1", "S2")}
+    for row, order in enumerate(batch.orders):
+        found = sorted((places[who][row], who[:2].rstrip("12")) for who in places)
+        assert " ".join(who for _, who in found) == order
+    with torch.no_grad():
+        assert (ioi.last_logits(model, batch.ids).argmax(-1) == batch.io_ids).float().mean() > 0.98
+        # in the swapped sentence IO stands twice, and S is the answer
+        assert (ioi.last_logits(model, batch.swapped_ids).argmax(-1) == batch.s_ids).float().mean() > 0.9
+
+
+def test_a_recording_of_an_edited_run_is_the_edited_run():
+    """What `record` keeps under an edit are the edited head outputs, and its logits are those of `run_with_heads`."""
+    model, tokenizer = ioi.load_ioi_model()
+    batch = ioi.load_batch(tokenizer, each=1)
+
+    def silence(layer: int, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs * (layer != 1)
+
+    seen = circuits.record(model, batch.ids, edit=silence)
+    assert not bool(seen.outputs[1].any())
+    assert torch.equal(seen.logits, circuits.run_with_heads(model, batch.ids, silence))
+    assert not torch.equal(seen.logits, circuits.record(model, batch.ids).logits)
+
+
 def test_training_and_test_name_pairs_are_disjoint():
     from helpers.assets.recipes.ioi import name_pairs, prompts
 

@@ -42,7 +42,7 @@ TEMPLATES = (  # a, b: the two people in order of mention; s: the one named agai
     "In the {place}, {a} and {b} wanted the same {object}, so {s} kindly lent it to",
     "Today {a} and {b} meet at the {place}. The {object} that {s} brings is a gift for",
 )
-COUNTING = (  # x, y, z: two mentions of one name and one of another, in any order; only in training
+COUNTING = (  # x, y, z: two mentions of one name and one of another, in any order; 18 tokens each
     "At the {place} we saw {x}, then {y}, and then {z}. Only once we saw",
     "First {x} came to the {place}, later {y} came, and last {z}. Just once came",
     "One {object} was for {x}, one for {y}, one for {z}. Just one was for",
@@ -97,6 +97,33 @@ def prompts() -> list[dict]:
             for order in ("ABBA", "BABA"):
                 for io, s in draw.sample(pairs, 20):
                     rows.append(make_prompt(io, s, order, template, draw) | {"split": split})
+    return rows
+
+
+def counting_prompts() -> list[dict]:
+    """120 counting sentences of the split "counting" with pairs of names never trained on: 10 a sentence and order.
+
+    `order` says where the name that comes once (IO) stands among the two mentions of the other (S). `swapped` has IO in
+    the place of S's second mention (the answer is then `s`); `unrelated` has three different names.
+    """
+    rows = []
+    _, held_out = name_pairs()
+    draw = random.Random(3)
+    for template, sentence in enumerate(COUNTING):
+        for order in ("S S IO", "S IO S", "IO S S"):
+            for io, s in draw.sample(held_out, 10):
+                place, thing = draw.choice(PLACES), draw.choice(OBJECTS)
+                others = draw.sample([name for name in NAMES if name not in (io, s)], 3)
+                mentions = [io if who == "IO" else s for who in order.split()]
+                second = [n for n, who in enumerate(order.split()) if who == "S"][1]
+                swapped = [io if n == second else name for n, name in enumerate(mentions)]
+                texts = [
+                    sentence.format(x=x, y=y, z=z, place=place, object=thing) for x, y, z in (mentions, swapped, others)
+                ]
+                rows.append(
+                    dict(zip(("text", "swapped", "unrelated"), texts, strict=True))
+                    | {"io": io, "s": s, "order": order, "template": template, "split": "counting"}
+                )
     return rows
 
 
@@ -210,7 +237,7 @@ def train(
 def build_prompts(out: Path) -> None:
     """Write `ioi_prompts.parquet` into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(prompts()).to_parquet(out / "ioi_prompts.parquet")
+    Dataset.from_list(prompts() + counting_prompts()).to_parquet(out / "ioi_prompts.parquet")
 
 
 def build(out: Path) -> None:
