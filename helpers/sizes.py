@@ -127,6 +127,7 @@ def _interpretability(_preset: Scale) -> dict[str, SizeRow]:
         "samples_per_policy": SizeRow("texts of each policy in the bar plot of rewarded words", 24, 4),
         "prompts_each": SizeRow("IOI prompts for each of the 24 sentence patterns and orders of names", 10, 2),
         "subsets": SizeRow("subsets K in the picture of completeness", None, 4),
+        "head_orders": SizeRow("random orders of the 12 heads in their Shapley values", 40, 2),
         "circuits_tried": SizeRow("circuits of three heads in the search for the best", None, 20),
         "reward_steps": SizeRow("training steps in section 5.11", 150, 5),
         "real_model": SizeRow("whether section 5.12 runs where its package is installed", True, False),

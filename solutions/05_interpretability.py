@@ -21,7 +21,7 @@
 # | 5.6 | knock-outs (exercise 5.5) | seconds |
 # | 5.7 | who writes the answer? direct attribution and patching (exercises 5.6 to 5.8) | 10 s |
 # | 5.8 | following the paths backwards | 10 s |
-# | 5.9 | your circuit, judged (exercise 5.9) | 10 s |
+# | 5.9 | your circuit, judged (exercise 5.9); the heads as players | 20 s |
 # | 5.10 | how the circuit came into being | 10 s |
 # | 5.11 | did the reward break it? | 20 s |
 # | 5.12 | optional: the same on a real language model | see there |
@@ -778,7 +778,7 @@ for kind in ("partition", "permutation"):
     print(f"{kind}: {np.mean([a == b for a, b in neighbours]):.0%} of neighbours have exactly the same value")
 # %%
 with plt.rc_context(plots.STYLE):
-    fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2))
+    fig, axes = plt.subplots(1, len(earned), figsize=(3.2 * len(earned), 4.2), sharex=True)
     for ax, (name, by_word) in zip(np.atleast_1d(axes), earned.items(), strict=True):
         best = by_word.nlargest(10, "per_text").iloc[::-1]
         ax.barh(best.index, best["per_text"], color="#0072B2")
@@ -795,7 +795,7 @@ share = {}
 for name, by_word in earned.items():
     gains = by_word["sum"].clip(lower=0)
     share[name] = float(gains.nlargest(10).sum() / gains.sum())
-    print(f"{name:10s} {share[name]:.0%} of the positive contributions come from ten words; {len(by_word)} words in all")
+    print(f"{name:10s} {share[name]:.0%} of the positive contributions from ten words; {len(by_word)} words in all")
 shares = ", ".join(f"{name} {value:.0%}" for name, value in share.items())
 if "REINFORCE" in share:
     few = share["REINFORCE"] > share["base"]
@@ -1960,7 +1960,9 @@ with plt.rc_context(plots.STYLE):
         ylabel="circuit without K",
     )
     ax.legend()
-plots.show(fig, "Scatter plot of the logit difference of the circuit without K over that of the model without K.")
+worst = completeness.loc[completeness["gap"].idxmax()]
+told = f"{len(completeness)} points; the farthest from the diagonal has a gap of {worst['gap']:.1f} at K = {worst['K']}"
+plots.show(fig, f"Logit difference of the circuit without K over that of the model without K: {told}.")
 completeness.nlargest(3, "gap").round(2)
 # %%
 # Minimality: what is the largest change that each head makes, over all subsets K of the others?
@@ -1971,12 +1973,72 @@ for head in my_circuit:
     minimal[f"{head[0]}.{head[1]}"] = max((abs(value_of[k | {head}] - value_of[k]) for k in others), default=0.0)
 plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head changes", ylabel="logit difference"))
 # %% [markdown]
+# ### The heads as players
+#
+# What a head is worth depends on who else is there. A knock-out asks what is lost when the head leaves the *whole*
+# model. The opposite question is what it brings when it comes *first*, with all others knocked out.
+# Section 5.1 has the answer to such a choice: the mean over all orders of arrival. So let the 12 heads be the
+# **players**, and the mean logit difference of a coalition alone its worth. Exact Shapley values need
+# $2^{12} = 4096$ runs; your `sampled_shapley_values` needs few orders and says how uncertain it is.
+#
+# **Predict, then look:** heads that stand in for each other, heads that need each other: which of the two has
+# a knock-out that is *smaller* than its Shapley value, which a larger one?
+# %% tags=["training"]
+small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough here and for the search below
+
+
+def team(coalition):
+    """Mean logit difference on the small batch when only these heads (numbers 0 to 11) work."""
+    working = [all_heads[number] for number in coalition]
+    own = ioi.ablated_logits(ioi_model, small, ioi.outside(ioi_model, working), ablate_heads, means)
+    return logit_difference(own, small.io_ids, small.s_ids).mean().item()
+
+
+begin = time.perf_counter()
+drawing = torch.Generator().manual_seed(run_seed(0))
+arrivals = torch.stack([torch.randperm(len(all_heads), generator=drawing) for _ in range(sizes.head_orders)])  # [M, 12]
+head_values, head_errors = sampled_shapley_values(team, len(all_heads), arrivals)  # [12] each
+everyone = frozenset(range(len(all_heads)))
+together, nobody = team(everyone), team(frozenset())
+shares = pd.DataFrame(
+    {
+        "alone (comes first)": [team({number}) - nobody for number in everyone],
+        "Shapley value": head_values.tolist(),
+        "standard error": head_errors.tolist(),
+        "knock-out (comes last)": [together - team(everyone - {number}) for number in everyone],
+    },
+    index=pd.Index([f"{layer}.{head}" for layer, head in all_heads], name="head"),
+)
+print(f"sum of the Shapley values {head_values.sum():.2f}, whole model − no head {together - nobody:.2f}")
+print(f"{time.perf_counter() - begin:.0f} s for {sizes.head_orders} orders")
+shares.round(2)
+# %%
+with plots.figure(size=(8, 3.4)) as (fig, ax):
+    rows_of_heads = np.arange(len(shares))
+    for shift, (name, colour) in enumerate(
+        {"alone (comes first)": "#E69F00", "Shapley value": "#0072B2", "knock-out (comes last)": "#999999"}.items()
+    ):
+        errors = 2 * shares["standard error"] if name == "Shapley value" else None
+        ax.bar(rows_of_heads + 0.27 * (shift - 1), shares[name], 0.27, yerr=errors, capsize=2, color=colour, label=name)
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_xticks(rows_of_heads, shares.index)
+    ax.set(title="What a head is worth: first, on average, last", xlabel="head", ylabel="logit difference")
+    ax.legend()
+told = "; ".join(f"{head} {row['Shapley value']:.1f}" for head, row in shares.iterrows())
+plots.show(fig, f"Bars for each of twelve heads: alone, Shapley value with two standard errors, knock-out. {told}.")
+# %% [markdown]
+# The sum rule holds again: the values share out all that the heads together do.
+# Compare the three bars of a head. Where the last is the tallest, the head *needs* others. 0.2 is the clearest case:
+# alone it is worth nothing, as those who read it, 2.0 and 2.3, are missing.
+# Where the first is taller than the last, others can do without it what it does.
+# None of the three is "the" importance of a head: each answers another question,
+# and the Shapley value is the mean over all of them.
+# %% [markdown]
 # **The game: the smallest circuit that keeps 90 % of the logit difference.**
 # Change `my_circuit` and run the cells again. How few heads suffice? (There are $2^{12} = 4096$ possible circuits;
 # you could let the machine try all of a given size, as in the next cell for three heads.)
 # Then look at the other measure: does your circuit also *say* the name, or does it only prefer it to the other?
 # %% tags=["training"]
-small = batch.select(torch.arange(0, len(batch), 4))  # every fourth prompt is enough for a search
 small_full = logit_difference(ioi.last_logits(ioi_model, small.ids), small.io_ids, small.s_ids).mean()
 kept = {}
 for circuit in itertools.islice(itertools.combinations(all_heads, 3), sizes.circuits_tried):
@@ -2324,3 +2386,18 @@ else:
 # Wang et al. 2022, [*Interpretability in the Wild*](https://arxiv.org/abs/2211.00593). Elhage et al. 2021,
 # [*A Mathematical Framework for Transformer Circuits*](https://transformer-circuits.pub/2021/framework/index.html):
 # residual stream, direct paths, head composition.
+#
+# *Doubts about Shapley values.* Kumar et al. 2020,
+# [*Problems with Shapley-value-based explanations*](https://arxiv.org/abs/2002.11097).
+# Sundararajan and Najmi 2020, [*The many Shapley values for model explanation*](https://arxiv.org/abs/1908.08474):
+# what "absent" means decides the numbers. Slack et al. 2020,
+# [*Fooling LIME and SHAP*](https://arxiv.org/abs/1911.02508): masked inputs are unlike real ones, and a model can tell.
+# Bilodeau et al. 2024, [*Impossibility theorems for feature attribution*](https://arxiv.org/abs/2212.11870).
+#
+# *How to patch well.* Zhang and Nanda 2023,
+# [*Towards best practices of activation patching*](https://arxiv.org/abs/2309.16042). Heimersheim and Nanda 2024,
+# [*How to use and interpret activation patching*](https://arxiv.org/abs/2404.15255):
+# patching clean into corrupted runs and the other way round can differ.
+#
+# **Where to go next.** *TransformerLens* and *nnsight* record and edit the inside of many language models, as
+# `circuits.py` does here for two; *Captum* has attribution methods for PyTorch, Shapley sampling among them.
