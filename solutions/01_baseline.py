@@ -89,8 +89,9 @@ print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.
 # %% [markdown]
 # **Look at one prediction.** The next cell cuts a prompt into tokens and asks the policy for its logits.
 # Their shape is `[B, T, V]`: `B` texts in the batch (here 1), `T` tokens in each, and
-# for each of these positions one score for every token of the vocabulary. Position `t` holds the scores
-# for the token at `t + 1`, so the *last* position holds those for the next token of the text.
+# for each of these positions, counted from 0, one score for every token of the vocabulary.
+# Position `t` holds the scores for the token at `t + 1`,
+# so the *last* position holds those for the next token of the text.
 #
 # *Before you run it:* which words do you expect among the eight most likely ones?
 # %%
@@ -116,6 +117,7 @@ pd.DataFrame(
 #
 # **What happens inside.** The models of this course are *transformers* of the GPT-2 family. The picture below shows the
 # way of the numbers through such a model, from the token ids at the bottom to the probabilities at the top.
+# Its middle part, a **block**, is repeated several times: what comes out of one block goes into the next.
 # Two shapes help to read it. Between the blocks, the numbers have shape `[T, width]`: each token has one vector,
 # of the same width everywhere. At the very top they have shape `[T, V]`.
 #
@@ -127,8 +129,10 @@ pd.DataFrame(
 #
 # New words, in short. An **embedding** is a table with one learnt vector for each possible entry.
 # **Attention** is the step in which a position looks at other positions.
-# A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training
-# that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
+# A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training that sets some
+# of the numbers, chosen at random, to 0. A **layer norm** brings the numbers of a vector to a common scale.
+# A **loss** is the number that training makes small: here it says how badly the next tokens are predicted.
+# **Pooling** makes one vector of the vectors of several positions.
 # %%
 plots.show(transformer_picture.draw())
 # %% [markdown]
@@ -169,8 +173,8 @@ blanks_right = transformer_picture.check_words(picture_words)
 # %% [markdown] q="w1_1"
 # **Question 1.A (three models with a part missing).** Predict, and give the reason. Each word below is one token.
 #
-# (a) Box F is taken out of every block; a copy still passes by. How do the probabilities
-# for the next token after `The film is` differ from those after `My dog is`?
+# (a) Box F is taken out of every block, and only the copy that passes by goes on to G. How do the probabilities
+# of the next token after `The film is` differ from those after `My dog is`?
 #
 # (b) The causal mask is taken out, and the model is trained anew to predict each next token of whole texts.
 # What becomes of its training loss, and what of the texts that it writes?
