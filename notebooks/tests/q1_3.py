@@ -30,7 +30,7 @@ def test_sample_frequencies(sample_next_token):
     logits = torch.tensor([0.0, 0.693147, 1.386294]).repeat(20000, 1)
     before = logits.clone()
     two = torch.tensor([[0.0, 2.197225], [0.0, 0.0]]).repeat(10000, 1)
-    late = {'probabilit': 'filter the logits, before the softmax. After it they are probabilities, and -inf is no probability.'}
+    late = {'probability tensor': 'filter the logits, before the softmax. After it they are probabilities, and -inf is no probability.'}
 
     def frequencies(name, logits=logits, **arguments):
         torch.manual_seed(0)
