@@ -186,7 +186,8 @@ def _in_proportion(left: torch.Tensor, right: torch.Tensor, alike: Callable[...,
 
 
 def _in_another_order(left: torch.Tensor, right: torch.Tensor, alike: Callable[..., bool]) -> str:
-    same = alike(left.flatten().sort().values, right.flatten().sort().values)
+    several = right.unique().numel() > 3  # fewer may agree by chance
+    same = several and alike(left.flatten().sort().values, right.flatten().sort().values)
     return "the numbers are right, but they stand in another order" if same else ""
 
 

@@ -29,7 +29,7 @@
 # `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 #
 # **Time.** Reading, writing and thinking: two to three hours.
-# Computing: about a minute on a laptop without a GPU (preset `tiny`).
+# Computing: a few minutes on a laptop without a GPU (preset `tiny`).
 # On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
 # %% [markdown]
 # ### Set-up
@@ -534,7 +534,7 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # * Each column is chosen, by one call of `choose` for all rows, from the `next_logits` of **all** columns so far.
 # * A row that has been given `eos_id` among its *new* tokens is finished. It gets `eos_id` in every later column,
-#   and `next_logits` sees it there. An eos in the prompt is filling and finishes nothing.
+#   and `next_logits` sees it there. An eos in the prompt finishes nothing: short prompts are filled up with it.
 # * Call `next_logits` exactly `new_tokens` times, even if all rows are finished.
 #   With `new_tokens == 0` return a copy of `ids`.
 #
@@ -1159,7 +1159,8 @@ attempts = [
 # END SOLUTION
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 # %% [markdown] q="w1_4"
-# **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model?
+# **Question 1.D.** Give your best sentence of each kind with its reward; if none passes the border, list your five best
+# attempts. Why do they fool the reward model, or come close?
 # What will happen when a policy is trained to maximise this reward for a long time?
 # %% [markdown]
 # *(The rewards stand in the table above. Other sentences are as good, and another reward model may need others.)*
@@ -1174,8 +1175,8 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # or that a double negation praises. And hardly any review that it has seen is a mere list of words,
 # so it has not learnt that such a list is no review.
 #
-# Training a policy on this reward is a search for texts with a high reward. Sentences like mine are easy to find
-# and get the full reward, so the policy will move towards them: the reward goes up while the texts get worse.
+# Training a policy on this reward is a search for texts with a high reward. Whatever fools the reward model, such a
+# search finds sooner or later, and then the policy moves towards it: the reward goes up while the texts get worse.
 # This is called **reward hacking**.
 #
 # **Rubric**

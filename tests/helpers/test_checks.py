@@ -161,6 +161,12 @@ def test_what_wrong_numbers_have_in_common(got: Any, text: str) -> None:
     assert text in message(torch.tensor(got), torch.tensor([1.0, 2.0, -3.0]))
 
 
+def test_numbers_in_another_order_are_several() -> None:
+    told = "the numbers are right, but they stand in another order"
+    assert told in message(torch.tensor([2.0, 1.0, 3.0, 4.0]), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert told not in message(torch.tensor([0.0, 0.5, -0.5, 0.0]), torch.tensor([0.5, -0.5, 0.0, 0.0]))
+
+
 def test_a_single_number_agrees_with_nothing_by_chance() -> None:
     assert UNKNOWN in message(torch.tensor([0.0]), torch.tensor([-1000.0]))
     assert UNKNOWN in message(3.9, 7.8)
