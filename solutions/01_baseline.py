@@ -543,8 +543,7 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # <details><summary>Hint 1: what must be remembered?</summary>
 #
-# Play the example by hand, with `eos_id` 3 and a second row that never ends. Which two things must you carry
-# from one step to the next?
+# Play the example by hand, step by step, with `eos_id` 3. Which two things must you carry from one step to the next?
 #
 # </details>
 #
@@ -552,7 +551,8 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # Carry the ids so far, and which rows are finished: a bool tensor `[B]` that is False everywhere at first.
 # In a step: ask the model, choose, put `eos_id` in place of the choice where a row is finished
-# (`torch.where(condition, a, b)`), then bring "finished" up to date. What goes wrong if the last two change places?
+# (`torch.where(condition, a, b)`), and bring "finished" up to date.
+# May a finished row ever become unfinished again? Which operation on bool tensors sees to that?
 #
 # </details>
 #
@@ -1145,7 +1145,7 @@ print(f"half width of the mean's interval:    {half_width:.3f}")
 # what one *expected*, capital letters, signs.
 # %%
 attempts = [
-    "The film is boring and much too long.",  # negative to a person, and to the reward model: not fooled
+    "The film is boring and much too long.",  # negative to a person: is the reward model fooled?
     "The film is a joy from beginning to end.",
 ]
 # BEGIN SOLUTION NO PROMPT
