@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from .devices import MIXED_DEVICES
-from .differences import ORDINALS, difference, likeness, numbers
-from .raised import described
+from .differences import ORDINALS, difference, in_place_of_infinity, likeness, numbers
+from .raised import UNUSABLE, described
 
 RTOL, ATOL = 1e-4, 1e-5
 UNKNOWN = "none of the usual mistakes gives this"
@@ -73,10 +73,11 @@ def check(
     if got is None or got is ...:
         raise AssertionError(f"{name} returned {got!r}: it is not written yet, or a `return` is missing.")
     if found := difference(got, expected, rtol, atol):
-        if ordinary is not None and not close(*ordinary, rtol, atol):
+        known = in_place_of_infinity(got, expected)
+        if not known and ordinary is not None and not close(*ordinary, rtol, atol):
             known = ORDINARY
-        else:
-            known = _named(got, expected, mistakes or {}, rtol, atol) or likeness(got, expected, rtol, atol) or UNKNOWN
+        known = known or _named(got, expected, mistakes or {}, rtol, atol) or likeness(got, expected, rtol, atol)
+        known = known or UNKNOWN
         raise AssertionError(f"{name}: {found[0]}: {known}{'' if known[-1] in '.?' else '.'}{found[1]}")
     if dtype is not None and isinstance(got, torch.Tensor) and got.dtype != dtype:
         raise AssertionError(f"{name}: the dtype is {got.dtype}; it should be {dtype}. The values are right.")
@@ -98,8 +99,12 @@ def is_float(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def trying(what: str) -> Iterator[None]:
+def trying(what: str, mistakes: Mapping[str, str] | None = None) -> Iterator[None]:
     """What is called inside must not raise; `what` begins the message if it does.
+
+    Args:
+        what: what must work.
+        mistakes: a piece of an exception's text → the mistake that raises it here; the first that fits is told.
 
     Raises:
         AssertionError: something was raised; the message has the line of the student's code.
@@ -109,7 +114,10 @@ def trying(what: str) -> Iterator[None]:
     except AssertionError:
         raise
     except Exception as error:  # the student's own code may raise anything
-        raise AssertionError(f"{what}; yours raised {described(error)}") from None
+        told = described(error)
+        known = next((mistake for piece, mistake in (mistakes or {}).items() if piece in told), "")
+        lead, raised = (f"{what}: {known}", "Yours raised ") if known else (f"{what};", "yours raised ")
+        raise AssertionError(f"{lead} {'' if told.startswith(UNUSABLE) else raised}{told}") from None
 
 
 @contextlib.contextmanager

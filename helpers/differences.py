@@ -10,6 +10,7 @@ import torch
 
 SHOWN = 12  # numbers of a tensor that is too large to be shown whole
 WHOLE = 24  # numbers of the largest tensor that is
+LARGE = -99.0  # below it, a number stands for -inf where -inf is expected
 DIGITS = range(5, 18)  # significant digits: as few as tell two numbers apart
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -78,7 +79,9 @@ def _leaf(got: Any, expected: Any, rtol: float, atol: float) -> tuple[str, str] 
     gap = (left - right).abs()[differ].max().item()
     largest = f"; largest error {gap:.4g}" if math.isfinite(gap) else ""
     count = f"\n  {len(pairs)} of {differ.numel()} entries differ{largest}." if differ.numel() > 1 else ""
-    return lead, f"{count}\n  expected: {in_words(expected, digits)}\n  got:      {in_words(got, digits)}"
+    first = int(differ.flatten().nonzero()[0])
+    shown = [in_words(value, digits, near=first) for value in (expected, got)]
+    return lead, f"{count}\n  expected: {shown[0]}\n  got:      {shown[1]}"
 
 
 def _entry(value: Any, index: list[int]) -> Any:
@@ -87,12 +90,20 @@ def _entry(value: Any, index: list[int]) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def in_words(value: Any, digits: int = DIGITS[0], *, plain: bool = False) -> str:
-    """A value for a message: a tensor with its shape and dtype, cut to a readable length; `plain`: a number alone."""
+def in_words(value: Any, digits: int = DIGITS[0], *, plain: bool = False, near: int = 0) -> str:
+    """A value for a message: a tensor with its shape and dtype, cut to a readable length; `plain`: a number alone.
+
+    Args:
+        near: the entry, counted row after row, that must be among those shown where a tensor is cut.
+    """
     if isinstance(value, torch.Tensor):
-        whole = value.numel() <= WHOLE
-        content = value.detach().cpu().tolist() if whole else value.detach().cpu().flatten()[:SHOWN].tolist()
-        return f"tensor of shape {list(value.shape)}, {value.dtype}: {_nested(content, digits)}{'' if whole else ' …'}"
+        flat = value.detach().cpu().flatten()
+        start = max(0, min(near - SHOWN // 2, flat.numel() - SHOWN))
+        whole, part = value.numel() <= WHOLE, flat[start : start + SHOWN].tolist()
+        content = _nested(value.detach().cpu().tolist() if whole else part, digits)
+        before = "… " if start and not whole else ""
+        after = " …" if start + SHOWN < flat.numel() and not whole else ""
+        return f"tensor of shape {list(value.shape)}, {value.dtype}: {before}{content}{after}"
     if isinstance(value, float | int) and not isinstance(value, bool):
         return _number(value, digits) if plain else f"{type(value).__name__} {_number(value, digits)}"
     return repr(value) if plain else f"{type(value).__name__} {value!r}"[:300]
@@ -109,6 +120,17 @@ def _number(value: float, digits: int) -> str:
         return str(value)
     text = f"{value:.{digits}g}"
     return text if not math.isfinite(value) or set(text) & set(".e") else f"{text}.0"
+
+
+def in_place_of_infinity(got: Any, expected: Any) -> str:
+    """Whether a large negative number stands where -inf is expected: it hides all else, so it is told before all else."""
+    left, right = (None, None) if isinstance(expected, Mapping | tuple) else (numbers(got), numbers(expected))
+    if left is None or right is None or left.shape != right.shape:
+        return ""
+    stands = (right == -math.inf) & left.isfinite() & (left < LARGE)
+    if not stands.any():
+        return ""
+    return f"-inf is exactly -inf (float('-inf')), not a large negative number such as {float(left[stands][0]):.4g}"
 
 
 def likeness(got: Any, expected: Any, rtol: float, atol: float) -> str:
@@ -164,13 +186,16 @@ def _in_proportion(left: torch.Tensor, right: torch.Tensor, alike: Callable[...,
 
 
 def _in_another_order(left: torch.Tensor, right: torch.Tensor, alike: Callable[..., bool]) -> str:
-    same = alike(left.flatten().sort().values, right.flatten().sort().values)
+    several = right.unique().numel() > 3  # fewer may agree by chance
+    same = several and alike(left.flatten().sort().values, right.flatten().sort().values)
     return "the numbers are right, but they stand in another order" if same else ""
 
 
 def _other_shape(left: torch.Tensor, right: torch.Tensor, alike: Callable[..., bool]) -> str:
     if left.numel() == right.numel() and alike(left.flatten(), right.flatten()):
-        return "the numbers are right, only the shape is not"
+        axis = next((n for n in reversed(range(left.dim())) if left.squeeze(n).shape == right.shape), None)
+        done = "" if axis is None else f": axis {axis} is too many, x.squeeze({axis}) takes it away"
+        return f"the numbers are right, only the shape is not{done}"
     if left.dim() == right.dim() and left.dim() > 1 and alike(left.transpose(-1, -2), right):
         return "the result is transposed"
     if left.numel() == 1 and alike(left.flatten()[0], right.mean()):

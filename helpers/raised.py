@@ -17,6 +17,8 @@ LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {"<frozen", "<__array"}
 )
 OWN = tuple(str(ROOT / folder) for folder in ("helpers", "autograder", "tests"))
+UNUSABLE = "the test cannot"  # how an exception is told in which no line of the student's has a part
+ARGUMENTS = r"keyword argument|positional argument"
 SIZES = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
 ONE_APART = (
     "two tensors do not fit entry by entry. If these are T and T - 1: log-probs have T - 1 columns, the first for token 1, "
@@ -54,14 +56,13 @@ MEANINGS = {  # by what "Type: message" holds; the first that is found decides
         "an index has the wrong shape or dtype; gather wants int64 and as many axes as the tensor."
     ),
     r"multinomial|probability tensor contains": (
-        "these are no probabilities: each must be finite and at least 0. Take a softmax."
+        "these are no probabilities: each must be finite and at least 0. Take a softmax over the vocabulary (dim=-1), "
+        "and filter the logits before it, not the probabilities after it."
     ),
     r"only for scalar outputs": "`backward` starts from one number: the loss must be summed or averaged to a scalar.",
     r"iteration over a 0-d|cannot unpack|values to unpack": "another number of results came back than is asked for.",
     r"'(?:NoneType|ellipsis)'": ("a value is None or `...`: an exercise is not written yet, or a `return` is missing."),
-    r"keyword argument|positional argument": (
-        "a function is called with other arguments than it takes; keep the names of the notebook."
-    ),
+    ARGUMENTS: "a function is called with other arguments than it takes; keep the names of the notebook.",
     r"NameError": "this name is not defined: is an import missing, or a cell that was not run?",
     r"has no attribute|object is not|not supported between|unsupported operand": (
         "the value is of another type than this line needs, a number or a list in place of a tensor, say."
@@ -101,7 +102,8 @@ def described(error: BaseException) -> str:
     raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = students_line(error)
     if place is None:
-        return f"the test cannot use what came back: {raised}{explained(raised, '')}"
+        what = "call the function" if re.search(ARGUMENTS, raised) else "use what came back"
+        return f"{UNUSABLE} {what}: {raised}{explained(raised, '')}"
     where = f" (raised in `{place.name}`, line {place.lineno} of its cell)"
     return raised + where + explained(raised, linecache.getline(place.filename, place.lineno or 0))
 
@@ -118,6 +120,13 @@ def students_line(error: BaseException) -> traceback.FrameSummary | None:
         if name not in tests and not name.startswith(LIBRARIES + OWN):
             return traceback.FrameSummary(name, line, frame.f_code.co_name, lookup_line=False)
     return None
+
+
+def students_assertion(error: AssertionError) -> bool:
+    """Whether a failed assertion is one of the student's own code, and no test's."""
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    place = students_line(error)
+    return place is not None and next((f for f in reversed(files) if not f.startswith(LIBRARIES)), "") == place.filename
 
 
 def _callers(frame: types.FrameType) -> Iterator[types.FrameType]:

@@ -19,6 +19,7 @@
 # **How to work.** Run the cells from top to bottom with Shift + Enter. Where a cell holds `...`, it is your turn.
 # After each exercise, a line such as `grader.check("q1_2")` runs the public tests. If your function is wrong,
 # they tell you which mistake it looks like. Hidden tests with other inputs run when your work is graded.
+# Below each exercise there are hints to unfold: first a question, then the operation. Open one at a time.
 # Written questions are graded by people, with a rubric: a few clear sentences are enough.
 #
 # **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
@@ -28,7 +29,7 @@
 # `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 #
 # **Time.** Reading, writing and thinking: two to three hours.
-# Computing: about a minute on a laptop without a GPU (preset `tiny`).
+# Computing: a few minutes on a laptop without a GPU (preset `tiny`).
 # On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
 # %% [markdown]
 # ### Set-up
@@ -88,8 +89,9 @@ print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.
 # %% [markdown]
 # **Look at one prediction.** The next cell cuts a prompt into tokens and asks the policy for its logits.
 # Their shape is `[B, T, V]`: `B` texts in the batch (here 1), `T` tokens in each, and
-# for each of these positions one score for every token of the vocabulary. Position `t` holds the scores
-# for the token at `t + 1`, so the *last* position holds those for the next token of the text.
+# for each of these positions, counted from 0, one score for every token of the vocabulary.
+# Position `t` holds the scores for the token at `t + 1`,
+# so the *last* position holds those for the next token of the text.
 #
 # *Before you run it:* which words do you expect among the eight most likely ones?
 # %%
@@ -115,6 +117,7 @@ pd.DataFrame(
 #
 # **What happens inside.** The models of this course are *transformers* of the GPT-2 family. The picture below shows the
 # way of the numbers through such a model, from the token ids at the bottom to the probabilities at the top.
+# Its middle part, a **block**, is repeated several times: what comes out of one block goes into the next.
 # Two shapes help to read it. Between the blocks, the numbers have shape `[T, width]`: each token has one vector,
 # of the same width everywhere. At the very top they have shape `[T, V]`.
 #
@@ -126,8 +129,10 @@ pd.DataFrame(
 #
 # New words, in short. An **embedding** is a table with one learnt vector for each possible entry.
 # **Attention** is the step in which a position looks at other positions.
-# A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training
-# that sets random numbers to 0. A **layer norm** brings the numbers of a vector to a common scale.
+# A **feed-forward** network is an ordinary small neural network. **Dropout** is a trick of training that sets some
+# of the numbers, chosen at random, to 0. A **layer norm** brings the numbers of a vector to a common scale.
+# A **loss** is the number that training makes small: here it says how badly the next tokens are predicted.
+# **Pooling** makes one vector of the vectors of several positions.
 # %%
 plots.show(transformer_picture.draw())
 # %% [markdown]
@@ -158,30 +163,44 @@ blanks_right = transformer_picture.check_words(picture_words)
 # The picture is simplified in two ways. GPT-2 also applies dropout inside the blocks, to what attention
 # and the feed-forward network give. And its attention consists of several **heads** that work side by side, each
 # with a view of its own. Part 5 looks at single heads.
-# %% [markdown] q="w1_1"
-# **Question 1.A.** (a) Which boxes of the picture let one position of the text learn something from another one?
-# (b) Why may a position use earlier positions only?
-# (c) What would the model lose if box B and its table were taken away? Two or three sentences for each are enough.
 # %% [markdown]
-# (a) Only F, the attention.
-# Embedding, addition, layer norm, feed-forward network and output layer treat each position by itself, in the same way.
+# **What attention computes.** A position compares its own vector with the vectors of all positions up to and including
+# itself. Each comparison gives a weight; the weights are positive and sum to 1. The result is the mean, with these
+# weights, of those vectors (each is first multiplied by a learnt matrix). Later positions get the weight 0:
+# this is the **causal mask**. The weights are computed from the vectors, and from nothing else.
 #
-# (b) When the model writes, the later tokens do not exist yet.
-# If the model saw them in training, predicting the next token would mean copying it from the next position.
-# The loss would be perfect, and the model would have learnt nothing that works when it has to write.
+# All other boxes treat each position by itself, in the same way.
+# %% [markdown] q="w1_1"
+# **Question 1.A (three models with a part missing).** Predict, and give the reason. Each word below is one token.
 #
-# (c) It would lose the order of the words. Attention alone compares vectors and does not know where they stand.
-# After "dog bites man" and after "man bites dog", the next position would look back on the same set of vectors.
-# (A causal mask gives away a little: the first position sees one token, the second two.
-# So a deep model without positions is not completely blind to order.)
+# (a) Box F is taken out of every block, and only the copy that passes by goes on to G. How do the probabilities
+# of the next token after `The film is` differ from those after `My dog is`?
+#
+# (b) The causal mask is taken out, and the model is trained anew to predict each next token of whole texts.
+# What becomes of its training loss, and what of the texts that it writes?
+#
+# (c) Box B and its table are taken out of a model with a *single* block. Which of the prompts `dog bites man again`,
+# `man bites dog again` and `dog bites dog again` does it continue with the same probabilities?
+# %% [markdown]
+# (a) Not at all. Without attention nothing passes from one position to another. The last position then holds
+# what `is` gives at place 2, and that is the same in both prompts.
+#
+# (b) The training loss falls nearly to 0: the token to be predicted stands at the next position,
+# so the model learns to copy it from there. When the model writes, that position does not exist yet.
+# It has learnt nothing that helps there, and its texts are nonsense.
+#
+# (c) The first two. Attention at the last position takes a weighted mean over the vectors of `dog`, `bites`, `man` and
+# `again`. Without positions these vectors, and so the weights, are the same in either order, and so is the sum.
+# In the third prompt one vector is another: `dog` stands there twice, `man` not at all.
+# (With several blocks a little of the order comes back: the first position sees one token and the second two,
+# so from the second block on the vectors tell where they stand.)
 #
 # **Rubric**
-# - 1 point: Names attention as the only step that moves information between positions (or says
-#   that all other steps work on each position alone).
-# - 1 point: Says that a position sees itself and earlier positions only, because when text is generated the later
-#   tokens do not exist yet, or because a model that sees the answer in training learns only to copy it.
-# - 1 point: Says what would be lost without the position index: the order of the words;
-#   two orders of the same words would look alike (apart from what the causal mask gives away).
+# - 1 point: (a) The same probabilities, as attention alone moves information between positions.
+# - 1 point: (b) The loss becomes very small because the model copies the answer from the next position,
+#   and it cannot write because that position is not there when it writes.
+# - 1 point: (c) The first two and not the third, as the mean does not depend on the order of its terms
+#   (or: without B the model does not know where a token stands).
 # %% [markdown]
 # ## 1.2 From scores to the next token
 #
@@ -209,6 +228,28 @@ blanks_right = transformer_picture.check_words(picture_words)
 #
 # Useful: `torch.topk(x, k, dim=-1).values` gives the `k` largest numbers of each row in falling order;
 # `x.masked_fill(mask, value)` gives a copy of `x` in which `value` stands wherever `mask` is True.
+#
+# <details><summary>Hint 1: which number decides?</summary>
+#
+# Whether an entry stays is decided by comparing it with *one* number of its own row. Which number is that?
+# Try `[2, 2, 1]` with `k = 1`: must an entry that equals this number stay or go?
+#
+# </details>
+#
+# <details><summary>Hint 2: where to find it</summary>
+#
+# It is the k-th largest logit: the last of those that `torch.topk` gives for the row.
+# Cut it out so that the axis stays, with shape `[B, 1]`.
+# Then a comparison with `logits`, `[B, V]`, sets each row against its own number.
+#
+# </details>
+#
+# <details><summary>Hint 3: the special cases</summary>
+#
+# `torch.topk` raises an error if `k` is larger than `V`, and finds nothing for `k = 0`. Both are known
+# before anything is computed, so treat them first. `x.clone()` makes a copy.
+#
+# </details>
 # %%
 def top_k_filter(logits, k):
     """Keep the k largest logits of each row, set the others to -inf.
@@ -244,7 +285,6 @@ def test_top_k_values(top_k_filter):
         "this is a mask. The result holds the kept logits themselves.": [[0, 1, 1, 0], [0, 0, 1, 1]],
         "these are probabilities; the filter returns logits.": [[0.0, 0.7310586, 0.2689414, 0.0], [0.0, 0.0, 0.7310586, 0.2689414]],
         "every logit is gone.": [[n, n, n, n], [n, n, n, n]],
-        "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool((got.masked_fill(got < -99, n) == right).all()),
     }, name="top_k_filter", dtype=torch.float32)
 # %% points=0.5 success="All logits stay for k = 0 and for k of at least V, and all ties at the border stay."
 def test_top_k_borders(top_k_filter):
@@ -267,9 +307,7 @@ def test_top_k_borders(top_k_filter):
     top_k_filter(logits, 1)
     assert torch.equal(logits, before), "top_k_filter changed its argument in place; work on a copy (clone, masked_fill, torch.where)."
     got = top_k_filter(torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16), 2)
-    check(got, torch.tensor([[n, 3.0, 2.0]]), {
-        "a removed logit is exactly -inf (float('-inf')), not a large negative number.": lambda got: bool(got[0, 0] < -99),
-    }, name="top_k_filter (bfloat16)", dtype=torch.bfloat16)
+    check(got, torch.tensor([[n, 3.0, 2.0]]), name="top_k_filter (bfloat16)", dtype=torch.bfloat16)
 # %% points=0 success="Gradients pass through the filter, and every dtype stays as it is, with and without a limit."
 def test_top_k_rules(top_k_filter):
     check(top_k_filter(torch.tensor([[1.0, 3.0]]), 1), torch.tensor([[float("-inf"), 3.0]]), name="top_k_filter")
@@ -303,6 +341,28 @@ for number in after.topk(5).indices.tolist():
 #
 # Useful: `torch.multinomial(p, num_samples=1, generator=generator)` draws one index for each row of probabilities,
 # as a tensor of shape `[B, 1]`.
+#
+# <details><summary>Hint 1: in which order?</summary>
+#
+# Four things happen: filter, divide, softmax, draw. The filter writes `-inf`. On which side of the softmax does
+# `-inf` mean "never", and on which side is it nonsense?
+#
+# </details>
+#
+# <details><summary>Hint 2: along which axis?</summary>
+#
+# Each row has a distribution of its own. Which axis must the probabilities sum to 1 along, if there are `B` rows
+# and `V` tokens? Give this axis to the softmax as `dim`.
+#
+# </details>
+#
+# <details><summary>Hint 3: greedy, and the shape</summary>
+#
+# Greedy needs no probabilities: `argmax` along the same axis gives each row's most likely token. Return it before
+# anything is divided. After the draw, `squeeze` takes an axis of length 1 away. Name the axis:
+# without one, a batch of a single row would lose both.
+#
+# </details>
 # %%
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     """Draw the next token of each row.
@@ -337,15 +397,19 @@ def test_sample_greedy(sample_next_token):
         "these are the largest logits themselves, not their token ids.": [3.0, 5.0, 9.0],
     }, name="sample_next_token (temperature 0)", dtype=torch.int64)
     check(sample_next_token(logits, temperature=0.0, top_k=2), torch.tensor([1, 3, 0]), name="sample_next_token (temperature 0, top_k 2)")
-    sample_next_token(logits, temperature=0.5, top_k=1)
+    with trying("sample_next_token: it must work at temperature 0.5"):
+        sample_next_token(logits, temperature=0.5)
     assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
 # %% points=2 success="Tokens are drawn as often as temperature and top_k say."
 def test_sample_frequencies(sample_next_token):
     logits = torch.tensor([0.0, 0.693147, 1.386294]).repeat(20000, 1)
+    before = logits.clone()
+    two = torch.tensor([[0.0, 2.197225], [0.0, 0.0]]).repeat(10000, 1)  # the weights 1 : 9 and 1 : 1, in turn
+    late = {"probability tensor": "filter the logits, before the softmax. After it they are probabilities, and -inf is no probability."}
 
-    def frequencies(name, **arguments):
+    def frequencies(name, logits=logits, **arguments):
         torch.manual_seed(0)
-        with trying(f"{name} must give 20,000 tokens"):
+        with trying(f"{name} must give 20,000 tokens", late if "top_k" in arguments else None):
             ids = sample_next_token(logits, **arguments)
         if ids is None or ids is ...:
             raise AssertionError(f"sample_next_token returned {ids!r}: it is not written yet, or a `return` is missing.")
@@ -355,11 +419,11 @@ def test_sample_frequencies(sample_next_token):
         assert tuple(ids.shape) == (20000,), f"{name}: the shape is {list(ids.shape)}; it should be [20000], one token for each row."
         assert ids.dtype == torch.int64, f"{name}: the dtype is {ids.dtype}; token ids are torch.int64."
         assert int(ids.min()) >= 0 and int(ids.max()) < 3, f"{name}: there are ids outside 0 … 2."
-        found = torch.bincount(ids, minlength=3) / 20000
-        assert found.max() < 1 or arguments.get("top_k") == 1, f"{name}: every row of the batch got the same token. At a temperature above 0 each row is drawn at random, on its own."
-        return found
+        assert ids.unique().numel() > 1, f"{name}: every row of the batch got the same token. At a temperature above 0 each row is drawn at random, on its own."
+        return torch.bincount(ids, minlength=3) / 20000
 
     check(frequencies("sample_next_token"), torch.tensor([0.1429, 0.2857, 0.5714]), {
+        "the softmax runs over the batch (dim=0); it must run over the vocabulary, the last axis (dim=-1).": lambda got: bool(got.max() < 0.36) and 0.57 < frequencies("sample_next_token", two)[0] < 0.62,
         "all tokens are equally frequent; the logits are not used.": [0.3333, 0.3333, 0.3333],
         "the logits themselves were used as weights; the softmax is missing.": [0.0, 0.3333, 0.6667],
         "the softmax was taken twice.": [0.2711, 0.3127, 0.4162],
@@ -380,6 +444,7 @@ def test_sample_frequencies(sample_next_token):
         "the temperature has no effect when top_k is given.": [0.0, 0.3333, 0.6667],
         "top_k has no effect when a temperature is given.": [0.2265, 0.3204, 0.4531],
     }, name="sample_next_token (temperature 2, top_k 2)", atol=0.02)
+    assert torch.equal(logits, before), "sample_next_token changed its argument `logits` in place; work on a copy."
 # %% points=1 success="The generator alone decides the draws, and logits of ±10,000 do no harm."
 def test_sample_generator(sample_next_token):
     logits = torch.zeros(500, 10)
@@ -399,7 +464,12 @@ def test_sample_generator(sample_next_token):
     large = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4 - 50, 1e4]]).repeat(20, 1)  # nobody draws 40 tokens right by chance
     with trying("sample_next_token: it must work for logits of size 1e4 (exp overflows there, torch.softmax does not)"):
         got = sample_next_token(large)
-    check(sample_next_token(torch.tensor([[30.0, 0.0, -30.0], [-30.0, 0.0, 30.0]]).repeat(20, 1)), torch.tensor([0, 2] * 20), {
+    differ = torch.tensor([[30.0, 0.0, -30.0], [-230.0, -200.0, -170.0]]).repeat(20, 1)
+    with trying("sample_next_token: it must work for rows that differ by 200", {
+        "sum of probabilities": "each row has a softmax of its own, over the vocabulary (dim=-1), and none over the batch.",
+    }):
+        apart = sample_next_token(differ)
+    check(apart, torch.tensor([0, 2] * 20), {
         "every row was drawn from the first row's distribution; each row has its own.": [0] * 40,
     }, name="sample_next_token (rows that differ)")
     check(got, torch.tensor([0, 2] * 20), {
@@ -464,12 +534,35 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # * Each column is chosen, by one call of `choose` for all rows, from the `next_logits` of **all** columns so far.
 # * A row that has been given `eos_id` among its *new* tokens is finished. It gets `eos_id` in every later column,
-#   and `next_logits` sees it there. An eos in the prompt is filling and finishes nothing.
+#   and `next_logits` sees it there. An eos in the prompt finishes nothing: short prompts are filled up with it.
 # * Call `next_logits` exactly `new_tokens` times, even if all rows are finished.
 #   With `new_tokens == 0` return a copy of `ids`.
 #
 # By hand: a "model" that always wants the number of tokens so far continues `[[7, 7]]` with 2, 3, 4.
 # With `eos_id` 3 it is 2, 3, 3.
+#
+# <details><summary>Hint 1: what must be remembered?</summary>
+#
+# Play the example by hand, step by step, with `eos_id` 3. Which two things must you carry from one step to the next?
+#
+# </details>
+#
+# <details><summary>Hint 2: one step</summary>
+#
+# Carry the ids so far, and which rows are finished: a bool tensor `[B]` that is False everywhere at first.
+# In a step: ask the model, choose, put `eos_id` in place of the choice where a row is finished
+# (`torch.where(condition, a, b)`), and bring "finished" up to date.
+# May a finished row ever become unfinished again? Which operation on bool tensors sees to that?
+#
+# </details>
+#
+# <details><summary>Hint 3: a new column</summary>
+#
+# `torch.cat([a, b], dim=1)` joins two tensors side by side, and both must have two axes.
+# `x[:, None]` makes `[B, 1]` of `[B]`. The result is a new tensor, so the prompts stay as they are.
+# Only without any step nothing new is made, and a copy is needed.
+#
+# </details>
 # %%
 def continue_texts(next_logits, ids, new_tokens, eos_id, choose):
     """Continue a batch of prompts, one token after the other.
@@ -606,6 +699,27 @@ print(f"{'generate, greedy':>16}: {generate(policy, tokenizer, ['The film is'], 
 #
 # Useful: `torch.arange(T, device=ids.device)` gives the columns' numbers; `x.cumsum(dim=1)` adds up along each row,
 # so the cumulative sum of "is this an eos?" counts how many there have been so far. You can do without a loop.
+#
+# <details><summary>Hint 1: two conditions</summary>
+#
+# A token is marked if two things are true of it. One of them is the same for all rows. Which are they?
+# Say both for the row `[0, 5, 7, 0, 0]` of the example, column by column.
+#
+# </details>
+#
+# <details><summary>Hint 2: count what stands before</summary>
+#
+# The second condition: no generated eos stands *before* this column. Which eos must not be counted at all?
+# Why is it wrong to count up to *and including* the column?
+#
+# </details>
+#
+# <details><summary>Hint 3: the operations</summary>
+#
+# Join bool tensors with `&`. Turn "is a generated eos" into numbers (`.long()`) before you add up.
+# A cumulative sum includes the column itself: take the column's own number away again, and compare the rest with 0.
+#
+# </details>
 # %%
 def completion_mask(ids, prompt_length, eos_id):
     """Mark the tokens that the policy has written.
@@ -638,6 +752,7 @@ def test_mask_rows(completion_mask):
             "eos itself belongs to the completion: the first generated eos is True (and an eos inside the prompt is no end).": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0] * 7],
             "an eos inside the prompt (it fills up on the left) was taken for the end. Only a generated eos ends the completion.": [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 0, 0, 0, 0]],
             "the mask runs on to the last eos; it ends with the first generated one.": [all_generated, all_generated, [0, 0, 0, 1, 1, 1, 0]],
+            "the mask runs on to the second eos; it ends with the first, and what stands behind that is False.": [[0, 0, 0, 1, 1, 0, 0], all_generated, [0, 0, 0, 1, 1, 0, 0]],
             "the mask does not stop at the first generated eos.": [all_generated, all_generated, all_generated],
             "only the eos tokens were taken out. Everything after the first generated eos is False, and this eos itself is True.": [[0, 0, 0, 1, 0, 0, 0], all_generated, [0, 0, 0, 0, 1, 0, 1]],
             "the mask begins one position too early: the first generated token is at prompt_length.": [[0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0]],
@@ -701,8 +816,8 @@ print("Your mask is the one that generate has kept while it sampled.")
 #
 # Is a review positive or negative? People can tell, but training needs hundreds of thousands of answers.
 # So we use a **reward model**: a second, fixed network that reads a text and returns one number.
-# Ours is a sentiment classifier that was trained on film reviews that people had marked as positive or negative. Its
-# number, the **reward**, is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
+# Ours is a sentiment classifier: it has learnt from film reviews whose sentiment people had marked. Its number,
+# the **reward**, is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
 #
 # The goal of the course is a policy whose completions get a high reward.
 # Keep in mind what this number is: another model's opinion, a *stand-in* for what people would say.
@@ -738,8 +853,11 @@ print(f"The reward model agrees with people on {judged['agrees'].mean():.0%} of 
 groups = judged.groupby("people's rating", observed=True)
 groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
 # %% [markdown]
-# The agreement is high where people were sure, and much lower around 0.
-# A reward model is an imperfect judge, and a policy that is trained to please it will also learn to please its errors.
+# *What to look for:* compare the outer rows, where people were sure, with the two rows around 0. In which rows is the
+# reward model wrong most often, and is its mean reward there near ½ as well?
+#
+# Where the agreement is below 100 %, the judge is imperfect.
+# A policy that is trained to please it will also learn to please its errors.
 # %% [markdown]
 # ## 1.5 A mean, and how sure of it we are
 #
@@ -750,8 +868,9 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # $$\bar r \pm 1.96 \, \frac{s}{\sqrt N}, \qquad \bar r = \frac1N \sum_i r_i, \qquad s^2 = \frac{1}{N-1} \sum_i (r_i - \bar r)^2 .$$
 #
 # $N$ is the number of values and $s$ their standard deviation: how far a single reward typically lies from the mean.
-# Dividing by $N-1$ makes $s^2$ unbiased. Dividing $s$ by $\sqrt N$ gives the typical error of the *mean*.
-# In 95 % of all such experiments, an interval made in this way contains the true mean.
+# Dividing by $N-1$ makes $s^2$ **unbiased**: over many experiments it is right on average, where dividing by $N$ would
+# give too small a number. Dividing $s$ by $\sqrt N$ gives the typical error of the *mean*.
+# In about 95 % of all such experiments, an interval made in this way contains the true mean.
 # (The 1.96 comes from the normal distribution.
 # For few values, a t-distribution would be more exact; with hundreds of them there is no visible difference.)
 # %% [markdown] q="q1_6"
@@ -764,6 +883,27 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 #
 # By hand: for `[0, 1]` the mean is 0.5, $s^2 = 0.25 + 0.25 = 0.5$,
 # and the half width is $1.96 \sqrt{0.5} / \sqrt 2 = 0.98$.
+#
+# <details><summary>Hint 1: which cases first?</summary>
+#
+# Put $N = 1$ and $N = 0$ into the formulas. Which divisions fail?
+# What does that tell you about the order of your lines?
+#
+# </details>
+#
+# <details><summary>Hint 2: which deviation?</summary>
+#
+# `x.std()` divides by $N - 1$ unless it is told otherwise; NumPy's `std` divides by $N$. Which of them is $s$?
+# And which of $s$ and $s / \sqrt N$ tells how sure the *mean* is?
+#
+# </details>
+#
+# <details><summary>Hint 3: plain numbers</summary>
+#
+# `x.numel()` is $N$. Compute in `x.double()`, as values that are far from 0 and close together lose digits in float32.
+# `.item()` makes a Python number of a tensor with one entry.
+#
+# </details>
 # %%
 def mean_with_confidence(values):
     """Mean and half width of its 95 % confidence interval.
@@ -797,6 +937,7 @@ def test_mean_values(mean_with_confidence):
         "the standard deviation is divided by N; the definition divides by √N.": (0.5, 0.123961),
         "the standard deviation is divided by √(N - 1); the definition divides by √N.": (0.5, 0.309903),
         "this is the variance where the standard deviation belongs: take its square root.": (0.5, 0.087654),
+        "this is 1.96·s²/N; the definition is 1.96·√(s²/N), which is 1.96·s/√N.": (0.5, 0.0392),
         "this is the standard error; multiply it by 1.96.": (0.5, 0.141421),
         "this is the full width of the interval; the half width is half of it.": (0.5, 0.554372),
         "this is the factor of a t-distribution; the definition takes the normal one, 1.96.": (0.5, 0.392649),
@@ -848,17 +989,20 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 #
 # `evaluating:  47%|██████        | 7/15 [00:05<00:06,  1.33batch/s, reward=0.432]`
 #
+# From left to right: the share of the batches that are done, their number, the time gone and the time that is left
+# (an estimate), the speed, and the mean reward of *all* completions so far.
+#
 # *Before you run it:* the prompts are beginnings of real reviews, positive and negative ones.
 # Which mean reward do you expect?
 #
-# First the prompts. With the preset `tiny`, these are all test prompts.
-# With `gpt2` there are about 25,000, and the cell takes the first 1,024 of them.
-# For the whole test set, leave out `[: sizes.test_prompts]`: it takes about 25 times as long.
+# First the prompts. Where there are very many, as with the preset `gpt2`, the cell takes the first ones only,
+# as many as `sizes.test_prompts` says. For the whole test set, leave out `[: sizes.test_prompts]`:
+# the evaluation takes longer in proportion.
 # %%
 test_prompts = load_prompts(preset, "test")[: sizes.test_prompts]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 # %% [markdown]
-# Now the evaluation. On a laptop it takes about half a minute.
+# Now the evaluation. It may take a minute or more on a laptop: the bar says how long.
 # %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
 mean, half_width = mean_with_confidence(baseline.rewards)
@@ -869,7 +1013,9 @@ headline("baseline reward", mean)  # for the report of a whole run; it does noth
 # This is the number to beat. Write it down: Part 2 begins with it.
 #
 # The next cell follows the mean and its interval while more and more completions come in. The progress bar showed the
-# same running mean. To be twice as sure you need *four times* as many completions, because of the square root.
+# same running mean.
+#
+# *Before you run it:* how many times as many completions does an interval of half the width take?
 # %% tags=["training"]
 counts = list(range(10, len(baseline) + 1, 10))
 intervals = [mean_with_confidence(baseline.rewards[:n]) for n in counts]
@@ -890,31 +1036,42 @@ plots.show(
     f"It ends at {mean:.3f} ± {half_width:.3f}.",
 )
 # %% [markdown] q="w1_2"
-# **Question 1.B.** Explain each part of the progress bar printed above: `47%`, `7/15`, `00:05<00:06`, `1.33batch/s`
-# and `reward=0.432`. Over which completions is this reward taken, how does it behave from batch to batch,
-# and why is it worth showing at all?
+# **Question 1.B (numbers from a progress bar).**
+#
+# (a) An evaluation has 16 batches of equal size. After 4 batches and 6 seconds its bar shows `reward=0.500`.
+# Which share done, which speed and which time left does it show? The fifth batch has a mean reward of 0.9: what does
+# the bar show as `reward` then? What would it show if this batch came last, after 15 batches with the mean 0.5?
+#
+# (b) How many completions would *your* evaluation need for a half width of 0.005, and how long would it take?
+# Start from the half width, the number of completions and the time that stand above.
+#
+# (c) In another evaluation the bar shows `reward=1.000` from the first batch to the last.
+# Give two possible causes, and for each of them what you would look at to find it.
 # %% [markdown]
-# `47%` and `7/15`: 7 of the 15 batches are done. `00:05<00:06`: 5 seconds have passed, and about 6 more are expected.
-# `1.33batch/s` is the speed from which this is estimated.
+# (a) 4 of 16 batches are 25 %. The speed is $4/6 = 0.67$ batches per second, so the other 12 take 18 seconds.
+# The bar shows the mean of all batches so far: $(4 \cdot 0.5 + 0.9)/5 = 0.58$ after the fifth.
+# As the last one, the same batch moves it only to $(15 \cdot 0.5 + 0.9)/16 = 0.525$.
+# The number in the bar jumps at first and then settles.
 #
-# `reward=0.432` is the mean reward of *all* completions so far, not of the last batch.
-# It jumps at first, when it is the mean of a few dozen rewards. Then it moves less and less, as $1/\sqrt N$.
-# Its last value is the result of the evaluation.
+# (b) The half width $h$ falls with $1/\sqrt N$, so $N' = N \cdot (h/0.005)^2$ completions are needed,
+# and the time grows by the same factor. If $h$ were 0.02, it would be $4^2 = 16$ times as many, and 16 times the time.
+# (The numbers of the student's run are to be put in. Should the prompts not suffice, some are completed several times.)
 #
-# It is worth showing because one sees early whether the run makes sense: how long it will take, whether the reward is
-# stuck at 0 or 1 (a bug), and whether the mean has settled, so that more completions would add little.
+# (c) Perhaps the reward model says 1 to everything: it looks at the wrong output, or gets the wrong texts.
+# I would give it a sentence that is clearly negative. Or the policy writes the same praise every time:
+# I would read ten completions, and count how many different ones there are.
 #
 # **Rubric**
-# - 1 point: Explains the parts of the bar: share and number of batches done, time passed and estimated time left,
-#   speed.
-# - 1 point: Says that the reward shown is the running mean over all completions so far (not that of the last batch).
-# - 1 point: Says what it is good for: jumpy at first and settling as N grows; shows early that something is wrong
-#   (a reward stuck at 0, a run that would take hours); the last value is the result.
+# - 1 point: (a) 25 %, 0.67 batches per second, 18 seconds; 0.58 after the fifth batch, and 0.525 if it comes last.
+#   One slip in the arithmetic is forgiven, but not that the bar shows the last batch alone.
+# - 1 point: (b) $N (h/0.005)^2$ with the numbers of the student's own run, and the time in the same proportion.
+# - 1 point: (c) Two causes that would really give 1.000 throughout (in the reward model or its input, in the policy or
+#   its texts), each with a check that can tell it.
 # %% [markdown]
 # ## 1.7 Read what it writes
 #
 # A mean hides what it is the mean of. *Always read samples.*
-# The next cell draws five completions with a fixed seed, so everybody with this preset reads the same texts.
+# The next cell draws five completions with a fixed seed, so a second run gives the same texts on your machine.
 # %%
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
 who = "the untouched policy"
@@ -924,24 +1081,20 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
 # Quote it, and give a likely cause.
 # %% [markdown]
-# *(The texts depend on the preset; this answer is for `tiny`.
-# What counts is that statements are backed by quotations.)*
+# *(The texts depend on the preset and on the machine, so this answer says what there is to find.
+# What counts is that each statement is backed by a quotation.)*
 #
-# (a) Stretches of five to ten words are correct English and sound like a review: "doesn't really add up to either",
-# "It never seems to demonstrate", "you might have seen the whole thing".
-# Whole sentences hardly ever hold: "much of grand or motivations or character" mixes several constructions.
+# (a) Stretches of five to ten words are mostly correct English and sound like a review. Over a whole sentence or two
+# the sense is often lost: the subject changes, or two constructions are mixed.
 #
-# (b) To me the first is negative ("doesn't really add up"), the second negative ("repetitious"), the third
-# and the fourth say nothing clear about a film, and the fifth falls apart. The rewards are 0.06, 0.71, 0.54, 0.06
-# and 0.82. So the reward agrees on the first. The second is too high: "Passionate" seems to count
-# for more than "repetitious". The fourth is low without an opinion, perhaps because of "didn't get to".
-# The fifth is high for "compassion" and "interested", although "cynicism" stands between them.
+# (b) For each sample: what I make of it, its reward, and the words that may explain a difference.
+# There are two typical cases. A text says nothing clear and gets a reward near 0 or 1 all the same, for a single
+# strong word. Or praise and blame stand in one text, and the reward follows one of them.
 #
-# (c) Odd are invented words ("theilliam"), wrong forms ("a adolescent boy") and a sudden break
-# ("someone actor's a sex is trying"). Likely causes: the model is small and has seen little text, so it knows
-# which pieces often follow each other, but not what a sentence is to say. It puts rare words together from pieces,
-# and some combinations do not exist. It is sampled from the full distribution, where one unlikely token leads the rest
-# astray. And `new_tokens` cuts a text off, finished or not ("is trying to enjoy his").
+# (c) Typical oddities are invented words, wrong forms, a sudden break in topic, a repetition, and a text that is cut
+# off. Likely causes: a small model knows which pieces often follow each other, but not what a sentence is to say.
+# It puts rare words together from pieces, and some combinations do not exist. It is sampled from the full distribution,
+# where one unlikely token leads the rest astray. And `new_tokens` cuts a text off, finished or not.
 #
 # **Rubric**
 # - 1 point: Judges the quality of the texts with examples: grammar,
@@ -964,16 +1117,20 @@ figure = plots.plot_histogram(
     limits=(0, 1),
 )
 plots.show(figure)
-print(
-    f"standard deviation of single rewards: {baseline.rewards.std():.2f}; half width of the mean's interval: {half_width:.3f}"
-)
+sure = (baseline.rewards < 0.1) | (baseline.rewards > 0.9)
+print(f"below 0.1 or above 0.9: {sure.float().mean():.0%} of the rewards")
+print(f"standard deviation of single rewards: {baseline.rewards.std():.2f} (0.50 if half of them were 0 and half 1)")
+print(f"half width of the mean's interval:    {half_width:.3f}")
 # %% [markdown]
-# <details><summary><b>What to see (open after you have looked)</b></summary>
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
-# There is a peak near 0 and one near 1, with few rewards at the mean: the classifier is usually sure.
-# So "mean reward 0.5" does not say that a typical text is neutral. It says that about as many are called positive
-# as negative. The interval of the mean is narrow, although single rewards vary as much as they can: the mean of many
-# wild numbers is a tame number. Part 2 learns from single rewards, and there this spread will be the main difficulty.
+# Are there peaks at the ends? There the classifier is nearly sure, and the first printed line says how often.
+# A mean of 0.5 can come from texts that are neutral, or from as many that are called positive as negative:
+# the mean alone cannot tell, the histogram can.
+#
+# Then compare the two spreads. A standard deviation of 0.50 is the largest that numbers between 0 and 1 can have.
+# The half width is smaller than the deviation by the factor $\sqrt N / 1.96$: the mean of many wild numbers
+# is a tame number. Part 2 learns from single rewards, and there their spread will be the main difficulty.
 #
 # </details>
 # %% [markdown]
@@ -988,27 +1145,38 @@ print(
 # what one *expected*, capital letters, signs.
 # %%
 attempts = [
-    "The film is boring and much too long.",  # negative to a person, and to the reward model: not fooled
+    "The film is boring and much too long.",  # negative to a person: is the reward model fooled?
     "The film is a joy from beginning to end.",
 ]
+# BEGIN SOLUTION NO PROMPT
+attempts = [
+    "great great great great great",
+    "A wonderful, moving, brilliant way to waste two hours.",
+    "The best part of this film was leaving the cinema.",
+    "Nothing about this film disappointed me.",
+    "I was afraid that it would be dull and stupid, and I was wrong.",
+]
+# END SOLUTION
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 # %% [markdown] q="w1_4"
-# **Question 1.D.** Give your best sentence of each kind with its reward. Why do they fool the reward model?
+# **Question 1.D.** Give your best sentence of each kind with its reward; if none passes the border, list your five best
+# attempts. Why do they fool the reward model, or come close?
 # What will happen when a policy is trained to maximise this reward for a long time?
 # %% [markdown]
-# *(Rewards are those of the preset `tiny`; other sentences are as good.)*
+# *(The rewards stand in the table above. Other sentences are as good, and another reward model may need others.)*
 #
-# Negative or nonsense, but a high reward: "great great great great great" (0.98), "A wonderful, moving,
-# brilliant way to waste two hours." (0.91) and "The best part of this film was leaving the cinema." (0.89).
-# Positive, but a low reward: "Nothing about this film disappointed me."
-# (0.06) and "I was afraid that it would be dull and stupid, and I was wrong." (0.03).
+# Tried as negative or nonsense, with a high reward hoped for: "great great great great great", "A wonderful, moving,
+# brilliant way to waste two hours." and "The best part of this film was leaving the cinema."
+# Tried as positive, with a low reward hoped for: "Nothing about this film disappointed me."
+# and "I was afraid that it would be dull and stupid, and I was wrong."
 #
-# The model has learnt which words occur in positive and negative reviews, and a little about negation. It adds up such
-# evidence. It does not understand that praise for something else is no praise for the film, or that a double negation
-# praises. Word lists never occurred in its training, so it has never learnt that they are no reviews at all.
+# The model has learnt which words occur in positive and negative reviews, and a little about negation.
+# It weighs up such evidence. It need not understand that praise for something else is no praise for the film,
+# or that a double negation praises. And hardly any review that it has seen is a mere list of words,
+# so it has not learnt that such a list is no review.
 #
-# Training a policy on this reward is a search for texts with a high reward. Sentences like mine are easy to find
-# and get the full reward, so the policy will move towards them: the reward goes up while the texts get worse.
+# Training a policy on this reward is a search for texts with a high reward. Whatever fools the reward model, such a
+# search finds sooner or later, and then the policy moves towards it: the reward goes up while the texts get worse.
 # This is called **reward hacking**.
 #
 # **Rubric**
@@ -1029,10 +1197,11 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #
 # Let $p$ be your probability that something happens, and $y = 1$ if it does, else $y = 0$. Three scores:
 #
-# * **accuracy**: count a forecast above 0.5 as "yes", and take the share of hits.
-#   It does not care whether you said 0.51 or 0.99.
+# * **accuracy**: count a forecast above 0.5 as "yes" and one below as "no", and take the share of hits. A forecast of
+#   exactly 0.5 is half a hit. Accuracy does not care whether you said 0.51 or 0.99.
 # * **log loss**: the mean of $-[\,y \ln p + (1-y) \ln (1-p)\,]$.
 #   Being sure and wrong is very expensive: $-\ln 0.01 = 4.6$.
+#   (With the natural logarithm, the unit is called **nat**; with the logarithm to base 2 it would be the bit.)
 # * **Brier score**: the mean of $(p - y)^2$. Being sure and wrong costs at most 1.
 #
 # Lower is better for the last two. Always saying 0.5 gives a log loss of $\ln 2 = 0.693$ and a Brier score of 0.25.
@@ -1051,6 +1220,27 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # with the outcomes `[1, 0]` give $(-\ln 0.9 - \ln 0.2) / 2 = (0.105 + 1.609) / 2 = 0.857$.
 #
 # Useful: `x.clamp(low, high)` clips; `x.log()` is the natural logarithm.
+#
+# <details><summary>Hint 1: one term counts</summary>
+#
+# Write the loss of one forecast for $y = 1$, then for $y = 0$. How do the factors $y$ and $1 - y$ pick the right term
+# for all forecasts at once?
+#
+# </details>
+#
+# <details><summary>Hint 2: in which order?</summary>
+#
+# Four things happen: convert to float64, clip, take logarithms, average. What is lost if the clipping comes
+# before the conversion? Look at the number $1 - 10^{-4}$.
+#
+# </details>
+#
+# <details><summary>Hint 3: the types</summary>
+#
+# `1 - y` fails for a tensor of bools, so the outcomes must become numbers as well.
+# A mean is still a tensor: `.item()` makes the float that is asked for.
+#
+# </details>
 # %%
 def forecast_log_loss(probabilities, outcomes):
     """Mean log loss of probability forecasts.
@@ -1086,6 +1276,7 @@ def test_log_loss_values(forecast_log_loss):
         "this is ln p whatever the outcome was.": 0.510826,
         "this is the exponential of the loss (the perplexity); return the loss.": 1.994695,
         "the forecasts were rounded to 0 or 1; use them as they are.": 3.070180,
+        "a small number seems to be added inside the logarithm; clip p instead.": lambda got: bool(0.68 < got < 0.6904),
     }
     for outcomes, kind in [(y, "int"), (y.float(), "float"), (y.bool(), "bool")]:
         with trying(f"forecast_log_loss: outcomes of type {kind} must work (convert them first, outcomes.double())"):
@@ -1199,7 +1390,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # %% [markdown] q="w1_5"
 # **Question 1.E (your scores).** Report your accuracy, log loss and Brier score.
 # Did you beat the forecaster who always says 0.5? Where were you too sure, where too cautious?
-# Which two tasks cost you most, and what would your log loss be without them?
+# Which two tasks cost you most (the last column of the table), and what would your log loss be without them?
 # %% [markdown]
 # *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19.
 # The forecaster who always says 0.5 gets 50 %, 0.693 and 0.25, so these forecasts are better on all three scores,
@@ -1208,9 +1399,10 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # They are too hopeful: all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done.
 # But each point stands for one to twelve tasks and its interval is wide, so this is a hint and no proof.
 #
-# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85 and "How many legs does a
-# spider have?" at 0.80. They cost $-\ln 0.15 = 1.9$ and $-\ln 0.2 = 1.6$, together about a quarter of the whole sum.
-# Without them, the log loss would be about 0.45. Accuracy counts these two like any other miss.
+# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85, and both "How many legs does
+# a spider have?" and "hello in capital letters" at 0.80. The first cost $-\ln 0.15 = 1.90$, the others
+# $-\ln 0.2 = 1.61$ each. The first and one of the others are together about a quarter of the whole sum;
+# without these two, the log loss would be about 0.45. Accuracy counts them like any other miss.
 #
 # **Rubric**
 # - 1 point: Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5.
@@ -1223,7 +1415,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # What had you assumed about the model that turned out to be wrong?
 # %% [markdown]
 # It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl.
-# But it said that a robin has no feathers, one sentence after it was told that all birds have them. I had assumed an
+# But it said that a robin has no feathers, right after it was told that all birds have them. I had assumed an
 # order of difficulty like that of a child: first simple logic, then geography. The model's order is another one: a fact
 # that stands in many texts is easy, and using a sentence that stands right in front of it may be hard.
 #
@@ -1235,8 +1427,9 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # Offer a cause for at least one pattern.
 # %% [markdown]
 # *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P).
-# It sees tokens, not letters: "garden" may be one number to it. *Exact instructions:* it was asked for three words,
-# for one word, for JSON and nothing else, and wrote whole sentences each time. Such constraints are rare in text.
+# It sees tokens, not letters: "garden" may be one number to it. *Exact instructions:* it was asked for three words and
+# for one word, and wrote whole sentences; it was asked for JSON with one key, and added a second one.
+# Such constraints are rare in text.
 # *Several steps:* it found 3 + 4 = 7 and forgot that two apples were eaten; 17 · 23 came out as 381, nearly right,
 # as one guesses from the look of it. *Form:* wrong answers are as fluent as right ones, and some run into a loop
 # ("of the balcony of the balcony"), which is typical of greedy decoding.

@@ -108,6 +108,7 @@ def sampling_cases(generator: torch.Generator) -> list[Case]:
         Case("logits of size 1e4", {"logits": spread(40, 50, 400.0), "temperature": 1.0}, "edges"),
         Case("a low temperature", {"logits": spread(40, 20, 0.5), "temperature": 0.01}, "edges"),
         Case("top_k larger than V", {"logits": spread(40, 7, 400.0), "temperature": 1, "top_k": 100}, "edges"),
+        Case("rows of different size", {"logits": spread(40, 9, 400.0) + 200.0 * torch.arange(40)[:, None]}, "edges"),
     ]
 
 

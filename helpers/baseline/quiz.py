@@ -32,7 +32,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a set of forecasts. `accuracy` counts a forecast above 0.5 as "the model is right"."""
+    """What came out of a set of forecasts.
+
+    `accuracy` counts a forecast above 0.5 as "the model is right", one below it as "the model is wrong", and one of
+    exactly 0.5 as half a hit, as a tossed coin would be on average.
+    """
 
     accuracy: float
     log_loss: float
@@ -143,9 +147,11 @@ def read_forecasts(forecasts: object) -> Tensor:
         raise ValueError("forecasts must be a list of numbers")
     if len(forecasts) != wanted:
         raise ValueError(f"There are {wanted} tasks, but {len(forecasts)} forecasts.")
+    if all(0 <= p <= 100 for p in forecasts) and sum(p > 1 for p in forecasts) > wanted / 2:
+        raise ValueError("These look like percentages. A probability lies between 0 and 1: write 0.5, not 50.")
     bad = [number for number, p in enumerate(forecasts, start=1) if not 0 <= p <= 1]
     if bad:
-        raise ValueError(f"A probability lies between 0 and 1; look at task {', '.join(map(str, bad))}.")
+        raise ValueError(f"A probability lies between 0 and 1 (0.5, not 50); look at task {', '.join(map(str, bad))}.")
     return torch.tensor(forecasts, dtype=torch.float64)
 
 

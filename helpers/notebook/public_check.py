@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.parts import ROOT
-from helpers.raised import described
+from helpers.raised import described, students_assertion
 
 from .selection import Selection, select
 
@@ -81,7 +81,7 @@ def run_case(case: Any, space: dict[str, Any]) -> str:
     try:
         case.body.call_func(space)
     except AssertionError as failure:
-        return str(failure) or "an assertion failed"
+        return described(failure) if students_assertion(failure) else str(failure) or "an assertion failed"
     except (Exception, SystemExit) as error:  # the student's own code may raise anything
         return described(error)
     return ""

@@ -72,7 +72,16 @@ def message(got: Any, expected: Any, mistakes: Any = None, **named: Any) -> str:
         ([math.nan], [1e4], "f: at [0] expected 10000.0, got nan"),
         ([3], [2], "f: at [0] expected 2, got 3"),
         ([True], [False], "f: at [0] expected False, got True"),
-        (ROW[:, None], ROW, "f: the shape is [2, 1]; it should be [2]: the numbers are right, only the shape is not"),
+        (
+            ROW[:, None],
+            ROW,
+            "f: the shape is [2, 1]; it should be [2]: the numbers are right, only the shape is not: axis 1",
+        ),
+        (
+            ROW[None, :, None],
+            ROW,
+            "f: the shape is [1, 2, 1]; it should be [2]: the numbers are right, only the shape is not.",
+        ),
         ({"k1": ROW, "k2": ROW + 1}, {"k1": ROW, "k2": ROW}, "f: under 'k2', at [0] expected 1.0, got 2.0"),
         ((ROW, 2.0), (ROW, 3.0), "f: in the second of 2 results, expected 3.0, got 2.0"),
         ({"k1": ROW}, {"k1": ROW, "k2": ROW}, "f: the dict lacks 'k2'"),
@@ -91,6 +100,43 @@ def test_a_message_counts_and_shows_shape_and_dtype() -> None:
     assert "2 of 3 entries differ; largest error 6." in said
     assert "expected: tensor of shape [1, 3], torch.float32: [[1.0, 1.0, 1.0]]" in said
     assert "got:      tensor of shape [1, 3], torch.float32: [[1.0, 0.99995, 7.0]]" in said
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool])
+@pytest.mark.parametrize("size", [1, 12, 24, 25, 40, 500])
+def test_two_different_results_are_never_printed_alike(size: int, dtype: torch.dtype) -> None:
+    expected = torch.ones(size).to(dtype)
+    for at in {0, size // 2, size - 1}:
+        got = expected.clone()
+        got[at] = 0 if dtype in (torch.bool, torch.int64) else torch.nextafter(got[at].float(), torch.tensor(9.0))
+        if got[at] == expected[at]:
+            got[at] = 0  # the next number of float32 is none of bfloat16
+        lead, *_, shown, found = message(got, expected, rtol=0, atol=0).split("\n")
+        assert lead.startswith(f"f: at [{at}] expected ")
+        assert shown.removeprefix("  expected: ") != found.removeprefix("  got:      ")
+
+
+def test_a_long_tensor_is_shown_around_the_first_difference() -> None:
+    expected = torch.arange(40)
+    got = torch.where(expected == 30, 99, expected)
+    said = message(got.view(4, 10), expected.view(4, 10))
+    assert said.startswith("f: at [3, 0] expected 30, got 99")
+    assert (
+        "expected: tensor of shape [4, 10], torch.int64: … [24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35] …" in said
+    )
+    assert (
+        "got:      tensor of shape [4, 10], torch.int64: … [24, 25, 26, 27, 28, 29, 99, 31, 32, 33, 34, 35] …" in said
+    )
+
+
+@pytest.mark.parametrize("number", [-1e9, -1e4, float(torch.finfo(torch.float32).min)])
+def test_a_large_number_in_place_of_infinity_is_told_before_all_else(number: float) -> None:
+    expected, got = torch.tensor([-math.inf, 2.0, 3.0]), torch.tensor([number, 9.0, number])
+    told = "-inf is exactly -inf (float('-inf')), not a large negative number"
+    assert told in message(got, expected, {"known": got.tolist()}, ordinary=(1.0, 2.0))
+    assert told not in message(got, torch.tensor([1.0, 2.0, 3.0]))
+    assert told not in message(torch.tensor([1.0, 2.0, 3.0]), expected)
+    assert told not in message(got[:2], expected)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +159,12 @@ def test_a_message_counts_and_shows_shape_and_dtype() -> None:
 )
 def test_what_wrong_numbers_have_in_common(got: Any, text: str) -> None:
     assert text in message(torch.tensor(got), torch.tensor([1.0, 2.0, -3.0]))
+
+
+def test_numbers_in_another_order_are_several() -> None:
+    told = "the numbers are right, but they stand in another order"
+    assert told in message(torch.tensor([2.0, 1.0, 3.0, 4.0]), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert told not in message(torch.tensor([0.0, 0.5, -0.5, 0.0]), torch.tensor([0.5, -0.5, 0.0, 0.0]))
 
 
 def test_a_single_number_agrees_with_nothing_by_chance() -> None:
@@ -160,6 +212,45 @@ def test_an_exception_shows_the_students_line_and_what_it_means() -> None:
     assert first.endswith("(raised in `f`, line 3 of its cell)")
     assert line.strip() == "return shifted * ids"
     assert "T - 1 columns" in meaning
+
+
+def test_an_exception_may_show_a_known_mistake() -> None:
+    f = student("def f(p):\n    return torch.multinomial(p, 1)\n")
+    known = {"no such text": "another.", "probability tensor": "filter the logits."}
+    with pytest.raises(AssertionError) as raised, trying("f: must work", known):
+        f(-torch.ones(1, 2))
+    assert str(raised.value).startswith(
+        "f: must work: filter the logits. Yours raised RuntimeError: probability tensor"
+    )
+    assert "(raised in `f`, line 2 of its cell)" in str(raised.value)
+    with pytest.raises(AssertionError, match="f: must work; yours raised RuntimeError"), trying("f: must work", known):
+        f(torch.ones(1, 2, 3, 4))
+
+
+def test_a_function_with_other_arguments_is_told_so() -> None:
+    f = student("def f(logits):\n    return logits\n")
+    with pytest.raises(AssertionError) as raised, trying("f: must work"):
+        f(ROW, 2)
+    assert str(raised.value).startswith("f: must work; the test cannot call the function: TypeError: f() takes 1")
+
+
+def test_an_assertion_of_the_students_own_keeps_its_line() -> None:
+    f = student("def f(x):\n    assert x.dim() == 2\n    return x\n")
+    body = SimpleNamespace(call_func=lambda space: space["f"](ROW))
+    said = run_case(SimpleNamespace(body=body), {"f": f})
+    assert said.split("\n") == ["AssertionError (raised in `f`, line 2 of its cell)", "    assert x.dim() == 2"]
+
+    def call_back(space: dict[str, Any]) -> None:
+        def test_f() -> None:
+            def next_logits() -> None:
+                raise AssertionError("of the test's own")
+
+            space["f"](next_logits)
+
+        test_f()
+
+    g = student("def f(call):\n    return call()\n")
+    assert run_case(SimpleNamespace(body=SimpleNamespace(call_func=call_back)), {"f": g}) == "of the test's own"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +316,11 @@ def test_the_notebooks_check_shows_the_line() -> None:
         (lambda x: x * torch.ones(2, dtype=x.dtype), (0,), "mixes tensors of two devices"),
         (lambda x: torch.arange(2), None, "on another device"),
         (lambda x: torch.arange(2, device=x.device), None, ""),
-        (lambda x: torch.linalg.inv(x[:, None] * torch.eye(2, dtype=x.dtype)), (0,), "this must work; yours raised"),
+        (
+            lambda x: torch.linalg.inv(x[:, None] * torch.eye(2, dtype=x.dtype)),
+            (0,),
+            "this must work; the test cannot use what came back",
+        ),
         (lambda x: None, (0,), "not written yet"),
     ],
 )

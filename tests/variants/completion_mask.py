@@ -105,6 +105,13 @@ def completion_mask(ids, prompt_length, eos_id):
     return mask
 
 
+# === wrong: runs to the second eos | the mask runs on to the second eos
+def completion_mask(ids, prompt_length, eos_id):
+    generated = torch.arange(ids.shape[1], device=ids.device) >= prompt_length
+    ends = ((ids == eos_id) & generated).long()
+    return generated & (ends.cumsum(dim=1) <= 1)
+
+
 # === wrong: never stops | does not stop
 def completion_mask(ids, prompt_length, eos_id):
     return (torch.arange(ids.shape[1]) >= prompt_length).expand(ids.shape).clone()

@@ -163,7 +163,7 @@ def forecast_log_loss(probabilities, outcomes):
     return -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
 
 
-# === wrong: a small number inside the logarithm instead | added inside the logarithm
+# === wrong: a small number inside the logarithm instead | seems to be added inside the logarithm
 def forecast_log_loss(probabilities, outcomes):
     p, y = probabilities.double(), outcomes.double()
     return -(y * (p + 1e-4).log() + (1 - y) * (1 - p + 1e-4).log()).mean().item()

@@ -111,6 +111,15 @@ def mean_with_confidence(values):
     return values.mean().item(), 1.96 * values.var().item() / math.sqrt(values.numel())
 
 
+# === wrong: variance divided by N | 1.96·√(s²/N)
+def mean_with_confidence(values):
+    if len(values) == 0:
+        raise ValueError("no values")
+    if len(values) == 1:
+        return values.item(), float("nan")
+    return values.mean().item(), 1.96 * values.var().item() / len(values)
+
+
 # === wrong: without 1.96 | multiply it by 1.96
 def mean_with_confidence(values):
     if values.numel() == 0:

@@ -36,9 +36,14 @@ def my_forecasts():
     return [0.02 * n for n in range(25)]
 
 
-# === wrong: per cent | between 0 and 1
+# === wrong: per cent | These look like percentages
 def my_forecasts():
     return [3 * n for n in range(26)]
+
+
+# === wrong: one of them in per cent | look at task 26
+def my_forecasts():
+    return [0.02 * n for n in range(25)] + [50]
 
 
 # === wrong: text | list of numbers

@@ -166,6 +166,27 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
 
+# === wrong: softmax over the batch | the softmax runs over the batch (dim=0)
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=0)
+
+
+# === wrong: one softmax for the whole batch | each row has a softmax of its own
+# for: probabilities =
+probabilities = torch.softmax((top_k_filter(logits, top_k) / temperature).flatten(), dim=0).view_as(logits)
+
+
+# === wrong: filters after the softmax | filter the logits, before the softmax
+# for: probabilities =
+probabilities = top_k_filter(torch.softmax(logits / temperature, dim=-1), top_k)
+
+
+# === wrong: filters after the softmax and divides by the sum | filter the logits, before the softmax
+# for: probabilities =
+probabilities = top_k_filter(torch.softmax(logits / temperature, dim=-1), top_k)
+probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
+
+
 # === wrong: the sign of the logits | sign of the logits
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
     if temperature == 0:

@@ -118,6 +118,22 @@ def top_k_filter(logits, k):
     return logits.masked_fill(logits < border, -1e9)
 
 
+# === wrong: -1e9, and one logit too few | not a large negative number such as -1e+09
+def top_k_filter(logits, k):
+    if k <= 0 or k >= logits.shape[-1]:
+        return logits.clone()
+    border = torch.topk(logits, k, dim=-1).values[:, -1:]
+    return logits.masked_fill(logits <= border, -1e9)
+
+
+# === wrong: the smallest number there is | not a large negative number such as -3.403e+38
+def top_k_filter(logits, k):
+    if k <= 0 or k >= logits.shape[-1]:
+        return logits.clone()
+    border = torch.topk(logits, k, dim=-1).values[:, -1:]
+    return logits.masked_fill(logits < border, torch.finfo(logits.dtype).min)
+
+
 # === wrong: one border for the whole batch | whole batch
 def top_k_filter(logits, k):
     if k <= 0 or k >= logits.shape[-1]:
