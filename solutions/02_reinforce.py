@@ -1810,17 +1810,18 @@ table = history.to_pandas()[list(watched)]
 table["step / gradient"] = table["step_length"] / table["gradient"].clip(lower=1e-30)
 pd.DataFrame({"first ten steps": table.head(10).median(), "last ten steps": table.tail(10).median()}).round(4)
 # %% [markdown]
-# **What to make of it.** Compare the first two curves with the third. The gradient fades with the advantages, since
-# it is made of them. The steps shrink far less, so for each unit of gradient a late step goes much further than an
-# early one. Two things see to that. *Adam divides*: the length of its step depends on how the latest gradients
-# compare with the average of earlier ones, not on how large they are. *Clipping cuts*: if your step clips the norm,
-# large gradients of the beginning reach Adam no larger than 1, and a later gradient of that length counts as much.
+# **What to make of it.** Compare the first two curves with the third, once the reward has levelled off. The gradient
+# fades with the advantages, since it is made of them. The steps shrink far less, so for each unit of gradient a late
+# step goes much further than an early one. Two things see to that. *Adam divides*: the length of its step depends on
+# how the latest gradients compare with the average of earlier ones, not on how large they are. *Clipping cuts*: if
+# your step clips the norm, large gradients of the beginning reach Adam no larger than 1, and a later gradient of that
+# length counts as much.
 #
-# So late steps have nearly the length of early ones and hardly any direction: what is left of the gradient comes from
-# the few completions that happen to differ. The policy wanders. No reward pulls it back, as all places where it wanders
-# are rewarded alike; and if completions become rare on the way, they are not tried and so not learned about again.
-# That is how a run that has long reached its reward can still change the texts, often all at once:
-# a jump of KL, repetition or surprise with no gain in reward. This is called a **collapse**.
+# So late steps are much longer than their gradients are worth, and have hardly any direction: what is left of a
+# gradient comes from the few completions that happen to differ. The policy wanders. No reward pulls it back, as all
+# places where it wanders are rewarded alike; and if completions become rare on the way, they are not tried and so not
+# learned about again. That is how a run that has long reached its reward can still change the texts, often all at
+# once: a jump of KL, repetition or surprise with no gain in reward. This is called a **collapse**.
 #
 # What helps: stop when the reward levels off, lower the learning rate towards the end, or add a force that pulls
 # back to the reference. Part 3 does the last.
@@ -1902,7 +1903,7 @@ print("saved to runs/frontier.json")
 #
 # **Loss of variety, and collapse.** A completion that is no longer tried can no longer be learned about.
 # The policy settles on the first thing that works. When all advantages are near 0 the optimizer's steps are still long,
-# and the policy wanders (the figure of what shrinks and what does not). Stopping, a lower learning rate or a KL
+# and the policy wanders (the figure of what shrinks, and how far). Stopping, a lower learning rate or a KL
 # penalty help.
 #
 # **Rubric**

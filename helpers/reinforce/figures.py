@@ -146,7 +146,8 @@ def plot_gaussian_score(
         axes.plot(x, y, "o", color=COLOURS["black"], markersize=4, label="action")
         axes.plot(0, 0, "P", color=COLOURS["blue"], markersize=9, label="mean μ")
         axes.set(xlabel="first number of the action", ylabel="second number of the action", aspect="equal",
-                 title="The score of each action, drawn at the action:\nmove μ this way to make that action likelier", xlim=(-4, 4), ylim=(-3.4, 3.4))  # fmt: skip
+                 title="The score of each action, drawn at the action:\nmove μ this way to make that action likelier",
+                 xlim=(-4, 4), ylim=(-3.4, 3.4))  # fmt: skip
         axes.legend(loc="lower right", fontsize=8)
     return describe(fig, "Ellipses of a tilted Gaussian, actions drawn from it as dots, and at each an arrow: the score. They "
                     "point away from the mean, and are longest across the narrow direction of the Gaussian.")  # fmt: skip
@@ -278,7 +279,7 @@ def plot_shrinking(history: History, columns: Mapping[str, str], first: int = WI
             axes.plot(history["step"], mean, label=name, **curve(number))
             told.append(f"{name} ends at {mean[-1]:.2g}")
         axes.axhline(1, color=COLOURS["black"], linestyle=":", linewidth=1)
-        axes.set(title=f"What shrinks, and what does not (1: mean of the first {first} steps)", yscale="log",
+        axes.set(title=f"What shrinks, and how far (1: mean of the first {first} steps)", yscale="log",
                  xlabel="training step", ylabel="in parts of its first mean")  # fmt: skip
         axes.legend(loc="lower left")
     return describe(fig, f"Line plot on a logarithmic axis, mean of {WINDOW} steps, as parts of the mean over the first "

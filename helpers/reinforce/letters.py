@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,7 +66,7 @@ class LetterPolicy(nn.Module):
 def in_order(texts: Sequence[str]) -> Float[Tensor, " N"]:
     """The reward of these runs: the share of letters that come next in the alphabet after the one before (a after h)."""
     following = dict(zip(LETTERS, LETTERS[1:] + LETTERS[:1], strict=True))
-    pairs = [list(zip(text, text[1:], strict=False)) for text in texts]
+    pairs = [list(pairwise(text)) for text in texts]
     return torch.tensor([sum(following.get(a) == b for a, b in row) / max(1, len(row)) for row in pairs])
 
 
@@ -136,9 +137,7 @@ def run(step: Callable[..., Any], *, mistake: str | None = None, steps: int = ST
         with spoil(mistake, policy, optimizer, earlier) as norms:
             step(policy, optimizer, rollout, reward_model)
         history.records.append({"step": float(number), "reward": in_order(rollout.texts).mean().item(), **norms})
-        history.samples.append(
-            {"step": number, "prompt": rollout.prompts[0], "completion": rollout.completions[0]}
-        )
+        history.samples.append({"step": number, "prompt": rollout.prompts[0], "completion": rollout.completions[0]})
     return history
 
 
