@@ -10,9 +10,10 @@
 # You will
 #
 # 1. learn the words of reinforcement learning, each one for the case of text;
-# 2. derive the gradient of an expected reward, first by hand on an example with two words;
+# 2. derive the gradient of an expected reward, first by hand on an example with two words, then in general;
 # 3. write the log-probabilities, the loss and the baseline, and see by experiment what a baseline is good for;
-# 4. write one training step, train the model in a few minutes, and look closely at what it has become;
+# 4. write one training step, try it on a task that you can check yourself, find out what is wrong with broken ones,
+#    train the model, and look closely at what it has become;
 # 5. optionally, use the same gradient on two small control problems: a pole to balance and a ship to land.
 #
 # Nothing about reinforcement learning is assumed. You need Python, PyTorch tensors, derivatives, and Part 1.
@@ -26,8 +27,8 @@
 # | 2.5 | baselines (exercise 2.3) and an experiment | seconds |
 # | 2.6 | continuous actions: the Gaussian policy (exercises 2.4 and 2.5) | seconds |
 # | 2.7 | rewards that come over time (exercise 2.6) | seconds |
-# | 2.8 | one training step (exercise 2.7), a dry run, the training | 2 to 3 min |
-# | 2.9 | results: what was learned, and what else happened | 20 s |
+# | 2.8 | one training step (exercise 2.7), broken steps, a dry run, the training | minutes; the dry run says how many |
+# | 2.9 | results: what was learned, and what else happened | half a minute |
 # | 2.10 | looking back: written questions | writing |
 # | 2.11 | optional: a pole and a ship | 2 min |
 # | 2.12 | summary and submission | |
@@ -59,7 +60,7 @@ from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.reinforce import figures
+from helpers.reinforce import figures, gauges, letters
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
@@ -103,55 +104,55 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 # - **The data depend on the model.** As the policy changes, so do the completions that it learns from.
 #   A policy that has stopped writing something will not find out whether it would be good by now.
 # - **The judgement arrives late.** One number is given for the whole text.
-#   Which of its twenty-four tokens earned it is not said.
+#   Which of its tokens earned it is not said.
 #
 # **On-policy and off-policy.** A method is *on-policy* if it learns from trajectories of the very policy
 # that it is changing, as that policy is now. It is *off-policy* if the trajectories come from somewhere else:
-# an older version of the policy, another model, people. REINFORCE is on-policy, and section 2.2 shows which line of its
-# derivation needs that. The price is that each batch of completions is used for one step and then thrown away.
+# an older version of the policy, another model, people. REINFORCE is on-policy, and in Question 2.A you will find out
+# which line of its derivation needs that. The price is that each batch of completions is used for one step only.
 # The benefit is that the gradient is right without any correction. (Part 3 shows PPO, which uses a batch
 # for several steps with a correction, and Part 4 shows DPO, which learns from a fixed list of pairs.)
 # %% [markdown]
 # ## 2.2 The gradient of an expected reward
 #
-# Write $x$ for a prompt, $y$ for a completion and $R(x, y)$ for its reward. The goal is the expected reward
+# Write $x$ for a prompt, $y$ for a completion and $R(x, y)$ for its reward. Two things are drawn at random. A prompt
+# comes from a fixed distribution $\rho$ (here: one of the training prompts, all equally likely). Then the policy
+# draws the completion. The goal is the mean reward over both:
 #
-# $$J(\theta) = \mathbb{E}_{y \sim \pi_\theta(\cdot \mid x)}\big[R(x, y)\big] = \sum_y \pi_\theta(y \mid x)\, R(x, y).$$
+# $$J(\theta) = \mathbb{E}_{x \sim \rho}\, \mathbb{E}_{y \sim \pi_\theta(\cdot \mid x)}\big[R(x, y)\big] = \sum_x \rho(x) \sum_y \pi_\theta(y \mid x)\, R(x, y).$$
 #
-# The symbol $\mathbb{E}_{y \sim \pi}$ is read "the mean over completions drawn from $\pi$". To climb, we need the
-# gradient $\nabla_\theta J$: the direction in which $J$ grows fastest. There seem to be two obstacles. First, $R$ is a
-# black box: it sees words, and words are chosen by drawing at random, so no gradient passes back through them. Second,
-# the sum runs over all possible completions, $V^{24}$ of them. One small step of algebra removes both obstacles.
+# The symbol $\mathbb{E}_{y \sim \pi}$ is read "the mean over completions drawn from $\pi$".
+# The policy has no say in which prompts come: $\rho$ does not contain $\theta$. But prompts are not alike. After
+# some, nearly every completion gets a high reward, after others hardly one does. Section 2.5 comes back to this.
 #
-# **Step 1.** Only $\pi_\theta$ depends on $\theta$, so the gradient goes inside the sum:
+# To climb, we need the gradient $\nabla_\theta J$: the direction in which $J$ grows fastest. There seem to be two
+# obstacles. First, $R$ is a black box: it sees words, and words are chosen by drawing at random, so no gradient passes
+# back through them. Second, the sum runs over all possible completions, and of $n$ tokens there are $V^n$.
 #
-# $$\nabla J = \sum_y R(x, y)\, \nabla \pi_\theta(y \mid x).$$
+# **The idea.** A sum over completions can be estimated by drawing some of them, if it is a *mean*: if each term has
+# the factor $\pi_\theta(y \mid x)$, the probability with which it is drawn. Take the gradient of the sum, and that
+# factor is gone: $\nabla \pi_\theta(y \mid x)$ stands in its place, from which nothing can be drawn, since it may be
+# negative. The derivative of the logarithm brings the factor back: it holds both, $\nabla\pi$ and $\pi$. This is
+# called the **log-derivative trick**. What comes out is
 #
-# **Step 2, the log-derivative trick.** The derivative of a logarithm is $\nabla \log \pi = \nabla \pi / \pi$.
-# Read the other way round, $\nabla \pi = \pi\, \nabla \log \pi$. Put that in:
+# $$\nabla J = \mathbb{E}_{x \sim \rho}\, \mathbb{E}_{y \sim \pi_\theta(\cdot \mid x)}\big[R(x, y)\, \nabla \log \pi_\theta(y \mid x)\big].$$
 #
-# $$\nabla J = \sum_y \pi_\theta(y \mid x)\, R(x, y)\, \nabla \log \pi_\theta(y \mid x).$$
+# The example below shows it for two words. The general derivation is short, and it is yours: Question 2.A.
 #
-# **Step 3.**
-# The factor $\pi_\theta(y \mid x)$ has come back, so this sum is again a mean over the policy's own completions:
-#
-# $$\nabla J = \mathbb{E}_{y \sim \pi_\theta}\big[R(x, y)\, \nabla \log \pi_\theta(y \mid x)\big].$$
-#
-# **Step 4.** A mean can be estimated from samples. Let the policy write $B$ completions, and average:
+# **From the formula to a program.** A mean can be estimated from samples.
+# Draw $B$ prompts, let the policy write a completion for each, and average:
 #
 # $$\nabla J \approx \frac{1}{B} \sum_{b=1}^{B} R_b\, \nabla \log \pi_\theta(y_b \mid x_b).$$
 #
-# **Step 5.** A completion's probability is the product of its tokens' probabilities, so its log-prob is a sum, in
+# A completion's probability is the product of its tokens' probabilities, so its log-prob is a sum, in
 # which $y_{b,t}$ is the $t$-th token of the completion and $y_{b,<t}$ stands for all tokens of it before that one:
 #
 # $$\log \pi_\theta(y_b \mid x_b) = \sum_t \log \pi_\theta(y_{b,t} \mid x_b, y_{b,<t}).$$
 #
 # That is the whole of REINFORCE (Williams, 1992).
-# In words: *make what you did more likely, in proportion to how well it went.* Note three things.
+# In words: *make what you did more likely, in proportion to how well it went.* Note two things.
 #
 # - $R$ is never differentiated. It may be a classifier, a person or a coin.
-# - Step 3 draws $y$ from the *current* $\pi_\theta$. With completions from another policy the mean would be over the
-#   wrong distribution. This is the line that makes the method on-policy.
 # - Only the policy's own log-probs are differentiated, and a language model gives those for free.
 #
 # ### An example to compute by hand
@@ -162,9 +163,9 @@ plots.show(figures.draw_trajectory(prompt="The film is", completion=words, rewar
 #
 # *Directly:* $J = \sigma(\theta)$, and $J' = \sigma(\theta)(1 - \sigma(\theta)) = ¼$.
 #
-# *By the trick:* $\nabla \log p(\text{good}) = 1 - \sigma(\theta) = ½$
-# and $\nabla \log p(\text{bad}) = -\sigma(\theta) = -½$.
-# The mean is $½ \cdot (1 \cdot ½) + ½ \cdot (0 \cdot (-½)) = ¼$. The two agree.
+# *By the formula:* the derivative of $\log p(\text{good})$ is $1 - \sigma(\theta) = ½$,
+# and that of $\log p(\text{bad})$ is $-\sigma(\theta) = -½$.
+# The mean of reward times derivative is $½ \cdot (1 \cdot ½) + ½ \cdot (0 \cdot (-½)) = ¼$. The two agree.
 #
 # *By samples:* each time the policy says *good*, the estimate is ½; each time it says *bad*, it is 0.
 # One sample is never right, the mean of many is.
@@ -193,35 +194,60 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 #
 # </details>
 # %% [markdown] q="w2_1"
-# **Question 2.A · The policy gradient in words** (4 points). Explain to somebody who knows supervised learning
-# but no reinforcement learning: (i) how can a model be trained without labels, by a reward
-# that cannot be differentiated? (ii) What do on-policy and off-policy mean, which is REINFORCE, and why? (iii) What
-# happens to the gradient estimate in the limit of infinitely many samples, and what does that limit not promise?
+# **Question 2.A · Derive the policy gradient** (4 points).
+#
+# (i) Start from $J(\theta) = \sum_x \rho(x) \sum_y \pi_\theta(y \mid x)\, R(x, y)$ and derive its gradient: first as
+# a mean over prompts and over the policy's own completions, then with the log-probs of single tokens. One step a
+# line; say what each step uses.
+#
+# (ii) Now the completions come from another policy $\mu$, say that of last week. Which of your lines fails? Find the
+# factor by which each sample must be multiplied so that the mean is right again, and the condition on $\mu$ under
+# which it exists. Say which of the two cases is called on-policy, and which off-policy.
+#
+# (iii) The estimate is the mean over $N$ independent samples. Derive its mean and its standard error from those of one
+# sample. What becomes of it when $N$ grows without limit? Name one thing that this limit does *not* promise.
 # %% [markdown]
-# (i) The model writes something, and a judge gives it a number. The gradient of the expected number is the mean of
-# "reward times the gradient of the log-probability of what was written".
-# So each sample is treated like a training example with itself as the label, and with the reward (or advantage)
-# as its weight, which may be negative. Only the model's own log-probability is differentiated, never the reward.
+# (i) The sums are finite, so the gradient goes inside. Neither $\rho$ nor $R$ contains $\theta$:
 #
-# (ii) On-policy: the samples come from the very policy that is being changed. Off-policy:
-# they come from another source. REINFORCE is on-policy, since the mean in the formula is over the present policy.
-# With samples of another policy, the mean would be over the wrong distribution and would need a correction by the ratio
-# of probabilities. The price is that samples cannot be used again after the policy has changed.
+# $$\nabla J = \sum_x \rho(x) \sum_y R(x, y)\, \nabla \pi_\theta(y \mid x).$$
 #
-# (iii) The estimate is unbiased for any number of samples; its standard error falls as one over the square root of
-# that number. With infinitely many it is the exact gradient.
-# That promises one right step uphill, not the best policy: gradient ascent may still end in a local optimum,
-# with a bad learning rate it may overshoot, and the reward itself may be the wrong one.
+# By the chain rule $\nabla \log \pi = \nabla \pi / \pi$ wherever $\pi > 0$, and a softmax is nowhere 0.
+# Put $\nabla \pi = \pi\, \nabla \log \pi$ in:
+#
+# $$\nabla J = \sum_x \rho(x) \sum_y \pi_\theta(y \mid x)\, R(x, y)\, \nabla \log \pi_\theta(y \mid x).$$
+#
+# Each term has the probability of its prompt and of its completion as a factor, so by the definition of a mean this is
+# $\mathbb{E}_{x \sim \rho}\, \mathbb{E}_{y \sim \pi_\theta(\cdot \mid x)}[R(x, y)\, \nabla \log \pi_\theta(y \mid x)]$.
+# The probability of a text is the product of what is drawn on the way: by the chain rule of probability
+# $\pi_\theta(y \mid x) = \prod_t \pi_\theta(y_t \mid x, y_{<t})$. The logarithm makes it a sum, and the gradient of a
+# sum is the sum of the gradients:
+# $\nabla J = \mathbb{E}_x \mathbb{E}_y[R(x, y) \sum_t \nabla \log \pi_\theta(y_t \mid x, y_{<t})]$. (Appending a
+# token involves no chance. Were the next state drawn by an environment, its probability would be one more factor; it
+# does not contain $\theta$, so its gradient is 0, and the result would be the same.)
+#
+# (ii) The line that reads the sum as a mean over the policy's own completions: samples of $\mu$ come with the
+# factor $\mu(y \mid x)$. Multiply and divide by it:
+#
+# $$\sum_y \pi_\theta\, R\, \nabla \log \pi_\theta = \sum_y \mu\, \frac{\pi_\theta}{\mu}\, R\, \nabla \log \pi_\theta = \mathbb{E}_{y \sim \mu}\Big[\frac{\pi_\theta(y \mid x)}{\mu(y \mid x)}\, R(x, y)\, \nabla \log \pi_\theta(y \mid x)\Big].$$
+#
+# The factor is the ratio $\pi_\theta / \mu$ (importance weighting). It exists if $\mu$ gives a positive probability
+# to all that $\pi_\theta$ may write, and it varies wildly if the two are far apart. Samples of the very policy that
+# is changed are on-policy, and REINFORCE needs them. Samples of any other are off-policy.
+#
+# (iii) The mean of a sum is the sum of the means: that of the estimate is $\frac1N \cdot N \cdot \nabla J = \nabla J$
+# for every $N$, so it is unbiased. Variances of independent terms add up: with $s^2$ the variance of one sample's
+# term, that of the estimate is $\frac{1}{N^2} \cdot N s^2$, and its standard error $s / \sqrt{N}$. As $N$ grows the
+# estimate becomes the exact gradient. That promises one right direction uphill from here, not the best policy:
+# gradient ascent may end in a local optimum, a step that is too long overshoots, and the reward may be the wrong one.
 #
 # **Rubric**
-# - 1 point: no labels are needed: the policy is trained on its own samples, weighted by how well they did,
-#   and the reward need not be differentiable.
-# - 1 point: on-policy and off-policy are told apart: the data come from the present policy, or from elsewhere;
-#   with one consequence of each.
-# - 1 point: REINFORCE is called on-policy, with the reason: the expectation in step 3 is over the present policy,
-#   so other data need a correction.
-# - 1 point: in the limit of infinitely many samples the estimate is the exact gradient; with few it is unbiased but
-#   noisy (error falls as one over the root of N). It is not said that infinitely many samples lead to the best policy.
+# - 1 point: the derivation in general: the gradient inside the sum, the log-derivative trick, read as a mean over
+#   prompts and over completions of the policy; each step with its reason ($\rho$ and $R$ do not contain $\theta$).
+# - 1 point: the log-prob of a completion as the sum over its tokens, from the product of conditional probabilities.
+# - 1 point: names the line that needs samples of the present policy, derives the ratio of the two probabilities, says
+#   when it exists, and uses on-policy and off-policy rightly.
+# - 1 point: unbiased for every N, the error falls as one over the root of N, exact in the limit; and the limit does not
+#   promise the best policy (local optimum, step size, wrong reward: one is enough).
 # %% [markdown]
 # ## 2.3 From logits to log-probs
 #
@@ -265,6 +291,27 @@ plots.show(figures.draw_shift(["The", "film", "is", "good"]))
 #
 # Useful: `F.log_softmax(x, dim=-1)`, and `x.gather(dim, index)`, which picks one entry along `dim` for each index.
 # `index` must have as many axes as `x`; `unsqueeze` and `squeeze` add and remove an axis.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: which positions count?</summary>
+#
+# Which positions of the logits predict a token that is in the text? Which tokens have something before them that
+# predicts them? Count both for the text of two tokens above. The two numbers must agree.
+#
+# </details>
+# <details><summary>Hint 2: cut first</summary>
+#
+# One end of `logits` and the other end of `ids` are of no use. Cut them off, and entry $t$ of the one belongs to entry
+# $t$ of the other. From here on there is no shift to think of.
+#
+# </details>
+# <details><summary>Hint 3: pick one entry</summary>
+#
+# After the log-softmax there is a number for each word of the vocabulary, and one of them is wanted: that whose number
+# the id is. The index needs a third axis of length 1, and the result has that axis as well: take away this one alone.
+#
+# </details>
 # %%
 def token_log_probs(logits, ids):
     """Log-probability of the token that came next, at each position.
@@ -348,25 +395,6 @@ print(f"tokens in the text: {example['input_ids'].shape[1]}, log-probs: {yours.s
 print(f"minus the mean of your log-probs: {-yours.mean():.4f}")
 print(f"the loss of transformers:         {output.loss:.4f}")
 assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree; look at the shift by one again"
-# %% [markdown] q="w2_2"
-# **Question 2.B · Shapes** (3 points). GPT-2 reads a batch of 32 texts of 30 tokens; its vocabulary has 50,257 entries.
-# What is the shape of the log-probs over the whole vocabulary, and what does each axis stand for?
-# What is the shape of the result of `token_log_probs`, and why is it smaller on two axes?
-# How much memory do the two take in float32 (4 bytes a number)?
-# %% [markdown]
-# The log-probs over the vocabulary have shape [32, 30, 50257]. Axis 0 is the text in the batch,
-# axis 1 the position in the text, axis 2 the vocabulary entry: entry [b, t, v] is the log-probability that v comes
-# after the tokens 0 … t of text b. `token_log_probs` gives [32, 29]. The vocabulary axis is gone since only the token
-# that really came next is picked. One position is gone since the first token is predicted by nothing,
-# and the last position predicts a token that is not there. Memory: 32 · 30 · 50257 · 4 bytes ≈ 193 MB,
-# against 32 · 29 · 4 bytes ≈ 3.7 kB. The large tensor is why memory on a GPU runs out first here.
-#
-# **Rubric**
-# - 1 point: the three axes of the logits (or full log-probs) named: text in the batch, position, vocabulary entry.
-# - 1 point: token_log_probs gives [B, T-1] and why: the vocabulary axis is reduced to the token that came next;
-#   the first token has no prediction, the last logits no target.
-# - 1 point: the memory computed: 32 · 30 · 50257 · 4 bytes, about 193 MB (184 MiB), against a few kilobytes
-#   (32 · 29 · 4 bytes) for the result.
 # %% [markdown]
 # ## 2.4 The loss
 #
@@ -404,6 +432,27 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # - Sum over tokens, then the mean over the batch.
 #   The mean is over all `B` rows, also those whose mask is all False; these add 0.
 # - `advantages` are detached inside. Gradients pass to `log_probs`, and only where the mask is True.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: what does a row add?</summary>
+#
+# Do the small example with a pencil, the first row alone. Which numbers do you add up first? At which point does the
+# advantage come in, and how often?
+#
+# </details>
+# <details><summary>Hint 2: the mask</summary>
+#
+# In a product, True counts as 1 and False as 0. So multiply the log-probs by the mask, and add along the axis of the
+# tokens. What is left has shape `[B]`: the log-prob of each completion.
+#
+# </details>
+# <details><summary>Hint 3: the weights</summary>
+#
+# Advantages, cut off from the graph, times these sums: `[B]` again. Then one mean over the rows. Where does the minus
+# go?
+#
+# </details>
 # %%
 def compute_reinforce_loss(log_probs, advantages, mask):
     """The REINFORCE loss: minus the advantage times the completion's log-prob, averaged over the batch.
@@ -501,16 +550,12 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # that are better than expected become likelier, and those that are worse become less likely. Without one, and
 # with rewards between 0 and 1, *every* completion that was tried is pushed up, good ones only a little harder.
 #
-# **Why it changes nothing on average.** The term that the baseline adds to the gradient is
-# $-\mathbb{E}_{y \sim \pi}[\,b\, \nabla \log \pi(y)\,]$. If $b$ does not depend on $y$, then
-#
-# $$\mathbb{E}_{y \sim \pi}\big[b\, \nabla \log \pi(y)\big] = b \sum_y \pi(y)\, \frac{\nabla \pi(y)}{\pi(y)} = b \sum_y \nabla \pi(y)
-# = b\, \nabla \sum_y \pi(y) = b\, \nabla 1 = 0.$$
-#
-# The first step writes the mean as a sum, with $\nabla\log\pi = \nabla\pi/\pi$. In the second $\pi(y)$ cancels.
-# Then the sum of the gradients is the gradient of the sum.
-# The probabilities add up to 1 whatever $\theta$ is, so that gradient is 0.
-# The quantity $\nabla \log \pi(y)$ is called the **score**; the proof says that *the score is zero on average*.
+# **Why it changes nothing on average.** A baseline adds the term $-b\, \nabla \log \pi(y)$ to each sample. In the
+# two-word example *good* adds $-b \cdot ½$ and *bad* adds $-b \cdot (-½)$. Both are drawn equally often, so the mean
+# is 0, whatever $b$ is. That is no luck of the example. All probabilities together are 1: what makes some completions
+# likelier must make others less likely, and on average the two cancel. The quantity $\nabla \log \pi(y)$ is called
+# the **score**; so *the score is zero on average*. You will prove it for every policy in Question 2.B. There is one
+# condition: $b$ must be chosen without looking at $y$.
 #
 # **Why it lowers the noise.** Go back to the two-word example with $b = ½$. *Good* gives $(1 - ½) \cdot ½ = ¼$.
 # *Bad* gives $(0 - ½) \cdot (-½) = ¼$. Every single sample is now exactly right.
@@ -521,25 +566,52 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 #
 # $$A_i = r_i - \frac{1}{B - 1} \sum_{j \ne i} r_j.$$
 #
-# Why leave $i$ itself out? The proof needs a baseline that does not depend on $y_i$. The mean over the whole batch
-# contains $r_i$, and so it does depend on $y_i$: the gradient shrinks by the factor $(B-1)/B$. That is harmless for
-# $B = 32$; leaving one out is exact for every $B$. Many libraries also divide by the standard deviation of the rewards.
+# Why leave $i$ itself out? The mean over the whole batch contains $r_i$, so that baseline has looked at $y_i$.
+# What this costs is part of Question 2.B. Many libraries also divide by the standard deviation of the rewards.
 # Then the length of the gradient no longer says how much there is to gain. We do not divide.
 #
 # **A small example.** Rewards $(1, 0, ½)$. The others' means are $¼$, $¾$ and $½$. The advantages are $(¾, -¾, 0)$.
 # They add up to 0, and they always do.
+# %% [markdown]
+# **The others: of the batch, or of the same prompt?** In our training each prompt of a batch gets *one* completion.
+# So "the others" have other prompts, and the advantage says how much better a text did than the *other texts of the
+# batch*. Part of that is the prompt's doing: after a harsh beginning even a good completion may stay below the
+# batch's mean. The gradient is right all the same, since a prompt does not depend on its completion. But the
+# difference between prompts stays in the advantages as noise.
+#
+# If each prompt gets *several* completions, they can be compared with one another alone: with those that had the same
+# start. The baseline is then an estimate of the expected reward *for this prompt*. That is how RLOO does it (Ahmadian
+# et al. 2024). The price: a batch of the same size holds fewer different prompts. The completions of one prompt then
+# stand side by side in the batch and are a **group**. Your function will do both, and in section 2.8 you will measure
+# how much of the reward's variance is the prompt's.
 # %% [markdown] q="q2_3"
-# **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above, for groups.
-# Some prompts are easier to please with than others. If each prompt gets several completions,
-# they can be compared with one another alone: with those that had the same start.
-# That is how RLOO does it (Ahmadian et al. 2024).
-# The completions of one prompt then stand side by side in the batch and are a **group**.
+# **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above, for groups of neighbours in the batch.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
 # - `group_size` says how many neighbours are a group. `None` makes the whole batch one group, as in the formula above.
 # - In a group of one there are no others, and the result is 0.
 # - If the rewards cannot be cut into groups of this size, raise a `ValueError`.
 # - The result is detached: it carries no gradient.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: is a loop needed?</summary>
+#
+# You know the sum of all rewards of a group. How do you get from it the sum of all but one? And how many are these?
+#
+# </details>
+# <details><summary>Hint 2: groups as rows</summary>
+#
+# Give the rewards the shape `[number of groups, group_size]`, so that each row is a group.
+# A sum along a row that keeps its axis (`keepdim=True`) can be combined with every entry of the row.
+#
+# </details>
+# <details><summary>Hint 3: the edges</summary>
+#
+# What does your formula divide by in a group of one? Settle that case apart. The remainder of a division, `%`, tells
+# whether the groups fit. At the end the rows become one line again.
+#
+# </details>
 # %%
 def leave_one_out_advantages(rewards, group_size=None):
     """Each reward minus the mean of the other rewards in its group.
@@ -623,7 +695,7 @@ def test_leave_one_out_rules(leave_one_out_advantages):
 # 2. with a constant baseline: the exact expected reward;
 # 3. with the leave-one-out baseline, from the samples alone.
 #
-# **Predict first.** Which of the three have the right mean? Which has the smallest variance?
+# **Predict, then look.** Which of the three have the right mean? Which has the smallest variance?
 # Which two should lie close together?
 #
 # The experiment calls your `compute_reinforce_loss` and your `leave_one_out_advantages`. It takes a few seconds.
@@ -707,6 +779,27 @@ pd.DataFrame(
 # Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`;
 # `torch.logdet(M)` gives $\ln \det M$. Solving is more exact than inverting. PyTorch has no solver for bfloat16:
 # if the dtype is `torch.bfloat16` or `torch.float16`, compute in float32 and return to the input's dtype at the end.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: which terms depend on the action?</summary>
+#
+# Only one of the three terms is different for each row. The other two are one number for the whole batch.
+#
+# </details>
+# <details><summary>Hint 2: the squared distance</summary>
+#
+# Call the difference $z$, `[B, D]`. The solver wants the vectors in columns: transpose before, and back after.
+# You then have $\Sigma^{-1} z$ for each row. Which operation makes of two vectors $z$ and $\Sigma^{-1} z$ the number
+# $z^\top \Sigma^{-1} z$, row by row?
+#
+# </details>
+# <details><summary>Hint 3: the constants</summary>
+#
+# All three terms have the factor $-\frac12$. $D$ is the last entry of a shape. For half precision, note the dtype
+# before you convert, and convert all three arguments.
+#
+# </details>
 # %%
 def gaussian_log_prob(action, mean, covariance):
     """Log-density of a multivariate Gaussian.
@@ -776,6 +869,19 @@ def test_gaussian_log_prob_rules(gaussian_log_prob):
 #
 # - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to `action` and `mean`.
 # - For bfloat16 and float16 the same detour through float32 is allowed.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: have you seen it before?</summary>
+#
+# Which part of Exercise 2.4 is this vector? Is it multiplied with anything here, or summed?
+#
+# </details>
+# <details><summary>Hint 2: rows and columns</summary>
+#
+# One call of the solver does it. Check the shape it returns: the result has a row for each action, not a column.
+#
+# </details>
 # %%
 def gaussian_score(action, mean, covariance):
     """Gradient of the Gaussian's log-density with respect to its mean, in closed form.
@@ -832,7 +938,7 @@ def test_gaussian_score_rules(gaussian_score):
 # %% [markdown]
 # **Sanity check.** Three comparisons: your log-density with `torch.distributions`, your score with what autograd finds
 # for your log-density, and the mean of the score over many actions with zero.
-# The last one is the statement that the proof in section 2.5 rests on.
+# The last one is what section 2.5 says of every policy: the score is zero on average.
 # %%
 # Compare the two Gaussian functions with PyTorch, and draw the score as arrows.
 covariance = torch.tensor([[1.5, 0.8], [0.8, 1.0]])  # [2, 2]
@@ -859,8 +965,16 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 #
 # Our text gets one reward, at its end. In other problems rewards come at every step: a game gives points
 # while it is played. The policy gradient then weighs each action by what came *after* it,
-# since an action cannot change the past. That sum is called the **return**.
-# Rewards that lie far ahead are often **discounted** by a factor $\gamma$ between 0 and 1 for each step of waiting:
+# since an action cannot change the past. That sum is called the **return** (or *reward-to-go*).
+#
+# **Two words, two steps.** Let the policy of section 2.2 say two words, each *good* or *bad* with probability ½, and
+# let the first word bring the reward $r_0$ before the second is drawn. What does $r_0$ add to the gradient by way of
+# the second word? Its score is ½ or −½, and $r_0$ is fixed by then: the mean is
+# $r_0 \cdot (½ \cdot ½ + ½ \cdot (-½)) = 0$. So the term may be left out: nothing is lost on average, and noise is.
+# Question 2.B asks for the general proof.
+#
+# **Discounting.** Rewards that lie far ahead are often **discounted** by a factor $\gamma$ between 0 and 1 for each
+# step of waiting:
 #
 # $$G_t = r_t + \gamma\, r_{t+1} + \gamma^2 r_{t+2} + \dots = \sum_{k \ge t} \gamma^{k-t} r_k.$$
 #
@@ -880,6 +994,26 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 # - Gradients pass to `rewards`. The input is not changed.
 #
 # Dividing by powers of the discount fails when it is 0 or when the trajectory is long: the powers underflow.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: where to begin?</summary>
+#
+# At which step is the return known without any other return? And which one can you compute next?
+#
+# </details>
+# <details><summary>Hint 2: one number to carry</summary>
+#
+# Go from the last step to the first and carry the latest return along. The new one is made of the present reward and
+# of it.
+#
+# </details>
+# <details><summary>Hint 3: keep the gradient</summary>
+#
+# Writing into a tensor in place is a trap. Collect the returns in a list and stack them; mind the order in which they
+# came.
+#
+# </details>
 # %%
 def discounted_returns(rewards, discount):
     """The discounted sum of the present and all later rewards, at each step.
@@ -933,13 +1067,82 @@ def test_discounted_returns_rules(discounted_returns):
 one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])  # [6]
 print("γ = 1:  ", [round(g, 3) for g in discounted_returns(one_at_the_end, 1.0).tolist()])
 print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9).tolist()])
+# %% [markdown] q="w2_2"
+# **Question 2.B · Three proofs from one fact** (3 points). Let $\pi_\theta(a \mid s)$ be any policy with finitely
+# many actions.
+#
+# (i) Prove that the score is zero on average in every state:
+# $\mathbb{E}_{a \sim \pi_\theta(\cdot \mid s)}[\nabla \log \pi_\theta(a \mid s)] = 0$.
+#
+# (ii) In a batch of $B$ independent completions, completion $i$ gets a baseline $b_i$. Prove that the expected
+# gradient stays as it is if $b_i$ depends on the prompt $x_i$ and on the other completions, but not on $y_i$. Then
+# let $b_i$ be the mean reward of the *whole* batch, $y_i$ included. By which factor does the expected gradient
+# change?
+#
+# (iii) In a trajectory $s_0, a_0, r_0, s_1, a_1, r_1, \dots$ let $k < t$. Prove that
+# $\mathbb{E}[\, r_k\, \nabla \log \pi_\theta(a_t \mid s_t)] = 0$, so that each action may be weighed by what comes
+# after it alone. Say what you use of $r_k$.
+# %% [markdown]
+# (i) Write the mean as a sum and use $\pi\, \nabla \log \pi = \nabla \pi$. The sum is finite, so the gradient may be
+# taken outside:
+#
+# $$\sum_a \pi_\theta(a \mid s)\, \nabla \log \pi_\theta(a \mid s) = \sum_a \nabla \pi_\theta(a \mid s) = \nabla \sum_a \pi_\theta(a \mid s) = \nabla 1 = 0.$$
+#
+# The probabilities add up to 1 whatever $\theta$ is, and the gradient of a constant is 0.
+# Read a whole completion as one action $y$ in the state $x$: the same holds for it.
+#
+# (ii) Hold the prompts and all completions but $y_i$ fixed. Then $b_i$ is a number, and the mean over $y_i$ alone is
+# $\mathbb{E}[b_i\, \nabla \log \pi(y_i \mid x_i)] = b_i\, \mathbb{E}[\nabla \log \pi(y_i \mid x_i)] = 0$ by (i). The
+# mean over everything else leaves it at 0, so
+# $\mathbb{E}[(r_i - b_i)\, \nabla \log \pi] = \mathbb{E}[r_i\, \nabla \log \pi]$. With the mean of the whole batch,
+# $r_i - \frac1B \sum_j r_j = (1 - \frac1B)\, r_i - \frac1B \sum_{j \ne i} r_j$. The second part does not depend on
+# $y_i$ and adds nothing. What remains is the gradient times $(B - 1)/B$: the right direction, a little shorter. The
+# leave-one-out advantage is just $B/(B-1)$ times this one.
+#
+# (iii) Hold everything fixed up to the state $s_t$, just before $a_t$ is drawn. Since $k < t$, the reward $r_k$ was
+# given by then: it is a part of what is held fixed, a plain number. So it may be taken out:
+#
+# $$\mathbb{E}\big[r_k\, \nabla \log \pi(a_t \mid s_t) \mid \text{past}\big] = r_k\, \mathbb{E}_{a_t \sim \pi(\cdot \mid s_t)}\big[\nabla \log \pi(a_t \mid s_t)\big] = 0 \quad\text{by (i)}.$$
+#
+# The mean over all pasts is then 0 as well. The gradient is
+# $\mathbb{E}[\sum_t \nabla \log \pi(a_t \mid s_t) \sum_k r_k]$, and in it all terms with $k < t$ fall away. What
+# remains of the inner sum is $\sum_{k \ge t} r_k$: the return. For $k \ge t$ the argument fails, since $a_t$ has a
+# part in $r_k$.
+#
+# **Rubric**
+# - 1 point: the score's mean as a sum, the probability cancelled, the gradient of the sum of all probabilities,
+#   which is 1. (Checking it for two words alone: half a point.)
+# - 1 point: conditions on all but the completion itself, takes the baseline out, uses (i); and the factor (B − 1)/B
+#   for the mean of the whole batch (half a point each).
+# - 1 point: conditions on the past up to the action, in which the earlier reward is a fixed number, and uses (i); says
+#   that the reward was given before the action was drawn.
 # %% [markdown]
 # ## 2.8 Training
 #
-# Everything is in place.
-# This section loads the models, looks at one batch, asks you for the training step, tries it out, and trains.
+# ### The whole algorithm on one screen
 #
-# **The cast.** Four models take part. Only one of them changes.
+# ```text
+# REINFORCE with a leave-one-out baseline                                      who wrote it
+#
+#  1  θ ← the weights of the reference                                        load_policy, fresh_start
+#  2  for each training step:                                                 train
+#  3      draw prompts x_1 … x_B                                              rollout_source
+#  4      for b = 1 … B: draw y_b ~ π_θ(· | x_b), token by token, up to eos   generate: Part 1, Exercises 1.3, 1.4
+#  5      m_bt ← 1 on the tokens of y_b, its first eos included, else 0       generate: Part 1, Exercise 1.5
+#  6      r_b ← R(x_b, y_b)                                                   reward_model
+#  7      A_b ← r_b − mean of the other rewards                               you: Exercise 2.3
+#  8      ℓ_bt ← log π_θ(y_bt | x_b, y_b,<t)                                  you: Exercise 2.1
+#  9      L ← −(1/B) Σ_b A_b Σ_t m_bt ℓ_bt     (A_b and m_bt are constants)   you: Exercise 2.2
+# 10      g ← ∇_θ L                                                           you: Exercise 2.7
+# 11      θ ← one step of the optimizer with g                                you: Exercise 2.7
+# ```
+#
+# Lines 6 to 11 are one call of `reinforce_step`, which you write in this section. Line 4 draws from $\pi_\theta$ as
+# it is now: on-policy. Everything else is in place.
+# %% [markdown]
+# ### The cast
+#
+# Four models take part. Only one of them changes.
 #
 # | name | what it does | changes? |
 # | --- | --- | --- |
@@ -948,9 +1151,11 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `reward_model` | reads a text, gives P(positive): the reward | no |
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
-# The second reward model was trained on other reviews than the first, and it was also shown heaps of words
-# that are no sentences, with the verdict "undecided". It plays the part of an independent judge.
-# If the first finds that the texts become better, does the second? Section 2.9 finds out.
+# The second reward model is another network, trained apart from the first. (Cards beside the models in
+# `helpers/assets/` say on what.) It is no better a judge than the first, and not wholly independent: judges that were
+# made in similar ways share some errors. What makes it useful is one thing alone: the policy is never trained to
+# please it. If the first finds that the texts become better, does the second? Section 2.9 finds out. (The larger
+# preset has no second reward model; there the cells leave that comparison out.)
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
 # The reference is a frozen copy of the policy.
@@ -977,11 +1182,12 @@ print("rewards:", reward_model(["A wonderful film. I loved it.", "A terrible fil
 # | `log_probs` | `[B, T-1]` | the log-probs at the time of sampling, as plain numbers: *no gradient flows through them* |
 # | `prompts`, `completions`, `texts` | lists of `B` strings | a text is its prompt and its completion |
 #
-# Sampling runs without gradients, since it would be slow and useless to keep them. The training step therefore reads
-# the texts *once more*, all tokens at the same time, to get log-probs that do carry a gradient:
-# `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits, `[B, T, V]`, with padding handled.
+# Sampling runs without gradients: keeping them would cost much memory and time, for one token after the other.
+# The training step therefore reads the texts *once more*, all tokens at the same time, to get log-probs that do carry
+# a gradient: `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits, `[B, T, V]`.
 #
-# The next picture shows the four kinds of columns. Only the blue ones belong in the loss.
+# The next picture shows four kinds of cells. The completion's belong in the loss, the blue ones and the orange one:
+# the end-of-text token was the policy's choice as well. The prompt was not its choice, and padding was nobody's.
 # %%
 # Sample a small batch and draw which tokens are prompt, completion and padding.
 rollout = generate(policy, tokenizer, train_prompts[:6], 16, generator=seed)  # 16 new tokens: a small picture
@@ -999,46 +1205,95 @@ print(f"your log-probs against those noted while sampling: largest difference {d
 rewards = reward_model(rollout.texts)  # [B]
 for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
-# %% [markdown] q="w2_3"
-# **Question 2.C · Which tokens are in the loss?** (3 points) Look at the picture.
-# Over which tokens is the loss computed, and why over these and no others?
-# Say in particular what would happen if the prompt's tokens were in it, and why the first end-of-text token is.
 # %% [markdown]
-# The loss runs over the tokens that the policy generated, up to and including the first end-of-text token.
-# The policy gradient is a sum over the policy's *actions*, and only these tokens are actions. The prompt was given. If
-# its tokens were in the loss, the policy would be trained to write prompts like those that happened to be followed by a
-# good completion. That is not the goal, since prompts are never generated, and it adds noise, since the same weights
-# serve both. The end-of-text token was chosen by the policy as well: to stop here was an action, with consequences
-# for the reward. Leaving it out would mean that the policy is never told whether stopping was good. What follows it is
-# padding, put there by the program to make rows equally long; it depends on nothing and belongs to nobody.
+# ### Padding on the left, and the positions
 #
-# **Rubric**
-# - 1 point: only the completion's tokens are in the loss, end-of-text included; prompt and padding are not.
-# - 1 point: the reason for the prompt: it was given, not chosen by the policy (no action, so no score);
-#   raising its log-prob would train the policy to write such prompts and add noise.
-# - 1 point: the reason for the end-of-text token: stopping is an action of the policy;
-#   without it the policy could not learn when to stop. Half a point for padding: these tokens carry no information.
+# What does `policy_logits` do that `policy(rollout.ids)` does not? It tells the policy two things about the padding.
+#
+# - **The attention mask** says which columns are padding, so that no token looks at them.
+# - **The positions** say which token of its text each one is. A model such as GPT-2 adds to every token a vector
+#   for its place in the text. In a row with three columns of padding the first word stands in column 3,
+#   but its position is 0. Without being told, the model counts the columns.
+#
+# `generate` wrote the texts with both. If the training step reads them without, it gets the log-probs of *another*
+# distribution than the one that wrote the texts. Nothing fails: the shapes are right, the loss is a number, and the
+# gradient belongs to texts at the wrong places. This is the **left-padding bug**, a classic silent error in code that
+# trains language models by reward.
+#
+# **Predict, then look.** Which rows will be wrong without positions, and which one cannot be?
+# %%
+# The same texts read in three ways: how far is each completion's log-prob from the one noted while sampling (nats)?
+with torch.no_grad():
+    readings = {
+        "with mask and positions": policy_logits(policy, rollout.ids, rollout.attention_mask),
+        "mask, no positions": policy(rollout.ids, attention_mask=rollout.attention_mask.long()).logits,
+        "neither": policy(rollout.ids).logits,
+    }
+errors = {name: ((token_log_probs(x, rollout.ids) - rollout.log_probs) * mask).sum(1) for name, x in readings.items()}
+padding = (~rollout.attention_mask[:, : rollout.prompt_length]).sum(1)  # [B] columns of padding on the left
+off = errors["mask, no positions"].abs().mean().item()
+print(f"without positions, a completion's log-prob is off by {off:.2f} nats on average")
+pd.DataFrame({"padding on the left": padding.cpu(), **{name: e.cpu() for name, e in errors.items()}}).round(2)
+# %% [markdown]
+# The longest prompt has no padding, so its row is right in any case. That is why the bug hides: a test with one text,
+# or with texts of one length, never shows it. Models that know *distances* between tokens only (rotary embeddings) are
+# spared by the missing positions, and not by the missing mask.
+#
+# The check that finds it stands above: **compare with the log-probs noted while sampling, before the first update.**
+# %% [markdown]
+# ### How much of the reward is the prompt's?
+#
+# Section 2.5 said that prompts differ. How much? Take a few prompts with eight completions each.
+# The variance of all rewards has two parts: how much the *mean* reward differs from prompt to prompt,
+# and how much the completions of *one* prompt differ.
+# %%
+# Eight completions for each of twelve prompts: which part of the variance is the prompt's, and what do groups do?
+several = [prompt for prompt in train_prompts[:12] for _ in range(8)]  # completions of a prompt side by side
+rewards = reward_model(generate(policy, tokenizer, several, preset.new_tokens, generator=seed).texts)  # [96]
+within = rewards.reshape(12, 8).var(dim=1).mean()  # variance of the completions of one prompt, on average
+between = (rewards.reshape(12, 8).mean(dim=1).var() - within / 8).clamp(min=0)  # of the prompts' own expected rewards
+print(f"share of the reward's variance that is the prompt's: {(between / (between + within)).item():.0%}")
+print(f"variance of the advantages, others of the batch:       {leave_one_out_advantages(rewards).var().item():.4f}")
+print(f"variance of the advantages, others of the same prompt: {leave_one_out_advantages(rewards, 8).var().item():.4f}")
 # %% [markdown] q="q2_7"
-# **Exercise 2.7 · `reinforce_step`.** Write one training step. It uses your three functions from above. In order:
+# **Exercise 2.7 · `reinforce_step`.** Write one training step: lines 6 to 11 of the algorithm above, with your
+# functions.
 #
-# 1. the rewards of the batch: `reward_model(rollout.texts)` gives a float tensor `[B]` on the CPU, without gradient;
-# 2. the leave-one-out advantages;
-# 3. the logits of the texts under the policy, `policy_logits(policy, rollout.ids, rollout.attention_mask)`,
-#    and from them the log-probs. `rollout.log_probs` stays out of the loss: it has no gradient, and sampling may have
-#    computed it in another precision;
-# 4. the loss over the completion's tokens. Log-probs have one column fewer than ids:
-#    column $t$ belongs to token $t + 1$. Which columns of `rollout.completion_mask` go with them?
-# 5. one step of `optimizer`. PyTorch *adds* new gradients to old ones, so the old ones must be cleared.
-#    You may clip the gradient's norm before the step, with `torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)`;
-#    it protects against one wild batch;
-# 6. return a dict of Python floats with at least `"loss"` (the loss of step 4, before the update) and `"reward"`
-#    (the mean reward of the batch).
+# - `reward_model(rollout.texts)` gives the rewards, a float tensor `[B]` on the CPU, without gradient.
+#   Each prompt has one completion here, so the whole batch is one group.
+# - `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits `[B, T, V]`, padding and positions
+#   handled. `rollout.log_probs` stays out of the loss: it has no gradient, and sampling may have computed it in
+#   another precision.
+# - Log-probs have one column fewer than `rollout.completion_mask`. Which column has no partner?
+# - PyTorch *adds* new gradients to old ones. You may clip the gradient's norm before the step, with
+#   `torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)`; it protects against one wild batch.
+# - Return a dict of Python floats with at least `"loss"` (the loss of line 9, before the update) and `"reward"`
+#   (the mean reward of the batch).
 #
 # Take exactly one optimizer step, and leave the policy in the mode (train or eval) in which you found it.
 # Leave everything else as it is: the batch, the optimizer's settings, the seed of the random numbers.
 # It comes in eval mode, which switches dropout off: with dropout, the log-probs would not be those of the policy
 # that wrote the texts. Gradients flow in eval mode as well.
 # On a GPU, the rewards must go to the device of the log-probs: `rewards.to(logits.device)`.
+#
+# Hints, to be opened one at a time:
+#
+# <details><summary>Hint 1: what goes in, what comes out?</summary>
+#
+# Write the shape of its result beside each of the lines 6 to 9. Which line needs the result of which other?
+#
+# </details>
+# <details><summary>Hint 2: log-probs and mask</summary>
+#
+# Column $t$ of the log-probs belongs to token $t + 1$. So token 0 has no log-prob: its column of the mask must go.
+#
+# </details>
+# <details><summary>Hint 3: the update</summary>
+#
+# Three calls, in an order that matters: forget the old gradients, compute the new ones, move. If you clip, where
+# between them? The numbers of the dict come out of their tensors with `.item()`.
+#
+# </details>
 # %%
 def reinforce_step(policy, optimizer, rollout, reward_model):
     """One REINFORCE update from one batch of completions.
@@ -1067,7 +1322,7 @@ def reinforce_step(policy, optimizer, rollout, reward_model):
     optimizer.step()
     return {"loss": loss.item(), "reward": rewards.mean().item()}
     # END SOLUTION
-# %% points=2 confirm="direction" success="A step makes good completions likelier, by the tokens that the policy chose."
+# %% points=2 confirm="direction" success="A step makes good completions likelier, by the tokens that the policy chose, and has no left-padding bug."
 def test_reinforce_step_update(reinforce_step):
     from helpers import worlds
     from helpers.worlds import conduct, table
@@ -1085,7 +1340,7 @@ def test_reinforce_step_update(reinforce_step):
     assert all(set(texts) == set(run["expected_texts"]) for texts in run["texts"]), (
         "reinforce_step: the reward model must read rollout.texts, the prompts with their completions."
     )
-    assert not run["unseen"], f"reinforce_step: {table.UNSEEN[run['unseen'][0]]}."
+    assert not run["unseen"], f"reinforce_step: this is the left-padding bug: {table.UNSEEN[run['unseen'][0]]}."
     fault = conduct.told(run["conduct"], "dropout", "settings", "outside")
     assert not fault, f"reinforce_step: {fault}."
     assert run["optimizer_steps"] == 2, (
@@ -1172,6 +1427,83 @@ def test_reinforce_step_report(reinforce_step):
         assert not fault, f"reinforce_step: {fault}."
 # %% hidden={"update": 3, "report modes": 1, "training": 2}
 # %% [markdown]
+# ### A first run, with a reward that you can see through
+#
+# Before a real reward model comes in, try your step on a task where you can check the reward with your own eyes.
+# The policy is a table: for each of the letters a to h the logits of the next letter, 64 numbers, all 0 at first.
+# The prompt is a random letter, and the policy adds eight. The reward is the share of letters that come next in the
+# alphabet after the one before (after h comes a). Blindly drawn letters get ⅛ on average; `efghabcde` gets 1.
+#
+# **What should come out:** a reward that climbs from about ⅛ to nearly 1, and a gradient that fades when
+# all completions are good. If yours does not, mend the step before you go on.
+# %%
+# Your step on the eight letters: 60 batches of 32 texts, with AdamW. Takes a second or two.
+first_run = letters.run(reinforce_step, seed=seed)
+for sample in first_run.samples[:: len(first_run) // 4]:
+    print(f"step {sample['step']:2}: {sample['prompt']}{sample['completion']}")
+print(f"mean reward of the last ten batches: {first_run.mean('reward', last=10):.2f}")
+plots.show(figures.plot_letter_runs({"your step": first_run}, chance=1 / len(letters.LETTERS)))
+# %% [markdown]
+# ### Three broken steps
+#
+# Code of this kind seldom crashes when it is wrong. Three people have written a training step, each with *one* mistake.
+# All else is as in yours. Here are the lines in question.
+#
+# ```python
+# # Step A
+# log_probs = F.log_softmax(logits, dim=-1).gather(-1, rollout.ids.unsqueeze(-1)).squeeze(-1)
+# loss = compute_reinforce_loss(log_probs, advantages, rollout.completion_mask)
+#
+# # Step B
+# loss = (advantages.detach() * (log_probs * mask).sum(dim=1)).mean()
+#
+# # Step C
+# loss.backward()
+# optimizer.step()
+# return {"loss": loss.item(), "reward": rewards.mean().item()}
+# ```
+#
+# All three were run on the eight letters. The next figure shows the runs, in another order.
+# %%
+# The three broken steps on the eight letters. Which run is whose?
+plots.show(figures.plot_letter_runs(letters.broken_runs(reinforce_step, seed=seed), chance=1 / len(letters.LETTERS)))
+# %% [markdown] q="w2_3"
+# **Question 2.C · Find the mistake** (3 points, one for each step). For each of the steps A, B and C: what is wrong,
+# in one sentence? Which of the runs 1, 2 and 3 is it, and *why* do its reward and its gradient look like that? Name a
+# check that finds the mistake on a single batch, without any training. For step A give also the shape of `log_probs`
+# in A and in yours, with what each axis stands for.
+# %% [markdown]
+# *Step A, run 2: the shift by one is missing.* The logits at position $t$ have seen token $t$ and are about token
+# $t + 1$; here they are set against token $t$. So the update makes a letter more or less likely as a successor *of
+# itself*, according to how well the text went. Whether a text went well has next to nothing to do with that, so these
+# updates are noise: the reward stays where blind drawing is. The gradient does not fade, since the rewards go on
+# differing. In A `log_probs` has the shape [B, T]: text of the batch, position; in mine [B, T-1], since the first
+# token is predicted by nothing and the last logits predict a token that is not there. (The vocabulary axis is gone in
+# both: one entry was picked.) Check: before any update, the log-probs must agree with `rollout.log_probs`, those
+# noted while sampling. Here they do not. (In this task all log-probs are equal as long as the table is all 0, so take
+# a table of random numbers, or a real model.)
+#
+# *Step B, run 3: the minus sign is missing.* The optimizer makes good completions less likely. The reward falls below
+# that of blind drawing, to nearly 0. The gradient fades as well: when all texts are equally bad, no advantage is left.
+# Check: take one step on one batch and compute the log-probs again: the completion with the highest advantage must
+# have become likelier. Or: the gradient of the loss must point against advantage times score.
+#
+# *Step C, run 1: the gradients are never cleared.* Each step moves along the sum of all gradients so far. In this
+# task every batch asks for nearly the same, so the reward rises all the same, even a little faster: *a rising reward
+# does not prove that a step is right.* The gradient gives it away: it grows from step to step and stays large when
+# all rewards are 1 and all advantages 0, where a right gradient is 0. Where the direction changes, as it does with a
+# language model, the old gradients push in directions that are long out of date. Check: call the step twice on one
+# batch with a learning rate of 0; the second gradient must equal the first, and here it is twice as large.
+#
+# **Rubric**
+# - 1 point: step A: the shift by one is missing; run 2, since what is changed has nothing to do with the reward;
+#   compares with the log-probs noted while sampling, or with the loss of transformers; shapes [B, T] and [B, T-1]
+#   with their axes (half a point).
+# - 1 point: step B: the sign is wrong (the loss lacks its minus); run 3, the reward falls; one step on one batch must
+#   make the best completion likelier.
+# - 1 point: step C: zero_grad is missing; run 1, the gradient grows and does not fade though the advantages do; two
+#   calls on one batch give different gradients.
+# %% [markdown]
 # ### Starting afresh, and the optimizer's memory
 #
 # The optimizer is **AdamW**. For every weight it keeps two running averages, one of the gradients
@@ -1227,10 +1559,11 @@ def fresh_start():
 # **What is the KL?** A number for how far the policy has moved from the reference. For a completion $y$ of the policy
 # it is $\log \pi(y \mid x) - \log \pi_\text{ref}(y \mid x)$: by how much more likely the policy finds its own text than
 # the reference does. Its mean over many completions is the *Kullback–Leibler divergence*, in nats (natural units of
-# information). At 0 the two models are alike. At 5 the policy's texts are on average $e^5 \approx 150$ times more
-# likely under the policy than under the reference. Part 3 is about this number; here we only watch it.
+# information). At 0 the two models are alike. At 5 a text of the policy is typically $e^5 \approx 150$ times more
+# likely under the policy than under the reference. ("Typically" stands for the geometric mean: a mean of logarithms
+# is the logarithm of that.) Part 3 is about this number; here we only watch it.
 # %%
-# Your step, with two more numbers added to what it reports. Nothing here changes the training.
+# Your step, with more numbers added to what it reports. Nothing here changes the training.
 def compare_with_reference(rollout):
     """How the reference sees a batch.
 
@@ -1245,10 +1578,26 @@ def compare_with_reference(rollout):
     return {"kl": gap.sum(dim=1).mean().item(), "surprise": -reference_log_probs[mask].mean().item()}
 
 
+noted_rewards = []  # those of the latest batch
+
+
+def noting_reward_model(texts):
+    """The reward model; it also keeps what it answered."""
+    noted_rewards[:] = [reward_model(texts)]
+    return noted_rewards[0]
+
+
 def watched_step(rollout):
-    """One call of your reinforce_step; reports its floats, the KL and the reference's surprise."""
+    """One call of your reinforce_step; reports its floats, and what is watched besides.
+
+    "kl" and "surprise" as above, "advantage": the mean size of the batch's advantages, "gradient": the gradient's norm before
+    any clipping, "step_length": how far the weights moved, all of them together.
+    """
     seen_by_reference = compare_with_reference(rollout)  # the batch was written by the policy as it is now
-    return {**reinforce_step(policy, optimizer, rollout, reward_model), **seen_by_reference}
+    with gauges.step_sizes(policy) as sizes:
+        report = reinforce_step(policy, optimizer, rollout, noting_reward_model)
+    advantage = leave_one_out_advantages(noted_rewards[0]).abs().mean().item()
+    return {**report, **seen_by_reference, "advantage": advantage, **sizes}
 # %% [markdown]
 # ### A dry run
 #
@@ -1272,14 +1621,14 @@ dry_run.to_pandas().round(3)
 #
 # First the state of affairs *before* training: reward on the test prompts. Then the run.
 # The goal is a mean reward of at least 0.75 on the test prompts.
-# **Predict first:** which of reward, KL, length and repetition will rise, which will fall?
+# **Predict, then look:** which of reward, KL, length and repetition will rise, which will fall?
 # %% tags=["training"]
 # The untuned policy on the test prompts (the reference is just that). Takes some seconds.
 before = evaluate(reference, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 print("before training:", before)
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
-# Takes one to three minutes on a laptop with the tiny preset.
+# The dry run has said how long it will take.
 watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
 sample_every = max(1, sizes.training_steps // 10)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
@@ -1309,10 +1658,11 @@ print(f"ended: {history.stopped}, mean reward of the last ten batches {history.m
 # The line is the mean of the last ten batches, the band one standard deviation to each side.
 # %% tags=["training"]
 # The reward of each batch (dots), its running mean (line) and its spread (band).
-# It should rise fast, then level off below 1.
+# What to look for: does it rise, and where does it level off?
 plots.show(figures.plot_training(history, "reward", title="Reward during training", target=0.75))
 # %% tags=["training"]
-# How far the policy has moved away from the reference. Nothing holds it back, so it should rise far.
+# How far the policy has moved away from the reference. Nothing holds it back.
+# What to look for: does it stop rising when the reward does?
 plots.show(figures.plot_training(history, "kl", title="KL to the reference during training"))
 # %% [markdown]
 # ### Reward on test prompts, before and after
@@ -1355,17 +1705,25 @@ show_samples(
 # What else has changed? Quote from your own output, and relate what you see to at least one measured quantity
 # (you may use the plots that follow).
 # %% [markdown]
-# The completions after training are more positive in every word: they consist of words of praise.
-# But they are no sentences any more. The same few words come again and again ("deeply", "compelling", "moving"),
-# whatever the prompt is about; there is no verb and no point, and all completions look alike. Before training the texts
-# were clumsy, but each in its own way, and some were negative. The measurements agree: the share of repeated bigrams
-# has risen from almost nothing to about a half, all completions use the full length, and the KL says that such texts
-# are extremely unlikely under the reference. The reward model gives nearly the highest reward to all of it.
+# (What can be quoted depends on the run. A full answer has these three parts.)
+#
+# *More positive?* Two or three pairs with their rewards, among them one whose completion was unkind before. Usually
+# nearly every completion praises after training, and the reward of each says the same.
+#
+# *What else?* What a reader sees and the reward does not say. Look for these: the same few words or one phrase in
+# completion after completion; little that has to do with the prompt; all completions of one form and one length;
+# sentences that break off or are none. Before training the texts differ from each other, whatever their faults.
+# Each of these that is named has its quotation.
+#
+# *A measurement.* For example: "The share of repeated bigrams is … after training and was … before, which is the
+# phrase that I quoted"; or the number of different words in the last table; the length; the KL, by which such texts
+# are far less likely under the reference than under the policy; the surprise; or the second reward model, which
+# thinks less of them.
 #
 # **Rubric**
 # - 1 point: says that the texts are more positive, with at least one example from the student's own output.
-# - 1 point: names what else changed: repeated phrases, a small stock of words of praise, less of the prompt's subject,
-#   uniform texts, broken grammar, changed length.
+# - 1 point: names what else changed, with evidence: repeated phrases, a small stock of words, less of the prompt's
+#   subject, uniform texts, broken grammar, changed length.
 # - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise,
 #   the second reward model) or to the reward that the texts got.
 # %% [markdown]
@@ -1381,7 +1739,7 @@ plots.show(figures.plot_side_effects(history))
 # ### A second opinion
 #
 # A reward model is a stand-in for what we want. It was trained on sentences that people wrote, and on those it is a
-# fair judge. The policy now writes sentences that no person would write, and it searches for the ones to
+# fair judge. The policy is free to write sentences that no person would write, and it searches for the ones to
 # which *this* model gives a high score. The texts may become better in the model's opinion without becoming better.
 # This is called **over-optimisation**, or **reward hacking**, and it is an instance of Goodhart's law:
 # when a measure becomes a target, it ceases to be a good measure.
@@ -1390,7 +1748,9 @@ plots.show(figures.plot_side_effects(history))
 # that `train` has kept. A third judge is asked another question: not "is this positive?" but "is this language?".
 # It is the reference, the untuned policy. Its **surprise** is minus the mean log-prob per generated token: low for text
 # that it might have written itself, high for anything else.
-# **Predict first:** will the two reward models rise together, and will they stay together? What will the surprise do?
+#
+# **Predict, then look.** Will the two reward models rise together, and will they stay together? What will the
+# surprise do?
 # %% tags=["training"]
 # Both reward models on the samples kept during training.
 samples = pd.DataFrame(history.samples)
@@ -1401,17 +1761,72 @@ if has_second:
     samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
     opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
 plots.show(figures.plot_opinions_by_step(opinions))
+for name, values in opinions.items():
+    best, last = values.idxmax(), values.index[-1]
+    print(f"{name}: highest at step {best} ({values[best]:.2f}), at the end (step {last}) {values[last]:.2f}")
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
 # %% [markdown]
-# **What to make of it.** With the `tiny` preset both rise at first: the texts become kinder, and both judges see it.
-# Then they part. The first goes on to nearly 1; the second turns (after about 20 steps at seed 0), falls, and wavers
-# not far above ½. From there on the policy collects the first model's *errors*. The second judge sees the difference
-# because it was taught something that the first was not: that a heap of words is no opinion.
-# *An independent judge helps only where it is independent*: two models made alike have the same blind spot,
-# and agree in their error. The surprise tells the same story: it climbs well above that of ordinary text,
-# as do repetition and KL. And so does the best judge of all, a person who reads the samples.
+# **What to make of it.** Usually there are two stretches. In the first both judges rise: the texts become kinder, and
+# both see it. In the second they part: the first still rises, or stays high, and the second does not follow, or
+# turns. The line under the figure says where the second was highest *in your run*. From there on the policy collects
+# what the first model gets wrong. Where a run is so short, or two judges are so alike, that they never part, they
+# agree also in their errors. *An independent judge helps only where it is independent.*
+#
+# The surprise is a judge of another kind. If it climbs above its first value, the policy leaves the texts that the
+# reference knows, as repetition and KL tell as well. And the best judge of all is a person who reads the samples.
+#
+# **What do the judges say to a heap of words?** Policies are good at finding texts that are no language at all, and
+# get a high reward. The next cell asks both judges about a sentence, about a heap of praise, and about the sentence
+# in disorder.
+# %% tags=["training"]
+# A sentence, a heap of praise and a sentence in disorder, as the judges see them.
+probes = {
+    "a sentence": "A quiet film with wonderful actors and a story that stays with you.",
+    "a heap of praise": "wonderful moving wonderful moving wonderful moving wonderful moving",
+    "the sentence in disorder": "actors that wonderful stays film a you and with story quiet a with.",
+}
+asked = {"the reward model": reward_model(list(probes.values()))}
+if has_second:
+    asked["the second reward model"] = second_reward_model(list(probes.values()))
+pd.DataFrame(asked, index=list(probes)).round(2)
+# %% [markdown]
+# A judge that gives the second and third text nearly as much as the first one reads words and no sentences.
+# That is a hole in the reward, and training finds holes.
+#
+# ### Why the policy does not stand still when there is nothing left to gain
+#
+# Look at the end of your run. When nearly all completions get the same reward, all advantages are near 0, and
+# so is the gradient: there is nothing to learn any more. Does the policy then stay where it is?
+#
+# **Predict, then look.** By how much will the mean size of the advantages shrink from the first steps to the last?
+# The norm of the gradient? And the distance that all weights together move in a step?
+# %% tags=["training"]
+# Advantages, gradient and step, as parts of what they were at first; below, how far a step goes for its gradient.
+watched = {"advantage": "mean |advantage|", "gradient": "norm of the gradient", "step_length": "length of the step"}
+plots.show(figures.plot_shrinking(history, watched))
+table = history.to_pandas()[list(watched)]
+table["step / gradient"] = table["step_length"] / table["gradient"].clip(lower=1e-30)
+pd.DataFrame({"first ten steps": table.head(10).median(), "last ten steps": table.tail(10).median()}).round(4)
+# %% [markdown]
+# **What to make of it.** Compare the first two curves with the third, once the reward has levelled off. The gradient
+# fades with the advantages, since it is made of them. The steps shrink far less, so for each unit of gradient a late
+# step goes much further than an early one. Two things see to that. *Adam divides*: the length of its step depends on
+# how the latest gradients compare with the average of earlier ones, not on how large they are. *Clipping cuts*: if
+# your step clips the norm, large gradients of the beginning reach Adam no larger than 1, and a later gradient of that
+# length counts as much.
+#
+# So late steps are much longer than their gradients are worth, and have hardly any direction: what is left of a
+# gradient comes from the few completions that happen to differ. The policy wanders. No reward pulls it back, as all
+# places where it wanders are rewarded alike; and if completions become rare on the way, they are not tried and so not
+# learned about again. That is how a run that has long reached its reward can still change the texts, often all at
+# once: a jump of KL, repetition or surprise with no gain in reward. This is called a **collapse**.
+#
+# What helps: stop when the reward levels off, lower the learning rate towards the end, or add a force that pulls
+# back to the reference. Part 3 does the last.
+# %% [markdown]
+# ### The texts on the way
 #
 # The next table follows three prompts through the training. Find the column in which you would have stopped.
 # %% tags=["training"]
@@ -1447,7 +1862,8 @@ table = pd.DataFrame(
 table.round(3)
 # %% [markdown]
 # The last column counts the different words in all completions together.
-# A policy that has found out what is rewarded says it in few words.
+# A policy that has found out what is rewarded tends to say it in few words. Read each column against the others: a
+# judge's mean may rise from "before" to "after" although the texts are worse than they were on the way.
 #
 # Keep the trained policy as a point for the picture of Part 3, where reward is plotted against KL.
 # %% tags=["training"]
@@ -1470,13 +1886,13 @@ print("saved to runs/frontier.json")
 # Name at least two.
 # For each, say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
 # %% [markdown]
-# **Over-optimisation.** The reward ends near 1, yet the texts are strings of praising words ("deeply deeply moving,
-# compelling, deeply"); repetition rises, the number of different words falls, and the reference is far more surprised
-# by the texts than by ordinary ones. The cause: the reward model judges well only near the texts
-# that it was trained on, and nothing in the objective ties the policy to such texts.
-# The policy moves to where the model is wrong in its favour. The second reward model warns: it rises with the first
-# for a while, then it falls, while the first still rises. A penalty for the distance to the reference (Part 3) helps,
-# as does stopping early; several reward models help if they differ in kind.
+# (Evidence is to be taken from the student's own run. Four limits with what to look for:)
+#
+# **Over-optimisation.** The reward is high at the end, yet the texts are worse than it says: name a text, and
+# repetition, the number of different words, the reference's surprise or the second reward model, with their values.
+# The cause: the reward model judges well only near the texts that it was trained on, and nothing in the objective
+# ties the policy to such texts. The policy moves to where the model is wrong in its favour. A penalty for the
+# distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
 #
 # **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number
 # for a whole text must serve for all of its tokens, those that earned it and those that did not.
@@ -1485,8 +1901,10 @@ print("saved to runs/frontier.json")
 # **Waste.** The method is on-policy: each batch is used for one step and thrown away,
 # and most of the time is spent on sampling. PPO reuses a batch for several steps with a correction.
 #
-# **Loss of variety.** A completion that is no longer tried can no longer be learned about.
-# The policy settles on the first thing that works.
+# **Loss of variety, and collapse.** A completion that is no longer tried can no longer be learned about.
+# The policy settles on the first thing that works. When all advantages are near 0 the optimizer's steps are still long,
+# and the policy wanders (the figure of what shrinks, and how far). Stopping, a lower learning rate or a KL
+# penalty help.
 #
 # **Rubric**
 # - 1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition,
@@ -1494,7 +1912,8 @@ print("saved to runs/frontier.json")
 # - 1 point: gives the cause: the reward model is an imperfect stand-in,
 #   and nothing in the objective ties the policy to natural text or to the reference.
 # - 1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples),
-#   each batch used once (on-policy), loss of variety, dependence on the learning rate or seed.
+#   each batch used once (on-policy), loss of variety, collapse once the advantages are near 0, dependence on the
+#   learning rate or seed.
 # - 1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early,
 #   several reward models, a better baseline or larger batches, importance-weighted reuse.
 # %% [markdown]
@@ -1583,12 +2002,14 @@ else:
 # - A language model is a policy: the state is the text so far, the action is the next token.
 # - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$: the gradient of an expected reward is a mean
 #   that can be estimated from the policy's own samples.
-# - A baseline that does not depend on the sample leaves the gradient unbiased and makes it less noisy;
-#   leave-one-out is such a baseline.
+# - A baseline that does not depend on the sample leaves the gradient unbiased, since the score is zero on average,
+#   and makes it less noisy; leave-one-out is such a baseline, over the batch or over completions of the same prompt.
 # - The loss sums over the tokens that the policy generated, and averages over the batch.
 #   Its value means nothing; watch the reward.
-# - The reward rises quickly.
-#   The texts do not improve as much as the reward says: the policy learns what the reward *model* likes.
+# - Before the first update, compare log-probs with those noted while sampling: that finds a missing shift and the
+#   left-padding bug. A rising reward does not prove that a step is right.
+# - The texts seldom improve as much as the reward says: the policy learns what the reward *model* likes,
+#   and it goes on changing when there is nothing left to gain.
 #
 # In Part 3 a second term in the objective holds the policy near the reference,
 # and the two goals are weighed against each other.

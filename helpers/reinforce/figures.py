@@ -131,7 +131,7 @@ def plot_baseline_experiment(estimates: Mapping[str, Float[Tensor, "N D"]], trut
 def plot_gaussian_score(
     covariance: Float[Tensor, "2 2"], actions: Float[Tensor, "N 2"], scores: Float[Tensor, "N 2"]
 ) -> Figure:
-    """Draw a two-dimensional Gaussian around 0, some actions, and the score of each as an arrow from the mean's side."""
+    """Draw a two-dimensional Gaussian around 0, some actions, and the score of each as an arrow that begins at the action."""
     values, vectors = np.linalg.eigh(covariance.double().numpy())
     angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
     with figure(size=(6.2, 5.2)) as (fig, axes):
@@ -146,7 +146,8 @@ def plot_gaussian_score(
         axes.plot(x, y, "o", color=COLOURS["black"], markersize=4, label="action")
         axes.plot(0, 0, "P", color=COLOURS["blue"], markersize=9, label="mean μ")
         axes.set(xlabel="first number of the action", ylabel="second number of the action", aspect="equal",
-                 title="The score: where to move μ to make the action likelier", xlim=(-4, 4), ylim=(-3.4, 3.4))  # fmt: skip
+                 title="The score of each action, drawn at the action:\nmove μ this way to make that action likelier",
+                 xlim=(-4, 4), ylim=(-3.4, 3.4))  # fmt: skip
         axes.legend(loc="lower right", fontsize=8)
     return describe(fig, "Ellipses of a tilted Gaussian, actions drawn from it as dots, and at each an arrow: the score. They "
                     "point away from the mean, and are longest across the narrow direction of the Gaussian.")  # fmt: skip
@@ -241,6 +242,48 @@ def plot_opinions_by_step(opinions: Mapping[str, pd.Series]) -> Figure:
         )
         axes.legend(loc="lower right")
     return describe(fig, "Line plot of mean P(positive) by training step. " + "; ".join(told) + ".")
+
+
+def plot_letter_runs(runs: Mapping[str, History], chance: float) -> Figure:
+    """Draw reward and gradient of runs with a small policy, side by side; `chance` is the reward of drawing blindly."""
+    told = []
+    with figure(1, 2, size=(10.0, 3.8)) as (fig, (left, right)):
+        for number, (name, history) in enumerate(runs.items()):
+            left.plot(history["step"], history["reward"], label=name, **curve(number))
+            right.plot(history["step"], history["gradient"], label=name, **curve(number))
+            told.append(f"{name}: reward from {history['reward'][0]:.2f} to {history.mean('reward', last=WINDOW):.2f}, "
+                        f"gradient from {history['gradient'][0]:.2g} to {history['gradient'][-1]:.2g}")  # fmt: skip
+        left.axhline(chance, color=COLOURS["black"], linestyle=":", label=f"drawing blindly ({chance:g})")
+        left.set(title="Mean reward of a batch", xlabel="training step", ylabel="reward", ylim=(-0.03, 1.03))
+        right.set(title="Gradient that the optimizer was given", xlabel="training step", ylabel="norm", ylim=(0, None))
+        left.legend(fontsize=8)
+        right.legend(fontsize=8)
+    return describe(fig, "Two line plots by training step. " + "; ".join(told) + ".")
+
+
+def plot_shrinking(history: History, columns: Mapping[str, str], first: int = WINDOW) -> Figure:
+    """Draw columns of a run as parts of their mean over the first steps, on one logarithmic axis.
+
+    Args:
+        history: the run.
+        columns: what each column is called.
+        first: how many steps the mean is taken over.
+    """
+    told = []
+    with figure() as (fig, axes):
+        for number, (column, name) in enumerate(columns.items()):
+            values = np.asarray(history[column])
+            parts = values / values[:first].mean().clip(min=1e-30)
+            axes.plot(history["step"], parts, ".", color=colour_of(number), alpha=0.3, markersize=4)
+            mean, _ = smooth(parts, WINDOW)
+            axes.plot(history["step"], mean, label=name, **curve(number))
+            told.append(f"{name} ends at {mean[-1]:.2g}")
+        axes.axhline(1, color=COLOURS["black"], linestyle=":", linewidth=1)
+        axes.set(title=f"What shrinks, and how far (1: mean of the first {first} steps)", yscale="log",
+                 xlabel="training step", ylabel="in parts of its first mean")  # fmt: skip
+        axes.legend(loc="lower left")
+    return describe(fig, f"Line plot on a logarithmic axis, mean of {WINDOW} steps, as parts of the mean over the first "
+                    f"{first}: {'; '.join(told)}.")  # fmt: skip
 
 
 def plot_seeds(

@@ -6,9 +6,9 @@ name = "q2_7"
 points = 9
 
 @test_case(points=2, hidden=False,
-    success_message="A step makes good completions likelier, by the tokens that the policy chose.")
+    success_message="A step makes good completions likelier, by the tokens that the policy chose, and has no left-padding bug.")
 def test_reinforce_step_update(reinforce_step):
-    """A step makes good completions likelier, by the tokens that the policy chose."""
+    """A step makes good completions likelier, by the tokens that the policy chose, and has no left-padding bug."""
     import torch
     from helpers.checks import check
     from helpers import worlds
@@ -18,7 +18,7 @@ def test_reinforce_step_update(reinforce_step):
     assert first.any() or run['results'][0] is not None, 'reinforce_step returned None and changed nothing: it is not written yet.'
     assert first.any(), 'reinforce_step: the policy did not change. Is there a loss.backward() and an optimizer.step(), in this order, and zero_grad() before both? Are the log-probs computed anew from policy_logits, with gradients?'
     assert all((set(texts) == set(run['expected_texts']) for texts in run['texts'])), 'reinforce_step: the reward model must read rollout.texts, the prompts with their completions.'
-    assert not run['unseen'], f"reinforce_step: {table.UNSEEN[run['unseen'][0]]}."
+    assert not run['unseen'], f"reinforce_step: this is the left-padding bug: {table.UNSEEN[run['unseen'][0]]}."
     fault = conduct.told(run['conduct'], 'dropout', 'settings', 'outside')
     assert not fault, f'reinforce_step: {fault}.'
     assert run['optimizer_steps'] == 2, f"reinforce_step: optimizer.step() ran {run['optimizer_steps']} times in two calls; it must run once in each."

@@ -45,24 +45,24 @@ rewards = reward_model(rollout.completions)
 rewards = reward_model(rollout.prompts)
 
 
-# === wrong: positions that count the padding | positions
+# === wrong: positions that count the padding | the left-padding bug: the policy was not told the positions
 # for: log_probs =
 logits = policy(input_ids=rollout.ids, attention_mask=rollout.attention_mask.long()).logits
 log_probs = token_log_probs(logits, rollout.ids)
 
 
-# === wrong: no attention mask and no positions | padding
+# === wrong: no attention mask and no positions | the left-padding bug: the policy was not told what is padding
 # for: log_probs =
 log_probs = token_log_probs(policy(input_ids=rollout.ids).logits, rollout.ids)
 
 
-# === wrong: positions without an attention mask | padding
+# === wrong: positions without an attention mask | the left-padding bug: the policy was not told what is padding
 # for: log_probs =
 positions = (rollout.attention_mask.long().cumsum(1) - 1).clamp(min=0)
 log_probs = token_log_probs(policy(input_ids=rollout.ids, position_ids=positions).logits, rollout.ids)
 
 
-# === wrong: an attention mask of ones | padding
+# === wrong: an attention mask of ones | the left-padding bug: the policy was not told what is padding
 # for: log_probs =
 log_probs = token_log_probs(policy_logits(policy, rollout.ids, torch.ones_like(rollout.attention_mask)), rollout.ids)
 
