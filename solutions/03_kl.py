@@ -142,6 +142,26 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   and contributes 0. Careful: in floating-point numbers, 0 · ∞ is NaN.
 #
 # *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
+#
+# <details><summary>Hint 1: where does it break?</summary>
+#
+# The formula wants probabilities (the weights) and logarithms of probabilities (the log-ratio). Which of the two
+# can be computed from the other without loss at logits of 10,000? Begin with that one, along the vocabulary.
+#
+# </details>
+#
+# <details><summary>Hint 2: the excluded token</summary>
+#
+# A token of probability 0 has the log-prob −∞, and its weight is 0: their product is NaN, in the value and in the
+# gradient. So do not repair the product afterwards; replace the *log-ratio* there (`masked_fill`) before you multiply.
+#
+# </details>
+#
+# <details><summary>Hint 3: the gradient</summary>
+#
+# Two things carry a gradient: the weights and the log-ratio. Only the reference's logits are cut off, with `.detach()`.
+#
+# </details>
 # %%
 def kl_divergence(policy_logits, reference_logits):
     """Exact KL divergence of the next-token distributions, KL(policy || reference).
@@ -324,6 +344,19 @@ for kept in (1000, 500, 100, 10, 1):
 #
 # *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5,
 # so k1 = 0.693, k2 = 0.240 and k3 = −0.5 + 0.693 = 0.193.
+#
+# <details><summary>Hint 1: one difference</summary>
+#
+# All three are functions of one quantity, the log-ratio d. Compute it once. What is r in terms of d?
+#
+# </details>
+#
+# <details><summary>Hint 2: staying in log space</summary>
+#
+# The inputs are logarithms. Never take `exp` of one of them alone: at −9000 it is 0. Take `exp` of the difference only.
+# `torch.expm1(x)` is exp(x) − 1, and exact for small x.
+#
+# </details>
 # %%
 def kl_estimates(log_probs, reference_log_probs):
     """Estimate KL(policy || reference) from tokens sampled from the policy, one estimate per token.
@@ -551,6 +584,20 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 #   that is right.
 #
 # *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
+#
+# <details><summary>Hint 1: the order of things</summary>
+#
+# Log-ratio of each token, then the mask, then the sum over the tokens of a completion, then α and the reward.
+# Which of these has the shape `[B, T]`, which `[B]`?
+#
+# </details>
+#
+# <details><summary>Hint 2: masked positions</summary>
+#
+# What stands at a masked position may be anything. `masked_fill(~mask, 0.0)` puts a 0 there;
+# a product with the mask does the same only as long as the number is finite.
+#
+# </details>
 # %%
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     """Rewards minus a fine for moving away from the reference.
@@ -661,7 +708,7 @@ both_ways = table_reference[0].exp() * (table_reference[0] - table_log_probs)  #
 wanted = {
     "KL(π‖π_ref)": torch.autograd.grad(kl_divergence(theta[None], table_reference).sum(), theta)[0][0],
     "KL(π_ref‖π)": torch.autograd.grad(both_ways.sum(), theta, retain_graph=True)[0][0],
-    "nothing": torch.zeros(3),
+    "nothing: it is 0": torch.zeros(3),
 }
 shown = {f"{k} in the reward": gradient for k, gradient in in_reward.items()}
 shown |= {f"{k} in the loss": gradient for k, gradient in in_loss.items()}
@@ -678,7 +725,7 @@ for name, gradient in shown.items():
 #   the very term that k1 in the reward gives.
 # - **k3 in the loss** pulls towards the *other* KL, KL(π_ref‖π), although k3 is an unbiased estimate of this one.
 #   Near the reference the two hardly differ; far from it they want different things, as the two bumps have shown.
-# - **k3 in the reward** is the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8 in front
+# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8 in front
 #   and its gradient too, is right again.
 #
 # **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO as published (Shao et al. 2024)
@@ -756,7 +803,21 @@ for point in optima:
 #   as a Python float. Compute it in float64.
 # - If `n` is smaller than 1 or larger than K, raise a `ValueError`.
 #
-# *Hint:* `math.comb(i, j)` is the binomial coefficient, and it is 0 if j is larger than i.
+# `math.comb(i, j)` is the binomial coefficient, and it is 0 if j is larger than i.
+#
+# <details><summary>Hint 1: who is the maximum?</summary>
+#
+# Sort one prompt's rewards. For the i-th smallest to be the maximum of a choice, where must the other n − 1 come from?
+# Count these choices for the example (0, ½, 1) and n = 2 by hand.
+#
+# </details>
+#
+# <details><summary>Hint 2: indices from 0</summary>
+#
+# In Python the sorted rewards have the places 0 to K − 1, and at place i there are i smaller ones below.
+# So the weight is `math.comb(i, n - 1) / math.comb(K, n)`. The weights of a prompt add up to 1: check that.
+#
+# </details>
 # %%
 def best_of_n(rewards, n):
     """The reward that best-of-n sampling gets on average, from K completions of each prompt.
@@ -821,6 +882,13 @@ def test_best_of_rules(best_of_n):
 # %% hidden={"values errors": 1, "edges dtypes purity": 0.5}
 # %% [markdown] q="q3_5"
 # **Exercise 3.5 · `best_of_n_kl`** (1 point). Return the bound $\ln n - (n-1)/n$ as a Python float, in nats.
+#
+# <details><summary>Hint 1: which logarithm?</summary>
+#
+# Nats are counted with the natural logarithm, `math.log`. Check n = 1: choosing from one changes nothing,
+# so the result must be 0.
+#
+# </details>
 # %%
 def best_of_n_kl(n):
     """An upper bound on the KL of best-of-n sampling to the policy that it samples from.
@@ -1261,6 +1329,19 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
 # With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
 # Return a Python float.
+#
+# <details><summary>Hint 1: a share of the way</summary>
+#
+# Which share of the way has been gone at this step? It is 0 at step 0 and 1 at `total_steps`, and never more than 1.
+#
+# </details>
+#
+# <details><summary>Hint 2: no way at all</summary>
+#
+# With `total_steps == 0` the share cannot be computed; it is 1. Go from `start` by this share of `end - start`:
+# the sign of the difference makes the line rise or fall.
+#
+# </details>
 # %%
 def anneal_alpha(step, total_steps, start, end):
     """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
@@ -1329,6 +1410,19 @@ def test_anneal_zero_and_floats(anneal_alpha):
 # **Exercise 3.7 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
+#
+# <details><summary>Hint 1: one piece at a time</summary>
+#
+# Compute the relative error, clip it, scale it by the two step counts, and only then touch α. Do it by hand for the
+# example above.
+#
+# </details>
+#
+# <details><summary>Hint 2: clipping a number</summary>
+#
+# For Python numbers `min(max(x, -0.2), 0.2)` is a clip. A negative observed KL needs no care of its own.
+#
+# </details>
 # %%
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
@@ -1517,6 +1611,19 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 #
 # *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4.
 # With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
+#
+# <details><summary>Hint 1: shapes</summary>
+#
+# Ratios are `[B, T]`, advantages `[B]`. Which axis must the advantages get so that each row has its own?
+#
+# </details>
+#
+# <details><summary>Hint 2: the order of things</summary>
+#
+# Difference of log-probs, mask, exponential, two products, minimum, mask again, sum, mean, minus.
+# Why is the mask needed a second time? Ask what ratio a masked position has after the first.
+#
+# </details>
 # %%
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     """PPO's clipped loss (Schulman et al. 2017, arXiv 1707.06347): sum over tokens, mean over the batch.
@@ -1619,6 +1726,20 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 #
 # *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707,
 # 1.414).
+#
+# <details><summary>Hint 1: a table of groups</summary>
+#
+# Consecutive rewards belong together. With `reshape` the batch becomes a table with one group per row;
+# mean and deviation then run along the row, with `keepdim=True`.
+#
+# </details>
+#
+# <details><summary>Hint 2: which deviation?</summary>
+#
+# `std` divides by K − 1 unless it is told `correction=0`.
+# The small constant is added to the deviation, outside the root.
+#
+# </details>
 # %%
 def group_advantages(rewards, group_size):
     """GRPO's advantages (Shao et al. 2024, arXiv 2402.03300): rewards standardised within each group.
@@ -1707,6 +1828,20 @@ def test_group_rules(group_advantages):
 # - `"sequence"`: a completion without any token counts as 0, and it counts in the mean.
 # - `"token"`: if no token counts at all, the result is 0, and `backward()` on it works.
 # - Any other `how`, or `"constant"` without a number, raises a `ValueError`.
+#
+# <details><summary>Hint 1: what they share</summary>
+#
+# All four begin alike: the losses with 0 at masked positions. They differ in what the sum is divided by.
+# Write down that denominator for the example of 2 and 4 tokens.
+#
+# </details>
+#
+# <details><summary>Hint 2: empty completions</summary>
+#
+# A completion without any token has the sum 0 and the length 0. Let the *denominator* be at least 1 (`clamp(min=1)`):
+# then 0/1 = 0, and the result stays in the graph.
+#
+# </details>
 # %%
 def aggregate_token_losses(token_losses, mask, how, constant=None):
     """One loss from those of the tokens.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, figure, name_points, smooth
 
@@ -201,6 +202,8 @@ def plot_frontier(
             x, y, spread = (np.array([p.get(key, 0.0) for p in line]) for key in ("kl", "reward", "half_width"))
             axes.plot(x, y, linewidth=1.8, label=f"{method} (possible)", **look)
             axes.fill_between(x, y - spread, y + spread, color="0.35", alpha=0.15, linewidth=0)
+            if trained and (far := max(point["kl"] for point in trained)) > x[-1]:  # what was possible stays possible
+                axes.plot([x[-1], far], [y[-1], y[-1]], linewidth=1, color="0.35", linestyle=":")
             if method == BEST_OF_N:
                 axes.plot(x, y, marker="x", linestyle="", color="0.35")
         for number, name in enumerate(dict.fromkeys(str(point.get("method", "")) for point in trained)):
@@ -216,6 +219,7 @@ def plot_frontier(
                 axes.scatter(point["kl"], point["reward"], **ring)
         axes.set_xscale("symlog", linthresh=0.1, linscale=0.3)
         axes.set_xlim(left=-0.02)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
         fig.legend(loc="outside lower center", ncols=4, fontsize=9)
         name_points(axes, [*trained, *(p for p in possible if p.get("method") == BEST_OF_N)])
