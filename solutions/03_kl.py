@@ -725,8 +725,8 @@ for name, gradient in shown.items():
 #   the very term that k1 in the reward gives.
 # - **k3 in the loss** pulls towards the *other* KL, KL(π_ref‖π), although k3 is an unbiased estimate of this one.
 #   Near the reference the two hardly differ; far from it they want different things, as the two bumps have shown.
-# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8 in front
-#   and its gradient too, is right again.
+# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8
+#   in front and its gradient too, is right again.
 #
 # **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO as published (Shao et al. 2024)
 # has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio, and so does the library TRL,
