@@ -97,12 +97,14 @@ def _reinforce(preset: Scale) -> dict[str, SizeRow]:
 
 
 def _kl(preset: Scale) -> dict[str, SizeRow]:
-    steps = preset.kl.steps
+    steps, alpha = preset.kl.steps, preset.kl.alpha
+    low, middle, high = (float(f"{factor * alpha:.1g}") for factor in (1 / 3, 10 / 3, 100 / 3))
+    some = (0.0, low, alpha, middle, high)
     return {
         "steps": SizeRow("training steps in each run", steps, 3, steps // 2),
-        "alphas": SizeRow("strengths of the penalty, a run each", (0.0, 0.01, 0.03, 0.1, 1.0), (0.0, 1.0), (0.0, 0.03, 0.1, 1.0)),
+        "alphas": SizeRow("strengths of the penalty, a run each", some, (0.0, alpha), some[:1] + some[2:]),
         "held_out": SizeRow("prompts on which each trained policy is examined", 256, 8, 128),
-        "best_of_prompts": SizeRow("prompts with eight completions each, for best-of-n", 128, 4, 64),
+        "best_of_prompts": SizeRow("prompts with sixteen completions each: what is possible", 128, 4, 64),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,11 @@ def redraw_on_change(slider: Any, draw: Callable[[Any], None], caption: str = ""
 
 
 def frontier_slider(
-    points: Sequence[Mapping[str, Any]], page: Callable[[Mapping[str, Any]], Page], *, log: bool = False
+    points: Sequence[Mapping[str, Any]],
+    page: Callable[[Mapping[str, Any]], Page],
+    *,
+    log: bool = False,
+    figure: Callable[..., Any] | None = None,
 ) -> None:
     """Show a slider along the trained policies, from low KL to high, with the frontier plot and a page for each.
 
@@ -54,20 +59,22 @@ def frontier_slider(
         points: points of `helpers.runs.load_points`.
         page: makes what is shown for a point.
         log: logarithmic KL axis of the plot.
+        figure: draws the plot from the points and `highlight=`, the name of one; `plots.plot_frontier` without it.
     """
+    picture = figure or functools.partial(plots.plot_frontier, log=log)
     ordered = sorted(points, key=lambda point: point["kl"])
     if not ordered:
         print("No policy has been recorded yet: train one and call save_point first.")
         return
     if not widgets_available():
-        plots.show(plots.plot_frontier(ordered, log=log))
+        plots.show(picture(ordered))
         for point in ordered:
             show_page(page(point))
         return
     import ipywidgets
 
     def draw(index: int) -> None:
-        plots.show(plots.plot_frontier(ordered, highlight=ordered[index]["name"], log=log))
+        plots.show(picture(ordered, highlight=ordered[index]["name"]))
         show_page(page(ordered[index]))
 
     slider = ipywidgets.SelectionSlider(

@@ -11,8 +11,8 @@
 #
 # 1. learn what the KL divergence is, compute it exactly, and estimate it from samples;
 # 2. put it into the reward, and train with α = 0 first to see what happens without it;
-# 3. sweep α from almost nothing to far too much, and draw reward against distance: the **reward–KL frontier**;
-# 4. find out by experiment what else the fine does to the text;
+# 3. sweep α from nothing to far too much, and draw reward against distance: the **reward–KL frontier**;
+# 4. compare every policy with the best that is possible at its price and at its distance;
 # 5. let α change during training, by a schedule and by a controller;
 # 6. optionally, use each batch of samples twice with PPO's clipped loss and GRPO's group advantages.
 #
@@ -20,13 +20,13 @@
 # | --- | --- | --- |
 # | 3.1 | the KL divergence from zero (exercise 3.1) | reading, seconds |
 # | 3.2 | estimating it from samples (exercise 3.2) | seconds |
-# | 3.3 | a reward with a fine (exercise 3.3) | reading, seconds |
+# | 3.3 | a reward with a fine, and the most that can be had (exercises 3.3 to 3.5) | 1.5 min |
 # | 3.4 | α = 0 first | 2 min |
 # | 3.5 | the sweep | 9 min |
-# | 3.6 | what else the fine does | 2.5 min |
-# | 3.7 | α that changes (exercises 3.4 and 3.5) | 4 min |
+# | 3.6 | does the fine shorten texts? | 2.5 min |
+# | 3.7 | α that changes (exercises 3.6 and 3.7) | 4 min |
 # | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.8 to 3.10) | 3 min |
-# | 3.9 | questions, summary, submission | |
+# | 3.9 | in practice, questions, summary, submission | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train;
 # a **completion** is the text it writes after a prompt; a **log-prob** is the natural logarithm of a probability;
@@ -47,16 +47,16 @@ import torch.nn.functional as F
 from IPython.display import display
 
 from helpers import plots
-from helpers.data import batches, load_prompts
+from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_page
 from helpers.generation import generate
-from helpers.kl import figures, sweep
+from helpers.kl import figures, possible, sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.carry import load_functions
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.runs import load_points
+from helpers.runs import load_points, save_point
 from helpers.training import rollout_source, train
 from helpers.widgets import frontier_slider
 
@@ -65,8 +65,8 @@ preset = choose_preset("auto")
 device = choose_device()
 # %% [markdown]
 # **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom
-# setting: fewer and shorter runs in less than half the time. The frontier has the same shape, but with half the steps
-# the policy of α = 0 goes a third as far only (23 nats instead of 71 in our runs), and its text rots less.
+# setting: fewer and shorter runs in less than half the time. With half the steps the policies go less far,
+# above all that of α = 0, whose text then rots less.
 # %%
 quick = False  # True: the classroom setting, less than half the time
 sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
@@ -142,6 +142,26 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   and contributes 0. Careful: in floating-point numbers, 0 · ∞ is NaN.
 #
 # *Example:* the logarithms of the table above are valid logits; with them the result is `[[0.1733]]`.
+#
+# <details><summary>Hint 1: where does it break?</summary>
+#
+# The formula wants probabilities (the weights) and logarithms of probabilities (the log-ratio). Which of the two
+# can be computed from the other without loss at logits of 10,000? Begin with that one, along the vocabulary.
+#
+# </details>
+#
+# <details><summary>Hint 2: the excluded token</summary>
+#
+# A token of probability 0 has the log-prob −∞, and its weight is 0: their product is NaN, in the value and in the
+# gradient. So do not repair the product afterwards; replace the *log-ratio* there (`masked_fill`) before you multiply.
+#
+# </details>
+#
+# <details><summary>Hint 3: the gradient</summary>
+#
+# Two things carry a gradient: the weights and the log-ratio. Only the reference's logits are cut off, with `.detach()`.
+#
+# </details>
 # %%
 def kl_divergence(policy_logits, reference_logits):
     """Exact KL divergence of the next-token distributions, KL(policy || reference).
@@ -223,7 +243,9 @@ def test_kl_rules(kl_divergence):
     check_rules(kl_divergence, policy, reference)
 # %% hidden={"values": 1.5, "gradients": 1, "edges dtypes purity": 0.5}
 # %% [markdown]
-# **Sanity check.** The table from above, both directions. They must come out different, and the first must be 0.1733.
+# **Sanity check.** The first line is the table from above and must be 0.1733. The second and the third have another
+# reference, and show the two directions: they must differ. (The table's own two directions happen to be equal,
+# because its reference is its policy with two tokens exchanged.)
 # %%
 hand_policy = torch.tensor([[[0.50, 0.25, 0.25]]]).log()  # [1, 1, 3]; logarithms of probabilities are valid logits
 hand_reference = torch.tensor([[[0.20, 0.55, 0.25]]]).log()
@@ -266,10 +288,33 @@ for name, distances in {
     best[name] = bells[row, column].softmax(0).tolist()
 plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(), best))
 # %% [markdown]
+# "Seeks one bump" is what the first direction does **if the policy cannot make two**, as a single bell curve cannot.
+# A language model can make many bumps, and then this direction wants all of them: it is 0 only where the two are equal.
+#
 # We use the first direction, **KL(π‖π_ref)**, for two reasons. We can estimate it:
-# it is an average over the policy's own samples, and those we have anyway. And it punishes what we want to punish:
-# writing text that the reference finds implausible. It does *not* punish a policy for narrowing down, that is,
-# for always writing the same plausible sentence. Keep this in mind when you look at samples later.
+# it is an average over the policy's own samples, and those we have anyway.
+# And it punishes what we want to punish. To see what that is, take the logarithm of the definition apart:
+#
+# $$\mathrm{KL}(\pi\|\pi_\text{ref}) = \underbrace{-H(\pi)}_{\text{too little variety}} \;+\; \underbrace{\mathbb{E}_{y\sim\pi}\big[-\ln\pi_\text{ref}(y)\big]}_{\text{too implausible}}, \qquad H(\pi) = -\sum_y \pi(y)\ln\pi(y).$$
+#
+# $H$ is the **entropy**, the variety of what the policy writes, in nats. So there are two ways to pay. A policy pays
+# for texts that the reference finds implausible, and it pays **for narrowing down**: one that always writes the same
+# sentence has entropy 0, and its KL is $-\ln\pi_\text{ref}$ of that sentence, however plausible the sentence is.
+#
+# **Predict first:** the reference knows 1,000 sentences, all equally probable. The policy keeps half of them,
+# and writes those as before. How many nats does it pay? And if it keeps only one?
+# %%
+sentences = torch.zeros(1, 1, 1000)  # [1, 1, 1000] logits of a reference that finds 1,000 sentences equally probable
+for kept in (1000, 500, 100, 10, 1):
+    narrowed = sentences.masked_fill(torch.arange(1000) >= kept, -torch.inf)  # the policy writes the first ones only
+    print(
+        f"{kept:4d} of 1000 kept: KL {kl_divergence(narrowed, sentences).item():.2f} nats,"
+        f" ln(1000 / {kept}) = {math.log(1000 / kept):.2f}"
+    )
+# %% [markdown]
+# Every sentence that is left is exactly as plausible as before, and yet the policy pays: ln(1000/kept) nats.
+# Half of the sentences cost ln 2 = 0.69, one sentence alone costs ln 1000 = 6.91.
+# Keep this in mind when you look at samples later: much of a large KL is the price of lost variety.
 # %% [markdown]
 # ## 3.2 Estimating the KL from samples
 #
@@ -299,6 +344,19 @@ plots.show(figures.plot_directions(points.tolist(), two_bumps.softmax(0).tolist(
 #
 # *Example:* for a token that the policy finds twice as probable as the reference, $d$ = 0.693 and $r$ = 0.5,
 # so k1 = 0.693, k2 = 0.240 and k3 = −0.5 + 0.693 = 0.193.
+#
+# <details><summary>Hint 1: one difference</summary>
+#
+# All three are functions of one quantity, the log-ratio d. Compute it once. What is r in terms of d?
+#
+# </details>
+#
+# <details><summary>Hint 2: staying in log space</summary>
+#
+# The inputs are logarithms. Never take `exp` of one of them alone: at −9000 it is 0. Take `exp` of the difference only.
+# `torch.expm1(x)` is exp(x) − 1, and exact for small x.
+#
+# </details>
 # %%
 def kl_estimates(log_probs, reference_log_probs):
     """Estimate KL(policy || reference) from tokens sampled from the policy, one estimate per token.
@@ -434,11 +492,11 @@ plots.show(
     )
 )
 # %% [markdown]
-# **What you see.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at any
-# distance. k2 has one; it is small when the models are near (τ = 0.9), and half as large as the KL itself at τ = 1.5.
+# **What to look for.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at
+# any distance. k2 has one; it is small when the models are near (τ = 0.9), and grows with the distance.
 # Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several
-# times the KL itself, a small mean under a lot of noise, and k3 is three to four times steadier.
-# **Far from the reference it is the other way round.** At τ = 0.5 a single k3 spreads more than fifty times as far
+# times the KL itself, a small mean under a lot of noise, and k3 is steadier.
+# **Far from the reference it is the other way round.** At τ = 0.5 a single k3 spreads many times as far
 # as the KL is large. The reason is the ratio $r$: for a token that the policy has made much rarer than the reference,
 # $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
 #
@@ -475,7 +533,7 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
         f" ({k1.mean() / error:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
     )
 # %% [markdown]
-# With the right samples about a quarter of the tokens have a negative k1, and their mean is clearly positive.
+# With the right samples a good part of the tokens have a negative k1, and yet their mean is clearly positive.
 # With the wrong samples the mean is far below 0. Note that **k3 stays positive even then**: it cannot be negative,
 # so it hides the bug, and its value is wrong. Log k1 beside k3.
 # %% [markdown]
@@ -508,8 +566,7 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 #
 # The second part is zero, because the average of $\nabla\ln\pi$ is zero: that is the fact behind the baseline of
 # Part 2. So **we treat R as a plain number, detached from the graph, and use REINFORCE as it is.**
-# The opposite mistake is instructive: put k1 into the loss and let the gradient flow through it, without the product
-# with $\nabla\ln\pi$. Its gradient is zero on average. One would add pure noise and no leash at all.
+# (What happens if one puts the fine into the loss instead, the cell after the next exercise shows.)
 #
 # ### Which tokens count
 #
@@ -527,6 +584,20 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 #   that is right.
 #
 # *Example:* reward 1.0, α = 0.1, log-ratios (+1, −0.5, −2) with mask (1, 1, 0) give 1.0 − 0.1 · 0.5 = 0.95.
+#
+# <details><summary>Hint 1: the order of things</summary>
+#
+# Log-ratio of each token, then the mask, then the sum over the tokens of a completion, then α and the reward.
+# Which of these has the shape `[B, T]`, which `[B]`?
+#
+# </details>
+#
+# <details><summary>Hint 2: masked positions</summary>
+#
+# What stands at a masked position may be anything. `masked_fill(~mask, 0.0)` puts a 0 there;
+# a product with the mask does the same only as long as the number is finite.
+#
+# </details>
 # %%
 def kl_shaped_rewards(rewards, log_probs, reference_log_probs, mask, alpha):
     """Rewards minus a fine for moving away from the reference.
@@ -606,231 +677,115 @@ one_policy, one_reference = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-
 for alpha in (0.0, 0.1, 1.0, 2.0):
     print(f"α = {alpha}: {kl_shaped_rewards(one_reward, one_policy, one_reference, one_mask, alpha).item():.2f}")
 # %% [markdown]
-# ### The training step
+# ### The fine in the reward, and the fine in the loss
 #
-# The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**,
-# in place of the reward model. To REINFORCE the fine is just another reward. Beside that, it measures.
-# (The policy's log-probs at the time of sampling stand in `rollout.log_probs`.
-# Column $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
+# Some programs do not touch the reward. They add an estimate of the KL to the *loss* and let the gradient flow
+# through the log-probs in it. Is that the same? On the three-token table we need not sample: every average is a sum
+# over three tokens, and autograd gives the exact mean gradient to the logits. For an estimate $k$ there are two
+# recipes:
 #
-# The exact KL needs two tables of logits; to save time the step computes it in every fifth step only.
-# k1 costs nothing extra, and is there every time.
+# - **in the reward**: $k$ is a plain number, as in exercise 3.3, and the mean gradient is
+#   $\mathbb{E}\big[k\,\nabla\ln\pi(v)\big]$;
+# - **in the loss**: one differentiates $k$ itself, at the sampled tokens, and the mean gradient is
+#   $\mathbb{E}\big[\nabla k\big]$.
+#
+# **Predict first:** there are six combinations. Which of them give the gradient of KL(π‖π_ref), the leash that we want?
 # %%
-def measure_kl(policy, rollout):
-    """KL to the reference at each position of a rollout: exact, and by the sampled token alone (k1); both [B, T-1]."""
-    with torch.no_grad():
-        scores = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        log_probs = token_log_probs(scores, rollout.ids)  # [B, T-1]
-        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
-        exact = kl_divergence(scores[:, :-1], reference_scores[:, :-1])  # [B, T-1]
-    return {"exact": exact, "k1": kl_estimates(log_probs, reference_log_probs)["k1"]}
+theta = hand_policy[0].clone().requires_grad_(True)  # [1, 3] logits of the policy
+table_log_probs = theta.log_softmax(-1)  # [1, 3]
+chance = table_log_probs.exp().detach()  # [1, 3] how often each token is sampled
+table_k = kl_estimates(table_log_probs, table_reference[0])  # {"k1": [1, 3], …} with gradients
 
 
-def per_completion(values, mask):
-    """Sum over the completion's tokens, mean over the batch, as a float."""
-    return values.masked_fill(~mask, 0.0).sum(1).mean().item()
+def mean_gradient(of_token):
+    """The gradient to the logits of the mean over sampled tokens, exact; `of_token` is [1, 3]."""
+    return torch.autograd.grad((chance * of_token).sum(), theta, retain_graph=True)[0][0]  # [3]
 
 
-def kl_step(policy, optimizer, rollout, alpha, number):
-    """One REINFORCE update with the KL fine; returns what to record, in floats."""
-    mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
-    with torch.no_grad():
-        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
-    rewards = reward_model(rollout.texts).to(mask.device)  # [B]
-    shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, alpha)  # [B]
-    k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
-    exact = {"kl": per_completion(measure_kl(policy, rollout)["exact"], mask)} if number % 5 == 0 else {}
-    update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
-    return {
-        "loss": update["loss"],
-        "reward": rewards.mean().item(),
-        **exact,
-        "k1": per_completion(k1, mask),
-        "alpha": float(alpha),
-    }
+in_reward = {name: mean_gradient(k.detach() * table_log_probs) for name, k in table_k.items()}
+in_loss = {name: mean_gradient(k) for name, k in table_k.items()}
+both_ways = table_reference[0].exp() * (table_reference[0] - table_log_probs)  # [1, 3] the terms of KL(π_ref‖π)
+wanted = {
+    "KL(π‖π_ref)": torch.autograd.grad(kl_divergence(theta[None], table_reference).sum(), theta)[0][0],
+    "KL(π_ref‖π)": torch.autograd.grad(both_ways.sum(), theta, retain_graph=True)[0][0],
+    "nothing: it is 0": torch.zeros(3),
+}
+shown = {f"{k} in the reward": gradient for k, gradient in in_reward.items()}
+shown |= {f"{k} in the loss": gradient for k, gradient in in_loss.items()}
+shown["k3 in both"] = in_reward["k3"] + in_loss["k3"]
+for name, gradient in shown.items():
+    what = [of for of, right in wanted.items() if torch.allclose(gradient, right, atol=1e-5)]
+    numbers = "  ".join(f"{value:+.4f}" for value in gradient)
+    print(f"{name:17s} {numbers}   the gradient of {what[0] if what else 'neither KL'}")
 # %% [markdown]
-# `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
-# numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
-# which α step `number` uses; for now it is a constant. `examine` then samples one completion for each held-out prompt
-# and measures everything on them: reward, the second reward model's opinion, KL, length, repetition.
-# %%
-def run_training(name, settings, folder, alpha_at, after_step=None):
-    """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
-    seed_everything(0)
-    policy = copy.deepcopy(reference).requires_grad_(True)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
-    state = {"alpha": settings["alpha"]}
-    source = rollout_source(
-        policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size,
-        min_new_tokens=preset.new_tokens if settings.get("fixed_length") else None,
-    )  # fmt: skip
-
-    def step(rollout, number):
-        record = kl_step(policy, optimizer, rollout, alpha_at(number, state), number)
-        if after_step is not None:
-            after_step(record, state)
-        return record
-
-    history = train(
-        step, source, steps=sizes.steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
-        settings={**settings, **common}, description=name,
-    )  # fmt: skip
-    return policy, history
-
-
-def train_fixed(name, settings, folder):
-    """Train with one α from beginning to end."""
-    return run_training(name, settings, folder, lambda number, state: settings["alpha"])
-
-
-def examine(policy):
-    """Scores and samples of a policy on the held-out prompts."""
-    judges = {"reward": reward_model} | (
-        {"second_reward": second_reward_model} if second_reward_model is not None else {}
+# - **k1 in the reward** is exact: that is exercise 3.3.
+# - **k1 in the loss** has the mean gradient 0. One adds pure noise and no leash at all: $\nabla k_1 = \nabla\ln\pi$,
+#   whose average is 0.
+# - **k2 in the loss** is right, although k2 is a biased *estimate*: $\nabla k_2 = k_1\,\nabla\ln\pi$,
+#   the very term that k1 in the reward gives.
+# - **k3 in the loss** pulls towards the *other* KL, KL(π_ref‖π), although k3 is an unbiased estimate of this one.
+#   Near the reference the two hardly differ; far from it they want different things, as the two bumps have shown.
+# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8
+#   in front and its gradient too, is right again.
+#
+# **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO as published (Shao et al. 2024)
+# has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio, and so does the library TRL,
+# where the setting is called `use_bias_correction_kl`. *A Comedy of Estimators* (2025, arXiv 2512.21852) goes through
+# all combinations. And several libraries have had k1 in the loss for a while, and nobody saw that the leash was
+# missing.
+# %% [markdown]
+# ### What is the most that can be had?
+#
+# Before we train, we ask what the *best* policy for a given α would earn. Its formula is known. Write
+#
+# $$\pi^*(y) = \frac1Z\,\pi_\text{ref}(y)\,e^{r(y)/\alpha}, \qquad Z = \mathbb{E}_{y\sim\pi_\text{ref}}\big[e^{r(y)/\alpha}\big].$$
+#
+# This is the reference, each text weighted by $e^{r/\alpha}$; Z makes the probabilities add up to 1. Solve for the
+# reward, $r(y) = \alpha\ln Z + \alpha\,(\ln\pi^*(y) - \ln\pi_\text{ref}(y))$, and put it into the objective:
+#
+# $$J(\pi) = \alpha\ln Z \;-\; \alpha\,\mathrm{KL}(\pi\|\pi^*).$$
+#
+# The first term is the same for all policies, and the second is a fine for not being π\*.
+# So **π\* is the optimum and earns α·ln Z**, and what another policy lacks is α times its KL to π\*.
+# For every α, however large, π\* is at least as good as the reference: some change always pays.
+# %% [markdown]
+# **One sampling pass shows it for all α.** Let the reference write K completions for a prompt, judge them, and take
+# one of them with probability $w_k = e^{r_k/\alpha} / \sum_j e^{r_j/\alpha}$. (Weights that are divided by their sum
+# are called *self-normalised*.) For large K the text that one gets is a draw from π\*. Its mean reward is
+# $\sum_k w_k r_k$, and its KL is at most $\sum_k w_k \ln(K w_k)$, the KL of the weights to equal weights.
+#
+# With a finite K it is still a policy that one could use (*soft best-of-n*, Verdun et al. 2025), with that
+# reward and no more than that KL. So what we are going to draw is possible, and π\* is as good or better.
+#
+# The next cell takes K = 16 completions for each of some held-out prompts. It takes about a minute.
+# %% tags=["training"]
+judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if has_witness else {})
+drawn = possible.draw(
+    reference, tokenizer, test_prompts[: sizes.best_of_prompts], judges,
+    each=16, new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
+)  # fmt: skip
+optima = possible.optima(drawn, {*possible.ALPHAS, *sizes.alphas})
+for point in optima:
+    print(
+        f"α = {point['alpha']:<5g} reward {point['reward']:.3f} ± {point['half_width']:.3f}   KL {point['kl']:.3f}   "
+        f"J {point['objective']:.3f}   length {point['length']:.1f}   counts like {point['effective']:.1f} completions"
     )
-    return sweep.examine(
-        policy, tokenizer, test_prompts, judges, measure_kl,
-        new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size, more_prompts=more_prompts,
-    )  # fmt: skip
-
-
-common = {
-    "preset": preset.name,
-    "steps": sizes.steps,
-    "learning_rate": preset.kl.learning_rate,
-    "held_out": sizes.held_out,
-}  # shared by all runs
 # %% [markdown]
-# ## 3.4 α = 0 first
+# The last column is $1/\sum_k w_k^2$, averaged over the prompts: where few of the 16 completions carry the weight,
+# more of them would show that still more can be had.
 #
-# Before we use the leash, we look at what happens without it. The next cell trains with α = 0.
-# That is Part 2's training; the only difference is that we now **measure** the KL at every step, without using it.
+# ### Best of n
 #
-# <details><summary><b>Predict first:</b> what will the KL do over the training steps?
-# Where does it start, does it level off, and why? (click for our expectation)</summary>
-#
-# It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long
-# as any change of the text raises the reward a little, the policy makes it.
-# We expect it to go on rising after the reward has nearly reached its ceiling of 1,
-# because REINFORCE keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
-# </details>
-#
-# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
-# and the sweep will not repeat it. It takes one to two minutes.
-# %% tags=["training"]
-runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
-free = runs["α = 0"]
-plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
-plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
-# %% [markdown]
-# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain:
-# compare the right halves of the two plots. In the first plot the dots are the exact KL, computed at every fifth step;
-# the line is its estimate from the sampled tokens, k1. They agree.
-#
-# The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue**
-# where the policy finds the token more probable than the reference does, **orange** where less.
-# The numbers of one text add up to that text's estimate of the KL. Point at a token to see its number.
-# %% tags=["training"]
-show_page(sweep.run_page(free))
-# %% [markdown] q="w3_1"
-# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
-# unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
-# %% [markdown]
-# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
-# because the objective contains only the reward: each update makes texts with a positive advantage more probable
-# and others less, and no term asks what that does to the language. Even when the mean reward is nearly 1,
-# small differences between completions remain, and the updates keep sharpening the distribution.
-#
-# It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences,
-# and its judgement means something for texts like those. Far from the reference the texts are unlike anything it was
-# trained on, and there the policy finds inputs that score high for the wrong reasons.
-# In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated),
-# in the share of repeated bigrams, which is about two hundred times that of the untuned policy. The second reward model
-# agrees: it gives these texts 0.56 only, as little as those of α = 1, which hardly learned anything.
-#
-# **Rubric**
-# - 1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off
-# - 1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable
-# - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
-#   far from the reference it is exploited (reward hacking)
-# - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety
-#   (the second reward model counts too, if it disagrees)
-# %% [markdown]
-# ## 3.5 The sweep
-#
-# Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
-# held-out prompts. It takes about seven minutes on an idle machine with two cores, up to twice that on a busy one.
-# **You may stop it at any time** (the square button): each finished run is in the folder `runs/kl`,
-# a half-finished one has a checkpoint, and calling the cell again goes on from there.
-# If you later change one of your functions, the runs that used it are trained anew.
-#
-# <details><summary><b>Predict first:</b> which of these will happen at α = 1?
-# (a) reward rises more slowly, but to the same value; (b) nothing is learned; (c) training diverges. (click)</summary>
-#
-# (b), or nearly. At α = 1 one nat costs as much as the whole range of the reward. A completion
-# that earns 0.3 more than average may move 0.3 nats away at most, and that is next to nothing. The policy is held near
-# where it started. (Not exactly there: every update is made from 32 samples, and their noise pushes the policy about.)
-# </details>
-# %% tags=["training"]
-plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
-runs = sweep.sweep(plan, train_fixed, examine, common=common)
-# %% [markdown]
-# **The untuned policy** belongs into every comparison. It has KL 0 by definition.
-# %% tags=["training"]
-scores, samples = examine(reference)
-untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
-everything = {"untuned": untuned, **runs}
-display(sweep.table(everything))
-# %% [markdown]
-# Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the
-# reward. "Repeated bigrams" is the share of neighbouring word pairs that already occurred in the same completion.
-# It is counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even
-# so its share rests on a few completions only, and a difference of one or two in a thousand means nothing.
-# If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
-# %% [markdown]
-# ### How the runs went
-#
-# <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the five values of α,
-# in one plot.</summary>
-#
-# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL.
-# And a curve with a fine should level off, where one more nat costs as much as it earns,
-# while the curve of α = 0 goes on rising.
-# </details>
-# %% tags=["training"]
-plots.show(figures.plot_sweep(runs, ("reward", "kl", "length", "repetition")))
-# %% [markdown]
-# ### The reward–KL frontier
-#
-# One point for each policy: how far it went, and what it got for it.
-# A policy is better than another if it lies **higher and further to the left**: more reward at less distance.
-# The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches
-# a higher reward" says little, if it also went ten times as far. Part 4 will draw DPO into the same plot.
-# %% tags=["training"]
-sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
-for name, run in everything.items():  # for the report of a whole run; it does nothing in your notebook
-    headline(f"reward, {name}", run.scores["reward"])
-plots.show(
-    plots.plot_frontier(load_points(), log=True)
-)  # all points recorded so far, Part 4's included once you have done it
-# %% [markdown]
-# The horizontal axis is logarithmic from 1 nat on, so that the near and the far policies both fit.
-# **Look at the slope**: the first few nats buy most of the reward; the last hundred buy almost nothing.
-#
-# ### How good is this frontier? Best of n
-#
-# There is a way to more reward without any training: for each prompt let the *reference* write n completions
-# and keep the one with the highest reward. This is **best-of-n sampling**, and it changes the distribution of the
-# texts just as training does, so that it has a KL to the reference as well. It is at most
+# There is a still simpler way to more reward without any training: for each prompt let the reference write n
+# completions and keep the one with the highest reward. This is **best-of-n sampling**, and it changes the distribution
+# of the texts just as training does, so that it has a KL to the reference as well. It is at most
 #
 # $$\text{KL}_n \le \ln n - \frac{n-1}{n}$$
 #
-# (a proof is in Beirami et al. 2024, arXiv 2401.01879). So best-of-n can be drawn into the same plot,
-# and each trained policy has to stand the comparison: does it get more reward at the same KL?
+# (a proof is in Beirami et al. 2024, arXiv 2401.01879). It is the usual yardstick: Gao et al. (2022, arXiv 2210.10760)
+# compare it with reinforcement learning at the same KL.
 #
-# **One sampling pass is enough for every n.** Draw K completions for each prompt. For n ≤ K, every choice of n out of
+# **The same pass is enough for every n.** For n ≤ K, every choice of n out of
 # the K is a fair sample of n completions. The mean of their maxima, over *all* such choices,
 # estimates what best-of-n earns. There is no need to list the choices.
 # Sort the K rewards of a prompt: $r_{(1)} \le r_{(2)} \le \dots \le r_{(K)}$.
@@ -848,7 +803,21 @@ plots.show(
 #   as a Python float. Compute it in float64.
 # - If `n` is smaller than 1 or larger than K, raise a `ValueError`.
 #
-# *Hint:* `math.comb(i, j)` is the binomial coefficient, and it is 0 if j is larger than i.
+# `math.comb(i, j)` is the binomial coefficient, and it is 0 if j is larger than i.
+#
+# <details><summary>Hint 1: who is the maximum?</summary>
+#
+# Sort one prompt's rewards. For the i-th smallest to be the maximum of a choice, where must the other n − 1 come from?
+# Count these choices for the example (0, ½, 1) and n = 2 by hand.
+#
+# </details>
+#
+# <details><summary>Hint 2: indices from 0</summary>
+#
+# In Python the sorted rewards have the places 0 to K − 1, and at place i there are i smaller ones below.
+# So the weight is `math.comb(i, n - 1) / math.comb(K, n)`. The weights of a prompt add up to 1: check that.
+#
+# </details>
 # %%
 def best_of_n(rewards, n):
     """The reward that best-of-n sampling gets on average, from K completions of each prompt.
@@ -913,6 +882,13 @@ def test_best_of_rules(best_of_n):
 # %% hidden={"values errors": 1, "edges dtypes purity": 0.5}
 # %% [markdown] q="q3_5"
 # **Exercise 3.5 · `best_of_n_kl`** (1 point). Return the bound $\ln n - (n-1)/n$ as a Python float, in nats.
+#
+# <details><summary>Hint 1: which logarithm?</summary>
+#
+# Nats are counted with the natural logarithm, `math.log`. Check n = 1: choosing from one changes nothing,
+# so the result must be 0.
+#
+# </details>
 # %%
 def best_of_n_kl(n):
     """An upper bound on the KL of best-of-n sampling to the policy that it samples from.
@@ -943,38 +919,280 @@ def test_best_of_kl(best_of_n_kl):
     assert is_float(got), f"best_of_n_kl: a Python float is asked for, got a {type(got).__name__}"
 # %% hidden={"values edges": 0.5}
 # %% [markdown]
-# **Draw it into the plot.** The next cell lets the reference write K = 8 completions for each of some held-out prompts,
-# judges them once, and computes best-of-n for n = 1, 2, 4 and 8 with your functions. It takes under a minute.
-#
-# **Predict first:** where will the points of best-of-n lie, above or below your trained policies of the same KL?
+# **What is possible.** The next plot has both curves: the optimum for many values of α, and best-of-n for n up to 16.
+# The bands are 95 % intervals over the prompts. The axis is logarithmic from a tenth of a nat on.
+# Every frontier of this part, and Part 4's, can be held against these curves.
 # %% tags=["training"]
-each = 8
-several = [prompt for prompt in test_prompts[: sizes.best_of_prompts] for _ in range(each)]
-drawn = [
-    reward_model(generate(reference, tokenizer, group, preset.new_tokens, generator=number).texts)
-    for number, group in enumerate(batches(several, preset.evaluation_batch_size))
-]
-drawn_rewards = torch.cat(drawn).reshape(-1, each)  # [P, K]
-best_points = [
-    {"name": f"best of {n}", "kl": best_of_n_kl(n), "reward": best_of_n(drawn_rewards, n), "method": "best of n"}
-    for n in (1, 2, 4, 8)
-]
-plots.show(plots.plot_frontier([*load_points(), *best_points], log=True, title="Trained policies beside best-of-n"))
+best_of = []
+for n in (1, 2, 4, 8, 16):
+    each_prompt = torch.tensor([best_of_n(rewards[None], n) for rewards in drawn["reward"]])  # [P]
+    _, half_width = possible.mean_and_half_width(each_prompt)
+    best_of.append(
+        {
+            "name": f"best of {n}",
+            "kl": best_of_n_kl(n),
+            "reward": best_of_n(drawn["reward"], n),
+            "half_width": half_width,
+            "method": possible.BEST_OF_N,
+        }
+    )
+bounds = [*optima, *best_of]
+for point in bounds:
+    save_point(**point)  # kept in runs/frontier.json, for Part 4
+plots.show(figures.plot_frontier([], bounds, title="What is possible without training"))
 # %% [markdown]
-# A point of best-of-n lies at most at the KL where it is drawn; in truth it may lie further to the left.
-# So where a trained policy is below the line of best-of-n at its own KL,
-# the training has not found what there is to find:
-# its steps were too few or too noisy. Best-of-n has a price of its own, which the plot does not show:
-# each answer costs n completions and n judgements, for ever, while a trained policy writes one.
+# **What to look for.** Read the nats off the axis: the first tenth of a nat buys more than any later one.
+# On the optimum's curve one more nat buys exactly the α of that point: that is why one stops there.
+# And best-of-n, which knows nothing of α, lies close to the optimum.
+# %% [markdown]
+# ### The training step
 #
+# The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**,
+# in place of the reward model. To REINFORCE the fine is just another reward. Beside that, it measures.
+# (The policy's log-probs at the time of sampling stand in `rollout.log_probs`.
+# Column $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
+#
+# The exact KL needs two tables of logits; to save time the step computes it in every fifth step only,
+# and the policy's entropy with it. k1 costs nothing extra, and is there every time. So is `objective`,
+# the mean of the shaped rewards: the batch's estimate of J, which is what training maximises.
+# %%
+def measure_kl(policy, rollout):
+    """At each position of a rollout, [B, T-1] each: the KL to the reference, exact and by the sampled token alone (k1),
+    and the policy's entropy."""
+    with torch.no_grad():
+        scores = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        log_probs = token_log_probs(scores, rollout.ids)  # [B, T-1]
+        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
+        exact = kl_divergence(scores[:, :-1], reference_scores[:, :-1])  # [B, T-1]
+        every = scores[:, :-1].log_softmax(-1)  # [B, T-1, V]
+        entropy = -(every.exp() * every).sum(-1)  # [B, T-1]
+    return {"exact": exact, "k1": kl_estimates(log_probs, reference_log_probs)["k1"], "entropy": entropy}
+
+
+def per_completion(values, mask):
+    """Sum over the completion's tokens, mean over the batch, as a float."""
+    return values.masked_fill(~mask, 0.0).sum(1).mean().item()
+
+
+def kl_step(policy, optimizer, rollout, alpha, number):
+    """One REINFORCE update with the KL fine; returns what to record, in floats."""
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
+    with torch.no_grad():
+        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
+    rewards = reward_model(rollout.texts).to(mask.device)  # [B]
+    shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, alpha)  # [B]
+    k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
+    exact = {}
+    if number % 5 == 0:
+        measured = measure_kl(policy, rollout)
+        exact = {"kl": per_completion(measured["exact"], mask), "entropy": per_completion(measured["entropy"], mask)}
+    update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
+    return {
+        "loss": update["loss"],
+        "reward": rewards.mean().item(),
+        "objective": shaped.mean().item(),  # J of this batch
+        **exact,
+        "k1": per_completion(k1, mask),
+        "alpha": float(alpha),
+    }
+# %% [markdown]
+# `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
+# numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
+# which α step `number` uses; for now it is a constant. `examine` then samples one completion for each held-out prompt
+# and measures everything on them: reward, the second reward model's opinion (if there is one), KL, entropy, length,
+# repetition.
+# %%
+def run_training(name, settings, folder, alpha_at, after_step=None):
+    """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
+    seed_everything(0)
+    policy = copy.deepcopy(reference).requires_grad_(True)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=settings.get("learning_rate", preset.kl.learning_rate))
+    state = {"alpha": settings["alpha"]}
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size)
+
+    def step(rollout, number):
+        record = kl_step(policy, optimizer, rollout, alpha_at(number, state), number)
+        if after_step is not None:
+            after_step(record, state)
+        return record
+
+    history = train(
+        step, source, steps=sizes.steps, policy=policy, optimizer=optimizer, state=state, folder=folder,
+        settings={**settings, **common}, description=name,
+    )  # fmt: skip
+    return policy, history
+
+
+def train_fixed(name, settings, folder):
+    """Train with one α from beginning to end."""
+    return run_training(name, settings, folder, lambda number, state: settings["alpha"])
+
+
+def examine(policy):
+    """Scores and samples of a policy on the held-out prompts."""
+    return sweep.examine(
+        policy, tokenizer, test_prompts, judges, measure_kl,
+        new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size, more_prompts=more_prompts,
+    )  # fmt: skip
+
+
+common = {
+    "preset": preset.name,
+    "steps": sizes.steps,
+    "learning_rate": preset.kl.learning_rate,
+    "held_out": sizes.held_out,
+}  # shared by all runs
+# %% [markdown]
+# ## 3.4 α = 0 first
+#
+# Before we use the leash, we look at what happens without it. The next cell trains with α = 0.
+# That is Part 2's training; the only difference is that we now **measure** the KL at every step, without using it.
+#
+# <details><summary><b>Predict first:</b> what will the KL do over the training steps?
+# Where does it start, does it level off, and why? (click for our expectation)</summary>
+#
+# It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long
+# as any change of the text raises the reward a little, the policy makes it.
+# We expect it to go on rising after the reward has nearly reached its ceiling of 1,
+# because REINFORCE keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
+# </details>
+#
+# The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
+# and the sweep will not repeat it. It takes one to two minutes.
+# %% tags=["training"]
+runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
+free = runs["α = 0"]
+plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
+plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
+# %% [markdown]
+# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain:
+# compare the right halves of the two plots. In the first plot the dots are the exact KL, computed at every fifth step;
+# the line is its estimate from the sampled tokens, k1. They agree.
+#
+# The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue**
+# where the policy finds the token more probable than the reference does, **orange** where less.
+# The numbers of one text add up to that text's estimate of the KL. Point at a token to see its number.
+# %% tags=["training"]
+show_page(sweep.run_page(free))
+# %% [markdown] q="w3_1"
+# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
+# unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
+# %% [markdown]
+# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
+# because the objective contains only the reward: each update makes texts with a positive advantage more probable
+# and others less, and no term asks what that does to the language. Even when the mean reward is nearly 1,
+# small differences between completions remain, and the updates keep sharpening the distribution.
+#
+# It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences,
+# and its judgement means something for texts like those. Far from the reference the texts are unlike anything it was
+# trained on, and there the policy finds inputs that score high for the wrong reasons.
+# In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated),
+# in the entropy, which falls while the KL rises, in the share of repeated bigrams beside the untuned policy's,
+# and, where there is a second reward model, in its opinion of the same texts.
+#
+# **Rubric**
+# - 1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off
+# - 1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable
+# - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
+#   far from the reference it is exploited (reward hacking)
+# - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (entropy)
+#   (the second reward model counts too, if there is one and it disagrees)
+# %% [markdown]
+# ## 3.5 The sweep
+#
+# Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
+# held-out prompts. The values are multiples of the one that fits this preset's reward. It takes about seven minutes on
+# an idle machine with two cores, up to twice that on a busy one. **You may stop it at any time** (the square button):
+# each finished run is in the folder `runs/kl`, a half-finished one has a checkpoint, and calling the cell again goes on
+# from there. If you later change one of your functions, the runs that used it are trained anew.
+#
+# <details><summary><b>Predict first:</b> the untuned policy does nothing, so its KL is 0 and its J is its reward,
+# whatever α is. Take the largest α of the sweep. Will the J of the trained policy be (a) above that, (b) the same, or
+# (c) below? (click)</summary>
+#
+# The optimum is above it: the cell above has shown that some change pays at every α, if only a small one.
+# Whether *training* ends above it is another matter. Every update is made from one batch, and the noise of the batches
+# pushes the policy about. At a small α that is cheap; at a large one each nat of it costs more than the whole range
+# of the reward, and a policy that learned something may end below one that did nothing. The table will tell:
+# compare the row's J with the untuned policy's reward and with the best J.
+# </details>
+# %% tags=["training"]
+plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
+runs = sweep.sweep(plan, train_fixed, examine, common=common)
+# %% [markdown]
+# **The untuned policy** belongs into every comparison. It has KL 0 by definition.
+# %% tags=["training"]
+scores, samples = examine(reference)
+untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
+everything = {"untuned": untuned, **runs}
+display(sweep.table(everything, drawn=drawn, possible=bounds))
+# %% [markdown]
+# Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the
+# reward. It covers the choice of prompts, not the training: another seed or another machine gives another policy,
+# and its numbers may differ by as much again.
+#
+# - **J** is the objective at the row's own α, what training tried to raise. **Best J** is what the optimum reaches
+#   there (at least; computed on other samples, so a small negative gap means nothing).
+# - **Best reward at this KL** is what is possible at the distance that the policy went.
+#   A policy far below it has paid for nats that bought nothing.
+# - **Entropy** is the variety of a completion: −H is one of the two parts of the KL.
+# - **Repeated bigrams** is the share of neighbouring word pairs that already occurred in the same completion. It is
+#   counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even
+#   so its share rests on a few completions only, and a difference of one or two in a thousand means nothing.
+#
+# If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
+# %% [markdown]
+# ### How the runs went
+#
+# <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the values of α,
+# in one plot.</summary>
+#
+# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL.
+# And a curve with a fine should level off, where the pull of the reward, that of the fine and the noise of the batches
+# balance, while the curve of α = 0 goes on rising. (The optimum's own KL, at the same α, is in the list above.
+# A curve that levels off far above it is held up there by the noise.)
+# </details>
+# %% tags=["training"]
+plots.show(figures.plot_sweep(runs, ("reward", "objective", "kl", "entropy", "length", "repetition")))
+# %% [markdown]
+# ### The reward–KL frontier
+#
+# One point for each policy: how far it went, and what it got for it.
+# A policy is better than another if it lies **higher and further to the left**: more reward at less distance.
+# The points that no other point beats form the **frontier**. It is the fair way to compare methods: "my method reaches
+# a higher reward" says little, if it also went ten times as far. The grey curves say what is possible at each distance.
+# Part 4 will draw DPO into the same plot.
+# %% tags=["training"]
+sweep.save_points(everything)  # kept in runs/frontier.json, for Part 4
+for name, run in everything.items():  # for the report of a whole run; it does nothing in your notebook
+    headline(f"reward, {name}", run.scores["reward"])
+plots.show(figures.plot_frontier(load_points(), bounds))  # all points recorded so far, Part 4's too once it is done
+# %% [markdown]
+# The horizontal axis is logarithmic from a tenth of a nat on, so that the near and the far policies both fit.
+# **Look at the slope** from one policy to the next: what does a nat buy near the reference, and what far from it?
+# And **look at the gap** between a policy and the grey lines: at the same KL, so much more reward is possible.
+# The lines end where the completions give out; further to the right their last value is possible as well.
+# The last column of the table has the same in numbers.
+#
+# A gap says that training has not found what there is to find. α is not to blame for it: for *every* α
+# the optimum lies on the grey line. The steps are: each is made from one batch, whose noise moves the probabilities
+# of tokens that have nothing to do with the reward. That distance buys nothing, and it has to be paid.
+# (Best-of-n has a price of its own, which the plot does not show: each answer costs n completions
+# and n judgements, for ever, while a trained policy writes one.)
+# %% [markdown]
 # And what do the last nats cost? The next plot asks the witness.
 # %% tags=["training"]
 if has_witness:
     plots.show(figures.plot_opinions_by_kl(everything))
 # %% [markdown]
+# (The plot is there where the preset has a second reward model.)
+#
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
 # opinions. Where they part, and the first still rises while the second falls, the policy collects the *errors* of the
-# first model: **over-optimisation**. The first model alone would never tell you; its own score only goes up.
+# first model: **over-optimisation** (Gao et al. 2022). The first model alone would never tell you;
+# its own score only goes up.
 #
 # **Why can the witness see it?** It learned from other sentences, it has another architecture,
 # and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness made exactly like the
@@ -988,96 +1206,114 @@ if has_witness:
 # samples, tokens coloured by their log-ratio as before. Where widgets do not run, the same is shown as one list.
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
-frontier_slider([run.point for run in everything.values()], page=lambda point: pages[point["name"]], log=True)
+frontier_slider(
+    [run.point for run in everything.values()],
+    page=lambda point: pages[point["name"]],
+    figure=lambda points, highlight=None: figures.plot_frontier(points, bounds, highlight=highlight),
+)
 # %% [markdown] q="w3_2"
 # **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
-# (the reward stays within about 0.05 of the untuned policy's), one that is **too low** (the text degenerates),
-# and one in between that you would use (reward 0.8 or more, mostly natural text).
-# For each, give reward, KL, repetition and the second reward model's score, say what its KL
+# (the reward stays near the untuned policy's), one that is **too low** (the text degenerates),
+# and one in between that you would use (clearly more reward, mostly natural text).
+# For each, give reward, KL, J, repetition and, if there is one, the second reward model's score, say what its KL
 # and reward curves look like, and comment on its five samples: are they grammatical, varied, and really positive?
 # %% [markdown]
-# *The figures are in the table and the plots above, from a run at seed 0; yours should be near them.*
+# *The figures are in the table and the plots above; which value of α plays which part depends on the run.*
 #
-# **Too high: α = 1.** The reward is 0.52, hardly above the untuned policy's 0.49. One nat costs as much as the whole
-# range of the reward, so no change pays. The samples cannot be told from the untuned policy's, but for being shorter:
-# some positive, some not, with the same small faults. The KL is small but not 0; it creeps up to about 2 nats.
-# That is not learning but noise: each update is made from 32 samples, and here the noisy fine is most of what it sees.
+# **Too high: the largest α.** The reward is hardly above the untuned policy's. One nat costs as much as the whole
+# range of the reward, or more, so little can pay. The samples cannot be told from the untuned policy's:
+# some positive, some not, with the same small faults. The KL is small but not 0. Compare J with the untuned policy's
+# reward and with the best J: the optimum gains a little at a small fraction of a nat,
+# and what the run has wandered beyond that is noise that it has to pay for.
 #
-# **Too low: α = 0.** The reward reaches 0.97, and the KL goes on climbing long after the reward has levelled off,
-# to about 70 nats. The samples are lists of words of praise without a sentence ("intelligent and compelling
-# and intelligent"), the same words in every completion, each as long as allowed.
-# Four bigrams in ten are repeats, against two in a thousand for the untuned policy.
-# The second reward model gives 0.56, where it gave 0.82 at α = 0.01: it has turned. That is over-optimisation.
+# **Too low: α = 0.** The reward is the highest of all, and the KL goes on climbing long after the reward has levelled
+# off. The samples are lists of words of praise without a sentence, the same words in every completion.
+# Repeated bigrams are many times the untuned policy's, and the entropy has collapsed.
+# A second reward model, if there is one, likes these texts less than those of a moderate α, although the first
+# likes them more: that is over-optimisation.
 #
-# **In between: α = 0.03.** The reward is about 0.86 at a KL of 7 nats (α = 0.01 would do as well: 0.93 at 13 nats,
-# with more repetition). The KL curve rises for the first half of training and then levels off, where one more nat costs
-# as much as it earns. The samples have the untuned policy's grammar (with its faults), they differ from each other,
-# and most are really positive ("a moving examination of both her men"); repeated bigrams are still rare
-# (3.3 in a thousand, against the untuned policy's 2.1), and the second reward model gives 0.77, against 0.52
-# for the untuned policy. What has changed is the length: they are shorter than the untuned policy's (see section 3.6).
+# **In between.** The reward is clearly higher than the untuned policy's at a KL that is a small part of that of α = 0.
+# The KL curve rises at first and then levels off. The samples have the untuned policy's grammar (with its faults),
+# they differ from each other, and most are really positive; repeated bigrams are still about as rare as
+# the untuned policy's. The column "best reward at this KL" says how much of this distance was wasted.
 #
 # **Rubric**
 # - 2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL,
 #   comments on the samples (indistinguishable from the untuned policy's)
-# - 2 points: a low α that degenerates: names it, gives reward, KL, repetition and the second model's score,
-#   and comments on the samples (repetition, few words, praise without content)
-# - 2 points: a middle α with high reward and mostly natural text: names it, gives reward (0.8 or more) and KL, compares
+# - 2 points: a low α that degenerates: names it, gives reward, KL, repetition and, if there is one, the second model's
+#   score, and comments on the samples (repetition, few words, praise without content)
+# - 2 points: a middle α with high reward and mostly natural text: names it, gives reward, KL and J, compares
 #   repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
 # %% [markdown]
-# ## 3.6 What else the fine does
+# ## 3.6 Does the fine shorten texts?
 #
 # Go back to the *length* panel of the sweep, and to the column *length* of the table.
-# Nobody asked for shorter or longer texts, and yet the lengths differ from run to run.
-# The fine is **summed** over the tokens of a completion. Think about what that rewards, apart from plausible text.
+# Nobody asked for shorter or longer texts, and yet the lengths may differ from run to run.
+# The fine is **summed** over the tokens of a completion. So a short completion has fewer places at which to pay,
+# and it is often said that such a fine rewards brevity. Does it?
 #
-# <details><summary><b>Predict first:</b> a policy pays for each token at which it differs from the reference.
-# What is the cheapest way to be praised? (click after you have an answer)</summary>
+# <details><summary><b>Predict first:</b> two completions have the same reward. One is half as long as the other.
+# Which of them does the optimum π* prefer, compared with the reference? (click after you have an answer)</summary>
 #
-# Write few tokens. A short completion has fewer places to differ. If a few words of praise get the full reward,
-# everything after them can only cost. So a fine that is summed over tokens is also a fine on length: end the text
-# as soon as it has been praised enough. Without a fine (α = 0) there is no such pull.
+# Neither. $\pi^*(y) \propto \pi_\text{ref}(y)\,e^{r(y)/\alpha}$: with equal rewards the factor is the same,
+# and the two keep the odds that they have under the reference, however long they are.
+# What costs is not a token, but a token *at which the policy differs*. Going on as the reference does costs 0.
 # </details>
+# %% [markdown]
+# **Then who shortens?** A trained policy is not the optimum. Each update is made from one batch, and its noise moves
+# the probabilities at all positions, in directions that have nothing to do with the reward. Such a policy differs
+# from the reference at every token, and pays at every token. *It* can save by ending early.
+# So if texts become shorter under a fine, suspect the size of the steps before you blame the objective.
 #
-# But the runs of the sweep differ in α, too. An experiment should change one thing. The next cell trains once more
-# with α = 0.03, and **fixes the length**: no completion may end before it has all its tokens (`min_new_tokens`),
-# so brevity earns nothing. The sweep's run with α = 0.03 stands beside it.
-# Afterwards both policies are examined in the same way, free to end. It takes one to two and a half minutes.
+# The experiment changes one thing: the same α, the same number of steps, **a learning rate three times as large**.
+# The sweep's run stands beside it. It takes one to two and a half minutes.
 # %% tags=["training"]
+usual = f"α = {preset.kl.alpha:g}"
 pair = sweep.sweep(
-    {"α = 0.03": {"alpha": 0.03}, "α = 0.03, fixed length": {"alpha": 0.03, "fixed_length": True, "method": "fixed length"}},
+    {
+        usual: {"alpha": preset.kl.alpha},
+        f"{usual}, larger steps": {
+            "alpha": preset.kl.alpha, "learning_rate": 3 * preset.kl.learning_rate, "method": "larger steps",
+        },
+    },
     train_fixed, examine, common=common,
 )  # fmt: skip
-plots.show(figures.plot_sweep(pair, ("length", "reward"), title="α = 0.03: length free and length fixed"))
-display(sweep.table({"untuned": untuned, **pair}))
-show_page(sweep.run_page(pair["α = 0.03"]))
+plots.show(figures.plot_sweep(pair, ("length", "reward", "kl", "objective"), title=f"{usual}: two sizes of steps"))
+display(sweep.table({"untuned": untuned, **pair}, alpha=preset.kl.alpha, drawn=drawn, possible=bounds))
+at_optimum = possible.optimum(drawn, preset.kl.alpha)
+print(f"mean length: untuned {drawn['length'].mean():.1f}, optimum at {usual} {at_optimum['length']:.1f}", end="")
+print("".join(f", {name} {run.scores['length']:.1f}" for name, run in pair.items()), "tokens")
+show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # %% [markdown]
-# Compare the rows of the table. Given the choice, the fined policy writes much shorter completions than the untuned
-# one; trained with fixed lengths, it does not. The KL *per completion* of the two hardly differs,
-# but look at the KL *per token*: at each token, the short texts have moved nearly twice as far.
-# And read the samples: reward and repetition alone would not have told you. (A fixed length has a price as well:
-# where the policy would have ended, the sample is drawn from its other tokens, so it is not quite on-policy there.)
+# Compare three lengths: the untuned policy's, the optimum's and each run's. The optimum's differs from the
+# untuned policy's only as far as the reward itself goes with length. What a run has beyond that is its own doing.
+# Then compare KL, J and the best J: which of the two runs has paid more for the same reward, or less?
+# Look at the KL *per token* as well: it says how far the policy has moved at each place, whatever the length.
+# And read the samples: reward and repetition alone would not have told you.
 # %% [markdown] q="w3_3"
-# **Question W3.3** (3 points). What does a KL summed over the completion reward besides plausible text?
-# What did you see in your runs? Name a remedy, and what it costs.
+# **Question W3.3** (3 points). A fellow student says: "The KL is summed over the tokens, so our objective rewards short
+# texts." Is that so? Argue with the optimum, and compare with the lengths that you saw, that of the optimum included.
+# How would you compare the KL of two policies whose texts differ in length?
 # %% [markdown]
-# A sum over tokens grows with the number of tokens, so ending early saves fines: brevity is rewarded.
-# In the sweep the completions at α = 0.03 shrank from 18 tokens to 10, those at α = 0, without any fine,
-# grew to the limit of 24. In the experiment the run with free length shrank; the same α
-# with fixed length in training left the policy with texts about as long as the untuned one's.
+# No. The optimum is the reference with each text weighted by $e^{r/\alpha}$. The length does not occur in it:
+# texts of equal reward keep their odds, long or short, and a policy that goes on as the reference does pays nothing
+# for the further tokens. The weighted mean length that the cell prints for the optimum says the same:
+# it moves only as far as reward and length go together.
 #
-# It also spoils comparisons. Two policies with 6 nats per completion have moved equally far only
-# if their texts are equally long; one should report the length, or the KL per token, beside the sum.
-# Remedies are a fixed length (but then the policy must go on writing when it has nothing left to say),
-# dividing by the number of tokens (but then a long text may drift farther in total, and padding a text
-# with harmless tokens dilutes the fine), or including a wish about length in the reward itself.
+# Where a run's texts did become shorter, or longer, than the optimum's, it is training that did it: steps that are
+# too large for the noise of a batch make the policy differ at every token, and then each token costs. J tells: such a
+# run lies below the best J, and smaller steps bring J up and the length back.
+#
+# Two policies with the same KL per completion have moved equally far at each token only if their texts
+# are equally long; one reports the length, or the KL per token, beside the sum, or fixes the length.
 #
 # **Rubric**
-# - 1 point: says that the fine is a sum over tokens, so that shorter completions pay less, and supports it
-#   with the lengths seen in the runs (whatever direction they show)
-# - 1 point: says what this does to comparisons: KL per completion of runs with different lengths is not like with like;
-#   report length and KL per token, or fix the length
-# - 1 point: names a remedy and its price, such as a fixed length, a mean over tokens
-#   (which then lets long texts drift farther), or a reward that minds length
+# - 1 point: no; argues from the optimum (equal reward keeps the reference's odds) or from the log-ratio
+#   (a token at which the policy does as the reference does costs nothing)
+# - 1 point: compares the lengths of the runs with the optimum's (whatever direction they show), and gives the noise
+#   of too large steps, not the objective, as the reason for a difference
+# - 1 point: says that the KL per completion of texts with different lengths is not like with like;
+#   reports length or KL per token beside it, or fixes the length
 # %% [markdown]
 # ## 3.7 An α that changes
 #
@@ -1093,6 +1329,19 @@ show_page(sweep.run_page(pair["α = 0.03"]))
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
 # With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
 # Return a Python float.
+#
+# <details><summary>Hint 1: a share of the way</summary>
+#
+# Which share of the way has been gone at this step? It is 0 at step 0 and 1 at `total_steps`, and never more than 1.
+#
+# </details>
+#
+# <details><summary>Hint 2: no way at all</summary>
+#
+# With `total_steps == 0` the share cannot be computed; it is 1. Go from `start` by this share of `end - start`:
+# the sign of the difference makes the line rise or fall.
+#
+# </details>
 # %%
 def anneal_alpha(step, total_steps, start, end):
     """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
@@ -1161,6 +1410,19 @@ def test_anneal_zero_and_floats(anneal_alpha):
 # **Exercise 3.7 · `adapt_alpha`** (3 points)
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
+#
+# <details><summary>Hint 1: one piece at a time</summary>
+#
+# Compute the relative error, clip it, scale it by the two step counts, and only then touch α. Do it by hand for the
+# example above.
+#
+# </details>
+#
+# <details><summary>Hint 2: clipping a number</summary>
+#
+# For Python numbers `min(max(x, -0.2), 0.2)` is a clip. A negative observed KL needs no care of its own.
+#
+# </details>
 # %%
 def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
     """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
@@ -1224,13 +1486,20 @@ for number in range(120):
 # %% [markdown]
 # ### Both beside the best fixed α
 #
-# Put the α you found best into the next cell; the rest of the notebook uses it.
+# Put the α you found best into the next cell; the rest of the notebook uses it. It must be one of the sweep's.
+# Put in a target as well: how many nats per completion may the policy go? Choose it by hand, from what you have read
+# in the samples of the sweep, not from a formula.
 #
-# The next cell trains two more policies: one with α annealed, one with the controller, which starts from the same α
-# and aims at the KL that your best fixed α reached.
-# It counts in completions, as the paper does: one training step is a batch of 32. Two to four minutes.
+# The next cell trains two more policies: one with α annealed, from ten times your α to a third of it,
+# and one with the controller, which starts at your α and aims at your target.
+# It counts in completions, as the paper does: one training step is one batch. Two to four minutes.
+#
+# **Predict first:** at step 0 the policy *is* the reference, and its KL is 0, far below any target.
+# What will the controller do to α in the first steps?
 # %%
-best_alpha = 0.03  # yours: the α you would use, from W3.2
+best_alpha = preset.kl.alpha  # yours: the α you would use, from W3.2
+target_kl = 3.0  # yours: how far the policy may go, in nats per completion
+best = sweep.run_with(runs, best_alpha)  # the sweep's run at this α; an error if there is none
 
 
 def train_scheduled(name, settings, folder):
@@ -1250,12 +1519,12 @@ def train_scheduled(name, settings, folder):
 
     return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
 # %% tags=["training"]
-best = runs.get(f"α = {best_alpha:g}") or max(runs.values(), key=lambda run: run.scores["reward"])
-target_kl = round(best.scores["kl"], 1)
 schedule_plan = {
     "annealed": {"alpha": 10 * best_alpha, "end": best_alpha / 3, "method": "annealed α"},
-    "controlled": {"alpha": 10 * best_alpha, "target_kl": target_kl, "horizon": 160, "method": "controlled α"},
-}
+    "controlled": {
+        "alpha": best_alpha, "target_kl": target_kl, "horizon": 3 * preset.kl.batch_size, "method": "controlled α",
+    },
+}  # fmt: skip
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
 compared = {best.name: best, **scheduled}
 plots.show(
@@ -1264,15 +1533,23 @@ plots.show(
     )
 )
 sweep.save_points(scheduled)
-plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled}.values()], log=True))
-display(sweep.table({"untuned": untuned, **compared}))
+plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled}.values()], bounds))
+display(sweep.table({"untuned": untuned, **compared}, alpha=best_alpha, drawn=drawn, possible=bounds))
+controlled = scheduled["controlled"].history
+print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
 # %% [markdown]
 # The first panel shows α: a constant, a falling line, and the controller's path.
-# The controller begins far too strict; it lowers α step by step, and the KL climbs towards the target.
-# On the frontier, see whether the two new points lie above the line of the fixed values, on it, or below.
-# In our run the controller has not arrived when training ends (4.7 of 7.2 nats), and its point lies near the line:
-# it is on the way to what the sweep found by trying. The annealed point lies above the line, and its texts are longer.
-# With one run each, differences of the size of the 95 % interval (± 0.03) mean little.
+#
+# The controller's path has a beginning of its own. The policy starts at KL 0, so the error is clipped at −0.2, and α
+# falls by the same factor in every step until the KL comes near the target. Up to there the controller is a fixed plan;
+# it *controls* only after α has left this first clip. The printed sentence says whether it did, and when.
+# A horizon that is long beside the training never leaves it. A short one leaves it soon, but then α has fallen
+# low by the time the KL arrives, and the KL may shoot past the target before α is up again.
+#
+# For J the table takes your fixed α in every row, since three policies need one price to be compared.
+# On the frontier, see whether the new points lie above the points of the fixed values, among them, or below,
+# and how far all of them are from the grey lines.
+# With one run each, differences of the size of the intervals mean little.
 # %% [markdown] q="w3_4"
 # **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
 # and explain it. Which remedy fits it, and what does it leave unsolved? Use the comparison above.
@@ -1282,23 +1559,27 @@ display(sweep.table({"untuned": untuned, **compared}))
 # the text rots. It must be found by a sweep, which costs as many trainings as there are values. Moreover one value has
 # to serve the whole training: the strong hold that protects the text late in training slows learning at the beginning.
 #
+# (Another limit would do as well: the noise. The fine is one number for all tokens of a completion, the gradient comes
+# from one batch, and the policy pays for the nats that this noise has moved it. The runs lie below the best J,
+# and the remedy is smaller steps, larger batches, a better baseline.)
+#
 # Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate;
 # the controller replaces the unknown α by a target KL, which means the same for every reward, and finds α on the way.
-# In the comparison above the controlled run reaches the same frontier as the best fixed α, without the sweep
-# that was needed to find it, and the annealed run lies slightly above it, by about the width of the interval.
+# Whether it did so in this run the printed sentence says: as long as α stays in its first clip,
+# the controller is a plan like any other. The frontier shows whether either of them lies nearer to what is possible.
 #
-# What stays unsolved: the reward model is as wrong as before. At the same KL the same hacks are open,
-# and KL(π‖π_ref) does not oppose a policy that always writes the same plausible sentence.
-# The annealing plan and the controller have settings of their own (start, end, target, horizon).
+# What stays unsolved: the reward model is as wrong as before, and at the same KL the same hacks are open.
+# The annealing plan and the controller have settings of their own (start, end, target, horizon),
+# and the target has to be chosen by reading texts, as α had.
 #
 # **Rubric**
 # - 1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model,
-#   one value must serve the whole training (or another real limit, such as high variance, or
-#   that the KL does not oppose narrowing)
+#   one value must serve the whole training (or another real limit, such as the noise of the gradient, which costs
+#   nats that buy nothing). *Not* a limit: that the KL allows narrowing; it contains the negative entropy
 # - 1 point: explains the limit from the objective (α is an exchange rate between nats and reward units)
-#   or from the runs
-# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, a better reward model,
-#   PPO's trust region …) and how it works
+#   or from the runs (J below the best J, reward below what is possible at this KL)
+# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, smaller steps or larger
+#   batches, a better reward model, PPO's trust region …) and how it works
 # - 1 point: says what the remedy does not solve or what it costs, with reference to the comparison above
 # %% [markdown]
 # ## 3.8 Optional: two epochs per batch, PPO and GRPO
@@ -1330,6 +1611,19 @@ display(sweep.table({"untuned": untuned, **compared}))
 #
 # *Example:* one token, A = 2, ρ = 1.5, ε = 0.2: min(3.0, 2.4) = 2.4, so the loss is −2.4.
 # With A = −1: min(−1.5, −1.2) = −1.5, so the loss is 1.5.
+#
+# <details><summary>Hint 1: shapes</summary>
+#
+# Ratios are `[B, T]`, advantages `[B]`. Which axis must the advantages get so that each row has its own?
+#
+# </details>
+#
+# <details><summary>Hint 2: the order of things</summary>
+#
+# Difference of log-probs, mask, exponential, two products, minimum, mask again, sum, mean, minus.
+# Why is the mask needed a second time? Ask what ratio a masked position has after the first.
+#
+# </details>
 # %%
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     """PPO's clipped loss (Schulman et al. 2017, arXiv 1707.06347): sum over tokens, mean over the batch.
@@ -1432,6 +1726,20 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 #
 # *Example:* the group (0, 0, 3) has mean 1 and standard deviation √2 = 1.414, so its advantages are (−0.707, −0.707,
 # 1.414).
+#
+# <details><summary>Hint 1: a table of groups</summary>
+#
+# Consecutive rewards belong together. With `reshape` the batch becomes a table with one group per row;
+# mean and deviation then run along the row, with `keepdim=True`.
+#
+# </details>
+#
+# <details><summary>Hint 2: which deviation?</summary>
+#
+# `std` divides by K − 1 unless it is told `correction=0`.
+# The small constant is added to the deviation, outside the root.
+#
+# </details>
 # %%
 def group_advantages(rewards, group_size):
     """GRPO's advantages (Shao et al. 2024, arXiv 2402.03300): rewards standardised within each group.
@@ -1520,6 +1828,20 @@ def test_group_rules(group_advantages):
 # - `"sequence"`: a completion without any token counts as 0, and it counts in the mean.
 # - `"token"`: if no token counts at all, the result is 0, and `backward()` on it works.
 # - Any other `how`, or `"constant"` without a number, raises a `ValueError`.
+#
+# <details><summary>Hint 1: what they share</summary>
+#
+# All four begin alike: the losses with 0 at masked positions. They differ in what the sum is divided by.
+# Write down that denominator for the example of 2 and 4 tokens.
+#
+# </details>
+#
+# <details><summary>Hint 2: empty completions</summary>
+#
+# A completion without any token has the sum 0 and the length 0. Let the *denominator* be at least 1 (`clamp(min=1)`):
+# then 0/1 = 0, and the result stays in the graph.
+#
+# </details>
 # %%
 def aggregate_token_losses(token_losses, mask, how, constant=None):
     """One loss from those of the tokens.
@@ -1614,9 +1936,21 @@ for how in ("sum", "sequence", "token", "constant"):
     (weight,) = torch.autograd.grad(aggregate_token_losses(weighed, of_length, how, 6), weighed)
     print(f"{how:10} a token of the short one: {weight[0, 0]:.3f}   of the long one: {weight[1, 0]:.3f}")
 # %% [markdown]
+# **What is called GRPO differs from program to program.** As published, it divides each completion's loss by its length
+# (`"sequence"`), divides the advantage by the group's standard deviation, and has k3 in the loss. Here, to change one
+# thing at a time, the loss is summed, k1 is in the reward, and 0.000001 is added to the population's deviation.
+# The library TRL has `"token"` in its variant of DAPO, the sample's deviation plus 0.0001, and no fine by default.
+# **Dr. GRPO** drops both divisions: the length favours long errors, and the deviation weighs up prompts
+# whose completions are nearly equal. What is left is reward minus the group's mean, which is (G − 1)/G times
+# RLOO's leave-one-out advantage of Part 2, with G completions in a group.
+# %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
 # as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
+#
+# Two gauges belong to every log of PPO, and they are recorded in the second epoch, where ρ is no longer 1:
+# the **clip fraction**, the share of tokens whose ratio lies outside 1 ± ε, and the mean of **|ρ − 1|**.
+# A clip fraction of 0 means that the clip did nothing at all.
 # %%
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
@@ -1635,11 +1969,13 @@ def train_two_epochs(name, settings, folder):
         rewards = reward_model(rollout.texts).to(mask.device)  # [B]
         shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, settings["alpha"])  # [B]
         advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
-        for _ in range(2):  # two epochs over the same batch
+        for epoch in range(2):  # two epochs over the same batch
             log_probs = token_log_probs(
                 policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids
             )  # [B, T-1]
             loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
+            if epoch == 1:
+                shift = ((log_probs.detach() - rollout.log_probs)[mask].exp() - 1).abs()  # [N] |ρ − 1|
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
@@ -1648,8 +1984,11 @@ def train_two_epochs(name, settings, folder):
         return {
             "loss": loss.item(),
             "reward": rewards.mean().item(),
+            "objective": shaped.mean().item(),
             "k1": per_completion(k1, mask),
             "alpha": settings["alpha"],
+            "clip_fraction": (shift > 0.2).float().mean().item(),
+            "ratio_shift": shift.mean().item(),
         }
 
     history = train(
@@ -1664,34 +2003,71 @@ two_epoch_plan = {
 }
 two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common)
 sweep.save_points(two_epochs)
-plots.show(plots.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], log=True))
-display(sweep.table({best.name: best, **two_epochs}))
+plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), title="Two epochs: does the clip act?"))
+plots.show(
+    figures.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], bounds)
+)
+display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=drawn, possible=bounds))
+halfway = best.history["reward"][: len(best.history) // 2][-10:]
+print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}", end="")
+print("".join(f", {name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
 # %% [markdown]
-# Compare reward and KL with the best fixed α, and remember that both runs sampled only half as many completions. On the
-# frontier, what counts is whether a point lies higher at the same KL. In our run both lie somewhat *below* the line of
-# the fixed values: with two updates from each batch they go as far, but with coarser aim. What they save is sampling.
-# Look at REINFORCE's reward curve at half its training, where it had used the same number of completions: it stood at
-# about the same reward. Where sampling is the expensive part, as with large models, that is the comparison that counts.
+# **What does the second epoch save?** It is said to save samples. The fair question is therefore: what had REINFORCE
+# reached *with the same samples*, at half its training? The printed line compares just that. Where the numbers
+# are about equal, two epochs have saved nothing: the same samples, the same reward, twice the updates,
+# and as a rule more KL, because the second update of a batch follows the same noise once more.
+# Only if PPO is clearly ahead of REINFORCE's halfway mark has it made more of its samples.
+#
+# Compare J and the two gauges, too. If the clip fraction is near 0 in all steps, the run would have been the same
+# without the clip: what PPO is known for did not take part. It does with more epochs and larger steps.
+# Where sampling is the expensive part, as with large models, a gain in samples may be worth some KL.
 # %% [markdown]
-# ## 3.9 Questions, summary, submission
+# ## 3.9 In practice, questions, summary, submission
+#
+# ### Rewards that can be verified
+#
+# Our reward is a model's opinion. For mathematics and programs there is something better: the result can be checked,
+# the unit tests can be run. Training on such rewards is called **RLVR**, reinforcement learning with verifiable
+# rewards (Lambert et al. 2024, *Tülu 3*; DeepSeek-R1, 2025). There the KL term is often dropped: DAPO (Yu et al. 2025)
+# and Dr. GRPO (Liu et al. 2025) do without it, and it is off by default in TRL (`beta = 0.0`).
+# The reason follows from this notebook. The leash keeps the policy where the reward can be *trusted*.
+# A verifier is right everywhere, so there is nothing to over-optimise, and the fine only holds learning back;
+# without it, one model less has to be kept in memory. Two caveats: a verifier checks the result alone, so what else the
+# model could do (style, other languages, variety) is no longer guarded by anything;
+# and real verifiers have holes, such as tests that a program can satisfy without solving the task.
+#
+# ### When the engine that samples is not the model that learns
+#
+# Large models are sampled by a program built for speed (an *engine*, such as vLLM or SGLang), and trained by another.
+# Both hold the same weights, and still give slightly different log-probs: other kernels, other rounding.
+# So the samples are off-policy from the first update on, and over thousands of tokens the differences add up.
+# The test is the one of section 3.2: at step 0, k1 between the two programs should be 0; its size is the mismatch.
+# The remedy is an importance weight per token, π_train/π_engine, cut off above, $\min(w, c)$: **truncated importance
+# sampling** (Ionides 2008; for language models Yao et al. 2025). Cutting off brings in a little bias and takes away
+# the rare huge weights that would ruin the gradient. It is PPO's ratio with another purpose:
+# there the two policies differ because one has learned, here because two programs compute the same thing.
+# %% [markdown]
+# ### Questions
 # %% [markdown] q="w3_5"
-# **Question W3.5** (3 points). Over which tokens does the loss of this part run, and over which does the fine?
-# Why these, and what would go wrong with the others?
+# **Question W3.5** (3 points). A program adds α·k3 to the *loss*, summed over the completion's tokens, and samples each
+# batch from the present policy. Which divergence does the mean gradient hold small? Where does that differ from the
+# fine of exercise 3.3, and what would you change in the program? Use the numbers of the cell in section 3.3.
 # %% [markdown]
-# Over the generated tokens, up to and including the first end-of-text token; the same for loss and fine.
-# Those are the policy's actions. The prompt was given: its tokens are not samples from the policy,
-# so the derivation does not hold for them, and multiplying their log-probs by the advantage would teach the policy to
-# find prompts of good completions more probable, which is not what we want and adds noise.
-# Padding after the end was not sampled either, and its log-probs mean nothing. The end-of-text token itself is
-# included, because ending was a decision: without it the policy could never learn when to stop.
+# Its mean gradient is that of KL(π_ref‖π), the forward KL: in the cell the row "k3 in the loss" has the numbers
+# of KL(π_ref‖π), not of KL(π‖π_ref). That k3 is an unbiased *estimate* of KL(π‖π_ref) does not help: the average over
+# samples depends on the policy as well, and the program leaves that part of the gradient out.
+# Near the reference the two gradients are nearly the same. Far from it they are not: the forward KL is an average over
+# what the *reference* writes. It wants the policy to keep everything that the reference does, and hardly minds texts
+# that the reference finds implausible, as long as they take little probability away; the fine of exercise 3.3 is an
+# average over what the *policy* writes, and minds exactly those.
+#
+# Remedies: k1 in the reward (detached), k2 in the loss, or k3 in the loss multiplied by the ratio with its gradient.
 #
 # **Rubric**
-# - 1 point: the loss (and the fine) runs over the generated tokens only, up to
-#   and including the first end-of-text token
-# - 1 point: the prompt is left out, because the policy did not choose it (its log-probs are no actions;
-#   including them would push the policy towards or away from the prompts)
-# - 1 point: what follows the end of the text, padding, is left out, because it was not sampled either;
-#   the end-of-text token is in, because ending was a choice
+# - 1 point: KL(π_ref‖π), supported by the numbers of the cell
+# - 1 point: says what differs: near the reference little; far from it the forward KL averages over the reference's
+#   texts and minds losing them, the fine averages over the policy's texts and minds implausible ones
+# - 1 point: a remedy that gives the right mean gradient: k1 in the reward, k2 in the loss, or ρ·k3 with its gradient
 # %% [markdown] q="w3_6"
 # **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
 # single update goes. Why does one still add a KL term to the reference? What does each of the two hold back?
@@ -1734,13 +2110,18 @@ display(sweep.table({best.name: best, **two_epochs}))
 # ### Summary
 #
 # - KL(π‖π_ref) is the mean log-ratio over the policy's own tokens: 0 for equal models, never negative, not symmetric.
+#   It is made of two parts, −H(π) and the implausibility under the reference: narrowing down costs nats, too.
 # - It can be computed exactly from logits, or estimated from sampled tokens.
 #   k1 and k3 have no bias, k2 has one; k3 is steadier near the reference, wild far from it, and hides bugs.
 # - The fine α·log-ratio is added to the reward and detached.
 #   REINFORCE then maximises reward minus α·KL without any other change.
-# - α = 0: the KL rises without end and the text rots. α too high: nothing is learned.
-#   Compare policies on the reward–KL frontier, with a second opinion, and by reading samples.
-# - A fine summed over tokens also rewards brevity. Fix the length, or report it.
+#   The same estimates in the *loss* have other gradients: k1 none, k2 the right one, k3 that of KL(π_ref‖π).
+# - α = 0: the KL rises without end and the text rots. α too high: hardly anything is learned, and noise costs most.
+#   Compare policies by J, on the reward–KL frontier, with a second opinion, and by reading samples.
+# - The optimum is the reference with each text weighted by $e^{r/\alpha}$. One sampling pass of the reference gives its
+#   reward and KL for every α, and best-of-n as well. What a run lacks to them, it has lost to the noise of its steps.
+# - The objective does not reward brevity: at the optimum texts of equal reward keep the reference's odds.
+#   Steps that are too large may shorten texts all the same; report the length beside the KL.
 # - Annealing and a controller replace one unknown α by a plan or by a target KL.
 #   PPO's clip limits each update, the KL term the whole journey.
 #
@@ -1751,6 +2132,11 @@ display(sweep.table({best.name: best, **two_epochs}))
 #   **Optional.**
 # - Schulman, *Approximating KL Divergence*, [joschu.net/blog/kl-approx.html](http://joschu.net/blog/kl-approx.html).
 #   The three estimators, in two pages. **Optional.**
+# - Gao, Schulman and Hilton, *Scaling Laws for Reward Model Overoptimization*,
+#   [arXiv 2210.10760](https://arxiv.org/abs/2210.10760). Best-of-n and RL over the KL, under two reward models.
+#   **Optional.**
+# - *A Comedy of Estimators*, [arXiv 2512.21852](https://arxiv.org/abs/2512.21852). k1, k2 and k3 in the reward
+#   and in the loss. **Optional.**
 # - Schulman and others, *Proximal Policy Optimization Algorithms*,
 #   [arXiv 1707.06347](https://arxiv.org/abs/1707.06347), and Shao and others, *DeepSeekMath* (GRPO),
 #   [arXiv 2402.03300](https://arxiv.org/abs/2402.03300). **Optional.**

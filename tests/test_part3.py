@@ -75,6 +75,51 @@ def test_sampled_k1_and_k3_come_close_to_the_exact_kl(part3):
         assert abs(values.mean().item() - exact) < 4 * values.std().item() / len(values) ** 0.5, name
 
 
+def test_narrowing_down_costs_what_the_notebook_says(part3):
+    even = torch.zeros(1, 1, 1000, dtype=torch.float64)
+    for kept in (1000, 500, 100, 10, 1):
+        narrowed = even.masked_fill(torch.arange(1000) >= kept, -torch.inf)
+        assert part3["kl_divergence"](narrowed, even).item() == pytest.approx(
+            torch.log(torch.tensor(1000 / kept)).item(), abs=1e-6
+        )
+
+
+def test_gradients_of_the_estimates_in_reward_and_in_loss(part3):
+    """k1 in the reward and k2 in the loss have the gradient of KL(π‖ref), k3 in the loss that of KL(ref‖π), k1 none."""
+    theta, log_reference = draw(7).requires_grad_(), draw(7, seed=1).log_softmax(-1)
+    log_probs = theta.log_softmax(-1)
+    chance = log_probs.exp().detach()
+    estimates = part3["kl_estimates"](log_probs[None], log_reference[None])
+
+    def gradient(scalar: Tensor) -> Tensor:
+        return torch.autograd.grad(scalar, theta, retain_graph=True)[0]
+
+    wanted = gradient(part3["kl_divergence"](theta[None, None], log_reference[None, None]).sum())
+    forward = gradient((log_reference.exp() * (log_reference - log_probs)).sum())
+    in_loss = {name: gradient((chance * k).sum()) for name, k in estimates.items()}
+    in_reward = {name: gradient((chance * k.detach() * log_probs).sum()) for name, k in estimates.items()}
+    torch.testing.assert_close(in_reward["k1"], wanted)
+    torch.testing.assert_close(in_loss["k1"], torch.zeros_like(theta))
+    torch.testing.assert_close(in_loss["k2"], wanted)
+    torch.testing.assert_close(in_loss["k3"], forward)
+    torch.testing.assert_close(in_loss["k3"] + in_reward["k3"], wanted)
+    assert not torch.allclose(in_reward["k3"], wanted)
+    assert not torch.allclose(in_reward["k3"], forward)
+
+
+def test_the_formula_of_the_optimum(part3):
+    """J(π) = α ln Z − α KL(π‖π*), for any policy."""
+    log_reference, rewards, alpha = draw(6).log_softmax(-1), draw(6, seed=1), 0.3
+    log_z = (log_reference + rewards / alpha).logsumexp(-1)
+    best, policy = log_reference + rewards / alpha - log_z, draw(6, seed=2).log_softmax(-1)
+
+    def kl(left: Tensor, right: Tensor) -> Tensor:
+        return part3["kl_divergence"](left[None, None], right[None, None])[0, 0]
+
+    objective = (policy.exp() * rewards).sum() - alpha * kl(policy, log_reference)
+    torch.testing.assert_close(objective, alpha * log_z - alpha * kl(policy, best))
+
+
 # The gradient of the penalised objective, summed over all sequences of two tokens from three --------------------------
 
 

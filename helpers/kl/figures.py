@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from helpers.plots import MARKERS, UNITS, colour_of, curve, describe, figure, smooth
+from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, figure, name_points, smooth
 
+from .possible import BEST_OF_N, BOUNDS, OPTIMUM
 from .sweep import SweepRun
 
 TITLES = {
@@ -18,8 +21,22 @@ TITLES = {
     "length": "Length",
     "repetition": "Repetition",
     "alpha": "α",
+    "objective": "J = reward − α·KL of the batch",
+    "entropy": "Entropy of the policy",
+    "clip_fraction": "Clip fraction in the second epoch",
+    "ratio_shift": "Mean |ρ − 1| in the second epoch",
 }
-LABELS = {**UNITS, "kl": "nats per completion", "k1": "nats per completion", "alpha": "α, weight of the penalty"}
+LABELS = {
+    **UNITS,
+    "kl": "nats per completion",
+    "k1": "nats per completion",
+    "alpha": "α, weight of the penalty",
+    "objective": "J, in units of the reward",
+    "entropy": "nats per completion",
+    "clip_fraction": "share of tokens",
+    "ratio_shift": "|ρ − 1|, mean over tokens",
+}
+BOUND_LOOKS = {OPTIMUM: {"color": "0.35", "linestyle": "-"}, BEST_OF_N: {"color": "0.35", "linestyle": (0, (4, 2))}}
 
 
 def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
@@ -159,6 +176,57 @@ def plot_opinions_by_kl(runs: Mapping[str, SweepRun], title: str = "Two opinions
         axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
         axes.legend(loc="lower right", fontsize=9)
     return describe(fig, "Two lines over KL. " + "; ".join(told) + ".")
+
+
+def plot_frontier(
+    points: Sequence[Mapping[str, Any]],
+    possible: Sequence[Mapping[str, Any]] = (),
+    *,
+    title: str = "Reward against distance from the reference",
+    highlight: str | None = None,
+) -> Figure:
+    """Draw trained policies by their KL and their reward, and beside them what is possible; 95 % intervals as bars.
+
+    Args:
+        points: dicts with `name`, `kl`, `reward` and, for the bars, `half_width` and `kl_half_width`; each `method`
+            gets a colour and a marker. Those whose method is a bound are left out: `possible` has them.
+        possible: points of the optimum and of best-of-n, drawn as lines with the interval as a band.
+        highlight: the name of a point to ring.
+    """
+    trained = [point for point in points if point.get("method") not in BOUNDS]
+    with figure(size=(8.5, 5.0)) as (fig, axes):
+        for method, look in BOUND_LOOKS.items():
+            line = sorted((p for p in possible if p.get("method") == method), key=lambda point: point["kl"])
+            if not line:
+                continue
+            x, y, spread = (np.array([p.get(key, 0.0) for p in line]) for key in ("kl", "reward", "half_width"))
+            axes.plot(x, y, linewidth=1.8, label=f"{method} (possible)", **look)
+            axes.fill_between(x, y - spread, y + spread, color="0.35", alpha=0.15, linewidth=0)
+            if trained and (far := max(point["kl"] for point in trained)) > x[-1]:  # what was possible stays possible
+                axes.plot([x[-1], far], [y[-1], y[-1]], linewidth=1, color="0.35", linestyle=":")
+            if method == BEST_OF_N:
+                axes.plot(x, y, marker="x", linestyle="", color="0.35")
+        for number, name in enumerate(dict.fromkeys(str(point.get("method", "")) for point in trained)):
+            chosen = [point for point in trained if str(point.get("method", "")) == name]
+            x, y, up, along = (
+                [point.get(key, 0.0) for point in chosen] for key in ("kl", "reward", "half_width", "kl_half_width")
+            )
+            look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ""}
+            axes.errorbar(x, y, yerr=up, xerr=along, label=name or None, capsize=2, elinewidth=1, **look)
+        for point in trained:
+            if point["name"] == highlight:
+                ring = {"s": 260, "facecolor": "none", "edgecolor": COLOURS["black"], "linewidth": 2}
+                axes.scatter(point["kl"], point["reward"], **ring)
+        axes.set_xscale("symlog", linthresh=0.1, linscale=0.3)
+        axes.set_xlim(left=-0.02)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
+        fig.legend(loc="outside lower center", ncols=4, fontsize=9)
+        name_points(axes, [*trained, *(p for p in possible if p.get("method") == BEST_OF_N and p["kl"] > 0)])
+    told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in [*possible, *trained])
+    return describe(
+        fig, f"Mean reward by KL to the reference: lines of what is possible, and trained policies. {told}."
+    )
 
 
 def plot_clip(ratios: Sequence[float], curves: Mapping[str, Sequence[float]], clip: float) -> Figure:

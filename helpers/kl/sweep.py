@@ -8,7 +8,9 @@ sweep have the runs recorded with the course (see `helpers.assets.recipes.record
 from __future__ import annotations
 
 import html
+import itertools
 import json
+import math
 import re
 import shutil
 import time
@@ -30,10 +32,14 @@ from helpers.generation import Rollout, generate
 from helpers.presets import Preset
 from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
 
+from .possible import optimum, reward_at
+
 RECORDED = "kl_frontier"
+CHANGING = {"end", "target_kl"}  # settings of runs whose α changes
 STRONGEST = 3.0  # the log-ratio (in nats) at which a token's colour is strongest
 Settings = Mapping[str, Any]
-# (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}
+# (policy, rollout) -> {"exact": [B, T-1] nats of each position, "k1": [B, T-1] log-ratio of each sampled token}, and
+# possibly "entropy": [B, T-1] nats
 Measure = Callable[[PreTrainedModel, Rollout], Mapping[str, Tensor]]
 
 
@@ -68,6 +74,13 @@ class SweepRun:
         """The run as a point of the reward-KL frontier."""
         first = {"name": self.name, "kl": self.scores["kl"], "reward": self.scores["reward"]}
         return {**first, "method": self.settings.get("method", "fixed α"), **self.scores}
+
+    def objective(self, alpha: float | None = None) -> float | None:
+        """J = reward − α·KL on the held-out prompts: at the α given, else at the run's own; None if that one changed."""
+        if alpha is None and ("alpha" not in self.settings or self.settings.keys() & CHANGING):
+            return None
+        price = self.settings["alpha"] if alpha is None else alpha
+        return self.scores["reward"] - price * self.scores["kl"]
 
 
 def sweep(
@@ -125,10 +138,11 @@ def sweep(
 
 def summary(run: SweepRun) -> str:
     """Return one line with a run's scores."""
-    s = run.scores
+    s, objective = run.scores, run.objective()
+    j = "" if objective is None else f", J = reward − α·KL {objective:.3f}"
     second = f", second reward model {s['second_reward']:.3f}" if "second_reward" in s else ""
     return (
-        f"reward {s['reward']:.3f} ± {s['half_width']:.3f}{second}, KL {s['kl']:.1f} nats per completion, "
+        f"reward {s['reward']:.3f} ± {s['half_width']:.3f}{second}, KL {s['kl']:.1f} nats per completion{j}, "
         f"length {s['length']:.1f}, repetition {s['repetition']:.3f} ({run.seconds:.0f} s)"
     )
 
@@ -182,10 +196,10 @@ def examine(
 
     Returns:
         The scores: mean reward of each model, `half_width` of the first's 95 % interval, `kl` (exact, nats per
-        completion) with `kl_half_width`, `kl_k1` (estimated from the samples), `kl_per_token`, `length` (in
-        tokens), `repetition`; and the samples kept.
+        completion) with `kl_half_width`, `kl_k1` (estimated from the samples), `kl_per_token`, `entropy` (nats per
+        completion, if `measure` gives it), `length` (in tokens), `repetition`; and the samples kept.
     """
-    found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length")}
+    found: dict[str, list[Tensor]] = {name: [] for name in (*reward_models, "kl", "kl_k1", "length", "entropy")}
     completions: list[str] = []
     kept: list[dict[str, Any]] = []
     for number, group in enumerate(batches(list(prompts), batch_size)):
@@ -197,6 +211,8 @@ def examine(
             found[name].append(values)
         found["kl"].append(measured["exact"].sum(1).cpu())
         found["kl_k1"].append(measured["k1"].sum(1).cpu())
+        if "entropy" in measured:
+            found["entropy"].append(measured["entropy"].sum(1).cpu())
         found["length"].append(rollout.lengths.cpu().float())
         completions += rollout.completions
         for row in range(min(len(group), samples - len(kept))):
@@ -210,7 +226,7 @@ def examine(
                     **{name: round(float(values[row]), 4) for name, values in rewards.items()},
                 }
             )
-    columns = {name: torch.cat(values).double() for name, values in found.items()}
+    columns = {name: torch.cat(values).double() for name, values in found.items() if values}
     count = len(completions)
     later = number + 1
     for number, group in enumerate(batches(list(more_prompts), batch_size), start=later):
@@ -226,21 +242,42 @@ def examine(
 # Tables and pages ----------------------------------------------------------------------------------------------------
 
 
-def table(runs: Mapping[str, SweepRun]) -> pd.DataFrame:
-    """Return one row per run with its scores, for reading."""
+def table(
+    runs: Mapping[str, SweepRun],
+    *,
+    alpha: float | None = None,
+    drawn: Mapping[str, Tensor] | None = None,
+    possible: Sequence[Mapping[str, Any]] = (),
+) -> pd.DataFrame:
+    """Return one row per run with its scores, for reading.
+
+    Args:
+        alpha: the price of a nat at which J is computed; without it each run's own.
+        drawn: completions of the reference (`possible.draw`), for the best J that is possible at each row's α.
+        possible: points that bound what is possible, for the best reward at each row's KL.
+    """
     names = {
         "reward": "reward",
         "half_width": "± (95 %)",
         "second_reward": "second reward model",
         "kl": "KL (nats per completion)",
         "kl_per_token": "KL per token",
+        "entropy": "entropy (nats per completion)",
         "length": "length (tokens)",
         "repetition": "repeated bigrams",
     }
-    rows = {
-        name: {title: run.scores[key] for key, title in names.items() if key in run.scores}
-        for name, run in runs.items()
-    }
+    rows = {}
+    for name, run in runs.items():
+        row: dict[str, float] = {names[key]: run.scores[key] for key in ("reward", "half_width")}
+        objective, price = run.objective(alpha), run.settings.get("alpha") if alpha is None else alpha
+        if objective is not None:
+            row["J = reward − α·KL"] = objective
+            if drawn is not None and price:
+                row["best J (at least)"] = optimum(drawn, price)["objective"]
+        row |= {title: run.scores[key] for key, title in names.items() if key in run.scores}
+        if possible:
+            row["best reward at this KL (at least)"] = reward_at(possible, run.scores["kl"])
+        rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
@@ -267,6 +304,46 @@ def run_page(run: SweepRun) -> Page:
         f"<h4>{html.escape(heading)}</h4>"
         + "".join(f'<div style="margin: 0.6em 0">{page.html}</div>' for page in pages),
         "\n\n".join([heading, *(page.text for page in pages)]),
+    )
+
+
+# What a run was about ------------------------------------------------------------------------------------------------
+
+
+def run_with(runs: Mapping[str, SweepRun], alpha: float) -> SweepRun:
+    """Return the run of a sweep that was trained with this α.
+
+    Raises:
+        ValueError: none was.
+    """
+    for run in runs.values():
+        if math.isclose(run.settings["alpha"], alpha, rel_tol=1e-9):
+            return run
+    there = ", ".join(f"{run.settings['alpha']:g}" for run in runs.values())
+    raise ValueError(
+        f"no run of the sweep has α = {alpha:g}; there are {there}. Choose one of them, or add yours to the sweep."
+    )
+
+
+def controller_told(alphas: Sequence[float], observed: Sequence[float], target: float) -> str:
+    """Say in one or two sentences what a controller did, from the α and the estimated KL of each step.
+
+    At first the policy is the reference and its KL is 0, so that the controller lowers α as fast as it may. It controls
+    only from the step on at which it does something else.
+    """
+    factors = [after / before for before, after in itertools.pairwise(alphas)]
+    first = next((n for n, factor in enumerate(factors) if not math.isclose(factor, factors[0], rel_tol=1e-6)), None)
+    recent = observed[-10:]
+    reached = (
+        f"The KL of the last {len(recent)} steps is {sum(recent) / len(recent):.2g} nats; the target is {target:g}."
+    )
+    if first is None:
+        return f"α never left its first clip: it changed by the same factor in every step, as any fixed plan would. {reached}"
+    low, high = min(factors), max(factors)
+    at_a_clip = sum(math.isclose(factor, side, rel_tol=1e-6) for factor in factors[first:] for side in {low, high})
+    return (
+        f"α left its first clip at step {first + 1} of {len(alphas)}, when it was {alphas[first] / alphas[0]:.2g} of its start. "
+        f"From there on {at_a_clip} of {len(factors) - first} changes were the largest seen, up or down. {reached}"
     )
 
 

@@ -61,7 +61,7 @@ FAST: dict[str, dict[str, Any]] = {
         "lander_iterations": 1,
         "lander_episodes": 2,
     },
-    "kl": {"steps": 3, "alphas": (0.0, 1.0), "held_out": 8, "best_of_prompts": 4},
+    "kl": {"steps": 3, "alphas": (0.0, 0.03), "held_out": 8, "best_of_prompts": 4},
     "dpo": {
         "train_prompts": 40,
         "test_prompts": 20,
@@ -88,10 +88,10 @@ FAST: dict[str, dict[str, Any]] = {
 GPT2_FULL: dict[str, dict[str, Any]] = {
     "baseline": {"test_prompts": 1024},
     "reinforce": {"training_steps": 780, "test_prompts": 1024},
-    "kl": {"steps": 780},
+    "kl": {"steps": 780, "alphas": (0.0, 0.0001, 0.0003, 0.001, 0.01)},
     "dpo": {"train_prompts": 4000},
 }
-GPT2_FAST: dict[str, dict[str, Any]] = {"reinforce": {"test_prompts": 1024}}
+GPT2_FAST: dict[str, dict[str, Any]] = {"reinforce": {"test_prompts": 1024}, "kl": {"alphas": (0.0, 0.0003)}}
 
 
 @pytest.mark.parametrize("part", FULL)

@@ -180,3 +180,50 @@ def test_figures_name_every_run_in_their_alternative_text():
     table = sweep.table(runs)
     assert list(table.index) == ["near", "far"]
     assert table.loc["far", "second reward model"] == 0.2
+
+
+# J, the run that was chosen, the controller ----------------------------------------------------------------------------
+
+
+def test_the_objective_is_reward_minus_alpha_times_kl():
+    run = make_run()  # reward 0.5 at 2 nats, α = 0.1
+    assert run.objective() == pytest.approx(0.3)
+    assert run.objective(0.2) == pytest.approx(0.1)
+    run.settings["target_kl"] = 3.0
+    assert run.objective() is None, "its α changed: it has no objective of its own"
+    assert run.objective(0.2) == pytest.approx(0.1)
+    assert "J = reward − α·KL 0.300" in sweep.summary(make_run())
+
+
+def test_the_table_says_what_is_possible():
+    drawn = {"reward": torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)}
+    possible = [{"kl": 0.0, "reward": 0.5}, {"kl": 1.0, "reward": 0.75}]
+    runs = {"a": make_run("a", kl=0.5), "free": make_run("free")}
+    runs["free"].settings["alpha"] = 0.0
+    table = sweep.table(runs, drawn=drawn, possible=possible)
+    assert table.loc["a", "J = reward − α·KL"] == pytest.approx(0.45)
+    assert table.loc["a", "best J (at least)"] == pytest.approx(0.715, abs=1e-3)  # (0.1·ln((1 + e^10)/2) + 0.5) / 2
+    assert table.loc["a", "best reward at this KL (at least)"] == pytest.approx(0.625)
+    assert table.loc["free", "best reward at this KL (at least)"] == pytest.approx(0.75), "beyond the last point"
+    assert table.loc["free", "J = reward − α·KL"] == pytest.approx(0.5)
+    assert torch.isnan(torch.tensor(table.loc["free", "best J (at least)"]))
+
+
+def test_an_alpha_that_is_not_in_the_sweep_is_refused_with_those_that_are():
+    runs = {"α = 0.1": make_run(), "α = 0": make_run()}
+    runs["α = 0"].settings["alpha"] = 0.0
+    assert sweep.run_with(runs, 0.1) is runs["α = 0.1"]
+    assert sweep.run_with(runs, 0) is runs["α = 0"]
+    with pytest.raises(ValueError, match=r"no run of the sweep has α = 0\.05; there are 0\.1, 0\. Choose"):
+        sweep.run_with(runs, 0.05)
+
+
+def test_the_controller_is_told_apart_from_a_fixed_plan():
+    falling = [0.9**step for step in range(20)]
+    told = sweep.controller_told(falling, [0.1] * 20, target=8.0)
+    assert "never left its first clip" in told
+    assert "0.1 nats; the target is 8" in told
+    turning = [*falling[:10], *(falling[9] * 1.05**step for step in range(1, 6))]
+    told = sweep.controller_told(turning, [2.0] * 15, target=2.0)
+    assert "left its first clip at step 10 of 15" in told
+    assert "2 nats; the target is 2" in told
