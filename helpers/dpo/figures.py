@@ -167,6 +167,33 @@ def plot_test_measure(
     return describe(fig, f"{title}. {'; '.join(told)}.")
 
 
+def plot_rulers(betas: Sequence[float], losses: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> Figure:
+    """The test loss of policies that do not change, against the β with which it is computed.
+
+    Args:
+        betas: of the horizontal axis, rising.
+        losses: by policy, one for each of `betas`.
+        own: by policy, the β with which it was trained; its loss there is marked.
+    """
+    with figure() as (fig, axes):
+        told = []
+        for number, (name, values) in enumerate(losses.items()):
+            look = curve(number)
+            axes.plot(betas, values, label=name, **look)
+            least = int(np.argmin(values))
+            text = f"{name}: from {values[0]:.3f} to {values[-1]:.3f}, lowest {values[least]:.3f} at β = {betas[least]:.2g}"
+            if name in own:
+                height = float(np.interp(own[name], betas, values))
+                axes.plot([own[name]], [height], "o", markersize=9, color=look["color"])
+                text += f", {height:.3f} at its own β = {own[name]:g}"
+            told.append(text)
+        axes.axhline(np.log(2), color=COLOURS["black"], linestyle=":", linewidth=1, label="ln 2")
+        title = "One policy, many rulers (dot: the β of its training)"
+        axes.set(title=title, xlabel="β with which the loss is computed", ylabel="test loss (nats)", xscale="log")
+        axes.legend()
+    return describe(fig, f"Line plot of test loss against β, a line for each policy. {'; '.join(told)}.")
+
+
 def plot_panels(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, str],
