@@ -1361,9 +1361,9 @@ plots.show(
 # `kept_test` of the reference, both `[N, 2]`, chosen in column 0. Write the line that fills `ruler_losses`; your
 # `compute_dpo_loss` does it.
 #
-# *Predict first:* as β grows from nearly 0 to 10, will the loss of this one policy fall, rise, or both?
+# *Predict first:* as β grows from nearly 0 to 3, will the loss of this one policy fall, rise, or both?
 # %% tags=["training"]
-rulers = torch.logspace(-2, 1, 31).tolist()  # 31 values of β from 0.01 to 10
+rulers = torch.logspace(-2, 0.5, 26).tolist()  # 26 values of β from 0.01 to about 3
 scores = completion_log_probs(policies[beta], test_pairs)  # [N, 2]
 ruler_losses = []  # yours: a list of floats, the test loss at each β of `rulers`
 # BEGIN SOLUTION NO PROMPT
@@ -1508,8 +1508,13 @@ for name, pairs in {"wide": wide, "narrow": narrow}.items():
     gaps = torch.tensor([pair.gap for pair in pairs])
     wrong = sum(pair.gap < 0 for pair in sets[f"{name}, drawn"]) / len(pairs)
     expected = torch.sigmoid(-rater_scale * gaps).mean()
-    print(f"{name:6}: {len(pairs)} pairs, mean gap {gaps.mean():.2f}; wrong labels: expected {expected:.0%}, drawn {wrong:.0%}")
+    print(
+        f"{name:6}: {len(pairs)} pairs, mean gap {gaps.mean():.2f}; "
+        f"wrong labels: expected {expected:.0%}, drawn {wrong:.0%}"
+    )
 epsilon = torch.sigmoid(-rater_scale * torch.tensor([pair.gap for pair in wide])).mean().item()
+best_margin = math.log((1 - epsilon) / epsilon) / beta
+print(f"conservative DPO with ε = {epsilon:.2f}: the margin of least loss is {best_margin:.1f} nats")
 # %% [markdown]
 # Your `dpo_step` calls `compute_dpo_loss` by its name. So for the fifth training the name stands, for as long as it
 # lasts, for your loss with its `label_smoothing` set. The column *wrong labels learned* is the share of the wrongly
@@ -1532,9 +1537,9 @@ for name in [*sets, "wide, drawn, conservative"]:
     kept = completion_log_probs(reference, pairs)
     rarely = {"name": name, "test_every": 10**6}  # tested at the end only
     if name in sets:
-        policy, history = train_dpo(pairs, kept, beta, **rarely)
+        policy, _ = train_dpo(pairs, kept, beta, **rarely)
     else:
-        policy, history = train_conservatively(pairs, kept, epsilon, **rarely)
+        policy, _ = train_conservatively(pairs, kept, epsilon, **rarely)
     tested = measure(policy, test_pairs, kept_test, beta)
     shifts = completion_log_probs(policy, pairs) - kept  # [N, 2]
     wrong = torch.tensor([pair.gap < 0 for pair in pairs], device=shifts.device)  # [N]
@@ -1565,13 +1570,14 @@ plots.show(
 #
 # *Gap, with drawn labels.* Now a narrow gap brings doubtful labels as well: σ(scale · gap) is nearer to ½. The lines
 # above the table print how many labels are wrong. Right labels agree with each other and wrong ones pull in all
-# directions, so the share of wrong labels is never the loss of accuracy; near one half, nothing is left to learn.
+# directions, so accuracy on clean pairs usually falls by less than the share of wrong labels; with a share of one half,
+# nothing is left to learn.
 #
 # *Conservative DPO.* Plain DPO has no defence of its own: a wrong label that the policy contradicts with a large
-# margin gets the *largest* weight, up to 1. Smoothing pulls margins back that grow beyond ln((1 − ε)/ε)/β. So look at
-# the margins and at the loss on clean pairs first: a policy that is less sure pays less where it is wrong. The order
-# of two completions, and with it the accuracy, may hardly change: with so few steps few margins reach that value.
-# Other remedies are a larger β, fewer epochs, and IPO. How much of this is luck? Change the seed of `draw_labels`.
+# margin gets the *largest* weight, up to 1. Smoothing pulls margins back that grow beyond ln((1 − ε)/ε)/β, which is
+# printed above the table. So look at the margins and at the loss on clean pairs first: a policy that is less sure pays
+# less where it is wrong. The order of two completions, and with it the accuracy, may hardly change. Other remedies are
+# a larger β, fewer epochs, and IPO. How much of this is luck? Change the seed of `draw_labels`.
 #
 # </details>
 # %% [markdown]
@@ -1597,17 +1603,18 @@ plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", lo
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
 # A fairer question is: at the *same* distance from the reference, which method has more? The next cell draws straight
-# lines between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
+# lines between neighbouring points, the reference and Part 3's policies, and reads reward and length at each DPO
+# policy's KL.
 #
 # Two more columns keep the comparison honest. **Length:** the KL of a completion is a sum over its tokens, so
 # policies that write texts of different lengths are not alike at equal KL; look at the KL *per token* as well.
 # **Feedback:** count the texts that were scored. DPO scored K texts for each training prompt, once; a run of REINFORCE
-# scores a fresh batch at each step. (The reward of the pairs' prompts is the reference's, as nothing was trained
-# on while it was sampled.)
+# scores a fresh batch at each step.
 # %% tags=["training"]
 by_name = {f"DPO, β = {value:g}": scores_by_beta[value] for value in sizes.betas}
 texts_for_pairs = len(train_completions) * sizes.completions_per_prompt
-display(measures.beside_reinforce(by_name, earlier, texts_for_pairs, preset.kl.batch_size).round(3))
+counted = {"scored": texts_for_pairs, "batch_size": preset.kl.batch_size}
+display(measures.beside_reinforce(by_name, earlier, base_scores, **counted).round(3))
 # %% [markdown]
 # Before you say that one method is better, ask of each pair of rows: is the difference of the rewards larger than a
 # confidence interval (about ±0.04 for some hundred completions)? Are the lengths alike? Had one of them more feedback?
@@ -1871,7 +1878,7 @@ table.round(1)
 # The pairs are texts of the reference, and your policy has left it. So let it write new completions, have them scored,
 # make pairs, and go on training where you stopped: **sample, relabel, train**. Such rounds are called *iterative DPO*
 # (Xu and others 2023; Yuan and others 2024, where the model itself is the judge).
-# The reference stays the one of the first round, so the KL is still counted from there.
+# The reference stays the one of the first round, so the KL is still counted from there, and the first loss is not ln 2.
 #
 # An experiment needs a control: the same start, the same number of pairs and steps, but with *old* pairs. Only then
 # does a difference tell something about the new texts. *Predict first:* which of the two gets more reward, and which

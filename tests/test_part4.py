@@ -328,10 +328,9 @@ def test_a_label_that_survives_a_narrow_gap_survives_a_wide_one() -> None:
     assert sum(pair.gap < 0 for pair in narrow) > sum(pair.gap < 0 for pair in wide)
 
 
-@pytest.mark.parametrize("nothing", [None, ...])
-def test_pairs_of_an_unwritten_exercise_name_it(nothing) -> None:
+def test_pairs_of_an_unwritten_exercise_name_it() -> None:
     with pytest.raises(TypeError, match=r"exercise 4\.1"):
-        preferences.pairs_from(preferences.Completions([], [], [], [], []), nothing)
+        preferences.pairs_from(preferences.Completions([], [], [], [], []), None)
 
 
 # --- what stands in the tables --------------------------------------------------------------------------------------
@@ -360,14 +359,19 @@ def test_scored_texts_are_counted_also_where_records_are_few(steps: list[int], t
 def test_the_table_beside_reinforce_compares_at_equal_kl() -> None:
     runs = [run_of_part_3("far", 10.0, 0.9, 20.0, [0, 1]), run_of_part_3("near", 2.0, 0.5, 10.0, [0, 1])]
     dpo = {name: {"kl": kl, "reward": 0.7, "length": 14.0} for name, kl in (("mid", 4.0), ("out", 11.0))}
-    table = measures.beside_reinforce(dpo, runs, 100, 8)
-    assert list(table.index) == ["REINFORCE, near", "mid", "REINFORCE, far", "out"]
+    untrained = {"reward": 0.3, "length": 8.0}
+    dpo["close"] = {"kl": 1.0, "reward": 0.5, "length": 9.0}
+    table = measures.beside_reinforce(dpo, runs, untrained, scored=100, batch_size=8)
+    assert list(table.index) == ["close", "REINFORCE, near", "mid", "REINFORCE, far", "out"]
+    assert table.loc["close", "reward at equal KL"] == pytest.approx(0.4)
     assert table.loc["mid", "reward at equal KL"] == pytest.approx(0.6)
     assert table.loc["mid", "length at equal KL"] == pytest.approx(12.5)
     assert table.loc["mid", "KL per token"] == pytest.approx(4 / 14)
-    assert table["texts scored"].to_list() == [16, 100, 16, 100]
-    assert table["reward at equal KL"].isna().to_list() == [True, False, True, True]
-    assert list(measures.beside_reinforce(dpo, [], 100, 8)["texts scored"]) == [100, 100]
+    assert table["texts scored"].to_list() == [100, 16, 100, 16, 100]
+    assert table["reward at equal KL"].isna().to_list() == [False, True, False, True, True]
+    alone = measures.beside_reinforce(dpo, [], untrained, scored=100, batch_size=8)
+    assert alone["texts scored"].to_list() == [100, 100, 100]
+    assert alone["reward at equal KL"].isna().all()
 
 
 def test_the_loss_of_one_policy_against_beta_turns_where_a_margin_is_negative(solution) -> None:
@@ -384,13 +388,15 @@ def test_the_loss_of_one_policy_against_beta_turns_where_a_margin_is_negative(so
     assert all(values[0] == pytest.approx(math.log(2), abs=1e-5) for values in (mixed, right, mostly_wrong))
     assert right == sorted(right, reverse=True)
     assert mostly_wrong == sorted(mostly_wrong)
-    assert mixed[1] < mixed[0] and mixed[-1] > mixed[0]
+    assert mixed[1] < mixed[0]
+    assert mixed[-1] > mixed[0]
 
 
 def test_figures_of_part_4_are_described() -> None:
     own = {"a": 0.1}
     fig = figures.plot_rulers([0.01, 0.1, 1.0], {"a": [0.69, 0.5, 0.9], "b": [0.69, 0.7, 0.8]}, own)
-    assert "lowest 0.500 at β = 0.1" in fig.alt and "at its own β = 0.1" in fig.alt
+    assert "lowest 0.500 at β = 0.1" in fig.alt
+    assert "at its own β = 0.1" in fig.alt
 
 
 def test_sampled_completions_are_kept_and_belong_to_their_policy(tmp_path) -> None:

@@ -105,29 +105,37 @@ def texts_scored(run: SweepRun, batch_size: int) -> int:
 
 
 def beside_reinforce(
-    policies: Mapping[str, Mapping[str, float]], runs: Sequence[SweepRun], scored: int, batch_size: int
+    policies: Mapping[str, Mapping[str, float]],
+    runs: Sequence[SweepRun],
+    untrained: Mapping[str, float],
+    *,
+    scored: int,
+    batch_size: int,
 ) -> pd.DataFrame:
     """A table of trained policies, the nearest to the reference first, and what REINFORCE has at the same KL.
 
     Args:
         policies: the scores of each DPO policy: `reward`, `kl` and `length`.
         runs: REINFORCE with a KL penalty, of Part 3.
+        untrained: the scores of the reference, whose KL is 0.
         scored: texts that were scored to make the pairs.
         batch_size: texts that REINFORCE scores at each step.
 
     Returns:
-        `reward at equal KL` and `length at equal KL` lie on straight lines between neighbouring runs of REINFORCE; they
-        stand in the rows of `policies` whose KL lies between that of the nearest run and that of the farthest.
+        `reward at equal KL` and `length at equal KL` lie on straight lines between neighbouring points, the reference and
+        the runs of REINFORCE; they stand in the rows of `policies` whose KL is not beyond that of the farthest run.
     """
-    known = sorted((run.scores["kl"], run.scores["reward"], run.scores["length"]) for run in runs)
+    known = [(0.0, untrained["reward"], untrained["length"])]
+    known += sorted((run.scores["kl"], run.scores["reward"], run.scores["length"]) for run in runs)
+    kls, rewards, lengths = zip(*known, strict=True)
     rows = {}
     for name, scores in [*policies.items(), *((f"REINFORCE, {run.name}", run.scores) for run in runs)]:
         row = {key: scores[key] for key in ("kl", "reward", "second_reward", "length") if key in scores}
         row["KL per token"] = scores["kl"] / scores["length"]
-        if name in policies and known and known[0][0] <= scores["kl"] <= known[-1][0]:
-            kls, rewards, lengths = zip(*known, strict=True)
-            row["reward at equal KL"] = float(np.interp(scores["kl"], kls, rewards))
-            row["length at equal KL"] = float(np.interp(scores["kl"], kls, lengths))
+        if name in policies:
+            beyond = {"right": float("nan")}  # an estimate of a small KL may lie below 0: that is the reference
+            row["reward at equal KL"] = float(np.interp(scores["kl"], kls, rewards, **beyond))
+            row["length at equal KL"] = float(np.interp(scores["kl"], kls, lengths, **beyond))
         rows[name] = row | {"texts scored": scored}
     for run in runs:
         rows[f"REINFORCE, {run.name}"]["texts scored"] = texts_scored(run, batch_size)

@@ -186,7 +186,7 @@ def pair_batches(
             yield collate([pairs[i] for i in chosen], pad_id, reference=kept).to(device)
 
 
-def pairs_from(completions: Completions, index: Int[Tensor, "M 3"]) -> list[Pair]:
+def pairs_from(completions: Completions, index: Int[Tensor, "M 3"] | None) -> list[Pair]:
     """The pairs that an index names, each row of it (prompt, chosen completion, rejected completion).
 
     Raises:
