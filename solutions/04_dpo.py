@@ -1499,12 +1499,13 @@ def against(place):
 
 wide, narrow = against(-1), against(1)
 sets = {
-    "wide, judge's labels": wide,
-    "narrow, judge's labels": narrow,
+    "wide": wide,
+    "narrow": narrow,
     "wide, drawn": draw_labels(wide, rater_scale, seed=3),
     "narrow, drawn": draw_labels(narrow, rater_scale, seed=3),
 }
-for name, pairs in {"wide": wide, "narrow": narrow}.items():
+for name in ("wide", "narrow"):
+    pairs = sets[name]
     gaps = torch.tensor([pair.gap for pair in pairs])
     wrong = sum(pair.gap < 0 for pair in sets[f"{name}, drawn"]) / len(pairs)
     expected = torch.sigmoid(-rater_scale * gaps).mean()
@@ -1554,10 +1555,11 @@ plots.show(
         {
             "test loss": "loss on clean test pairs",
             "accuracy": "accuracy on clean test pairs",
-            "mean |margin|": "mean |margin| of training pairs (nats)",
+            "mean |margin|": "|margin| of training pairs (nats)",
         },
         title=f"What {len(same_prompts)} pairs of the same prompts teach",
         lines={"test loss": math.log(2), "accuracy": 0.5},
+        joined=False,
     )
 )
 # %% [markdown]
@@ -1586,6 +1588,9 @@ plots.show(
 # In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against
 # their KL: the **frontier**. Its points are read from the folder `runs` beside this notebook if you have trained them
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
+#
+# **Best-of-n** is drawn as well, at most at its KL, as in Part 3: the completions and their scores are there already,
+# and nothing is trained.
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -2047,7 +2052,7 @@ if not problem:
 # | weight of a text's gradient | always 1 | ±β σ(−β·margin) | its advantage, of either sign |
 # | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
-# | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
+# | feedback needed | whole good answers | comparisons | numbers; how far a few hundred moved our model is printed above |
 # %% [markdown] q="w4_6"
 # **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs
 # between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a library's trainer
@@ -2058,7 +2063,7 @@ if not problem:
 # Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1.
 # DPO has pairs and pushes one completion up and the other down, with a weight that falls once the pair is settled,
 # relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative;
-# a KL term holds it near the reference. A few hundred numbers were enough to move the reward visibly.
+# a KL term holds it near the reference. How far some numbers of feedback move the reward is printed in the output.
 #
 # (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy
 # and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs.
