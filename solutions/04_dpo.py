@@ -12,8 +12,9 @@
 # 2. build preference pairs from the policy's own completions;
 # 3. write the loss and check it **before** training, where you know what it must be;
 # 4. train, and read the curves for what they say and for what they do not say;
-# 5. compare several values of β, and DPO with REINFORCE at equal KL;
-# 6. optionally, run the same training with the TRL library and lay its losses over yours.
+# 5. look for DPO's own ways to fail: sinking log-probs, growing lengths, too many epochs, labels that are wrong;
+# 6. compare several values of β, and DPO with REINFORCE at equal KL;
+# 7. optionally, start a second round with fresh pairs, and lay the losses of the TRL library over yours.
 #
 # | section | what | time on a 2-core laptop |
 # | --- | --- | --- |
@@ -22,12 +23,12 @@
 # | 4.3 | the log-probability of a completion (exercise 4.2) | seconds |
 # | 4.4 | the loss (exercises 4.3 to 4.5) | seconds |
 # | 4.5 | training (exercise 4.6) | 1 min |
-# | 4.6 | the role of β | 3 min |
+# | 4.6 | the role of β; length; one look after each epoch | 3 min |
 # | 4.7 | what the pairs are worth: gap and noise | 2 min |
 # | 4.8 | DPO beside REINFORCE | seconds |
-# | 4.9 | optional: another loss, IPO (exercise 4.7) | seconds |
+# | 4.9 | optional: another loss, IPO (exercise 4.7), and a second round | 1 min |
 # | 4.10 | optional: TRL beside your own | 1 min |
-# | 4.11 | summary and submission | |
+# | 4.11 | summary, reading list and submission | |
 #
 # Words used as in the earlier parts: the **policy** is the model we train,
 # the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
@@ -39,6 +40,7 @@
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import functools
 import math
 import time
 from pathlib import Path
@@ -52,7 +54,7 @@ from helpers.data import load_prompts
 from helpers.devices import choose_device, seed_everything
 from helpers.display import show_samples
 from helpers.dpo import figures, measures
-from helpers.dpo.pairs import collate, pair_batches, pair_log_probs, pairs_from, sample_completions, swap_labels
+from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
 from helpers.generation import generate
 from helpers.kl import sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
@@ -144,9 +146,11 @@ print(f"π by gradient ascent: {[round(v, 3) for v in found.tolist()]}")
 print(f"J at the end {objective:.4f},   β ln Z = {world_beta * partition.log():.4f}")
 assert torch.allclose(found, best, atol=1e-3)
 # %% [markdown]
-# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**.
-# With a vocabulary of 6,600 and completions of 24 tokens there are more than $10^{90}$ of them.
-#
+# The formula is exact, yet nobody can use it directly: $Z(x)$ is a sum over **all texts**. How many are there?
+# %%
+digits = preset.new_tokens * math.log10(len(tokenizer))
+print(f"{len(tokenizer):,} tokens, completions of {preset.new_tokens} tokens: about 10^{digits:.0f} texts")
+# %% [markdown]
 # ### Step 3: turn it round
 #
 # Solve the formula of $\pi^*$ for the reward. Take the logarithm and reorder:
@@ -205,11 +209,13 @@ print(
 # and the pair stops pulling. Without such a factor, if the loss were simply −margin, the pull would never end,
 # and the policy could lower its loss for ever by making rejected texts less and less probable.
 #
-# ### On-policy and off-policy
+# ### On-policy and off-policy, online and offline
 #
-# REINFORCE is **on-policy**: each gradient needs fresh samples from the policy as it is now.
-# DPO is **off-policy** (also called offline): its pairs are made once, here from the reference, and are used again
-# and again while the policy moves away from the texts in them. Keep this in mind for section 4.8.
+# These are two questions. *Who wrote the texts?* **On-policy** means: the policy as it is now; **off-policy**: another
+# one. *When is feedback collected?* **Online** means: all through training; **offline**: once, beforehand. REINFORCE
+# is online and on-policy: each gradient needs fresh samples. DPO as we use it is offline. Its pairs were written by
+# the reference, so they are on-policy at the first step, where policy and reference are equal, and become more and
+# more off-policy as the policy moves away. Keep this in mind for section 4.8.
 # %% [markdown]
 # ## 4.2 Preference pairs
 #
@@ -228,7 +234,25 @@ print(
 # *Example:* rewards `[[0.2, 0.9, 0.5], [0.4, 0.4, 0.4]]` give `[[0, 1, 0]]`:
 # the second prompt's completions are equally good.
 #
-# *Hint:* `argmax` and `argmin` with `dim=1` return the first index on the CPU.
+# <details><summary>Hint 1: how to begin</summary>
+#
+# Three tensors of shape `[P]` are needed: the prompts' own numbers, the place of the best completion of each,
+# and the place of its worst. None of them needs a loop.
+#
+# </details>
+# <details><summary>Hint 2: the places</summary>
+#
+# `argmax` and `argmin` with `dim=1` return the first index on the CPU. `torch.arange(len(rewards))` numbers the
+# prompts.
+#
+# </details>
+# <details><summary>Hint 3: the gap</summary>
+#
+# `rewards[prompts, best]` picks one reward from each row. Put the three tensors side by side with
+# `torch.stack(…, dim=1)`, and keep the rows where the gap is large enough by indexing with a bool tensor.
+# Such an index gives the shape `[0, 3]` by itself if no row is kept.
+#
+# </details>
 # %%
 def make_preference_pairs(rewards, min_gap=0.0):
     """Choose the best and the worst completion of each prompt.
@@ -317,9 +341,11 @@ five = [(p.prompt, p.chosen, round(p.chosen_score, 2), p.rejected, round(p.rejec
 with pd.option_context("display.max_colwidth", None):
     display(pd.DataFrame(five, columns=["prompt", "chosen", "score", "rejected", "score "]))
 # %% [markdown]
-# **The effect of the gap.** A small gap means that the two completions are nearly equal,
-# and then the label is nearly a coin toss. A large `min_gap` gives clearer labels but fewer pairs.
-# The figure shows the trade; section 4.7 trains on both sides of it.
+# **The effect of the gap.** If people give the labels, a small gap means a doubtful label: the two completions are
+# nearly equal, and raters disagree. Here the reward model gives them, and it always prefers what it scores higher, by
+# however little: no label is doubtful. But a pair with a small gap shows less of what makes a text better. A large
+# `min_gap` keeps the clearer pairs and leaves fewer of them, as the figure shows. Section 4.7 trains on wide and on
+# narrow gaps, and with labels of both kinds.
 # %% tags=["training"]
 every_pair = pairs_from(train_completions, make_preference_pairs(train_completions.rewards))
 plots.show(figures.plot_gaps([pair.gap for pair in every_pair], min_gap))
@@ -360,8 +386,23 @@ print(example.chosen_mask.int())
 # - Logits may be as large as ±10,000: use `log_softmax`, not the logarithm of `softmax`.
 # - A masked position must contribute exactly nothing. A row whose mask is all False gives 0.
 #
-# *Hint:* `token_log_probs` of Part 2 does most of this.
-# You may copy it into this cell, inside the function or above it.
+# <details><summary>Hint 1: what you have already</summary>
+#
+# `token_log_probs` of Part 2 does most of this. You may copy it into this cell, inside the function or above it.
+#
+# </details>
+# <details><summary>Hint 2: the shift</summary>
+#
+# Drop the last position of the logits and the first column of `ids` and of `mask`.
+# Then all three have T − 1 columns, and column t belongs to the token at t + 1.
+#
+# </details>
+# <details><summary>Hint 3: pick and sum</summary>
+#
+# `gather(-1, ids[:, 1:, None])` picks the log-prob of each next token. Fill masked places with 0 (`masked_fill`)
+# before you sum over the last axis: a product of 0 and −∞ would be NaN.
+#
+# </details>
 # %%
 def sequence_log_prob(logits, ids, mask):
     """Log-probability of each row's completion.
@@ -498,8 +539,28 @@ with torch.no_grad():
 #
 # `label_smoothing` is ε. It changes the loss alone, and at its default of 0 the loss is DPO's.
 #
-# *Hint:* $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point.
-# PyTorch has it in one step.
+# <details><summary>Hint 1: the order</summary>
+#
+# Compute the two implicit rewards first; their difference is β times the margin. Everything else follows from it.
+#
+# </details>
+# <details><summary>Hint 2: large margins</summary>
+#
+# $\ln\sigma(z)$ computed in two steps is −∞ for z = −1000, because σ is then 0 in floating point.
+# PyTorch has it in one step: `F.logsigmoid`.
+#
+# </details>
+# <details><summary>Hint 3: gradients</summary>
+#
+# `detach()` cuts a tensor off. Detach the reference's log-probs where they enter, and the implicit rewards only
+# where they are *returned*: if they were detached before, the loss would have no gradient.
+#
+# </details>
+# <details><summary>Hint 4: smoothing</summary>
+#
+# The pair turned round has the margin with the other sign. Weigh the two losses of each pair, then take the mean.
+#
+# </details>
 # %%
 def compute_dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta, label_smoothing=0.0):
     """The DPO loss of a batch of pairs, and the implicit rewards.
@@ -600,6 +661,17 @@ def test_dpo_loss_rules(compute_dpo_loss):
 # Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient
 # (end of section 4.1): near 1 for pairs that the policy gets clearly wrong, ½ at margin 0, near 0 for pairs
 # that are clearly right. The factor β in front of it is not part of it.
+#
+# <details><summary>Hint 1: the margin</summary>
+#
+# It is the one of exercise 4.3: how much farther the chosen completion has risen above the reference than the rejected.
+#
+# </details>
+# <details><summary>Hint 2: σ</summary>
+#
+# `torch.sigmoid` is safe for large arguments of either sign. σ written with `exp` is not.
+#
+# </details>
 # %%
 def dpo_gradient_weight(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
     """How much each pair counts in the gradient of the DPO loss.
@@ -660,6 +732,17 @@ def test_weight_rules(dpo_gradient_weight):
 #
 # Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`.
 # A tie counts one half: a policy that cannot tell the two apart is right half of the time.
+#
+# <details><summary>Hint 1: count</summary>
+#
+# A comparison of two tensors gives a bool for each pair. You need two of them, for wins and for ties.
+#
+# </details>
+# <details><summary>Hint 2: the mean of bools</summary>
+#
+# Bools have no mean; turn them into numbers first (`.double()`). `.item()` makes a Python float at the end.
+#
+# </details>
 # %%
 def preference_accuracy(chosen_rewards, rejected_rewards):
     """Share of pairs that are ordered rightly.
@@ -748,20 +831,39 @@ torch.testing.assert_close(four[0].grad, by_formula, atol=1e-6, rtol=1e-5)
 # pulling for ever, only ever more weakly. Real preference data has one label per pair, so DPO can always lower its
 # *training* loss by larger margins; that is why it can overfit, and why you will watch the *test* loss.
 # %%
-world_scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
-world_optimizer = torch.optim.SGD([world_scores], lr=4.0)
-half = torch.full((10,), math.log(0.5))
-for _ in range(300):
-    log_a, log_b = world_scores.log_softmax(0)
-    chosen = torch.cat([log_a.expand(8), log_b.expand(2)])  # ten comparisons: A won eight, B won two
-    rejected = torch.cat([log_b.expand(8), log_a.expand(2)])
-    world_loss = compute_dpo_loss(chosen, rejected, half, half, 0.5)[0]
-    world_optimizer.zero_grad()
-    world_loss.backward()
-    world_optimizer.step()
-found = (world_scores[0] - world_scores[1]).item()
-print(f"margin found by training on your loss: {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
+def margin_in_the_world(wins, steps, beta=0.5):
+    """The margin after some steps on your loss, when A won `wins` of ten comparisons with B."""
+    scores = torch.zeros(2, requires_grad=True)  # logits of a policy over A and B; the reference gives each one half
+    optimizer = torch.optim.SGD([scores], lr=4.0)
+    half = torch.full((10,), math.log(0.5))
+    for _ in range(steps):
+        log_a, log_b = scores.log_softmax(0)
+        chosen = torch.cat([log_a.expand(wins), log_b.expand(10 - wins)])
+        rejected = torch.cat([log_b.expand(wins), log_a.expand(10 - wins)])
+        optimizer.zero_grad()
+        compute_dpo_loss(chosen, rejected, half, half, beta)[0].backward()
+        optimizer.step()
+    return (scores[0] - scores[1]).item()
+
+
+found = margin_in_the_world(8, 300)
+print(f"A won 8 of 10: margin found by training on your loss {found:.3f},   ln 4 / β = {math.log(4) / 0.5:.3f}")
 assert abs(found - math.log(4) / 0.5) < 0.01
+for steps in (10, 100, 1000):
+    print(f"A won 10 of 10: margin after {steps:,} steps {margin_in_the_world(10, steps):.1f} nats")
+# %% [markdown]
+# **Is this β the α of Part 3?** In the derivation it is: one objective, one price of a nat of KL. But the reward in it
+# is the one by which the *labels* were drawn, and Part 3's reward is P(positive). The two are not on one scale.
+# P(positive) lies between 0 and 1. Raters who drew their labels by Bradley–Terry from it would prefer the better of
+# two texts in at most σ(1) = 73 % of all comparisons. Our labels always name the better one, however small the gap.
+# They would be the same if every reward were multiplied by ten or by a thousand. So they tell *which* text is better,
+# and not by how much: they fit best to differences of reward without limit, like the world in which A won every time.
+#
+# Hence β is a price in a currency that such labels leave open: do not expect DPO at β = 0.1 to arrive where REINFORCE
+# did at α = 0.1. What then holds the policy back is the number of steps, the learning rate, and that all pairs share
+# one network. This is the argument of Azar and others (2023), and the reason for their loss in section 4.9. With
+# labels drawn from σ(scale · gap) the reward *is* scale times P(positive), and β would correspond to α = β/scale;
+# section 4.7 draws such labels.
 # %% [markdown] q="w4_1"
 # **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences,
 # and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
@@ -869,8 +971,27 @@ for some_beta in (0.1, 0.5):
 #
 # Return a dict of Python floats: `loss`, `accuracy`, and the batch means of the implicit rewards, `chosen_reward`
 # and `rejected_reward`. They are those *before* the update.
+#
 # Leave the models in the mode (train or eval) in which you found them, and the reference as it is; and so the batch,
 # the optimizer's settings and the seed of the random numbers.
+#
+# <details><summary>Hint 1: the plan</summary>
+#
+# Four log-probs, then your loss, then the three calls of every training step. The four steps above are the four
+# paragraphs of the function, and each needs one to four lines.
+#
+# </details>
+# <details><summary>Hint 2: the reference</summary>
+#
+# `with torch.no_grad():` goes round the reference's call only. Round the policy's it would cut the gradient off.
+#
+# </details>
+# <details><summary>Hint 3: the numbers to return</summary>
+#
+# `compute_dpo_loss` returns the implicit rewards beside the loss: the accuracy and both means come from them.
+# They belong to the policy before the update because they were computed before it. `.item()` makes floats.
+#
+# </details>
 # %%
 def dpo_step(policy, reference, optimizer, pairs, beta):
     """One DPO update from one batch of pairs.
@@ -1012,12 +1133,12 @@ def test_moved_policy(dpo_step):
 # with kept log-probs gives the same numbers as a step that runs the reference, and how much time it saves.
 # The larger gain comes with large models: the reference need not be in the GPU's memory at all while training.
 # %% tags=["training"]
-def new_policy(learning_rate=recipe.learning_rate):
-    """A fresh copy of the reference to train, and its optimizer.
+def new_policy(learning_rate=recipe.learning_rate, start=reference):
+    """A fresh copy of the reference, or of another policy to start from, and its optimizer.
 
     The copy is in eval mode, as the reference is: no dropout, so that the two give equal log-probs at the start.
     """
-    policy = copy.deepcopy(reference).requires_grad_(True)
+    policy = copy.deepcopy(start).requires_grad_(True)
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
 
@@ -1041,101 +1162,11 @@ print(
 print(f"largest difference of losses and rewards in six steps: {difference:.1e}")
 assert difference < 1e-2, "kept log-probs must give the same training"
 # %% [markdown]
-# **Train.** Two epochs of batches of 16 pairs, with AdamW.
-# Every few steps the policy is measured on the test pairs, which it never trains on.
-# This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
-# %% tags=["training"]
-def train_dpo(
-    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, learning_rate=recipe.learning_rate
-):
-    """Train a copy of the reference on pairs: the policy, and a history with test measures in columns `test_...`."""
-    seed_everything(seed)
-    policy, optimizer = new_policy(learning_rate)
-    size = min(recipe.batch_size, len(pairs))
-    batches = list(pair_batches(pairs, pad_id, size, seed=seed, reference=kept, epochs=epochs, device=device))
-
-    def step(batch, number):
-        last = number == len(batches) - 1
-        due = number % test_every == 0 and test_every <= len(batches) and not last
-        before = measure(policy, test_pairs, kept_test, beta) if due else {}
-        report = dpo_step(policy, reference, optimizer, batch, beta)
-        tests = (
-            measure(policy, test_pairs, kept_test, beta) if last else before
-        )  # the last one is taken after the update
-        return report | {f"test_{key}": value for key, value in tests.items()}
-
-    history = train(step, batches, steps=len(batches), description=name)
-    return policy, history
-
-
-started = time.perf_counter()
-policies, histories = {}, {}
-policies[beta], histories[beta] = train_dpo(train_pairs, kept_train, beta, name=f"DPO, β = {beta}")
-final = measure(policies[beta], test_pairs, kept_test, beta)
-print(f"{len(histories[beta])} steps in {time.perf_counter() - started:.0f} s")
-print(
-    f"test loss {math.log(2):.3f} → {final['loss']:.3f}, "
-    f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
-)
-headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
-headline("pair accuracy", final["accuracy"])
-
-save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
-# %% tags=["training"]
-plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
-# %% [markdown]
-# <details><summary><b>What to see (open after you have looked)</b></summary>
-#
-# *Loss.* Both curves start at ln 2. The training loss falls further than the test loss; in the second epoch, when each
-# pair is seen again, the gap between them widens. That gap is overfitting. If the test loss *rises*, stop earlier.
-#
-# *Accuracy.* It rises from ½ to about 0.8 on test pairs.
-# It cannot reach 1: pairs near the gap's border are nearly ties, and a model of this size knows little about sentiment.
-#
-# *Implicit rewards.* DPO only sees the **difference** of the two. It grows.
-#
-# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as
-# well**, only less. That is no bug. The loss depends on the difference alone, and the two completions of a pair share
-# many tokens and habits: what pushes the rejected one down pulls the chosen one along. Where does the probability go?
-# To texts in no pair. When the chosen log-prob falls by many nats, the policy is moving to texts
-# that nobody has judged, and it is time to stop, to raise β, or to add a term that holds the chosen log-prob up.
-#
-# </details>
-# %% [markdown] q="w4_2"
-# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss.
-# Then look at the chosen and the rejected log-probs apart: which way did each go, and how can the loss fall
-# although the chosen log-prob falls, too?
-# %% [markdown]
-# Test loss: 0.693 (ln 2, as policy and reference are equal at the start and all margins are 0) before,
-# about 0.42 after two epochs (preset `tiny`, β = 0.1; the exact numbers stand in the output above).
-# The training loss falls further, above all in the second epoch, in which every pair is seen for the second time:
-# the policy begins to remember its training pairs, and the gap to the test loss is overfitting.
-#
-# The rejected log-prob falls by about 17 nats. The chosen one falls as well, by about 8. The loss depends on the
-# difference of the two log-ratios only; it falls as long as the rejected completion loses more than the chosen one.
-# Both are samples of the same policy for the same prompt and share words and style, so gradients
-# that lower one tend to lower the other. The probability that both lose goes to completions that are in no pair.
-#
-# **Rubric**
-# - 1 point: Gives the training loss curve's course and the final test loss with the number of pairs, and says
-#   that the start is ln 2 and why.
-# - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
-# - 1 point: Describes the two log-probs apart and explains why the chosen one may fall
-#   (only the difference enters the loss; shared tokens; the probability goes to other texts).
-# %% [markdown]
-# ## 4.6 The role of β
-#
-# β came into the objective as the price of a nat of KL. In the loss it scales the margin.
-# Let us train the same pairs with three values, and measure for each policy what we care about:
-# the **reward** of what it writes, and its **KL** to the reference. The KL is estimated from samples, as in Part 3
-# (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the policy were noted
-# while sampling; those under the reference come from your `sequence_log_prob`.
-#
-# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
-# %% tags=["training"]
-for value in sizes.betas:
-    if value not in policies:
-        policies[value], histories[value] = train_dpo(train_pairs, kept_train, value, name=f"DPO, β = {value}")
+# **What the policy writes.** The loss says how well a policy orders texts that are there already.
+# We also want to know what it *writes*: the mean **reward** of fresh samples, and their **KL** to the reference,
+# estimated as in Part 3 (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the
+# policy were noted while sampling; those under the reference come from your `sequence_log_prob`.
+# A second reward model, where the preset has one, is a witness: it did not make the labels.
 # %% tags=["training"]
 evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
 judges = {"reward": reward_model}
@@ -1151,6 +1182,147 @@ def reward_and_kl(policy):
 
 
 base_scores = reward_and_kl(reference)
+print("the reference:", {key: round(value, 3) for key, value in base_scores.items()})
+# %% [markdown]
+# **Train.** The sizes at the top say how many epochs, the recipe of the preset how many pairs a batch; AdamW updates.
+# Every few steps the policy is measured on the test pairs, which it never trains on; and after each epoch it writes
+# fresh samples, which section 4.6 looks at.
+# This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
+# %% tags=["training"]
+def train_dpo(
+    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, start=reference, look=False,
+    learning_rate=recipe.learning_rate,
+):  # fmt: skip
+    """Train a copy of a policy on pairs. Gives the copy, and a history with measures of the test pairs in columns `test_...`.
+
+    With `look` the policy also writes samples after each epoch but the last: columns `epoch_...`.
+    """
+    seed_everything(seed)
+    policy, optimizer = new_policy(learning_rate, start)
+    size = min(recipe.batch_size, len(pairs))
+    batches = list(pair_batches(pairs, pad_id, size, seed=seed, reference=kept, epochs=epochs, device=device))
+
+    def step(batch, number):
+        last = number == len(batches) - 1
+        due = number % test_every == 0 and test_every <= len(batches) and not last
+        before = measure(policy, test_pairs, kept_test, beta) if due else {}
+        report = dpo_step(policy, reference, optimizer, batch, beta)
+        tests = (
+            measure(policy, test_pairs, kept_test, beta) if last else before
+        )  # the last one is taken after the update
+        report |= {f"test_{key}": value for key, value in tests.items()}
+        if look and not last and (number + 1) % (len(batches) // epochs) == 0:
+            found = {"test loss": measure(policy, test_pairs, kept_test, beta)["loss"]} | reward_and_kl(policy)
+            report |= {f"epoch_{key}": value for key, value in found.items()}
+        return report
+
+    history = train(step, batches, steps=len(batches), description=name)
+    return policy, history
+
+
+started = time.perf_counter()
+policies, histories = {}, {}
+policies[beta], histories[beta] = train_dpo(train_pairs, kept_train, beta, name=f"DPO, β = {beta}", look=True)
+final = measure(policies[beta], test_pairs, kept_test, beta)
+print(f"{len(histories[beta])} steps in {time.perf_counter() - started:.0f} s")
+print(
+    f"test loss {math.log(2):.3f} → {final['loss']:.3f}, "
+    f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
+)
+headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
+headline("pair accuracy", final["accuracy"])
+
+save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
+# %% tags=["training"]
+plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
+# %% [markdown]
+# <details><summary><b>What to see (open after you have looked)</b></summary>
+#
+# *Loss.* Both curves start at ln 2. From the second epoch on each pair is seen again, and the training loss usually
+# falls further than the test loss. The gap between them is overfitting. If the test loss *rises*, stop earlier.
+#
+# *Accuracy.* It rises from ½ and usually stays clearly below 1 on test pairs: where the gap is small, the two texts
+# hardly differ in what counts, and a small model knows little about sentiment.
+#
+# *Implicit rewards.* DPO only sees the **difference** of the two. It grows.
+#
+# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as
+# well**, only less. That is no bug. The loss depends on the difference alone, and the two completions of a pair share
+# many tokens and habits: what pushes the rejected one down pulls the chosen one along.
+#
+# </details>
+# %% [markdown]
+# ### Where the probability goes
+#
+# That the chosen log-prob falls in DPO has a name, **likelihood displacement** (Razin and others 2024), and a simple
+# reason. Both completions of a pair were sampled from the *reference*. On the reference's own samples the mean of the
+# log-ratio is a KL, with a minus sign and the other way round than the one we usually measure:
+#
+# $$\mathbb{E}_{y \sim \pi_\text{ref}}\big[\ln\pi(y|x) - \ln\pi_\text{ref}(y|x)\big]
+# = -\mathrm{KL}(\pi_\text{ref}\,\|\,\pi) \le 0.$$
+#
+# So on average over these samples **every** policy that differs from the reference loses, whatever it was trained on.
+# A policy gains probability only where the reference seldom writes. The chosen completions can rise if they are singled
+# out among the samples and the others pay for it; nothing in the loss asks for that.
+# The next cell takes *all* completions of the test prompts, not only those of pairs, and measures the mean.
+# %% tags=["training"]
+numbers = [(p, k, k + 1) for p in range(len(test_completions)) for k in range(0, sizes.completions_per_prompt - 1, 2)]
+reference_samples = pairs_from(test_completions, torch.tensor(numbers))  # two by two: here neither one is preferred
+kept_samples = completion_log_probs(reference, reference_samples)  # [N, 2]
+moved = (completion_log_probs(policies[beta], reference_samples) - kept_samples).flatten()
+error = moved.std().item() / math.sqrt(len(moved))
+print("mean change of the log-prob, in nats per completion:")
+print(f"  all {len(moved)} samples of the reference: {moved.mean():+.2f} ± {error:.2f} (standard error); minus a KL")
+print(f"  chosen completions of the test pairs:   {final['chosen_change']:+.2f}")
+print(f"  rejected completions of the test pairs: {final['rejected_change']:+.2f}")
+print(f"  share of the reference's samples that have become less probable: {(moved < 0).double().mean():.0%}")
+# %% [markdown]
+# The first number is below 0 but for chance, in every run and with every β. Compare it with the other two. If the
+# chosen completions fall, too, they are texts that people (here: the reward model) *liked*, and the policy leaves them
+# for texts that are in no pair and that nobody has judged. Those may be better or worse: Razin and others show cases
+# where the probability goes to answers that mean the opposite, and find the effect strongest where chosen and rejected
+# resemble each other in the eyes of the model. What helps: stop earlier, take a larger β, choose pairs that differ
+# clearly, or add a term that holds the chosen log-prob up, such as a little of ordinary fine-tuning, −ln π(chosen).
+# Whether the new texts are better is seen in samples alone, and in the opinion of a second judge.
+# %% [markdown] q="w4_2"
+# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss.
+# Then look at the chosen and the rejected log-probs apart: which way did each go in your run? How can the loss fall
+# while the chosen log-prob falls, and why must the mean over *all* samples of the reference fall?
+# %% [markdown]
+# Test loss: 0.693 before (ln 2, as policy and reference are equal at the start and all margins are 0);
+# what it is afterwards, and on how many pairs, stands in the output of the training cell.
+# The training loss falls further, above all from the second epoch on, when every pair is seen again:
+# the policy begins to remember its training pairs, and the gap to the test loss is overfitting.
+#
+# The rejected log-prob falls. Which way the chosen one goes stands in the last panel; often it falls as well, but less.
+# The loss depends on the difference of the two log-ratios only; it falls as long as the rejected completion loses more
+# than the chosen one. Both are samples of the same policy for the same prompt and share words and style,
+# so gradients that lower one tend to lower the other. Over all samples of the reference the mean change is
+# −KL(π_ref‖π), which is never above 0: a policy that moves takes probability from what the reference writes. What these
+# texts lose goes to completions that are in no pair.
+#
+# **Rubric**
+# - 1 point: Gives the training loss curve's course and the final test loss with the number of pairs, and says
+#   that the start is ln 2 and why.
+# - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
+# - 1 point: Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the
+#   loss; shared tokens) and why the mean over the reference's samples must (it is −KL(π_ref‖π); the rest goes
+#   elsewhere).
+# %% [markdown]
+# ## 4.6 The role of β
+#
+# β came into the objective as the price of a nat of KL. In the loss it scales the margin.
+# Let us train the same pairs with several values, and measure for each policy what we care about:
+# the reward of what it writes, and its KL to the reference.
+#
+# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
+# %% tags=["training"]
+for value in sizes.betas:
+    if value not in policies:
+        policies[value], histories[value] = train_dpo(
+            train_pairs, kept_train, value, name=f"DPO, β = {value}", look=True
+        )
+# %% tags=["training"]
 scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
 for value in sizes.betas:
@@ -1183,76 +1355,199 @@ plots.show(
     )
 )
 # %% [markdown]
-# **A lower loss at another β is not a better policy.** Suppose two policies were *the same* and had the same margins,
-# say 4 nats on every pair. At β = 0.1 the loss is −ln σ(0.4) = 0.51; at β = 0.5 it is −ln σ(2) = 0.13. Nothing is
-# better in the second case: the ruler has changed. Within one β, a smaller test loss is a better fit of the labels.
-# Between two β it says nothing about quality. Even the shape of the loss curve depends on β:
-# with a large β the loss falls sooner for the same change of the policy, and pairs stop pulling earlier.
+# **One policy, many rulers.** Are the test losses at different β comparable? Take one policy, leave it as it is, and
+# compute its loss on the test pairs with one β after the other. The policy is the same each time, the margins are the
+# same; only the ruler changes. The next cell has the log-probs ready: `scores` of your policy at the first β and
+# `kept_test` of the reference, both `[N, 2]`, chosen in column 0. Write the line that fills `ruler_losses`; your
+# `compute_dpo_loss` does it.
+#
+# *Predict first:* as β grows from nearly 0 to 3, will the loss of this one policy fall, rise, or both?
+# %% tags=["training"]
+rulers = torch.logspace(-2, 0.5, 26).tolist()  # 26 values of β from 0.01 to about 3
+scores = completion_log_probs(policies[beta], test_pairs)  # [N, 2]
+ruler_losses = []  # yours: a list of floats, the test loss at each β of `rulers`
+# BEGIN SOLUTION NO PROMPT
+ruler_losses = [compute_dpo_loss(*scores.T, *kept_test.T, ruler)[0].item() for ruler in rulers]
+# END SOLUTION
+margins = (scores - kept_test) @ torch.tensor([1.0, -1.0], device=device)  # [N]
+print(f"mean margin {margins.mean():+.1f} nats; margins below 0: {(margins < 0).sum()} of {len(margins)}")
+if len(ruler_losses) == len(rulers):
+    trained_with = f"trained with β = {beta:g}"
+    plots.show(figures.plot_rulers(rulers, {trained_with: ruler_losses}, {trained_with: beta}))
+else:
+    print("`ruler_losses` is not filled yet.")
+# %% [markdown]
+# <details><summary><b>Why it has this shape (open after you have looked)</b></summary>
+#
+# The loss of a pair with margin $m$ is −ln σ(βm). At β = 0 it is ln 2 for every pair, so every such curve starts
+# there. Its slope in β is −m·σ(−βm): it falls for a positive margin and **rises for a negative one**. At β = 0 all
+# weights σ are ½, so the mean loss first falls exactly if the *mean* margin is positive. As β grows, pairs with
+# positive margins stop pulling, and each pair with a negative one goes on rising by nearly |m| for each unit of β. If
+# all margins were positive, the loss would fall for ever. As soon as one is negative, it rises in the end without
+# limit. The curve is convex, so between the two there is one lowest point.
+#
+# </details>
+# %% [markdown]
+# **A lower loss at another β is not a better policy.** One and the same policy has a whole curve of losses.
+# Within one β, a smaller test loss is a better fit of the labels. Between two β it says nothing about quality.
+# Even the course of a training curve depends on β: with a large β the same change of the policy changes the loss more,
+# and pairs stop pulling earlier.
 #
 # What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the
 # samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
 # and to get more reward for it. Which policy is best then depends on how far you are willing to go.
 # %% [markdown] q="w4_3"
 # **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test
-# losses. (b) A fellow student says: "The test loss is lowest at β = 0.25, so this β gives the best model." What do you
-# answer? (c) What does β do? (d) Which of your policies is best? Defend your choice by numbers that can be compared.
+# losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it start, what decides
+# whether it falls at first, and when does it rise? (c) A fellow student says: "The test loss is lowest at one of my
+# three β, so this β gives the best model." What do you answer? (d) What does β do, and which of your policies is best?
+# Defend your choice by numbers that can be compared, and name a limit of the comparison.
 # %% [markdown]
 # (a) The table above holds them. All start at ln 2.
 #
-# (b) The fellow student compares numbers on different rulers.
-# The loss is −ln σ(β·margin): for the same policy and the same margins it already falls when β is raised. Within one β
-# a smaller test loss means a better fit to unseen labels; between different β it does not rank the policies.
-# (To read it the other way round, "the larger test loss is better", is wrong as well.)
+# (b) For a pair with margin m the loss is −ln σ(βm), and its slope in β is −m·σ(−βm). At β → 0 the loss is ln 2
+# whatever the margins. It falls at first if the mean margin is positive. A pair with a positive margin then adds ever
+# less, one with a negative margin ever more, in the end β|m|. So the curve falls for ever if all margins are positive;
+# if some are negative it turns at one point and rises without limit. The number of negative margins is printed above
+# the plot.
 #
-# (c) β is the price of a nat of KL in the objective.
-# With a small β, a margin of many nats is needed before a pair counts as settled (its weight falls),
-# so the policy goes far from the reference. With a large β few nats are enough, and the policy stays near.
+# (c) The fellow student compares numbers on different rulers: the plot in (b) has different losses for *one* policy.
+# Within one β a smaller test loss means a better fit to unseen labels; between different β it does not rank the
+# policies. (To read it the other way round, "the larger test loss is better", is wrong as well.)
 #
-# (d) Of my three, β = 0.1 has the highest reward and the largest KL, β = 0.5 the lowest of both,
-# with nearly equal pair accuracy. If natural text matters, I take the middle one: most of the reward
-# for clearly less KL; if only the reward counts, β = 0.1, whose samples are still readable. The differences of reward
-# between neighbours are near the width of a 95 % interval (about ±0.04 with 256 completions), all runs share one seed,
-# and the reward model that judges also made the labels; the second reward model is the fairer judge.
+# (d) β is the price of a nat of KL in the objective, in the unit of the reward that the labels imply. With a small β,
+# a margin of many nats is needed before a pair counts as settled (its weight falls), so the policy goes far from the
+# reference. With a large β few nats are enough, and the policy stays near. I compare reward, second reward, KL,
+# accuracy and samples in the tables. If natural text matters, I take the β whose KL is small for most of the reward;
+# if only the reward counts, the one with the highest, as long as its samples are readable and the second reward model
+# agrees. Limits: one seed for each run, a confidence interval that may be as wide as the difference of two neighbours,
+# and a reward model that both judges and made the labels.
 #
 # **Rubric**
 # - 1 point: Reports test losses for three values of β and the loss plots.
-# - 1 point: Says that within one β a smaller test loss is the better one, and
-#   that losses of different β cannot be compared as quality, with the reason (β scales the margin).
+# - 1 point: Shows the loss of one policy against β and explains it by the signs of the margins: ln 2 at β → 0, positive
+#   margins make it fall, negative ones make it rise in the end.
+# - 1 point: Says that within one β a smaller test loss is the better one, and that losses of different β cannot be
+#   compared as quality, with the reason (β scales the margin; one policy has a whole curve of losses).
 # - 1 point: Explains what β does (price of KL; a larger β keeps the policy near the reference;
 #   pairs stop pulling at smaller margins).
-# - 1 point: Chooses one β and defends it by reward against KL (or accuracy, samples), not by the loss.
-# - 1 point: Names a limit of the comparison (one seed, confidence intervals, the reward model also made the labels,
-#   number of steps fixed).
+# - 1 point: Chooses one β, defends it by reward against KL (or accuracy, samples), not by the loss, and names a limit
+#   (one seed, confidence intervals, the reward model also made the labels, number of steps fixed).
+# %% [markdown]
+# ### Two more things to watch: length and the number of epochs
+#
+# **Length.** A log-prob is a sum over tokens, so a long text can change its log-ratio by more nats than a short one,
+# and if the chosen completions are longer than the rejected ones, "write more" is an easy lesson. It is DPO's
+# best-known bias. Park and others (2024) subtract a term for the difference in length in the margin (R-DPO); SimPO
+# (Meng and others 2024) takes means over tokens in place of sums, and needs no reference. Are your policies' texts
+# longer than the reference's, and by more than the pairs suggest?
+# %% tags=["training"]
+chosen_length = sum(len(pair.chosen_ids) for pair in train_pairs) / len(train_pairs)
+rejected_length = sum(len(pair.rejected_ids) for pair in train_pairs) / len(train_pairs)
+print(f"mean length of the training pairs: chosen {chosen_length:.1f} tokens, rejected {rejected_length:.1f}")
+print(f"mean length of fresh samples: before {base_scores['length']:.1f} tokens; after, at most {preset.new_tokens}:")
+for value in sizes.betas:
+    print(f"  β = {value:g}: {scores_by_beta[value]['length']:.1f}")
+# %% [markdown]
+# **Epochs.** Part 2 met over-optimisation of a reward model. DPO has no reward model, but the policy itself is one
+# (step 3 of 4.1), fitted to few pairs, and it is optimised against its own errors just the same: Rafailov and others
+# (2024) find that quality rises and then falls as the KL grows, often within the first epoch. So look at each epoch,
+# and not at the end alone. In the table: does the reward still rise while the KL does? Does the second reward model
+# agree? Does the test loss agree with either of them?
+# %% tags=["training"]
+epochs_seen = []
+for value in sizes.betas:
+    last_look = {"test loss": measure(policies[value], test_pairs, kept_test, value)["loss"]} | scores_by_beta[value]
+    epochs_seen += measures.epoch_rows(f"β = {value:g}", histories[value], last_look)
+display(pd.DataFrame(epochs_seen).set_index(["run", "epoch"]).round(3))
+# %% [markdown]
+# If test loss and reward disagree about the best epoch, that is no contradiction: the loss is measured on texts of the
+# reference, the reward on texts that the policy writes by now. With `preset.sizes("dpo", epochs=4)` in the cell of the
+# sizes you can watch longer.
 # %% [markdown]
 # ## 4.7 What the pairs are worth: gap and noise
 #
-# Two side experiments on small sets of pairs of equal size. **Gap:** train once on the pairs with the widest gaps,
-# once on pairs whose two completions score nearly the same. **Noise:** exchange chosen and rejected in 10 %
-# and in 30 % of the pairs, as careless raters would. All policies are tested on the same clean test pairs.
+# A small experiment with five trainings on few pairs, all tested on the same clean test pairs. To compare sets of
+# pairs, everything else must be equal. So all five use **the same prompts with the same best completion**, and
 #
-# *Predict first:* with 30 % of the labels wrong, do you expect the accuracy on clean test pairs to fall by 30 points,
-# by a little, or below ½?
+# * **wide gap**: the best completion against the worst; **narrow gap**: the best against the second best;
+# * **the judge's labels**: the one that scores higher is chosen, always;
+#   **drawn labels**: the one that scores higher is chosen with probability σ(scale · gap), as by a rater who follows
+#   Bradley–Terry with the reward scale × P(positive). With a gap of 0 that is a coin toss.
+#
+# The fifth training meets the drawn labels with *conservative DPO*, your `label_smoothing`. Its ε is the share of
+# wrong labels that is to be expected, the mean of 1 − σ(scale · gap). Here we know it, as we made the noise; in
+# practice it is estimated from pairs that two people have labelled.
+#
+# *Predict first:* (1) The judge's labels are right for narrow and for wide gaps alike. Will the two sets teach equally
+# much? (2) Which of the two sets suffers more from drawn labels, and why? (3) Conservative DPO has a finite best
+# margin (exercise 4.3). Will it help more with the accuracy or with the loss?
 # %% tags=["training"]
-by_gap = sorted(every_pair, key=lambda pair: pair.gap)
-some = train_pairs[: sizes.experiment_pairs]
+rater_scale = 2.0  # a larger scale makes a more careful rater; try 0.5 and 10
+
+scores_given = train_completions.rewards  # [P, K]
+ranked = scores_given.argsort(dim=1, descending=True, stable=True)  # [P, K], best first
+sorted_scores = scores_given.gather(1, ranked)  # [P, K]
+usable = (sorted_scores[:, 0] - sorted_scores[:, -1] > min_gap) & (sorted_scores[:, 0] > sorted_scores[:, 1])  # [P]
+same_prompts = usable.nonzero().squeeze(1)[: sizes.experiment_pairs]  # [M]
+
+
+def against(place):
+    """Pairs of the best completion and the one at `place` of the ranking, for the same prompts each time."""
+    return pairs_from(train_completions, torch.stack([same_prompts, *ranked[same_prompts][:, [0, place]].T], dim=1))
+
+
+wide, narrow = against(-1), against(1)
 sets = {
-    "narrow gaps": by_gap[: sizes.experiment_pairs],
-    "wide gaps": by_gap[-sizes.experiment_pairs :],
-    "0 % noise": some,
-    "10 % noise": swap_labels(some, 0.1, seed=3),
-    "30 % noise": swap_labels(some, 0.3, seed=3),
+    "wide": wide,
+    "narrow": narrow,
+    "wide, drawn": draw_labels(wide, rater_scale, seed=3),
+    "narrow, drawn": draw_labels(narrow, rater_scale, seed=3),
 }
+for name in ("wide", "narrow"):
+    pairs = sets[name]
+    gaps = torch.tensor([pair.gap for pair in pairs])
+    wrong = sum(pair.gap < 0 for pair in sets[f"{name}, drawn"]) / len(pairs)
+    expected = torch.sigmoid(-rater_scale * gaps).mean()
+    print(
+        f"{name:6}: {len(pairs)} pairs, mean gap {gaps.mean():.2f}; "
+        f"wrong labels: expected {expected:.0%}, drawn {wrong:.0%}"
+    )
+epsilon = torch.sigmoid(-rater_scale * torch.tensor([pair.gap for pair in wide])).mean().item()
+best_margin = math.log((1 - epsilon) / epsilon) / beta
+print(f"conservative DPO with ε = {epsilon:.2f}: the margin of least loss is {best_margin:.1f} nats")
+# %% [markdown]
+# Your `dpo_step` calls `compute_dpo_loss` by its name. So for the fifth training the name stands, for as long as it
+# lasts, for your loss with its `label_smoothing` set. The column *wrong labels learned* is the share of the wrongly
+# labelled training pairs that the trained policy orders as the wrong label says: what it has learned by heart.
+# %% tags=["training"]
+def train_conservatively(pairs, kept, epsilon, **settings):
+    """`train_dpo`, with your loss taking each label to be wrong with probability ε."""
+    global compute_dpo_loss
+    plain = compute_dpo_loss
+    compute_dpo_loss = functools.partial(plain, label_smoothing=epsilon)
+    try:
+        return train_dpo(pairs, kept, beta, **settings)
+    finally:
+        compute_dpo_loss = plain
+
+
 experiment_rows = []
-experiments = {}
-for name, pairs in sets.items():
-    if not pairs:
-        continue
+for name in [*sets, "wide, drawn, conservative"]:
+    pairs = sets[name.removesuffix(", conservative")]
     kept = completion_log_probs(reference, pairs)
-    policy, experiments[name] = train_dpo(pairs, kept, beta, name=name, test_every=10**6)  # tested at the end only
+    rarely = {"name": name, "test_every": 10**6}  # tested at the end only
+    if name in sets:
+        policy, _ = train_dpo(pairs, kept, beta, **rarely)
+    else:
+        policy, _ = train_conservatively(pairs, kept, epsilon, **rarely)
     tested = measure(policy, test_pairs, kept_test, beta)
-    gap = sum(pair.gap for pair in pairs) / len(pairs)
-    row = {"name": name, "mean gap": gap, "test loss": tested["loss"], "accuracy": tested["accuracy"]}
-    experiment_rows.append(row | {"training loss": experiments[name].mean("loss", last=10)})
+    shifts = completion_log_probs(policy, pairs) - kept  # [N, 2]
+    wrong = torch.tensor([pair.gap < 0 for pair in pairs], device=shifts.device)  # [N]
+    learned = preference_accuracy(*shifts[wrong].T) if wrong.any() else math.nan
+    row = {"name": name, "test loss": tested["loss"], "accuracy": tested["accuracy"]}
+    row |= {"mean |margin|": (shifts[:, 0] - shifts[:, 1]).abs().mean().item(), "wrong labels learned": learned}
+    experiment_rows.append(row)
 display(pd.DataFrame(experiment_rows).set_index("name").round(3))
 plots.show(
     figures.plot_panels(
@@ -1260,24 +1555,31 @@ plots.show(
         {
             "test loss": "loss on clean test pairs",
             "accuracy": "accuracy on clean test pairs",
-            "training loss": "training loss, last 10 steps",
+            "mean |margin|": "|margin| of training pairs (nats)",
         },
-        title=f"What {sizes.experiment_pairs} pairs teach",
-        lines={"test loss": math.log(2), "accuracy": 0.5, "training loss": math.log(2)},
+        title=f"What {len(same_prompts)} pairs of the same prompts teach",
+        lines={"test loss": math.log(2), "accuracy": 0.5},
+        joined=False,
     )
 )
 # %% [markdown]
-# <details><summary><b>What to see (open after you have looked)</b></summary>
+# <details><summary><b>How to read it (open after you have looked)</b></summary>
 #
-# *Gap.* Wide gaps teach much more than narrow ones, with the same number of pairs.
-# A label on two nearly equal completions is nearly a coin toss; the policy can learn it by heart,
-# which lowers the training loss, and learns little that holds for new prompts.
+# *Gap, with the judge's labels.* No label is wrong in either set, so a difference between them is not noise. In a
+# narrow pair the rejected completion is the second best of its prompt, so often a good text itself; pushing it down
+# pushes the policy away from what we want more of. And the two texts differ less in what counts and as much in
+# everything else, so less of what the pair teaches holds for new prompts.
 #
-# *Noise.* A tenth of wrong labels does little harm: right labels agree with each other,
-# wrong ones pull in all directions. With three tenths the loss is clearly higher, and training longer makes it worse,
-# because the policy then learns the wrong labels by heart. DPO has no defence of its own: a wrong label that the policy
-# contradicts with a large margin gets the *largest* weight, up to 1. Look at your formula of the gradient weight.
-# Remedies are label smoothing (an assumed share of wrong labels in the loss), a larger β, and fewer epochs.
+# *Gap, with drawn labels.* Now a narrow gap brings doubtful labels as well: σ(scale · gap) is nearer to ½. The lines
+# above the table print how many labels are wrong. Right labels agree with each other and wrong ones pull in all
+# directions, so accuracy on clean pairs usually falls by less than the share of wrong labels; with a share of one half,
+# nothing is left to learn.
+#
+# *Conservative DPO.* Plain DPO has no defence of its own: a wrong label that the policy contradicts with a large
+# margin gets the *largest* weight, up to 1. Smoothing pulls margins back that grow beyond ln((1 − ε)/ε)/β, which is
+# printed above the table. So look at the margins and at the loss on clean pairs first: a policy that is less sure pays
+# less where it is wrong. The order of two completions, and with it the accuracy, may hardly change. Other remedies are
+# a larger β, fewer epochs, and IPO. How much of this is luck? Change the seed of `draw_labels`.
 #
 # </details>
 # %% [markdown]
@@ -1286,6 +1588,9 @@ plots.show(
 # In Part 3 you trained policies with REINFORCE for several strengths of the KL penalty, and drew their rewards against
 # their KL: the **frontier**. Its points are read from the folder `runs` beside this notebook if you have trained them
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
+#
+# **Best-of-n** is drawn as well, at most at its KL, as in Part 3: the completions and their scores are there already,
+# and nothing is trained.
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1296,28 +1601,32 @@ print(where_from)
 points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
+for n in range(2, sizes.completions_per_prompt + 1):  # nothing trained: the best of the reference's n completions
+    best_of = scores_given[:, :n].amax(dim=1).mean().item()
+    points.append({"name": f"best of {n}", "kl": math.log(n) - (n - 1) / n, "reward": best_of, "method": "best of n"})
 plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
-# The fair question is: at the *same* distance from the reference, which method has more? The next cell draws a straight
-# line between neighbouring points of Part 3's frontier and reads the reward at each DPO policy's KL.
+# A fairer question is: at the *same* distance from the reference, which method has more? The next cell draws straight
+# lines between neighbouring points, the reference and Part 3's policies, and reads reward and length at each DPO
+# policy's KL.
+#
+# Two more columns keep the comparison honest. **Length:** the KL of a completion is a sum over its tokens, so
+# policies that write texts of different lengths are not alike at equal KL; look at the KL *per token* as well.
+# **Feedback:** count the texts that were scored. DPO scored K texts for each training prompt, once; a run of REINFORCE
+# scores a fresh batch at each step.
 # %% tags=["training"]
-comparison = []
-for value in sizes.betas:
-    scores = scores_by_beta[value]
-    online = sweep.reward_at_kl(earlier, scores["kl"]) if earlier else float("nan")
-    comparison.append(
-        {
-            "policy": f"DPO β = {value:g}",
-            "KL": scores["kl"],
-            "reward": scores["reward"],
-            "REINFORCE + KL at this KL": online,
-        }
-    )
-display(pd.DataFrame(comparison).set_index("policy").round(3))
+by_name = {f"DPO, β = {value:g}": scores_by_beta[value] for value in sizes.betas}
+texts_for_pairs = len(train_completions) * sizes.completions_per_prompt
+counted = {"scored": texts_for_pairs, "batch_size": preset.kl.batch_size}
+display(measures.beside_reinforce(by_name, earlier, base_scores, **counted).round(3))
 # %% [markdown]
-# **Five fixed prompts**, completed by four policies: the untouched reference, REINFORCE without a fine, REINFORCE
-# with the fine whose KL is nearest to DPO's, and DPO at β = 0.1. The number below each text is the reward.
+# Before you say that one method is better, ask of each pair of rows: is the difference of the rewards larger than a
+# confidence interval (about ±0.04 for some hundred completions)? Are the lengths alike? Had one of them more feedback?
+# And how many texts would best-of-n score to get there, for every answer that it gives?
+# %% [markdown]
+# **Five fixed prompts**, completed by up to four policies: the untouched reference, REINFORCE without a fine, REINFORCE
+# with the fine whose KL is nearest to DPO's, and DPO at the first β. The number below each text is the reward.
 # Read the texts before you look at the numbers.
 # %% tags=["training"]
 def five_samples(policy, prompts):
@@ -1358,7 +1667,7 @@ show_samples(
 # | | online: PPO, REINFORCE, RLOO, GRPO | DPO |
 # | --- | --- | --- |
 # | signal while training | a reward for any text, at any time | fixed labels on fixed pairs |
-# | data | fresh samples of the policy as it is now (on-policy) | samples made once, by another policy (off-policy) |
+# | data | fresh samples (online) of the policy as it is now (on-policy) | samples made once (offline), by the reference: off-policy after the first step |
 # | models in memory | policy, reference, reward model, often a value function | policy; the reference's log-probs can be kept in a table |
 # | cost of a step | dominated by sampling | one forward and backward pass, as in ordinary fine-tuning |
 # | noise | a gradient estimated from samples; needs baselines, clipping, care | an ordinary supervised gradient |
@@ -1366,61 +1675,78 @@ show_samples(
 # | KL control | the fine acts on what the policy really writes | β acts on the log-ratios of the pairs; texts in no pair are not watched |
 # | typical failure | reward hacking, collapse | overfitting to the pairs, chosen log-probs fall, labels' noise |
 #
-# In this notebook both had the same judge, so the comparison is about the *use* of its feedback: count the texts
-# that were scored. REINFORCE in Part 3 scored a fresh batch at each step; DPO scored K texts for each prompt, once.
-# %% [markdown] q="w4_4"
-# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3,
-# at the end of training and at equal KL. What explains the difference?
-# (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE without a fine.
-# %% [markdown]
-# (a) REINFORCE without a fine reaches a reward near 1, DPO stays below (0.84 to 0.92 here, see the tables).
-# It also stays far nearer to the reference: 5 to 10 nats instead of 70 and more. At equal KL DPO is not behind:
-# 0.92 at 10 nats, where the line between REINFORCE's points is at 0.89, a difference near the width of the interval.
-# Three causes of the lower end point: DPO sees only pairs that the reference wrote, so it learns to prefer the better
-# half of the reference's own texts and gets no feedback about texts it moves to; the weight of a pair falls as soon
-# as the pair is settled, so training slows down by itself; and there are few pairs, seen twice. REINFORCE samples anew
-# all the time and follows the reward wherever it leads, also into the region where the reward model is wrong.
+# In this notebook both had the same judge, so the comparison is about the *use* of its feedback.
 #
-# (b) The DPO completions keep the reference's style and variety: somewhat longer texts,
-# with the same slips of a small model. They are more often kind than unkind. There is hardly any repetition.
-# REINFORCE without a fine writes praise whatever the prompt says, with the same few words in every completion.
+# **Between the two columns** lies *online DPO* (Guo and others 2024): sample pairs from the policy as it is now, have
+# them labelled, take a DPO step, and again. *Iterative DPO* does it in a few large rounds (section 4.9 runs one).
+#
+# **Rewards that can be checked.** A program passes its tests or not, a sum is right or wrong. Where a rule checks each
+# answer exactly, there is no learned judge whose errors could be collected, and so the leash loses its main purpose:
+# reinforcement learning with such *verifiable rewards* is often run with a KL weight of 0 (it is TRL's default for
+# GRPO). Two purposes remain. A leash keeps variety and general abilities that the rule does not ask for. And a rule is
+# exact only about what it checks: a policy that may edit the tests, or writes code for these test cases alone, has
+# found a hole in a verifier as well.
+# %% [markdown] q="w4_4"
+# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at
+# the end of training and at equal KL; look at KL per token, length and the texts scored, too. What explains the
+# difference? (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE
+# without a fine.
+# %% [markdown]
+# (a) The tables hold the numbers. REINFORCE without a fine usually ends with the highest reward of all, and many times
+# farther from the reference than DPO. At equal KL I compare the columns "reward" and "reward at equal KL"; a
+# difference of a few hundredths is within the interval. The lengths differ as well, so equal KL per completion is not
+# equal KL per token, and the number of texts that were scored is not the same: a lead may be bought with feedback.
+# Three causes of DPO's lower end point: DPO sees only pairs that the reference wrote, so it learns to prefer the
+# better half of the reference's own texts and gets no feedback about texts it moves to; the weight of a pair falls as
+# soon as the pair is settled, so training slows down by itself; and there are few pairs, seen again and again.
+# REINFORCE samples anew all the time and follows the reward wherever it leads, also into the region where the reward
+# model is wrong.
+#
+# (b) (As the five texts are in your run; what to look for:) Do the DPO completions keep the reference's style and
+# variety, with the slips of its model? Are they more often kind than unkind, longer or shorter, do phrases come back?
+# REINFORCE without a fine usually writes praise whatever the prompt says, with few words that come back in every
+# completion.
 #
 # **Rubric**
 # - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's.
-# - 1 point: Compares at equal KL, not only the end points.
-# - 1 point: Explains the difference: off-policy fixed pairs, weight falls as pairs are settled, β keeps it near;
-#   REINFORCE keeps sampling and follows the reward wherever it leads.
-# - 1 point: Describes the five DPO samples (close to the reference's style, mildly more positive,
-#   little repetition) beside REINFORCE's.
+# - 1 point: Compares at equal KL, not only the end points, and says what equal KL leaves open (length, or texts
+#   scored).
+# - 1 point: Explains the difference: fixed pairs of the reference's texts, weight falls as pairs are settled, β keeps
+#   it near; REINFORCE keeps sampling and follows the reward wherever it leads.
+# - 1 point: Describes the five DPO samples beside the reference's and REINFORCE's: style, tone, length, repetition.
 # %% [markdown] q="w4_5"
 # **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each?
 # Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU
-# and a week; (ii) you train a model to write programs that pass automatic tests.
+# and a week; (ii) you train a model to write programs that pass automatic tests. Would you use a KL fine in (ii)?
 # %% [markdown]
-# PPO is on-policy: it samples from the current policy at each step, scores the samples with a reward model,
+# PPO is online and on-policy: it samples from the current policy at each step, scores the samples with a reward model,
 # and estimates a policy gradient, usually with a value function as baseline and a KL penalty to the reference.
 # It can use any reward, gets feedback on exactly the texts that it writes now,
 # and can find texts better than any in the data. It is expensive (sampling dominates, several models are in memory),
 # noisy, and has many settings that must be right; and it finds the holes of the reward model.
 #
-# DPO is off-policy: it does logistic regression on fixed pairs. It needs no reward model, no sampling
-# and no value function, its gradient is an ordinary supervised one, and it runs like fine-tuning.
-# It learns only from what is in the pairs, gets no feedback on texts to which it moves, can overfit,
-# and depends on pairs that are near to what the policy writes.
+# DPO is offline: it does logistic regression on fixed pairs, which are off-policy once the policy has moved. It needs
+# no reward model, no sampling and no value function, its gradient is an ordinary supervised one, and it runs like
+# fine-tuning. It learns only from what is in the pairs, gets no feedback on texts to which it moves, can overfit, and
+# depends on pairs that are near to what the policy writes.
 #
 # (i) DPO: the feedback consists of comparisons, it cannot be asked for more while training, and the means are small.
 # (ii) An online method: the tests are a cheap and exact reward for any text, new texts must be found,
-# and there is no need for preferences.
+# and there is no need for preferences. There is no learned judge to fool, so the fine can be small or 0; I would keep a
+# small one if variety matters, and look for programs that pass the tests without doing what is asked.
 #
 # **Rubric**
-# - 1 point: On-policy against off-policy: PPO samples while training, DPO uses fixed pairs.
+# - 1 point: Online against offline: PPO samples while training (on-policy), DPO uses fixed pairs (off-policy once it
+#   moves).
 # - 1 point: What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable,
 #   cheap).
 # - 1 point: Advantages of online methods (feedback on new texts, exploration, any reward,
 #   KL on what is really written).
 # - 1 point: A reasoned choice for a concrete case.
 # %% [markdown]
-# ## 4.9 Optional: another loss, IPO
+# ## 4.9 Optional: another loss, IPO, and a second round
+#
+# ### IPO
 #
 # DPO reads a pair as a vote that could have gone the other way: "chosen" wins with probability σ(βm), where $m$ is the
 # pair's margin as in exercise 4.3. A pair that was labelled once has one vote. Its likelihood is the higher the larger
@@ -1441,6 +1767,18 @@ show_samples(
 # Given the same four tensors `[B]` of sequence log-probs as in exercise 4.3, return IPO's loss, a scalar: the mean over
 # the pairs of the squared distance between the margin $m$ and the target 1/(2τ).
 # No gradient may reach the reference's log-probs.
+#
+# <details><summary>Hint 1: what stays</summary>
+#
+# The margin is that of exercise 4.3, without β. The reference's log-probs are detached as there.
+#
+# </details>
+# <details><summary>Hint 2: what is new</summary>
+#
+# Subtract the target from each pair's margin, square, and only then take the mean. A margin beyond the target costs as
+# well.
+#
+# </details>
 # %%
 def compute_ipo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, tau):
     """The IPO loss of a batch of pairs (Azar et al. 2023, equation 17).
@@ -1524,21 +1862,53 @@ def margins_reached(loss_of, step_size, looks=(30, 300, 3000)):
     return reached
 
 
-epsilon, tau = 0.1, 0.05
+smoothing, tau = 0.1, 0.05
 followed = {
     "DPO": margins_reached(lambda m: compute_dpo_loss(m, nothing, nothing, nothing, beta)[0], 10.0),
-    f"conservative DPO, ε = {epsilon}": margins_reached(
-        lambda m: compute_dpo_loss(m, nothing, nothing, nothing, beta, label_smoothing=epsilon)[0], 10.0
+    f"conservative DPO, ε = {smoothing}": margins_reached(
+        lambda m: compute_dpo_loss(m, nothing, nothing, nothing, beta, label_smoothing=smoothing)[0], 10.0
     ),
     f"IPO, τ = {tau}": margins_reached(lambda m: compute_ipo_loss(m, nothing, nothing, nothing, tau), 0.01),
 }
 table = pd.DataFrame(followed, index=["after 30 steps", "after 300 steps", "after 3,000 steps"]).T
-table["best margin"] = [math.inf, math.log((1 - epsilon) / epsilon) / beta, 1 / (2 * tau)]
+table["best margin"] = [math.inf, math.log((1 - smoothing) / smoothing) / beta, 1 / (2 * tau)]
 table.round(1)
 # %% [markdown]
 # DPO's margin goes on growing, by about as much for every tenfold number of steps; the other two stop at their best
 # margins. In training with many pairs the parameters are shared, so no pair can move as freely as this one.
 # But the direction is the same: with DPO, the number of steps decides how far the policy goes, and not β alone.
+# %% [markdown]
+# ### A second round: iterative DPO
+#
+# The pairs are texts of the reference, and your policy has left it. So let it write new completions, have them scored,
+# make pairs, and go on training where you stopped: **sample, relabel, train**. Such rounds are called *iterative DPO*
+# (Xu and others 2023; Yuan and others 2024, where the model itself is the judge).
+# The reference stays the one of the first round, so the KL is still counted from there, and the first loss is not ln 2.
+#
+# An experiment needs a control: the same start, the same number of pairs and steps, but with *old* pairs. Only then
+# does a difference tell something about the new texts. *Predict first:* which of the two gets more reward, and which
+# more KL?
+# %% tags=["training"]
+round_gap = min_gap / 3  # a trained policy's completions score more alike, so the gap must be smaller
+again_prompts = load_prompts(preset, "train")[: sizes.experiment_pairs]
+sampling = (again_prompts, sizes.completions_per_prompt, preset.new_tokens)
+second = sample_completions(policies[beta], tokenizer, reward_model, *sampling, seed=8, folder=kept_files)
+new_pairs = pairs_from(second, make_preference_pairs(second.rewards, round_gap))
+rounds = {"new pairs": new_pairs, "old pairs": train_pairs[: len(new_pairs)]}
+round_rows = [{"policy": "first round", **scores_by_beta[beta], "texts scored": texts_for_pairs}]
+for name, pairs in rounds.items():
+    if not pairs:
+        print("no completions of one prompt differ by more than the gap: there is nothing to learn from")
+        break
+    kept = completion_log_probs(reference, pairs)
+    policy, _ = train_dpo(pairs, kept, beta, name=f"second round, {name}", test_every=10**6, start=policies[beta])
+    scored = texts_for_pairs + (len(again_prompts) * sizes.completions_per_prompt if name == "new pairs" else 0)
+    round_rows.append({"policy": f"second round, {len(pairs)} {name}", **reward_and_kl(policy), "texts scored": scored})
+display(pd.DataFrame(round_rows).set_index("policy").round(3))
+# %% [markdown]
+# Judge by more than the reward: does the second reward model agree, and what did it cost in KL, in length and in texts
+# scored? With more rounds DPO becomes an online method, with the strengths *and* the dangers of one: it can improve on
+# texts that were in no pair before, and it can follow the reward model wherever that is wrong.
 # %% [markdown]
 # ## 4.10 Optional: TRL beside your own
 #
@@ -1600,7 +1970,7 @@ else:
     assert largest < 2e-3, "the two trainings should agree to 0.002 nats"
     plots.show(figures.plot_overlay(own_losses, trl_losses, label="trl.DPOTrainer"))
 # %% [markdown]
-# The losses agree to less than a millionth here. Rounding errors remain,
+# Rounding errors remain,
 # as the two programs add the same numbers in different orders. A stated tolerance of 0.002 nats holds for all steps.
 # Your `dpo_step` *is* DPO, to the last digits that can be expected.
 #
@@ -1682,7 +2052,7 @@ if not problem:
 # | weight of a text's gradient | always 1 | ±β σ(−β·margin) | its advantage, of either sign |
 # | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
-# | feedback needed | whole good answers | comparisons | a few hundred numbers moved our model, as you saw |
+# | feedback needed | whole good answers | comparisons | numbers; how far a few hundred moved our model is printed above |
 # %% [markdown] q="w4_6"
 # **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs
 # between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a library's trainer
@@ -1693,7 +2063,7 @@ if not problem:
 # Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1.
 # DPO has pairs and pushes one completion up and the other down, with a weight that falls once the pair is settled,
 # relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative;
-# a KL term holds it near the reference. A few hundred numbers were enough to move the reward visibly.
+# a KL term holds it near the reference. How far some numbers of feedback move the reward is printed in the output.
 #
 # (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy
 # and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs.
@@ -1707,16 +2077,48 @@ if not problem:
 # - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own,
 #   and what it would have changed.
 # %% [markdown]
-# ## 4.11 What you take along
+# ## 4.11 What you take along, and what to read
 #
 # * The best policy under a KL fine is the reference times $e^{r/\beta}$.
 #   Solved for the reward, it lets a policy speak as a reward model.
 # * In a pair, the partition function cancels.
 #   What is left is logistic regression on the difference of two log-ratios: **four log-probs per pair**.
 # * Before the first step the loss is ln 2 and all implicit rewards are 0. Check it every time.
-# * The loss sees differences only. Watch chosen and rejected log-probs apart, and the test loss.
+# * The loss sees differences only. Watch chosen and rejected log-probs apart, the test loss, and the length.
+# * On samples of the reference, every policy that moves loses probability: the mean change is −KL(π_ref‖π).
 # * Losses at different β are different rulers. Compare policies by reward, KL and by reading samples.
+# * β is the price of a nat in the unit of the reward that the *labels* imply, and labels without doubt imply none.
 # * DPO is simple, cheap and stable; online methods can ask about the texts they are about to write.
 #   Neither removes the question of who judges.
+#
+# ### DPO's relatives, a sentence each
+#
+# * **Conservative DPO** (Mitchell 2023) takes each label to be wrong with probability ε, and so has a finite best
+#   margin.
+# * **IPO** (Azar and others 2023) asks for one finite margin, and does not need Bradley–Terry.
+# * **KTO** (Ethayarajh and others 2024) learns from single texts that are marked good or bad, without pairs.
+# * **R-DPO** (Park and others 2024) subtracts the difference in length within the margin.
+# * **SimPO** (Meng and others 2024) compares means over tokens, asks for a least margin, and has no reference.
+# * **Online and iterative DPO** (Guo and others 2024; Xu and others 2023) label fresh samples of the policy itself.
+#
+# ### Reading list (all optional)
+#
+# * Rafailov and others 2023, *Direct Preference Optimization*, [arXiv 2305.18290](https://arxiv.org/abs/2305.18290):
+#   the method.
+# * Azar and others 2023, *A General Theoretical Paradigm to Understand Learning from Human Preferences*,
+#   [arXiv 2310.12036](https://arxiv.org/abs/2310.12036): why hard labels undo the leash; IPO.
+# * Mitchell 2023, *A note on DPO with noisy preferences and relationship to IPO*: conservative DPO, two pages.
+# * Razin and others 2024, *Unintentional Unalignment: Likelihood Displacement in Direct Preference Optimization*,
+#   [arXiv 2410.08847](https://arxiv.org/abs/2410.08847): where the probability goes.
+# * Park and others 2024, *Disentangling Length from Quality in Direct Preference Optimization*,
+#   [arXiv 2403.19159](https://arxiv.org/abs/2403.19159): length.
+# * Rafailov and others 2024, *Scaling Laws for Reward Model Overoptimization in Direct Alignment Algorithms*,
+#   [arXiv 2406.02900](https://arxiv.org/abs/2406.02900): too far, too soon.
+# * Meng and others 2024, *SimPO*, [arXiv 2405.14734](https://arxiv.org/abs/2405.14734); Ethayarajh and others 2024,
+#   *KTO*, [arXiv 2402.01306](https://arxiv.org/abs/2402.01306).
+# * Xu and others 2023, *Some things are more CRINGE than others*, [arXiv
+#   2312.16682](https://arxiv.org/abs/2312.16682); Yuan and others 2024, *Self-Rewarding Language Models*, [arXiv
+#   2401.10020](https://arxiv.org/abs/2401.10020); Guo and others 2024, *Direct Language Model Alignment from Online AI
+#   Feedback*, [arXiv 2402.04792](https://arxiv.org/abs/2402.04792): more rounds.
 #
 # **Next:** Part 5 opens the model: which of its heads do what, and how one can tell.

@@ -167,12 +167,41 @@ def plot_test_measure(
     return describe(fig, f"{title}. {'; '.join(told)}.")
 
 
+def plot_rulers(betas: Sequence[float], losses: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> Figure:
+    """The test loss of policies that do not change, against the β with which it is computed.
+
+    Args:
+        betas: of the horizontal axis, rising.
+        losses: by policy, one for each of `betas`.
+        own: by policy, the β with which it was trained; its loss there is marked.
+    """
+    with figure() as (fig, axes):
+        told = []
+        for number, (name, values) in enumerate(losses.items()):
+            look = curve(number)
+            axes.plot(betas, values, label=name, **look)
+            least = int(np.argmin(values))
+            text = f"{name}: from {values[0]:.3f} to {values[-1]:.3f}, lowest {values[least]:.3f} at β = {betas[least]:.2g}"
+            if name in own:
+                height = float(np.interp(own[name], betas, values))
+                axes.plot([own[name]], [height], "o", markersize=9, color=look["color"])
+                text += f", {height:.3f} at its own β = {own[name]:g}"
+            told.append(text)
+        axes.axhline(np.log(2), color=COLOURS["black"], linestyle=":", linewidth=1, label="ln 2")
+        title = "One policy, many rulers (dot: the β of its training)"
+        axes.set(title=title, xlabel="β with which the loss is computed", ylabel="test loss (nats)", xscale="log")
+        axes.set_ylim(0, min(1.6, 1.1 * max(max(values) for values in losses.values())))  # its turn is what counts
+        axes.legend(loc="lower left")
+    return describe(fig, f"Line plot of test loss against β, a line for each policy. {'; '.join(told)}.")
+
+
 def plot_panels(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, str],
     *,
     title: str,
     lines: Mapping[str, float] | None = None,
+    joined: bool = True,
 ) -> Figure:
     """A small panel for each column of a table of runs, a labelled point for each run.
 
@@ -180,13 +209,14 @@ def plot_panels(
         rows: a dict for each run, with `name` and the columns.
         columns: from a column to its label with unit.
         lines: from a column to the value that an untrained policy has, drawn as a dotted line.
+        joined: draw a line from run to run; it makes sense where they have an order.
     """
     names = [row["name"] for row in rows]
     places = range(len(rows))
     with figure(1, len(columns), squeeze=False, size=(max(6.5, 3.0 * len(columns)), 3.6)) as (fig, panels):
         for axes, (column, label) in zip(panels[0], columns.items(), strict=True):
             heights = [row[column] for row in rows]
-            axes.plot(places, heights, color="#999999", linewidth=1, zorder=1)
+            axes.plot(places, heights, color="#999999", linewidth=1 if joined else 0, zorder=1)
             for place, height in zip(places, heights, strict=True):
                 marker = MARKERS[place % len(MARKERS)]
                 axes.scatter(place, height, s=70, color=colour_of(place), marker=marker, zorder=2)
@@ -195,7 +225,7 @@ def plot_panels(
             if lines and column in lines:
                 axes.axhline(lines[column], color=COLOURS["black"], linestyle=":", linewidth=1)
                 axes.annotate("untrained", (0, lines[column]), xytext=(0, -11), textcoords="offset points", fontsize=8)
-            axes.set_xticks(places, names, rotation=25, ha="right", fontsize=8)
+            axes.set_xticks(places, names, rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
             axes.set_title(label, fontsize=10)
             axes.margins(x=0.25, y=0.25)
         fig.suptitle(title)

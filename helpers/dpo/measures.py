@@ -1,4 +1,4 @@
-"""Measurements of Part 4 around a student's functions: what a policy writes, and how long a training step takes."""
+"""Measurements of Part 4 around a student's functions: what policies write and what that cost, and the time of a step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,7 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from helpers.data import batches
 from helpers.evaluation import batch_seed, repetition
 from helpers.generation import generate
+from helpers.kl.sweep import SweepRun
 from helpers.models import policy_logits
+from helpers.runs import History
 
 from .pairs import PairBatch
 
@@ -75,3 +79,64 @@ def timed_steps(
     started = time.perf_counter()
     reports += [step(batch) for batch in others]
     return (time.perf_counter() - started) / len(others), reports
+
+
+def epoch_rows(name: str, history: History, final: Mapping[str, float]) -> list[dict[str, Any]]:
+    """A row for each epoch of a training run that was looked at after its epochs.
+
+    Args:
+        name: what the table calls the run.
+        history: each look stands in columns `epoch_...`; there is none after the last epoch.
+        final: the same measures of the trained policy.
+    """
+    looks = [
+        {key.removeprefix("epoch_"): value for key, value in record.items() if key.startswith("epoch_")}
+        for record in history.records
+        if any(key.startswith("epoch_") for key in record)
+    ]
+    return [{"run": name, "epoch": number, **look} for number, look in enumerate([*looks, dict(final)], start=1)]
+
+
+def texts_scored(run: SweepRun, batch_size: int) -> int:
+    """How many texts were scored while a run of Part 3 was trained; recorded runs keep only every few steps."""
+    steps = [int(record["step"]) for record in run.records]
+    between = steps[-1] - steps[-2] if len(steps) > 1 else 1
+    return (steps[-1] + between) * batch_size if steps else 0
+
+
+def beside_reinforce(
+    policies: Mapping[str, Mapping[str, float]],
+    runs: Sequence[SweepRun],
+    untrained: Mapping[str, float],
+    *,
+    scored: int,
+    batch_size: int,
+) -> pd.DataFrame:
+    """A table of trained policies, the nearest to the reference first, and what REINFORCE has at the same KL.
+
+    Args:
+        policies: the scores of each DPO policy: `reward`, `kl` and `length`.
+        runs: REINFORCE with a KL penalty, of Part 3.
+        untrained: the scores of the reference, whose KL is 0.
+        scored: texts that were scored to make the pairs.
+        batch_size: texts that REINFORCE scores at each step.
+
+    Returns:
+        `reward at equal KL` and `length at equal KL` lie on straight lines between neighbouring points, the reference and
+        the runs of REINFORCE; they stand in the rows of `policies` whose KL is not beyond that of the farthest run.
+    """
+    known = [(0.0, untrained["reward"], untrained["length"])]
+    known += sorted((run.scores["kl"], run.scores["reward"], run.scores["length"]) for run in runs)
+    kls, rewards, lengths = zip(*known, strict=True)
+    rows = {}
+    for name, scores in [*policies.items(), *((f"REINFORCE, {run.name}", run.scores) for run in runs)]:
+        row = {key: scores[key] for key in ("kl", "reward", "second_reward", "length") if key in scores}
+        row["KL per token"] = scores["kl"] / scores["length"]
+        if name in policies:
+            beyond = {"right": float("nan")}  # an estimate of a small KL may lie below 0: that is the reference
+            row["reward at equal KL"] = float(np.interp(scores["kl"], kls, rewards, **beyond))
+            row["length at equal KL"] = float(np.interp(scores["kl"], kls, lengths, **beyond))
+        rows[name] = row | {"texts scored": scored}
+    for run in runs:
+        rows[f"REINFORCE, {run.name}"]["texts scored"] = texts_scored(run, batch_size)
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("kl").rename(columns={"kl": "KL"})

@@ -186,8 +186,17 @@ def pair_batches(
             yield collate([pairs[i] for i in chosen], pad_id, reference=kept).to(device)
 
 
-def pairs_from(completions: Completions, index: Int[Tensor, "M 3"]) -> list[Pair]:
-    """The pairs that an index names, each row of it (prompt, chosen completion, rejected completion)."""
+def pairs_from(completions: Completions, index: Int[Tensor, "M 3"] | None) -> list[Pair]:
+    """The pairs that an index names, each row of it (prompt, chosen completion, rejected completion).
+
+    Raises:
+        TypeError: the index is no tensor, as long as the function that makes it is not written.
+    """
+    if not isinstance(index, Tensor):
+        raise TypeError(
+            f"pairs_from needs a tensor [M, 3] of pairs and got {index!r:.80}: "
+            "is `make_preference_pairs` (exercise 4.1) written, and does it return its result?"
+        )
     return [
         Pair(
             prompt=completions.prompts[p],
@@ -203,11 +212,19 @@ def pairs_from(completions: Completions, index: Int[Tensor, "M 3"]) -> list[Pair
     ]
 
 
-def swap_labels(pairs: Sequence[Pair], share: float, seed: int = 0) -> list[Pair]:
-    """The same pairs with chosen and rejected exchanged in a random `share` of them (0 to 1): careless raters."""
-    count = round(share * len(pairs))
-    swapped = set(random.Random(seed).sample(range(len(pairs)), count))
-    return [_swapped(pair) if number in swapped else pair for number, pair in enumerate(pairs)]
+def draw_labels(pairs: Sequence[Pair], scale: float, seed: int = 0) -> list[Pair]:
+    """The same pairs, their labels drawn as raters give them who follow Bradley-Terry with the reward scale x score.
+
+    A pair keeps its label with probability sigmoid(scale x gap); otherwise chosen and rejected are exchanged. The random
+    number of a pair depends on the seed and on its place alone: in two lists of equal length, those of one place meet the
+    same luck, and of two pairs whose labels are right it is the one with the smaller gap that is exchanged more easily.
+    """
+    luck = random.Random(seed)
+    return [pair if luck.random() < _sigmoid(scale * pair.gap) else _swapped(pair) for pair in pairs]
+
+
+def _sigmoid(value: float) -> float:
+    return torch.tensor(value, dtype=torch.float64).sigmoid().item()
 
 
 def _swapped(pair: Pair) -> Pair:
