@@ -81,17 +81,19 @@ def load_functions(notebook: str, names: Sequence[str], *, path: str | Path | No
         if not watching():
             raise MissingFunctionError(text)
         print(f"{named(rest)} {'is' if len(rest) == 1 else 'are'} missing here. {text}")
+    here = list(found)
+    found |= {name: stand_in(name) for name in wanted if name not in found}
     for space in spaces:
-        for name in wanted:
-            space.setdefault(name, found.get(name) or stand_in(name))
+        for name, function in found.items():
+            space.setdefault(name, function)
     if tests:
-        known = {name: value for space in [*reversed(spaces), found] for name, value in space.items()}
-        failures = failing_tests(known, list(found), (places or [Path.cwd()])[0] / "tests", part)
+        every = [*reversed(spaces), found]
+        known = {name: value for space in every for name, value in space.items() if not is_unwritten(value)}
+        failures = failing_tests(known, here, (places or [Path.cwd()])[0] / "tests", part)
         warnings += [f"your {name} does not pass the public test {message}" for name, message in failures]
     for warning in warnings:
         print(f"WARNING: {warning}")
-    functions: Any = namedtuple("Functions", names)
-    return functions(*(found[name] if name in found else stand_in(name) for name in names))
+    return namedtuple("Functions", names)(*(found[name] for name in names))
 
 
 def _candidates(notebook: str, path: str | Path | None) -> list[Path]:
