@@ -192,16 +192,17 @@ class Watch(ast.NodeTransformer):
             told = [sentence(own) for own in [needed.functions - carried] if own]
             told += [sentence(carried, carried=True)] if carried else []
             return f"{' '.join(told)} {what} is left out until then."
-        names = ", ".join(f"`{name}`" for name in needed.results)
+        names = ", ".join(f"`{name}`" for name in sorted(needed.results))
         exercises = set().union(*needed.results.values())
         later = sorted(name for name in exercises if is_unwritten(self.space.get(name)))
-        come = "come" if len(needed.results) > 1 else "comes"
+        several = len(needed.results) > 1
+        come = f"{names} {'come from cells' if several else 'comes from a cell'} that"
         if not later:
-            return f"{what} is left out: {names} {come} from a cell that waited for {named(exercises)}. Run that cell first."
+            again = f"Run {'those cells' if several else 'that cell'} first."
+            return f"{what} is left out: {come} waited for {named(exercises)}. {again}"
         are = "are" if len(later) > 1 else "is"
-        text = (
-            f"{what} waits for {named(later)}, which {are} not there yet: {names} {come} from a cell that was left out."
-        )
+        were = "were" if several else "was"
+        text = f"{what} waits for {named(later)}, which {are} not there yet: {come} {were} left out."
         ways = [f"`{RECORDED[name]}`" for name in needed.results if name in RECORDED and "sweep" in self.space]
         return f"{text} To go on with the runs recorded with the course: {', '.join(ways)}." if ways else text
 
