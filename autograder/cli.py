@@ -337,18 +337,24 @@ def release(
         Path, typer.Argument(help="Where to write; a new folder, or one that an earlier release filled.")
     ],
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds other files.")] = False,
+    catch_up: Annotated[
+        list[int] | None,
+        typer.Option(help="Also hand out this part's functions, solved; again for more parts.", min=1, max=len(PARTS)),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the student repository: notebooks, public tests, helpers, requirements, README, and nothing else.
 
-    Set the repository's address and tag in course.toml and run `course build` before.
+    Set the repository's address and tag in course.toml and run `course build` before. With `--catch-up 2` a notebook with
+    the solved functions of Part 2 goes along, so that who has not written them can go on with Part 3; it is refused before
+    the deadline that course.toml has for the part.
     """
     from autograder.publish.release import write_release
     from autograder.publish.settings import load_course
 
     with clear_errors():
         course = load_course()
-        files = write_release(folder, force=force, course=course)
+        files = write_release(folder, force=force, course=course, catch_up=catch_up or [])
     if as_json:
         show_json(files)
         return

@@ -148,7 +148,7 @@ def last_sample(notebook: NotebookNode, question: Question) -> str:
 
 def stage_grading_files(questions: list[Question], staged: Path) -> None:
     """Put beside the master what the hidden tests import: the helpers, and the judging half of `autograder`."""
-    copy_tree(ROOT / "helpers", staged / "helpers", without=NOT_FOR_GRADING)
+    copy_tree(ROOT / "helpers", staged / "helpers", without=(*NOT_FOR_GRADING, "notebook/exercises.json"))
     for module in judging_modules(questions):
         target = staged / "autograder" / module.relative_to(ROOT / "autograder")
         target.parent.mkdir(parents=True, exist_ok=True)

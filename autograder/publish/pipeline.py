@@ -23,7 +23,7 @@ from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
-SHARED = (Path("notebooks", "tests", "hidden.json"), PAGE)
+SHARED = (Path("notebooks", "tests", "hidden.json"), PAGE, Path("helpers", "notebook", "exercises.json"))
 LONGEST_LINE = 120  # of a master's prose
 UNBREAKABLE = ("# |", "# $$", "# \\")  # rows of tables, lines of display formulas
 
@@ -94,15 +94,22 @@ def all_masters() -> dict[int, Path]:
 
 def write_shared(out: Path, sources: dict[int, Path]) -> None:
     """Write what is made of the masters of all parts together, `SHARED`, below `out`."""
-    counts, page = (out / path for path in SHARED)
+    counts, page, numbers = (out / path for path in SHARED)
     write_json(counts, hidden_counts(sources))
     write_text(page, exercises_page(sources))
+    write_json(numbers, exercise_numbers(sources))
 
 
 def hidden_counts(sources: dict[int, Path]) -> dict[str, int]:
     """How many hidden tests each question has: what `submit` tells the student. No more than the number gets out."""
     questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
     return {q.name: sum(test.hidden for test in q.tests) for q in questions if q.tests}
+
+
+def exercise_numbers(sources: dict[int, Path]) -> dict[str, str]:
+    """The number of each function's exercise, for the sentence that says that it is not written yet."""
+    questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
+    return {q.function: q.name.removeprefix("q").replace("_", ".") for q in questions if q.function}
 
 
 def install(out: Path, destination: Path, parts: list[int]) -> BuildReport:

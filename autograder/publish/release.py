@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import masters
 from helpers.parts import PARTS, ROOT
 
-from .normalise import copy_tree, write_text
+from .catch_up import catch_up_notebook, file_name, still_open
+from .normalise import copy_tree, write_notebook, write_text
 from .otter_forms import NOT_FOR_GRADING
 from .settings import Course, load_course, student_requirements
 
@@ -45,31 +47,51 @@ jupyter lab notebooks
 
 Write your answers where the notebook says so, and run the check cell below each exercise: it runs the public tests and
 says what is wrong. Hidden tests run at grading. The last cell of a notebook makes the file that you hand in. Keep the
-notebooks of all parts in one folder: later parts use functions that you wrote in earlier ones.
+notebooks of all parts in one folder: later parts use functions that you wrote in earlier ones.{catch_up}
 
 More help: `docs/students.md`. The code is under the MIT licence, the text under CC BY 4.0.
 """
+
+
+CATCH_UP = """
+
+Where you could not finish an earlier part, go on with {files} in `notebooks/`: a later part takes from it
+what your own notebook does not have. In Colab, upload it with the folder symbol on the left."""
 
 
 class ReleaseError(RuntimeError):
     """The release was not written; the message says why and what to do."""
 
 
-def write_release(folder: Path, *, force: bool = False, course: Course | None = None) -> list[Path]:
+def write_release(
+    folder: Path, *, force: bool = False, course: Course | None = None, catch_up: Sequence[int] = ()
+) -> list[Path]:
     """Write the student repository's content to a folder: notebooks, public tests, helpers, requirements, README.
 
     A folder that an earlier release filled is brought up to date: files that are no longer part of it go.
+
+    Args:
+        folder: where to write.
+        force: write into a folder that holds other files.
+        course: the settings; those of `course.toml` by default.
+        catch_up: parts whose solved functions go out as well.
 
     Returns:
         The files written, relative to the folder.
 
     Raises:
-        ReleaseError: if the folder holds something else, or the notebooks are not built.
+        ReleaseError: if the folder holds something else, the notebooks are not built, or a part to catch up with is not
+            over.
     """
     course = course or load_course()
     parts = [part for part in masters.existing_parts() if (ROOT / "notebooks" / f"{PARTS[part]}.ipynb").exists()]
     if not parts:
         raise ReleaseError("no student notebook is built yet: run `course build` first")
+    for part, end in still_open(catch_up).items():
+        raise ReleaseError(
+            f"Part {part} may be handed in until {end:%Y-%m-%d %H:%M %Z}: its functions go out after that"
+        )
+    solved = {part: catch_up_notebook(part) for part in sorted(set(catch_up))}
     kept_out = [ROOT, *(ROOT / name for name in ("solutions", "notebooks", "helpers", "autograder", "tests", "docs"))]
     if folder.resolve() in kept_out or folder.resolve() in ROOT.parents:
         raise ReleaseError(f"{folder} is the instructor's own repository: choose another folder")
@@ -84,6 +106,8 @@ def write_release(folder: Path, *, force: bool = False, course: Course | None = 
     copy_tree(ROOT / "notebooks" / "tests", folder / "notebooks" / "tests")
     for part in parts:
         shutil.copyfile(ROOT / "notebooks" / f"{PARTS[part]}.ipynb", folder / "notebooks" / f"{PARTS[part]}.ipynb")
+    for part, notebook in solved.items():
+        write_notebook(notebook, folder / "notebooks" / file_name(part))
     copy_tree(ROOT / "helpers", folder / "helpers", without=NOT_FOR_GRADING)
     for name in FILES:
         if (ROOT / name).exists():
@@ -92,7 +116,7 @@ def write_release(folder: Path, *, force: bool = False, course: Course | None = 
     students = ROOT / "docs" / "students.md"
     if students.exists():
         write_text(folder / "docs" / "students.md", students.read_text(encoding="utf-8"))
-    write_text(folder / "README.md", student_readme(course, parts))
+    write_text(folder / "README.md", student_readme(course, parts, list(solved)))
     write_text(
         folder / ".gitignore",
         ".venv/\n__pycache__/\n.ipynb_checkpoints/\n.OTTER_LOG\n*-submission.zip\nnotebooks/runs/\n",
@@ -101,7 +125,7 @@ def write_release(folder: Path, *, force: bool = False, course: Course | None = 
     return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file() and ".git" not in p.parts[:-1])
 
 
-def student_readme(course: Course, parts: list[int]) -> str:
+def student_readme(course: Course, parts: list[int], catch_up: Sequence[int] = ()) -> str:
     """The README of the student repository."""
     rows = ["| part | in Colab |", "| --- | --- |"]
     slug = course.repository.removeprefix("https://github.com/")
@@ -115,4 +139,5 @@ def student_readme(course: Course, parts: list[int]) -> str:
         colab="\n".join(rows),
         tag=course.tag,
         repository=course.repository,
+        catch_up=CATCH_UP.format(files=", ".join(f"`{file_name(part)}`" for part in catch_up)) if catch_up else "",
     )

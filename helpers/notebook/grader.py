@@ -13,6 +13,7 @@ from helpers.parts import ROOT
 
 from .host import being_graded
 from .public_check import load_cases, run_case
+from .unwritten import function_of, is_unwritten, sentence
 from .versions import install_hint
 
 
@@ -52,15 +53,18 @@ class Checked:
     question: str
     outcomes: tuple[tuple[str, bool, str], ...]  # the test's description, passed, message
     hidden: int
+    unwritten: str = ""  # the sentence that stands in place of the tests' outcomes while the function is not written
 
     @property
     def passed(self) -> bool:
         """True if every public test passed."""
-        return all(ok for _, ok, _ in self.outcomes)
+        return not self.unwritten and all(ok for _, ok, _ in self.outcomes)
 
     @property
     def summary(self) -> str:
         """One sentence: what passed, and how many hidden tests there are."""
+        if self.unwritten:
+            return f"{self.question}: {self.unwritten}"
         good = sum(ok for _, ok, _ in self.outcomes)
         later = (
             f"; {self.hidden} hidden {'test runs' if self.hidden == 1 else 'tests run'} at grading"
@@ -79,13 +83,13 @@ class Checked:
 
     def _repr_html_(self) -> str:
         """The form that notebooks show."""
-        colour = "#0b6e4f" if self.passed else "#a63d00"
+        colour = "#0b6e4f" if self.passed else "#666666" if self.unwritten else "#a63d00"
         items = "".join(
             f"<li><b>{html.escape(name)}</b><br><span style='white-space:pre-wrap'>{html.escape(message)}</span></li>"
             for name, ok, message in self.outcomes
             if not ok
         )
-        mark = "✓" if self.passed else "✗"
+        mark = "✓" if self.passed else "…" if self.unwritten else "✗"
         body = f"<ul style='margin:.3em 0'>{items}</ul>" if items else ""
         return (
             f"<div style='border-left:4px solid {colour};padding:.2em .8em'>"
@@ -101,7 +105,7 @@ class Grader:
         self._hidden = hidden_counts(folder)
 
     def check(self, question: str, global_env: dict[str, Any] | None = None) -> Checked:
-        """Run a question's public tests on the functions as they are now.
+        """Run a question's public tests on the functions as they are now; none while the function is not written yet.
 
         Args:
             question: the question's name, such as `"q2_1"`.
@@ -114,6 +118,9 @@ class Grader:
         file = self._folder / f"{question}.py"
         if not file.exists():
             raise FileNotFoundError(f"there is no public test of {question} in {self._folder}")
+        function = function_of(question)
+        if is_unwritten(env.get(function)):
+            return Checked(question, (), self._hidden.get(question, 0), sentence([function]))
         outcomes = [(_title(case), run_case(case, env)) for case in load_cases(file)]
         shown = tuple((title, not message, message) for title, message in outcomes)
         return Checked(question, shown, self._hidden.get(question, 0))

@@ -75,7 +75,7 @@ class Statement:
     def needs(self, of: set[str]) -> set[str]:
         """Those of some names that it looks up, directly or inside a function."""
         spoken = {name for part in _with_inner(self.code) for name in (*part.co_names, *part.co_freevars)}
-        return _names(self.code)[1] & of if spoken & of else set()  # most need no closer look, which takes time
+        return names_in(self.code)[1] & of if spoken & of else set()  # most need no closer look, which takes time
 
 
 @dataclass
@@ -233,7 +233,7 @@ def _described(cell: int, error: BaseException) -> dict[str, object]:
 
 def _statement(cell: int, node: ast.stmt, training: bool, plain: bool) -> Statement:
     result = Statement(cell, node, training=training)
-    result.binds = _plain_binds(node) if plain else _names(result.code)[0]
+    result.binds = _plain_binds(node) if plain else names_in(result.code)[0]
     result.definition = isinstance(
         node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
     )
@@ -272,7 +272,7 @@ def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
         waiting += [constant for constant in found.co_consts if isinstance(constant, types.CodeType)]
 
 
-def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+def names_in(code: types.CodeType) -> tuple[set[str], set[str]]:
     """The names that the byte code of a top-level statement binds, and those that it looks up."""
     binds: set[str] = set()
     needs: set[str] = set()

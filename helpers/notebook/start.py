@@ -12,6 +12,7 @@ from helpers.parts import PARTS, ROOT
 
 from .grader import make_grader
 from .host import being_graded, on_hosted_notebook
+from .unwritten import watch
 from .versions import install_missing, version_problems
 
 # While a grader runs a notebook: small sizes, the embedded models, no network. What is set already stays as it is.
@@ -21,8 +22,9 @@ GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_PRESET": "tiny", "COURSE_OFFLINE
 def start(part: int, *, seed: int = 0) -> Any:
     """Prepare a notebook: libraries, random seeds; it says where the notebook runs, and which versions do not fit.
 
-    In Colab and on Kaggle it installs what is missing there, and never touches their torch. While a grader runs the
-    notebook (otter, Gradescope, nbgrader) it sets `GRADING_DEFAULTS`, so that grading takes seconds, and prints nothing.
+    In Colab and on Kaggle it installs what is missing there, and never touches their torch. From then on, cells that wait
+    for an exercise are left out with a sentence (`helpers.notebook.unwritten`). While a grader runs the notebook (otter,
+    Gradescope, nbgrader) it sets `GRADING_DEFAULTS`, so that grading takes seconds, prints nothing, and leaves nothing out.
 
     Args:
         part: the number of the part, 1 to 5.
@@ -50,6 +52,7 @@ def start(part: int, *, seed: int = 0) -> Any:
         print(f"Part {part} ({PARTS[part]}), Python {platform.python_version()}. {memory_report()}.")
         for line in version_problems():
             print(f"Note: {line}")
+        watch()
     return make_grader()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
+from .carry import CATCH_UP, uploads
 from .grader import hidden_counts, tests_folder
 from .host import in_colab
 
@@ -175,7 +176,7 @@ def find_notebook(part: int, given: str | Path | None) -> Path | None:
         ):  # the fetched copy of the course holds the notebook as it was before any work: never hand that in
             untouched = (ROOT / "notebooks" / name).resolve()
             candidates = [p for p in (*candidates, Path("/content") / name) if p.resolve() != untouched]
-        alone = sorted(Path.cwd().glob(f"{PARTS[part]}*.ipynb"))
+        alone = [p for p in sorted(Path.cwd().glob(f"{PARTS[part]}*.ipynb")) if not p.stem.endswith(CATCH_UP)]
         candidates += alone if len(alone) == 1 and not in_colab() else []
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
@@ -266,8 +267,9 @@ def unanswered(content: dict[str, Any]) -> list[str]:
 
 
 def earlier_notebooks(part: int, folder: Path) -> list[Path]:
-    """The student's notebooks of earlier parts beside this one: later parts take functions from them."""
-    return [folder / f"{PARTS[n]}.ipynb" for n in range(1, part) if (folder / f"{PARTS[n]}.ipynb").is_file()]
+    """The student's notebooks of earlier parts, uploaded or beside this one: later parts take functions from them."""
+    places = [[place / f"{PARTS[n]}.ipynb" for place in (*uploads(), folder)] for n in range(1, part)]
+    return [path for several in places if (path := next((p for p in several if p.is_file()), None)) is not None]
 
 
 # --------------------------------------------------------------------------------------- testing and writing

@@ -114,6 +114,11 @@ def test_public_tests_are_written_and_hidden_ones_only_counted(built):
     assert json.loads((built / "notebooks" / "tests" / "hidden.json").read_text()) == {"q1_1": 1}
 
 
+def test_the_number_of_every_function_is_written_for_its_sentence(built):
+    numbers = json.loads((built / "helpers" / "notebook" / "exercises.json").read_text())
+    assert numbers == {"double": "1.1"}
+
+
 def test_the_first_code_cell_sets_up_and_the_last_hands_in(built):
     code = [c for c in read(built / FORMS[0]).cells if c.cell_type == "code"]
     assert code[0].id == "course-setup"

@@ -48,7 +48,8 @@ DECIDES = {
 DECIDES_NOT = {
     "marks": [
         "README.md", FIGURES, CARD, RECIPE, NOTEBOOK, "helpers/plots.py", "helpers/notebook/submission.py",
-        "helpers/notebook/grader.py", "helpers/__pycache__/data.pyc", "autograder/reference/part5.py",
+        "helpers/notebook/grader.py", "helpers/notebook/exercises.json", "helpers/__pycache__/data.pyc",
+        "autograder/reference/part5.py",
         "autograder/publish/compose.py", "autograder/rehearse/check.py", "autograder/cli.py", "solutions/05_interpretability.py",
     ],
     "check": ["README.md", FIGURES, CARD, RECIPE, "autograder/publish/compose.py"],

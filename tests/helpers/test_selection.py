@@ -159,7 +159,7 @@ def test_what_a_statement_binds_is_what_its_byte_code_binds(part: int) -> None:
     for source in (ODD, *master_sources(part)):
         for node in ast.parse(source).body if ":=" not in source else ():
             code = compile(ast.Module(body=[node], type_ignores=[]), "cell", "exec")
-            assert selection._plain_binds(node) == selection._names(code)[0], ast.unparse(node)
+            assert selection._plain_binds(node) == selection.names_in(code)[0], ast.unparse(node)
             found += 1
     assert found > 50
 
