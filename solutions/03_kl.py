@@ -2019,8 +2019,9 @@ print("".join(f", {name} at its end {run.history.mean('reward', last=10):.3f}" f
 # Only if PPO is clearly ahead of REINFORCE's halfway mark has it made more of its samples.
 #
 # Compare J and the two gauges, too. If the clip fraction is near 0 in all steps, the run would have been the same
-# without the clip: what PPO is known for did not take part. It does with more epochs and larger steps.
-# Where sampling is the expensive part, as with large models, a gain in samples may be worth some KL.
+# without the clip: what PPO is known for did not take part. If it is a large part of all tokens, a single update
+# already carries the policy out of the range, and the second epoch pulls at few tokens only: the steps are large for
+# this batch. Where sampling is the expensive part, as with large models, a gain in samples may be worth some KL.
 # %% [markdown]
 # ## 3.9 In practice, questions, summary, submission
 #

@@ -136,7 +136,7 @@ def plot_sweep(
     told = []
     with figure(rows, 2 if len(columns) > 1 else 1, squeeze=False, size=(10.0, 3.3 * rows)) as (fig, grid):
         for axes, column in zip(grid.flat, columns, strict=False):
-            largest = 0.0
+            largest, smallest = 0.0, np.inf
             for number, (name, run) in enumerate(runs.items()):
                 places, values = run.history.measured(column)
                 if not values:
@@ -146,8 +146,10 @@ def plot_sweep(
                 axes.plot(places, mean, label=name, **curve(number))
                 axes.fill_between(places, mean - deviation, mean + deviation, **band)
                 told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
-                largest = max(largest, float(mean.max()))
+                largest, smallest = max(largest, float(mean.max())), min(smallest, float(mean.min()))
             axes.set(title=TITLES.get(column, column), xlabel="training step", ylabel=LABELS.get(column, column))
+            if column == "alpha" and smallest > 0:
+                axes.set_yscale("log")  # a price: what counts is its factor
             if column in ("kl", "k1") and largest > 20:
                 axes.set_yscale("symlog", linthresh=10)  # logarithmic above 10 nats: the runs differ a hundredfold
         for axes in list(grid.flat)[len(columns) :]:
