@@ -1367,7 +1367,7 @@ scores = completion_log_probs(policies[beta], test_pairs)  # [N, 2]
 four = [*scores.T, *kept_test.T]  # chosen, rejected under the policy; the same under the reference
 ruler_losses = []  # yours: a list of floats, the test loss at each β of `rulers`
 # BEGIN SOLUTION NO PROMPT
-ruler_losses = [compute_dpo_loss(*four, ruler)[0].item() for ruler in rulers]
+ruler_losses = [compute_dpo_loss(*four, beta=ruler)[0].item() for ruler in rulers]
 # END SOLUTION
 margins = (scores - kept_test) @ torch.tensor([1.0, -1.0], device=device)  # [N]
 print(f"mean margin {margins.mean():+.1f} nats; margins below 0: {(margins < 0).sum()} of {len(margins)}")
