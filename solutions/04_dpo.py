@@ -1357,17 +1357,17 @@ plots.show(
 # %% [markdown]
 # **One policy, many rulers.** Are the test losses at different β comparable? Take one policy, leave it as it is, and
 # compute its loss on the test pairs with one β after the other. The policy is the same each time, the margins are the
-# same; only the ruler changes. The next cell has the log-probs ready: `scores` of your policy at the first β and
-# `kept_test` of the reference, both `[N, 2]`, chosen in column 0. Write the line that fills `ruler_losses`; your
-# `compute_dpo_loss` does it.
+# same; only the ruler changes. The next cell has the four log-probs of each pair ready, in the order in which your
+# `compute_dpo_loss` takes them: `four`. Write the line that fills `ruler_losses`.
 #
 # *Predict first:* as β grows from nearly 0 to 3, will the loss of this one policy fall, rise, or both?
 # %% tags=["training"]
 rulers = torch.logspace(-2, 0.5, 26).tolist()  # 26 values of β from 0.01 to about 3
 scores = completion_log_probs(policies[beta], test_pairs)  # [N, 2]
+four = [*scores.T, *kept_test.T]  # chosen, rejected under the policy; the same under the reference
 ruler_losses = []  # yours: a list of floats, the test loss at each β of `rulers`
 # BEGIN SOLUTION NO PROMPT
-ruler_losses = [compute_dpo_loss(*scores.T, *kept_test.T, ruler)[0].item() for ruler in rulers]
+ruler_losses = [compute_dpo_loss(*four, beta=ruler)[0].item() for ruler in rulers]
 # END SOLUTION
 margins = (scores - kept_test) @ torch.tensor([1.0, -1.0], device=device)  # [N]
 print(f"mean margin {margins.mean():+.1f} nats; margins below 0: {(margins < 0).sum()} of {len(margins)}")
