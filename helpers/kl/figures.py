@@ -36,7 +36,10 @@ LABELS = {
     "clip_fraction": "share of tokens",
     "ratio_shift": "|ρ − 1|, mean over tokens",
 }
-BOUND_LOOKS = {OPTIMUM: {"color": "0.35", "linestyle": "-"}, BEST_OF_N: {"color": "0.35", "linestyle": (0, (4, 2))}}
+BOUND_LOOKS: dict[str, dict[str, Any]] = {
+    OPTIMUM: {"color": "0.35", "linestyle": "-"},
+    BEST_OF_N: {"color": "0.35", "linestyle": (0, (4, 2))},
+}
 
 
 def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
@@ -210,11 +213,10 @@ def plot_frontier(
                 axes.plot(x, y, marker="x", linestyle="", color="0.35")
         for number, name in enumerate(dict.fromkeys(str(point.get("method", "")) for point in trained)):
             chosen = [point for point in trained if str(point.get("method", "")) == name]
-            x, y, up, along = (
-                [point.get(key, 0.0) for point in chosen] for key in ("kl", "reward", "half_width", "kl_half_width")
-            )
+            along, up = ([point.get(key, 0.0) for point in chosen] for key in ("kl_half_width", "half_width"))
+            places, heights = ([point[key] for point in chosen] for key in ("kl", "reward"))
             look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ""}
-            axes.errorbar(x, y, yerr=up, xerr=along, label=name or None, capsize=2, elinewidth=1, **look)
+            axes.errorbar(places, heights, yerr=up, xerr=along, label=name or None, capsize=2, elinewidth=1, **look)
         for point in trained:
             if point["name"] == highlight:
                 ring = {"s": 260, "facecolor": "none", "edgecolor": COLOURS["black"], "linewidth": 2}
