@@ -759,7 +759,9 @@ for name, gradient in shown.items():
 #
 # The next cell takes K = 16 completions for each of some held-out prompts. It takes about a minute.
 # %% tags=["training"]
-judges = {"reward": reward_model} | ({"second_reward": second_reward_model} if has_witness else {})
+judges = {"reward": reward_model}
+if second_reward_model is not None:
+    judges["second_reward"] = second_reward_model
 drawn = possible.draw(
     reference, tokenizer, test_prompts[: sizes.best_of_prompts], judges,
     each=16, new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
@@ -2004,12 +2006,11 @@ two_epoch_plan = {
 two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common)
 sweep.save_points(two_epochs)
 plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), title="Two epochs: does the clip act?"))
-plots.show(
-    figures.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], bounds)
-)
+plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], bounds))
 display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=drawn, possible=bounds))
 halfway = best.history["reward"][: len(best.history) // 2][-10:]
-print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}", end="")
+before_half = sum(halfway) / len(halfway)
+print(f"reward in training, mean of ten batches: {best.name} at half its samples {before_half:.3f}", end="")
 print("".join(f", {name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
 # %% [markdown]
 # **What does the second epoch save?** It is said to save samples. The fair question is therefore: what had REINFORCE

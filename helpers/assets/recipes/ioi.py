@@ -120,10 +120,9 @@ def counting_prompts() -> list[dict]:
                 texts = [
                     sentence.format(x=x, y=y, z=z, place=place, object=thing) for x, y, z in (mentions, swapped, others)
                 ]
-                rows.append(
-                    dict(zip(("text", "swapped", "unrelated"), texts, strict=True))
-                    | {"io": io, "s": s, "order": order, "template": template, "split": "counting"}
-                )
+                named = dict(zip(("text", "swapped", "unrelated"), texts, strict=True))
+                row = {"io": io, "s": s, "order": order, "template": template, "split": "counting"}
+                rows.append({**row, **named})
     return rows
 
 
