@@ -1894,7 +1894,7 @@ print("saved to runs/frontier.json")
 # ties the policy to such texts. The policy moves to where the model is wrong in its favour. A penalty for the
 # distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
 #
-# **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number
+# **Noise.** The reward of single batches jumps about. The gradient is estimated from one batch, and one number
 # for a whole text must serve for all of its tokens, those that earned it and those that did not.
 # A baseline, larger batches and a smaller learning rate help.
 #
