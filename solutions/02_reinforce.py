@@ -1811,11 +1811,11 @@ table["step / gradient"] = table["step_length"] / table["gradient"].clip(lower=1
 pd.DataFrame({"first ten steps": table.head(10).median(), "last ten steps": table.tail(10).median()}).round(4)
 # %% [markdown]
 # **What to make of it.** Compare the first two curves with the third, once the reward has levelled off. The gradient
-# fades with the advantages, since it is made of them. The steps shrink far less, so for each unit of gradient a late
-# step goes much further than an early one. Two things see to that. *Adam divides*: the length of its step depends on
-# how the latest gradients compare with the average of earlier ones, not on how large they are. *Clipping cuts*: if
-# your step clips the norm, large gradients of the beginning reach Adam no larger than 1, and a later gradient of that
-# length counts as much.
+# fades with the advantages, since it is made of them. The steps usually shrink far less: the last row of the table says
+# how far a step goes for each unit of gradient, early and late. Two things see to that. *Adam divides*: the length of
+# its step depends on how the latest gradients compare with the average of earlier ones, not on how large they are.
+# *Clipping cuts*: if your step clips the norm, large gradients of the beginning reach Adam no larger than 1, and a
+# later gradient of that length counts as much.
 #
 # So late steps are much longer than their gradients are worth, and have hardly any direction: what is left of a
 # gradient comes from the few completions that happen to differ. The policy wanders. No reward pulls it back, as all
@@ -1894,7 +1894,7 @@ print("saved to runs/frontier.json")
 # ties the policy to such texts. The policy moves to where the model is wrong in its favour. A penalty for the
 # distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
 #
-# **Noise.** The reward of single batches jumps about. The gradient is estimated from 32 texts, and one number
+# **Noise.** The reward of single batches jumps about. The gradient is estimated from one batch, and one number
 # for a whole text must serve for all of its tokens, those that earned it and those that did not.
 # A baseline, larger batches and a smaller learning rate help.
 #
