@@ -1578,8 +1578,9 @@ plots.show(
 # *Conservative DPO.* Plain DPO has no defence of its own: a wrong label that the policy contradicts with a large
 # margin gets the *largest* weight, up to 1. Smoothing pulls margins back that grow beyond ln((1 − ε)/ε)/β, which is
 # printed above the table. So look at the margins and at the loss on clean pairs first: a policy that is less sure pays
-# less where it is wrong. The order of two completions, and with it the accuracy, may hardly change. Other remedies are
-# a larger β, fewer epochs, and IPO. How much of this is luck? Change the seed of `draw_labels`.
+# less where it is wrong, and gains less where it is right. The order of two completions, and with it the accuracy, may
+# hardly change. Other remedies are a larger β, fewer epochs, and IPO. How much of this is luck? Change the seed of
+# `draw_labels`.
 #
 # </details>
 # %% [markdown]
