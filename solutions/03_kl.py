@@ -2009,14 +2009,8 @@ plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), titl
 plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], bounds))
 display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=drawn, possible=bounds))
 halfway = best.history["reward"][: len(best.history) // 2][-10:]
-<<<<<<< HEAD
-before_half = sum(halfway) / len(halfway)
-print(f"reward in training, mean of ten batches: {best.name} at half its samples {before_half:.3f}", end="")
-print("".join(f", {name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
-=======
 print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}")
 print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
->>>>>>> h-p3
 # %% [markdown]
 # **What does the second epoch save?** It is said to save samples. The fair question is therefore: what had REINFORCE
 # reached *with the same samples*, at half its training? The printed lines compare just that. Where the numbers
