@@ -1191,11 +1191,11 @@ print("the reference:", {key: round(value, 3) for key, value in base_scores.item
 # %% tags=["training"]
 def train_dpo(
     pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, start=reference, look=False,
-    learning_rate=recipe.learning_rate,
+    learning_rate=recipe.learning_rate, update=dpo_step,
 ):  # fmt: skip
     """Train a copy of a policy on pairs. Gives the copy, and a history with measures of the test pairs in columns `test_...`.
 
-    With `look` the policy also writes samples after each epoch but the last: columns `epoch_...`.
+    With `look` the policy also writes samples after each epoch but the last: columns `epoch_...`. `update` is the step.
     """
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate, start)
@@ -1206,7 +1206,7 @@ def train_dpo(
         last = number == len(batches) - 1
         due = number % test_every == 0 and test_every <= len(batches) and not last
         before = measure(policy, test_pairs, kept_test, beta) if due else {}
-        report = dpo_step(policy, reference, optimizer, batch, beta)
+        report = update(policy, reference, optimizer, batch, beta)
         tests = (
             measure(policy, test_pairs, kept_test, beta) if last else before
         )  # the last one is taken after the update
@@ -1517,20 +1517,12 @@ epsilon = torch.sigmoid(-rater_scale * torch.tensor([pair.gap for pair in wide])
 best_margin = math.log((1 - epsilon) / epsilon) / beta
 print(f"conservative DPO with ε = {epsilon:.2f}: the margin of least loss is {best_margin:.1f} nats")
 # %% [markdown]
-# Your `dpo_step` calls `compute_dpo_loss` by its name. So for the fifth training the name stands, for as long as it
-# lasts, for your loss with its `label_smoothing` set. The column *wrong labels learned* is the share of the wrongly
+# Your `dpo_step` calls `compute_dpo_loss` by its name. For the fifth training a copy of it is made in which this name
+# stands for your loss with its `label_smoothing` set. The column *wrong labels learned* is the share of the wrongly
 # labelled training pairs that the trained policy orders as the wrong label says: what it has learned by heart.
 # %% tags=["training"]
-def train_conservatively(pairs, kept, epsilon, **settings):
-    """`train_dpo`, with your loss taking each label to be wrong with probability ε."""
-    global compute_dpo_loss
-    plain = compute_dpo_loss
-    compute_dpo_loss = functools.partial(plain, label_smoothing=epsilon)
-    try:
-        return train_dpo(pairs, kept, beta, **settings)
-    finally:
-        compute_dpo_loss = plain
-
+smoothed = functools.partial(compute_dpo_loss, label_smoothing=epsilon)
+conservative_step = measures.with_names(dpo_step, compute_dpo_loss=smoothed)
 
 experiment_rows = []
 for name in [*sets, "wide, drawn, conservative"]:
@@ -1540,7 +1532,7 @@ for name in [*sets, "wide, drawn, conservative"]:
     if name in sets:
         policy, _ = train_dpo(pairs, kept, beta, **rarely)
     else:
-        policy, _ = train_conservatively(pairs, kept, epsilon, **rarely)
+        policy, _ = train_dpo(pairs, kept, beta, update=conservative_step, **rarely)
     tested = measure(policy, test_pairs, kept_test, beta)
     shifts = completion_log_probs(policy, pairs) - kept  # [N, 2]
     wrong = torch.tensor([pair.gap < 0 for pair in pairs], device=shifts.device)  # [N]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,18 @@ def beside_reinforce(
     for run in runs:
         rows[f"REINFORCE, {run.name}"]["texts scored"] = texts_scored(run, batch_size)
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("kl").rename(columns={"kl": "KL"})
+
+
+def with_names(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+    """A copy of a function in whose body some global names stand for other things; the function itself stays as it is.
+
+    Raises:
+        TypeError: it is no plain Python function.
+    """
+    if not isinstance(function, FunctionType):
+        raise TypeError(f"this needs a function written with `def`, not a {type(function).__name__}")
+    copy = FunctionType(
+        function.__code__, function.__globals__ | names, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

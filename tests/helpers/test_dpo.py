@@ -102,3 +102,20 @@ def test_figures_of_part_4_are_described() -> None:
     fig = figures.plot_rulers([0.01, 0.1, 1.0], {"a": [0.69, 0.5, 0.9], "b": [0.69, 0.7, 0.8]}, own)
     assert "lowest 0.500 at β = 0.1" in fig.alt
     assert "at its own β = 0.1" in fig.alt
+
+
+# --- a step with another loss ---------------------------------------------------------------------------------------
+
+
+def doubled(value: float, *, offset: float = 1.0) -> float:
+    return math.sqrt(value) * 2 + offset
+
+
+def test_a_copy_of_a_function_sees_other_names_and_the_function_does_not() -> None:
+    """The conservative step is the student's own step with another loss; the step itself keeps the plain one."""
+    other = measures.with_names(doubled, math=type("Cubes", (), {"sqrt": staticmethod(lambda value: value**3)}))
+    assert other(4.0) == 129.0
+    assert other(4.0, offset=0.0) == 128.0
+    assert doubled(4.0) == 5.0
+    with pytest.raises(TypeError, match="written with `def`"):
+        measures.with_names(math.sqrt)
