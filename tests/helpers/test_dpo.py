@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import pytest
 
 from helpers.dpo import figures, measures
@@ -102,6 +103,7 @@ def test_figures_of_part_4_are_described() -> None:
     fig = figures.plot_rulers([0.01, 0.1, 1.0], {"a": [0.69, 0.5, 0.9], "b": [0.69, 0.7, 0.8]}, own)
     assert "lowest 0.500 at β = 0.1" in fig.alt
     assert "at its own β = 0.1" in fig.alt
+    plt.close(fig)
 
 
 # --- a step with another loss ---------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ def shown(monkeypatch, figure, alt=None):
 
 
 def test_a_figure_is_shown_with_its_alternative_text(monkeypatch):
+    before = plt.get_fignums()  # what another test left open is not this one's
     bundle = shown(monkeypatch, plots.plot_history(HISTORY), 'reward "rises" <fast>')
     image = Parser(bundle["text/html"])
     assert image.tags == ["img"]
@@ -66,7 +67,7 @@ def test_a_figure_is_shown_with_its_alternative_text(monkeypatch):
     assert image.attributes[0]["src"].startswith("data:image/png;base64,")
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert "rises" in bundle["text/plain"]
-    assert not plt.get_fignums(), "the figure must be closed"
+    assert plt.get_fignums() == before, "the figure must be closed"
 
 
 def test_every_plot_describes_itself():
