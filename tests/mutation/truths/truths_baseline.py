@@ -77,6 +77,7 @@ def _certain(g: torch.Generator) -> Named:
         drawing = {"logits": apart(rows, entries, 300.0), "generator": torch.Generator().manual_seed(3)}
         yield f"a generator, [{rows}, {entries}]", drawing
     yield "±1e4", {"logits": torch.tensor([[-1e4, 1e4, 0.0], [1e4, -1e4, 9e3]], dtype=DOUBLE)}
+    yield "rows of different size", {"logits": apart(30, 9, 300.0) + 1e3 * torch.arange(30)[:, None]}
 
 
 DRAWS = 4_000  # for each row: one answer draws them in a loop
