@@ -928,7 +928,7 @@ def test_best_of_kl(best_of_n_kl):
 best_of = []
 for n in (1, 2, 4, 8, 16):
     each_prompt = torch.tensor([best_of_n(rewards[None], n) for rewards in drawn["reward"]])  # [P]
-    _, half_width = possible.mean_and_half_width(each_prompt)
+    half_width = possible.over_prompts(each_prompt, "reward", "half_width")["half_width"]
     best_of.append(
         {
             "name": f"best of {n}",

@@ -56,9 +56,9 @@ def draw(
     return {name: torch.cat(values).double().reshape(-1, each) for name, values in found.items()}
 
 
-def mean_and_half_width(values: Tensor) -> tuple[float, float]:
-    """The mean over prompts of `[P]` values and the half width of its 95 % interval."""
-    return values.mean().item(), NORMAL_975 * values.std().item() / len(values) ** 0.5
+def over_prompts(values: Tensor, name: str, half_width: str) -> dict[str, float]:
+    """`[P]` values as two entries of a point: the mean over prompts and the half width of its 95 % interval."""
+    return {name: values.mean().item(), half_width: NORMAL_975 * values.std().item() / len(values) ** 0.5}
 
 
 def optimum(drawn: Mapping[str, Tensor], alpha: float) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def optimum(drawn: Mapping[str, Tensor], alpha: float) -> dict[str, Any]:
     kl = (weights * (log_weights + np.log(count))).sum(dim=1)  # [P]: to the K completions with weights 1/K
     averages = {name: (weights * values).sum(dim=1) for name, values in drawn.items()}  # {name: [P]}
     point: dict[str, Any] = {"name": f"π*, α = {alpha:g}", "method": OPTIMUM, "alpha": alpha}
-    point["kl"], point["kl_half_width"] = mean_and_half_width(kl)
-    point["reward"], point["half_width"] = mean_and_half_width(averages["reward"])
-    point["objective"], point["objective_half_width"] = mean_and_half_width(averages["reward"] - alpha * kl)
+    point |= over_prompts(kl, "kl", "kl_half_width")
+    point |= over_prompts(averages["reward"], "reward", "half_width")
+    point |= over_prompts(averages["reward"] - alpha * kl, "objective", "objective_half_width")
     point |= {name: values.mean().item() for name, values in averages.items() if name != "reward"}
     point["effective"] = (1 / weights.square().sum(dim=1)).mean().item()
     return point
