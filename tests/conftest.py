@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -24,6 +25,21 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 NOTHING_SKIPPED = os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def part2() -> dict[str, Callable[..., Any]]:
+    """The functions of Part 2's solution notebook."""
+    import torch
+
+    from autograder import masters
+    from helpers.models import policy_logits
+
+    space: dict[str, Any] = {"torch": torch, "F": torch.nn.functional, "policy_logits": policy_logits}
+    for question in masters.load_questions(2):
+        if question.function:
+            exec(compile(question.solution, f"<{question.name}>", "exec"), space)
+    return space
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,20 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder import masters
 from helpers.models import policy_logits
 from helpers.reinforce import letters
 from helpers.reinforce.gauges import step_sizes
-
-
-@pytest.fixture(scope="module")
-def part2() -> dict[str, Callable[..., Any]]:
-    """The functions of the solution notebook."""
-    space: dict[str, Any] = {"torch": torch, "F": torch.nn.functional, "policy_logits": policy_logits}
-    for question in masters.load_questions(2):
-        if question.function:
-            exec(compile(question.solution, f"<{question.name}>", "exec"), space)
-    return space
 
 
 def broken_step(part2: dict[str, Callable[..., Any]], mistake: str | None) -> Callable[..., Any]:

@@ -15,7 +15,6 @@ from scipy import signal, stats
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from autograder import masters
 from autograder.reference import steps_reinforce as judge
 from autograder.reference.spec import JudgeError
 from autograder.reference.steps import verify_step
@@ -24,16 +23,6 @@ from helpers import worlds
 from helpers.models import policy_logits
 from helpers.worlds import reinforce as world
 from helpers.worlds.small import small_policy, start_of, weights_of
-
-
-@pytest.fixture(scope="module")
-def part2() -> dict[str, Callable[..., Any]]:
-    """The functions of the solution notebook."""
-    space: dict[str, Any] = {"torch": torch, "F": torch.nn.functional, "policy_logits": policy_logits}
-    for question in masters.load_questions(2):
-        if question.function:
-            exec(compile(question.solution, f"<{question.name}>", "exec"), space)
-    return space
 
 
 def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
