@@ -264,42 +264,6 @@ def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
         names.append(box)
 
 
-def plot_frontier(
-    points: Sequence[Mapping[str, Any]],
-    *,
-    title: str = "Reward against distance from the reference",
-    highlight: str | None = None,
-    log: bool = False,
-) -> Figure:
-    """Draw trained policies by their KL to the reference and their reward (points of `load_points`).
-
-    Args:
-        points: dicts with `name`, `kl` and `reward`; each `method` gets a colour and a marker, as do points
-            without one.
-        highlight: the name of a point to ring.
-        log: logarithmic KL axis (points at 0 are then drawn at its left end).
-    """
-    groups = list(dict.fromkeys(str(point.get("method", "")) for point in points))
-    with figure(size=(7.5, 4.5)) as (fig, axes):
-        for number, name in enumerate(groups):
-            chosen = sorted((p for p in points if str(p.get("method", "")) == name), key=lambda point: point["kl"])
-            x, y = [point["kl"] for point in chosen], [point["reward"] for point in chosen]
-            look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ":"}
-            axes.plot(x, y, label=name or None, **look)
-        for point in points:
-            if point["name"] == highlight:
-                ring = {"s": 260, "facecolor": "none", "edgecolor": COLOURS["black"], "linewidth": 2}
-                axes.scatter(point["kl"], point["reward"], **ring)
-        if log:
-            axes.set_xscale("symlog", linthresh=1)
-        axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
-        if any(groups):
-            axes.legend(loc="lower right")
-        name_points(axes, points)
-    told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in points)
-    return describe(fig, f"Scatter plot of mean reward by KL to the reference. {told}.")
-
-
 def plot_bars(
     values: Mapping[str, float],
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -47,9 +46,7 @@ def redraw_on_change(slider: Any, draw: Callable[[Any], None], caption: str = ""
 def frontier_slider(
     points: Sequence[Mapping[str, Any]],
     page: Callable[[Mapping[str, Any]], Page],
-    *,
-    log: bool = False,
-    figure: Callable[..., Any] | None = None,
+    figure: Callable[..., Any],
 ) -> None:
     """Show a slider along the trained policies, from low KL to high, with the frontier plot and a page for each.
 
@@ -58,23 +55,21 @@ def frontier_slider(
     Args:
         points: points of `helpers.runs.load_points`.
         page: makes what is shown for a point.
-        log: logarithmic KL axis of the plot.
-        figure: draws the plot from the points and `highlight=`, the name of one; `plots.plot_frontier` without it.
+        figure: draws the plot from the points and, where there is a slider, `highlight=`, the name of one.
     """
-    picture = figure or functools.partial(plots.plot_frontier, log=log)
     ordered = sorted(points, key=lambda point: point["kl"])
     if not ordered:
         print("No policy has been recorded yet: train one and call save_point first.")
         return
     if not widgets_available():
-        plots.show(picture(ordered))
+        plots.show(figure(ordered))
         for point in ordered:
             show_page(page(point))
         return
     import ipywidgets
 
     def draw(index: int) -> None:
-        plots.show(picture(ordered, highlight=ordered[index]["name"]))
+        plots.show(figure(ordered, highlight=ordered[index]["name"]))
         show_page(page(ordered[index]))
 
     slider = ipywidgets.SelectionSlider(

@@ -56,7 +56,8 @@ from helpers.display import show_samples
 from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
 from helpers.generation import generate
-from helpers.kl import sweep
+from helpers.kl import possible, sweep
+from helpers.kl.figures import plot_frontier
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
@@ -1583,7 +1584,8 @@ plots.show(
 # there. If not, points recorded with the course (preset `tiny`) are shown, and the cell says so.
 #
 # **Best-of-n** is drawn as well, at most at its KL, as in Part 3: the completions and their scores are there already,
-# and nothing is trained.
+# and nothing is trained. If you drew the optimum π\* in Part 3, its line is there too. Both lines are what is possible
+# *at least*; with few completions for each prompt they end at a small KL, and the dotted line only keeps their reward.
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1594,10 +1596,13 @@ print(where_from)
 points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
-for n in range(2, sizes.completions_per_prompt + 1):  # nothing trained: the best of the reference's n completions
+bounds = [point for point in load_points() if point.get("method") == possible.OPTIMUM]  # if you drew it in Part 3
+for n in range(1, sizes.completions_per_prompt + 1):  # nothing trained: the best of the reference's n completions
     best_of = scores_given[:, :n].amax(dim=1).mean().item()
-    points.append({"name": f"best of {n}", "kl": math.log(n) - (n - 1) / n, "reward": best_of, "method": "best of n"})
-plots.show(plots.plot_frontier(points, title="DPO on the frontier of Part 3", log=True))
+    bounds.append(
+        {"name": f"best of {n}", "kl": math.log(n) - (n - 1) / n, "reward": best_of, "method": possible.BEST_OF_N}
+    )
+plots.show(plot_frontier(points, bounds, title="DPO on the frontier of Part 3"))
 # %% [markdown]
 # **At equal KL.** A policy that has moved farther can easily have more reward.
 # A fairer question is: at the *same* distance from the reference, which method has more? The next cell draws straight

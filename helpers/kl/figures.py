@@ -225,7 +225,8 @@ def plot_frontier(
         axes.set_xlim(left=-0.02)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set(title=title, xlabel=UNITS["kl"], ylabel=f"mean {UNITS['reward']}")
-        fig.legend(loc="outside lower center", ncols=4, fontsize=9)
+        if axes.get_legend_handles_labels()[0]:
+            fig.legend(loc="outside lower center", ncols=4, fontsize=9)
         name_points(axes, [*trained, *(p for p in possible if p.get("method") == BEST_OF_N and p["kl"] > 0)])
     told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in [*possible, *trained])
     return describe(

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -380,9 +379,3 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
         recorded,
         f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown.",
     )
-
-
-def reward_at_kl(runs: Sequence[SweepRun], kl: float) -> float:
-    """Reward on the frontier of these runs at a given KL: a straight line between the nearest runs on either side."""
-    points = sorted((run.scores["kl"], run.scores["reward"]) for run in runs)
-    return float(np.interp(kl, [x for x, _ in points], [y for _, y in points]))

@@ -19,6 +19,7 @@ from matplotlib.collections import PathCollection
 from helpers import devices, plots, widgets
 from helpers.display import Page, samples_page, token_page
 from helpers.dpo import figures as dpo_figures
+from helpers.kl.figures import plot_frontier
 from helpers.runs import History
 from helpers.widgets import frontier_slider
 
@@ -75,7 +76,7 @@ def test_every_plot_describes_itself():
         plots.plot_history({"α = 0": HISTORY, "list": [1.0, 2.0]}),
         plots.plot_histogram([0.5, 0.5], title="Rewards", xlabel="reward"),
         plots.plot_calibration([0.1, 0.9, 1.0], [0, 1, 1]),
-        plots.plot_frontier(POINTS, highlight="α = 0", log=True),
+        plot_frontier(POINTS, highlight="α = 0"),
         plots.plot_bars({"a": 1.0}, title="Bars", ylabel="reward", errors={"a": 0.1}),
     ]
     for figure in figures:
@@ -117,7 +118,7 @@ def test_names_of_neighbouring_points_are_readable():
         ("far", 70, 0.97),
     ]
     points = [{"name": name, "kl": kl, "reward": reward} for name, kl, reward in near]
-    figure = plots.plot_frontier(points, log=True)
+    figure = plot_frontier(points)
     figure.canvas.draw()
     texts = [text for text in figure.axes[0].texts if text.get_visible()]
     assert [text.get_text() for text in texts] == [name for name, _, _ in near]
@@ -203,24 +204,26 @@ def named(point):
     return Page("", f"the page of {point['name']}")
 
 
-def test_the_frontier_slider(with_widgets, monkeypatch, capsys):
-    drawn = []
-    monkeypatch.setattr(
-        plots, "plot_frontier", lambda points, highlight=None, log=False: drawn.append(highlight) or plt.figure()
-    )
-    frontier_slider(POINTS, named)
+def test_the_frontier_slider(with_widgets, capsys):
+    drawn: list[str | None] = []
+
+    def drawing(points, highlight=None):
+        drawn.append(highlight)
+        return plot_frontier(points, highlight=highlight)
+
+    frontier_slider(POINTS, named, drawing)
     slider = find(
         with_widgets[-1] if not find(with_widgets[0], "SelectionSlider") else with_widgets[0], "SelectionSlider"
     )[0]
     slider.value = 1
     assert drawn == ["α = 0.1", "α = 0"], "in the order of their KL"
-    frontier_slider([], named)
+    frontier_slider([], named, plot_frontier)
     assert "No policy" in capsys.readouterr().out
 
 
 def test_the_frontier_without_widgets(monkeypatch, capsys):
     monkeypatch.setattr("IPython.display.display", lambda shown: None)
-    frontier_slider([POINTS[0]], named)
+    frontier_slider([POINTS[0]], named, plot_frontier)
     assert "the page of α = 0" in capsys.readouterr().out
 
 
