@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from autograder.grade.judging.conversation import StudentError
 from autograder.grade.judging.standins import as_exception
 from autograder.grade.result import LoadReport
 from autograder.masters import TestCase
+from autograder.reference.spec import grading_seed
 from autograder.testing import TestResult
 from tests.grade.samples import SECRET
 
@@ -107,6 +109,21 @@ def test_waiting_for_an_exception_works_with_stand_ins() -> None:
     assert verdict(body, raising(fault)).passed
     fault.kinds = ("TypeError",)
     assert not verdict(body, raising(fault)).passed
+
+
+def ours() -> dict[str, str]:
+    """The course's own environment variables; libraries set some of theirs when they are first used."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COURSE_")}
+
+
+@pytest.mark.parametrize("body", ["token_log_probs()", "token_log_probs()\nassert False", "token_log_probs()\n1 / 0"])
+def test_a_judged_test_leaves_nothing_in_the_process(body: str) -> None:
+    """What is judged next in the same process, and the project's own tests, draw the inputs that they would have drawn."""
+    before, seeds = ours(), []
+    verdict(body, lambda: seeds.append(grading_seed()))
+    assert seeds == [7], "while the test runs, inputs are drawn with its seed"
+    assert grading_seed() == 0
+    assert ours() == before
 
 
 def test_seeds_differ_between_questions_and_students_and_stay_the_same() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 
+import pandas as pd
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
@@ -327,13 +328,13 @@ def test_a_recording_of_an_edited_run_is_the_edited_run():
 
 
 def test_training_and_test_name_pairs_are_disjoint():
-    from helpers.assets.recipes.ioi import name_pairs, prompts
+    from helpers.assets.recipes.ioi import counting_prompts, name_pairs, prompts
 
     training, held_out = name_pairs()
     assert not set(training) & set(held_out)
-    rows = prompts()
-    assert {(row["io"], row["s"]) for row in rows if row["split"] == "test"} <= set(held_out)
-    assert rows == prompts()  # seeded
+    rows = prompts() + counting_prompts()
+    assert {(row["io"], row["s"]) for row in rows if row["split"] in ("test", "counting")} <= set(held_out)
+    assert rows == pd.read_parquet(ioi.PROMPTS).to_dict("records"), "the recipe no longer makes the committed table"
 
 
 def test_the_history_and_the_checkpoints_show_the_transition():
