@@ -45,7 +45,7 @@ import torch
 from helpers import plots
 from helpers.baseline import quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
-from helpers.devices import choose_device, memory_report, seed_everything
+from helpers.devices import choose_device, memory_report, run_seed, seed_everything
 from helpers.display import show_samples, show_tokens
 from helpers.evaluation import evaluate
 from helpers.generation import generate
@@ -58,7 +58,7 @@ sizes = preset.sizes("baseline")  # to change one: preset.sizes("baseline", test
 print(sizes)
 device = choose_device()
 plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
-seed_everything(1)  # the same random numbers in every run
+seed_everything(run_seed(1))  # the same random numbers in every run
 print(memory_report())
 # %% [markdown]
 # ## 1.1 What a causal language model does
@@ -1004,7 +1004,7 @@ print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 # %% [markdown]
 # Now the evaluation. It may take a minute or more on a laptop: the bar says how long.
 # %% tags=["training"]
-baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=0)
+baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=run_seed(0))
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
 print("What evaluate itself says:", baseline)

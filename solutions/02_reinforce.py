@@ -53,7 +53,7 @@ import transformers
 
 from helpers import plots
 from helpers.data import load_prompts
-from helpers.devices import choose_device, seed_everything
+from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.evaluation import evaluate
 from helpers.generation import generate
@@ -66,7 +66,7 @@ from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
 # %%
-seed = 0  # change it to see how much depends on chance
+seed = run_seed(0)  # change the 0 to see how much depends on chance
 sizes = preset.sizes("reinforce")  # to change one: preset.sizes("reinforce", training_steps=50)
 print(sizes)
 # %% [markdown]

@@ -48,7 +48,7 @@ from IPython.display import display
 
 from helpers import plots
 from helpers.data import load_prompts
-from helpers.devices import choose_device, seed_everything
+from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_page
 from helpers.generation import generate
 from helpers.kl import figures, possible, sweep
@@ -60,7 +60,7 @@ from helpers.runs import load_points, save_point
 from helpers.training import rollout_source, train
 from helpers.widgets import frontier_slider
 
-seed_everything(0)
+seed_everything(run_seed(0))
 preset = choose_preset("auto")
 device = choose_device()
 # %% [markdown]
@@ -1008,11 +1008,11 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
-    seed_everything(0)
+    seed_everything(run_seed(0))
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=settings.get("learning_rate", preset.kl.learning_rate))
     state = {"alpha": settings["alpha"]}
-    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size)
+    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, seed=run_seed(0))
 
     def step(rollout, number):
         record = kl_step(policy, optimizer, rollout, alpha_at(number, state), number)
@@ -1956,11 +1956,13 @@ for how in ("sum", "sequence", "token", "constant"):
 # %%
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
-    seed_everything(0)
+    seed_everything(run_seed(0))
     policy = copy.deepcopy(reference).requires_grad_(True)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
     group = settings["group_size"]
-    source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group)
+    source = rollout_source(
+        policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, repeats=group, seed=run_seed(0)
+    )
 
     def step(rollout, number):
         mask = rollout.completion_mask[:, 1:]  # [B, T-1]

@@ -51,7 +51,7 @@ import torch.nn.functional as F
 
 from helpers import plots
 from helpers.data import load_prompts
-from helpers.devices import choose_device, seed_everything
+from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
@@ -66,7 +66,7 @@ from helpers.training import train
 
 preset = choose_preset("auto")
 device = choose_device()
-seed_everything(0)
+seed_everything(run_seed(0))
 # %% [markdown]
 # **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
 # If you are in a hurry, make them smaller; the results get noisier.
@@ -1191,13 +1191,14 @@ print("the reference:", {key: round(value, 3) for key, value in base_scores.item
 # This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
 # %% tags=["training"]
 def train_dpo(
-    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, seed=0, start=reference, look=False,
+    pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, start=reference, look=False,
     learning_rate=recipe.learning_rate, update=dpo_step,
 ):  # fmt: skip
     """Train a copy of a policy on pairs. Gives the copy, and a history with measures of the test pairs in columns `test_...`.
 
     With `look` the policy also writes samples after each epoch but the last: columns `epoch_...`. `update` is the step.
     """
+    seed = run_seed(0)
     seed_everything(seed)
     policy, optimizer = new_policy(learning_rate, start)
     size = min(recipe.batch_size, len(pairs))
