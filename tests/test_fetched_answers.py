@@ -39,7 +39,8 @@ def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
             for method, function in methods:
                 given = getattr(function, "__annotations__", {}).get("return", "")
                 if inspect.isfunction(function) and not method.startswith("__") and given not in ("None", "Figure"):
-                    yield f"{module.__name__}.{name}.{method}".rstrip("."), function
+                    # without the checks of annotations that tests add: students have none
+                    yield f"{module.__name__}.{name}.{method}".rstrip("."), inspect.unwrap(function)
 
 
 CALLABLES = dict(callables())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+Made = TypeVar("Made")
+ORDINARY = 4000  # characters of a text
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 
 
@@ -42,3 +47,14 @@ def composed(name: str) -> str:
 def folded(name: str) -> str:
     """What two spellings of one name have in common: compatibility form, case folded, spaces as one."""
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
+
+
+def remembered(function: Callable[..., Made]) -> Callable[..., Made]:
+    """Keep what a pure function makes of a text of ordinary length: most cells of a class's notebooks are those handed out."""
+    kept = functools.lru_cache(maxsize=4096)(function)
+
+    @functools.wraps(function)
+    def asked(text: str, *rest: Any) -> Made:
+        return (kept if len(text) <= ORDINARY else function)(text, *rest)
+
+    return asked

@@ -18,7 +18,8 @@ from typing import Any
 from autograder.grade.gradescope import closed_to_others
 from autograder.grade.jobs import Job
 from autograder.grade.judging import judge
-from autograder.grade.judging.conversation import Conversation, StudentError
+from autograder.grade.judging.conversation import Conversation
+from autograder.grade.judging.faults import StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult

@@ -11,7 +11,7 @@ import pytest
 from autograder import masters
 from autograder.grade.jobs import Job, questions_of
 from autograder.grade.judging import judge
-from autograder.grade.judging.conversation import StudentError
+from autograder.grade.judging.faults import StudentError
 from autograder.grade.judging.standins import as_exception
 from autograder.grade.result import LoadReport
 from autograder.masters import TestCase

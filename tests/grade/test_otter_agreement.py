@@ -1,4 +1,4 @@
-"""Otter and the grader of record agree: test by test on every variant, and on whole notebooks under `otter run`.
+"""Otter and the grader of record agree: test by test on every variant (of training steps on some), and on whole notebooks.
 
 `test_honest.py` holds the sandboxed grader to the notebook's own verdict for every variant. Here otter's engine, with the
 test files of its zip, is held to the same verdict.
@@ -23,7 +23,8 @@ from autograder.publish.otter_forms import build_otter_forms
 from autograder.publish.settings import load_course
 from helpers.parts import PARTS
 from tests.grade import mixed
-from tests.test_variants import VARIANTS, environment, exercises
+from tests.grade.test_honest import chosen
+from tests.test_variants import environment, exercises
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("otter agreement")]
 
@@ -61,7 +62,7 @@ def test_otters_engine_gives_the_same_verdicts(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # otter writes its log where it stands
     question, _ = exercises()[function]
-    for variant in (v for v in VARIANTS if v.function == function):
+    for variant in (v for v in chosen() if v.function == function):  # all: `benchmarks/otter_agreement.py`
         space = environment(variant)
         ours = [result.passed for result in testing.run_tests(question, space)]
         grader = otter.Notebook(tests_dir=str(tests_folder(question.part)))

@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder.grade.judging.conversation import Conversation, StudentError
+from autograder.grade.judging.conversation import Conversation
+from autograder.grade.judging.faults import StudentError
 from autograder.grade.judging.standins import make_env
 from autograder.grade.limits import Limits, bounded_memory
 from autograder.grade.sandbox import cgroups

@@ -13,7 +13,7 @@ import binascii
 import re
 from typing import Any
 
-from autograder.grade.text import printable
+from autograder.grade.text import printable, remembered
 
 PLACEHOLDER = re.compile(
     r"[\s_*`#\"']*(type your answer here,? replacing this text|your answer here)[\s._*`\"']*", re.IGNORECASE
@@ -59,6 +59,7 @@ def find_answers(cells: list[dict[str, Any]], course: dict[str, Any]) -> dict[st
     }
 
 
+@remembered
 def squeeze(text: str) -> str:
     """A text's letters and digits alone, for comparing what programs have reformatted."""
     return "".join(re.findall(r"\w+", text)).casefold()

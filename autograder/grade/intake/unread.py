@@ -10,6 +10,8 @@ import re
 import sys
 from typing import Any
 
+from autograder.grade.text import remembered
+
 NO_PYTHON = set(  # cell magics whose body binds nothing in the notebook
     "! bash cmd file HTML html javascript js latex markdown perl pypy python python2 python3 ruby script sh svg SVG sx system "
     "writefile bigquery sql sqlite R html5 shell mermaid configure_logging".split()
@@ -54,14 +56,22 @@ def find_unread(
     return found
 
 
+@remembered
+def _parses(source: str) -> bool:
+    """Whether a cell is Python as it stands."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
+
+
 def _problem(source: str, python: tuple[int, ...]) -> tuple[int, str, bool] | None:
     """Why a cell cannot be read though JupyterLab may run it: the line, the reason, and whether it may bind any name at all."""
     plain = source.replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        ast.parse(plain)
+    if _parses(plain):
         return None
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        from helpers.notebook import selection  # IPython comes with it, which most notebooks do not need
+    from helpers.notebook import selection  # IPython comes with it, which most notebooks do not need
 
     if (match := BINDING.search(plain)) is not None and (
         "%" in match[0] or (match[1] == "run" and "\n" not in plain.strip())

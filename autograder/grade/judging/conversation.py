@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,35 +16,14 @@ from autograder.grade.sandbox.choice import Walls
 from autograder.grade.sandbox.inside import protocol, values
 from autograder.grade.sandbox.inside.protocol import WALL, Caps, ConnectionLostError, ProtocolError, TooLateError
 from autograder.grade.text import printable
-from autograder.reference.quoting import an_error
-from helpers.raised import explained
+
+from .faults import StudentError, as_number, raised
 
 SIGNALS = {11: "segmentation fault", 6: "abort", 7: "bus error", 4: "illegal instruction", 25: "file too large"}
 # a test's functions may go through what they are called back with, entry by entry, and keep it
 CALL_BACK_CAPS = Caps(blob=1 << 16, depth=6, entries=200)
+MOST_CALL_BACKS = 100_000  # while one request is under way
 GRACE = 2.0  # seconds the judge waits beyond a limit that the child should have kept by itself
-
-
-class StudentError(Exception):
-    """Something the student's side did wrong. The message is safe to show: nothing in it is the student's to choose.
-
-    Attributes:
-        kind: `raised`, `timeout`, `died`, `memory`, `protocol`, `missing` or `given up`.
-        private: the same in full, with what the student's code chose (names, lines, texts, numbers), which may quote a
-            hidden test's input: for public tests and for the instructor only.
-        outside: an exception that no line of the student's was on the way of; it may be the judge's own.
-        kinds: the built-in exceptions that the student's exception belongs to.
-        described: what a public test says of it (see `helpers.raised`).
-    """
-
-    outside = False
-    kinds: tuple[str, ...] = ()
-    described = ""
-
-    def __init__(self, kind: str, message: str, private: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.private = private
 
 
 @dataclass
@@ -57,8 +36,27 @@ class Spent:
     strikes: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class Request:
+    """What the child was sent; later its answer and the answer's tensors, or the fault in their place."""
+
+    what: str
+    seconds: float  # of processor time that the child may take
+    ticket: str
+    deadline: float
+    tick: Callable[[], None]
+    callables: Sequence[Callable[..., Any]]
+    caps: Caps
+    answer: dict[str, Any] = field(default_factory=dict)
+    data: bytes = b""
+    fault: StudentError | None = None
+    awaited: bool = True
+
+
 class Conversation:
     """Talks to the child of one submission, and starts it again when it has died.
+
+    One request may be under way while the judge does something else; whatever asks for another one waits for its answer.
 
     Args:
         sandbox: the warm parent.
@@ -89,6 +87,7 @@ class Conversation:
         self.started = time.monotonic()
         self.end = self.started + self.limits.total_seconds
         self.incarnation = 0
+        self.under_way: Request | None = None
 
     # ---------------------------------------------------------------------------------------------- life
 
@@ -110,7 +109,11 @@ class Conversation:
             "files": self.files,
             "seconds": self.limits.statement_seconds,
         }
-        answer, _ = self._exchange(message, b"", 2 * WALL * self.limits.statement_seconds, what)
+        request = self._send(message, b"", 2 * WALL * self.limits.statement_seconds, what)
+        self.wait()
+        if request.fault is not None:
+            raise request.fault
+        answer = request.answer
         if "error" in answer:
             raise StudentError("protocol", "the notebook's cells could not be run: the process answered nonsense")
         self.loaded = self._checked_load(answer)
@@ -124,16 +127,16 @@ class Conversation:
             defined={name: bool(defined.get(name)) for name in self.wanted if name in defined},
             errors=tuple(
                 CellError(
-                    cell=_number(error.get("cell")),
-                    line=_number(error.get("line")),
+                    cell=as_number(error.get("cell")),
+                    line=as_number(error.get("line")),
                     type=printable(str(error.get("type"))[:80]),
                     message=printable(str(error.get("message"))[:300]),
                 )
                 for error in errors[:50]
                 if isinstance(error, dict)
             ),
-            ran=_number(answer.get("ran")),
-            left_out=_number(answer.get("left_out")),
+            ran=as_number(answer.get("ran")),
+            left_out=as_number(answer.get("left_out")),
         )
 
     def __enter__(self) -> Conversation:
@@ -150,6 +153,10 @@ class Conversation:
 
     def _bury(self) -> dict[str, Any]:
         connection, self.connection = self.connection, None
+        if self.under_way is not None:
+            what = self.under_way.what
+            self.under_way.fault = StudentError("died", f"{what}: the process ended before it answered")
+            self.under_way = None
         assert connection is not None
         outcome = self.sandbox.reap(connection)
         self.spent.cpu_seconds += outcome.get("cpu_seconds", 0.0)
@@ -172,21 +179,9 @@ class Conversation:
         Raises:
             StudentError: no proper answer came; the child has been killed if it did not answer in time or at all.
         """
-        self._still_tried(what)
-        if self.connection is None:
-            self.open()
-        answer, data = self._exchange(
-            message | {"seconds": seconds}, blob, WALL * seconds + GRACE, what, callables, caps
-        )
-        try:
-            tensors = values.unpack(data, caps or self.caps)
-        except ProtocolError as error:
-            raise self._broken(what, error) from error
-        if "error" in answer:
-            raise self.students_error(answer["error"], what, seconds)
-        return answer, tensors
+        return self.answer_to(self.send(message, blob, seconds, what, callables, caps))
 
-    def _exchange(
+    def send(
         self,
         message: dict[str, Any],
         blob: bytes,
@@ -194,38 +189,101 @@ class Conversation:
         what: str,
         callables: Sequence[Callable[..., Any]] = (),
         caps: Caps | None = None,
-    ) -> tuple[dict[str, Any], bytes]:
-        assert self.connection is not None
-        ticket = secrets.token_hex(8)
-        deadline = min(time.monotonic() + seconds, self.end)
+    ) -> Request:
+        """Send a request, once an earlier one is answered; while the child works on it, the judge may go on.
+
+        Raises:
+            StudentError: the child cannot be started, or has been given up.
+        """
+        self.wait()
+        self._still_tried(what)
+        if self.connection is None:
+            self.open()
+        return self._send(message | {"seconds": seconds}, blob, WALL * seconds + GRACE, what, callables, caps)
+
+    def answer_to(self, request: Request) -> tuple[dict[str, Any], list[Any]]:
+        """Wait for a request's answer; return it and its tensors.
+
+        Raises:
+            StudentError: no proper answer came; the child has been killed if it did not answer in time or at all.
+        """
+        if request is self.under_way:
+            self.wait()
+        if request.fault is not None:
+            raise request.fault
+        try:
+            tensors = values.unpack(request.data, request.caps)
+        except ProtocolError as error:
+            raise self._broken(request.what, error) from error
+        if "error" in request.answer:
+            raise self.students_error(request.answer["error"], request.what, request.seconds)
+        return request.answer, tensors
+
+    def wait(self) -> None:
+        """Wait until no request is under way; what came of it is kept with it."""
+        request = self.under_way
+        if request is None:
+            return
+        try:
+            request.answer, request.data = self._receive(request)
+        except StudentError as fault:
+            request.fault = fault
+        self.under_way = None
+
+    def disown(self) -> None:
+        """Nobody waits for the request that is under way: if the child fails at it, that is no strike."""
+        if self.under_way is not None:
+            self.under_way.awaited = False
+
+    def _send(
+        self,
+        message: dict[str, Any],
+        blob: bytes,
+        wall: float,
+        what: str,
+        callables: Sequence[Callable[..., Any]] = (),
+        caps: Caps | None = None,
+    ) -> Request:
+        deadline = min(time.monotonic() + wall, self.end)
         if time.monotonic() >= self.end:
             self.close()
             raise StudentError("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
-        tick = self._processor_clock(message["seconds"] * (3 if message["op"] == "load" else 1))
+        seconds = message["seconds"]
+        tick = self._processor_clock(seconds * (3 if message["op"] == "load" else 1))
+        request = Request(what, seconds, secrets.token_hex(8), deadline, tick, callables, caps or self.caps)
+        with self._blamed(request):
+            protocol.send(self._open_connection(), message | {"id": request.ticket}, blob, deadline)
+        self.under_way = request
+        return request
+
+    def _receive(self, request: Request) -> tuple[dict[str, Any], bytes]:
+        with self._blamed(request):
+            for _ in range(MOST_CALL_BACKS):
+                answer, data = protocol.receive(self._open_connection(), request.caps, request.deadline, request.tick)
+                if "callback" in answer:
+                    self._call_back(answer, data, request.callables, request.deadline)
+                elif answer.get("id") == request.ticket:
+                    return answer, data
+                else:
+                    raise ProtocolError("an answer to no question")
+            raise ProtocolError("it asks without end")
+
+    @contextlib.contextmanager
+    def _blamed(self, request: Request) -> Iterator[None]:
+        """Turn what goes wrong with the connection into a fault of the student's, and end the child."""
         try:
-            protocol.send(self.connection, message | {"id": ticket}, blob, deadline)
-            asked = 0
-            while True:
-                answer, data = protocol.receive(self.connection, caps or self.caps, deadline, tick)
-                if "callback" not in answer:
-                    break
-                asked += 1
-                if asked > 100_000:
-                    raise ProtocolError("it asks without end")
-                self._call_back(answer, data, callables, deadline)
-            if answer.get("id") != ticket:
-                raise ProtocolError("an answer to no question")
-            return answer, data
+            yield
         except TooLateError as error:
             self._bury()
-            self._strike(what)
-            allowed = message.get("seconds", seconds)
-            limit = f"{allowed:g} s" if deadline < self.end else "the submission's time"
-            raise StudentError("timeout", f"{what} did not come back within {limit} (an endless loop?)") from error
+            self._strike(request.what, request.awaited)
+            limit = f"{request.seconds:g} s" if request.deadline < self.end else "the submission's time"
+            raise StudentError(
+                "timeout", f"{request.what} did not come back within {limit} (an endless loop?)"
+            ) from error
         except ConnectionLostError as error:
-            raise self._death(what) from error
+            raise self._death(request.what, request.awaited) from error
         except (ProtocolError, RecursionError) as error:
-            raise self._broken(what, error) from error
+            raise self._broken(request.what, error, request.awaited) from error
 
     def _processor_clock(self, seconds: float) -> Callable[[], None]:
         """What to call while an answer is awaited: it ends the wait once the child has used up its processor time.
@@ -274,8 +332,9 @@ class Conversation:
 
     # ---------------------------------------------------------------------------------------------- faults
 
-    def _strike(self, what: str) -> None:
-        self.spent.strikes[what] = self.spent.strikes.get(what, 0) + 1
+    def _strike(self, what: str, awaited: bool = True) -> None:
+        if awaited:
+            self.spent.strikes[what] = self.spent.strikes.get(what, 0) + 1
 
     def _still_tried(self, what: str) -> None:
         strikes = self.spent.strikes.get(what, 0)
@@ -283,8 +342,8 @@ class Conversation:
             text = f"{what} ran out of time or ended its process {strikes} times before; nothing more was tried with it"
             raise StudentError("given up", text)
 
-    def _death(self, what: str) -> StudentError:
-        self._strike(what)
+    def _death(self, what: str, awaited: bool) -> StudentError:
+        self._strike(what, awaited)
         outcome = self._bury()
         if outcome.get("out_of_memory"):
             return StudentError("memory", f"{what} used more memory than a submission may")
@@ -301,8 +360,8 @@ class Conversation:
         ended = f"{what} ended the whole process"
         return StudentError("died", ended, f"{ended} (exit status {outcome.get('exit')})")
 
-    def _broken(self, what: str, error: Exception) -> StudentError:
-        self._strike(what)
+    def _broken(self, what: str, error: Exception, awaited: bool = True) -> StudentError:
+        self._strike(what, awaited)
         with contextlib.suppress(Exception):
             self.close()
         unread = f"{what} gave no answer that can be read"
@@ -315,18 +374,4 @@ class Conversation:
         if error.get("type") == "TimeLimitError":
             self._strike(what)
             return StudentError("timeout", f"{what} did not come back within {seconds:g} s (an endless loop?)")
-        kinds = tuple(str(k)[:80] for k in error["kinds"][:50]) if isinstance(error.get("kinds"), list) else ()
-        kind = "".join(c for c in str(error.get("type"))[:80] if c.isalnum() or c in "_.")
-        place, where, line = error.get("place"), "", ""
-        if isinstance(place, dict) and None not in (_number(place.get("cell")), _number(place.get("line"))):
-            where = f" (line {place['line']} of code cell {place['cell']})"
-            line = printable(str(place.get("text", ""))[:200])
-        told = printable(str(error.get("message", ""))[:1000])
-        described = f"{kind}{where}: {told}{explained(f'{kind}: {told}', line)}"
-        fault = StudentError("raised", f"{what} raised {an_error(kinds)}", f"{what} raised {described}")
-        fault.kinds, fault.outside, fault.described = kinds, not where, described
-        return fault
-
-
-def _number(value: Any) -> int | None:
-    return value if type(value) is int and -1 < value < 10**9 else None
+        return raised(what, error)

@@ -29,7 +29,8 @@ from autograder.masters import Question, TestCase
 from autograder.reference.spec import JudgeError, seeded
 from autograder.testing import TestResult
 
-from .conversation import Conversation, StudentError
+from .conversation import Conversation
+from .faults import StudentError
 from .measured import measure
 from .standins import StandIn, make_env
 from .trusted import trusted_env

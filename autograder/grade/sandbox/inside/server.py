@@ -11,6 +11,7 @@ has ended, by `{"ended": {…}}`; `{"do": "kill"}`. When the judge closes the so
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -22,11 +23,13 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from . import confine, counting
 
 BUFFER = 65536
+HUGE, MADV_COLLAPSE = 1 << 21, 25
 REFUSED_EXIT = 97  # the child's exit status when the confinement could not be set up
 Keep = Callable[[socket.socket, Mapping[str, int], Any, int, int], None]  # what `keep` takes
 
@@ -72,6 +75,21 @@ def warm_up(models: bool) -> dict[str, Any]:
         with torch.no_grad():
             policy(torch.zeros(1, 4, dtype=torch.long))
     return versions
+
+
+def use_huge_pages() -> None:
+    """Have the kernel put this process's own memory into pages of 2 MB, as far as it can and knows how to (Linux 6.1).
+
+    A fork copies a table of all pages, twice for each child: with 350 MB in pages of 4 kB that takes longer than many a
+    submission's calls. What a child writes to is copied in pages of 4 kB all the same.
+    """
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, mode, _, _, _, *name = line.split()
+        if mode == "rw-p" and name in ([], ["[heap]"]):
+            start, end = (int(text, 16) for text in place.split("-"))
+            first, last = -(-start // HUGE) * HUGE, end // HUGE * HUGE
+            if first < last:  # where it cannot be had, the pages stay as they are
+                confine.LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), MADV_COLLAPSE)
 
 
 class Keeper:
@@ -228,5 +246,6 @@ def main(keeping: Keep = keep, make_rules: Callable[[], object] = confine.build_
         raise
     gc.collect()
     gc.freeze()  # the children share the parent's memory; a collection in them must not touch it
+    use_huge_pages()
     control.send(json.dumps({"ready": versions, "seccomp": rules is not None}).encode())
     serve(control, rules, keeping)
