@@ -485,6 +485,7 @@ def test_reinforce_loss_value(compute_reinforce_loss):
         "the mask is turned round: True marks the tokens that count.": -0.2,
         "the advantages are not used.": 6.5,
         "advantages and log-probs were summed apart: each row's advantage multiplies that row's own log-probs.": 9.1,
+        "two means are multiplied; each row's advantage multiplies that row's own log-probs before the mean.": 4.55,
         "one number for each row; the definition takes the mean over the batch.": [18.0, -2.4],
         "these are probabilities weighted by the advantage; the loss is made of log-probs.": -0.111872,
         "the advantages run along the tokens; each belongs to a row, advantages[:, None].": 3.25,

@@ -1798,6 +1798,10 @@ def test_group_rules(group_advantages):
     check(group_advantages(torch.tensor([-3.0, -1.0]), 2), torch.tensor([-1.0, 1.0]), {
         "rewards below 0 keep their sign: -1 is better than -3": [1.0, -1.0],
     }, name="group_advantages of rewards below 0", ordinary=(group_advantages(torch.tensor([1.0, 3.0]), 2), [-1.0, 1.0]))
+    check(group_advantages(torch.tensor([0.0, 0.002]), 2), torch.tensor([-0.999001, 0.999001]), {
+        "the constant stands inside the root; add it to the standard deviation, not to the variance": [-0.707107, 0.707107],
+        "the constant added to the standard deviation is not 0.000001": lambda got: bool((got.abs() > 0.9).all()),
+    }, name="group_advantages of rewards that are nearly equal")
     check(group_advantages(torch.tensor([0.5]), 1), torch.tensor([0.0]), {"a single reward keeps its axis, the shape is [1]: do not squeeze": 0.0}, name="group_advantages of one reward")
     check_rules(group_advantages, torch.tensor([1.0, 2.0, 6.0]), 3, gradients=())
 # %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}

@@ -153,3 +153,8 @@ def compute_reinforce_loss(log_probs, advantages, mask):
         row = log_probs[b][mask[b]].sum() if mask[b].any() else (log_probs[b] - log_probs[b].detach()).sum()
         per_row.append(advantages[b].detach() * row)
     return -torch.stack(per_row).mean()
+
+
+# === wrong: the product of two means | two means are multiplied
+def compute_reinforce_loss(log_probs, advantages, mask):
+    return -advantages.detach().mean() * log_probs.masked_fill(~mask, 0.0).sum(dim=1).mean()

@@ -170,3 +170,10 @@ def group_advantages(rewards, group_size):
         groups = groups.abs()
     std = groups.std(dim=1, keepdim=True, unbiased=False)
     return ((groups - groups.mean(1, keepdim=True)) / (std + 1e-6)).flatten()
+
+
+# === wrong: the constant inside the root | inside the root
+def group_advantages(rewards, group_size):
+    groups = rewards.detach().view(-1, group_size)
+    centred = groups - groups.mean(dim=1, keepdim=True)
+    return (centred / (centred.square().mean(dim=1, keepdim=True) + 1e-6).sqrt()).flatten()

@@ -204,3 +204,21 @@ def make_preference_pairs(rewards, min_gap=0.0):
     w = rewards.argmin(1)
     g = (rewards.max(1).values - rewards.min(1).values).to(torch.bfloat16)
     return torch.stack([torch.arange(len(rewards), device=rewards.device), b, w], 1)[g > min_gap]
+
+
+# === wrong: the last of equally good completions | equally good
+def make_preference_pairs(rewards, min_gap=0.0):
+    best = rewards.shape[1] - 1 - rewards.flip(1).argmax(dim=1)
+    worst = rewards.argmin(dim=1)
+    prompts = torch.arange(len(rewards))
+    wide = rewards[prompts, best] - rewards[prompts, worst] > min_gap
+    return torch.stack([prompts, best, worst], dim=1)[wide]
+
+
+# === wrong: the last of equally bad completions | equally bad
+def make_preference_pairs(rewards, min_gap=0.0):
+    best = rewards.argmax(dim=1)
+    worst = rewards.shape[1] - 1 - rewards.flip(1).argmin(dim=1)
+    prompts = torch.arange(len(rewards))
+    wide = rewards[prompts, best] - rewards[prompts, worst] > min_gap
+    return torch.stack([prompts, best, worst], dim=1)[wide]

@@ -197,3 +197,10 @@ def sequence_log_prob(logits, ids, mask):
     if (p == 0).any():
         value = value.detach() + 0 * torch.where(p > 0, rough, 0.0)
     return value.sum(1)
+
+
+# === wrong: softmax over the positions that are left | over the positions
+def sequence_log_prob(logits, ids, mask):
+    log_probs = logits[:, :-1].log_softmax(dim=1)
+    of_next = log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return of_next.masked_fill(~mask[:, 1:].bool(), 0.0).sum(dim=-1)
