@@ -5,7 +5,7 @@
 A notebook holds one variant of every function of its part; some forty notebooks a part give each variant its turn. Both
 graders have to give the same points to every question. This takes otter more than an hour, so what was compared is kept in
 `build/otter-agreement.jsonl`, and a second run goes on from there (delete the file to begin anew). The tests compare the
-engine on every variant (of training steps on some) and one such notebook a part (`tests/grade/test_otter_agreement.py`).
+engine on a third of the variants and one such notebook a part (`tests/grade/test_otter_agreement.py`).
 """
 
 from __future__ import annotations
