@@ -58,12 +58,6 @@ def fussy(n):
     if n == 1: raise ValueError("one")
     while n == 3: pass
     return n
-def stuck(n):
-    while n == 3: pass
-    return n
-def perish(x, n):
-    if n: import os; os._exit(3)
-    return x * 1
 BUFFER = torch.zeros(2)
 def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
@@ -76,7 +70,7 @@ def note(policy, optimizer, rollout, reward_model):
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale reuse note middle fresh put stuck perish"
+    "deep large sparse missing fussy scale reuse note middle fresh put"
 ).split()
 
 
@@ -297,51 +291,6 @@ def test_calls_before_an_endless_one_count_and_it_is_told_by_its_own_time(
     with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
         next(outcomes)
     assert talk.spent.strikes == {"fussy": 1}
-
-
-def test_the_child_works_while_results_are_judged(call: Call) -> None:
-    """The next calls are under way by then; what is asked meanwhile, another sum's gradients say, waits for their answer."""
-    talk = call("square")._conversation
-    inputs = [torch.full((2,), float(n), requires_grad=True) for n in range(3 * TOGETHER)]
-    outcomes = call("square").each({"x": x} for x in inputs)
-    for seen, (x, outcome) in enumerate(zip(inputs, outcomes, strict=True)):
-        assert (talk.under_way is not None) == (seen % TOGETHER == 0 and seen < 2 * TOGETHER)
-        assert torch.equal(torch.autograd.grad(outcome().sum(), x)[0], 2 * x.detach())
-
-
-def test_what_is_called_ahead_is_told_in_its_turn(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls before an endless one count; one that nobody waits for any more is no strike and harms no later call."""
-    talk = call("stuck")._conversation
-    monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
-    numbers = [{"n": n} for n in [2] * TOGETHER + [3]]
-    left = call("stuck").each(numbers)
-    assert next(left)() == 2
-    assert talk.under_way is not None
-    left.close()
-    before = talk.spent.children
-    assert call("square")(torch.tensor(3.0)).item() == 9
-    assert talk.spent.children in (before, before + 1)  # the clock may have ended the call, or the judge the process
-    assert "stuck" not in talk.spent.strikes
-    outcomes = call("stuck").each(numbers)
-    assert [next(outcomes)() for _ in range(TOGETHER)] == [2] * TOGETHER
-    with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
-        next(outcomes)
-    assert talk.spent.strikes["stuck"] == 1
-
-
-def test_a_process_that_dies_ahead_keeps_what_it_gave(call: Call) -> None:
-    """Its gradients cannot be asked for any more, and that is said; the next call starts another."""
-    x = torch.ones(2, requires_grad=True)
-    outcomes = call("perish").each({"x": x, "n": n} for n in [0] * TOGETHER + [1])
-    result = next(outcomes)()
-    with pytest.raises(StudentError, match="ended before its gradients"):
-        torch.autograd.grad(3 * result.sum(), x)
-    assert [outcome().tolist() for _, outcome in zip(range(TOGETHER - 1), outcomes, strict=False)] == [[1, 1]] * (
-        TOGETHER - 1
-    )
-    with pytest.raises(StudentError, match="ended the whole process"):
-        next(outcomes)
-    assert call("square")(torch.tensor(3.0)).item() == 9
 
 
 @pytest.mark.parametrize(

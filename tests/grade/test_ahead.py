@@ -1,0 +1,80 @@
+"""Calls that the child works on while the judge looks at earlier results: each is told in its turn, none harms another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from autograder.grade.judging.conversation import Conversation
+from autograder.grade.judging.faults import StudentError
+from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
+from autograder.grade.limits import Limits
+from autograder.grade.sandbox.bubblewrap import Sandbox
+from tests.grade.samples import code
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
+Call = Callable[[str], StandIn]
+FUNCTIONS = """
+def square(x): return x ** 2
+def stuck(n):
+    while n == 3: pass
+    return n
+def perish(x, n):
+    if n: import os; os._exit(3)
+    return x * 1
+"""
+NAMES = ["square", "stuck", "perish"]
+
+
+@pytest.fixture(scope="module")
+def call(sandbox: Sandbox) -> Iterator[Call]:
+    with Conversation(sandbox, code(FUNCTIONS), NAMES) as talk:
+        env = make_env(talk, NAMES)
+        yield lambda name: env[name]
+
+
+def test_the_child_works_while_results_are_judged(call: Call) -> None:
+    """The next calls are under way by then; what is asked meanwhile, another sum's gradients say, waits for their answer."""
+    talk = call("square")._conversation
+    inputs = [torch.full((2,), float(n), requires_grad=True) for n in range(3 * TOGETHER)]
+    outcomes = call("square").each({"x": x} for x in inputs)
+    for seen, (x, outcome) in enumerate(zip(inputs, outcomes, strict=True)):
+        assert (talk.under_way is not None) == (seen % TOGETHER == 0 and seen < 2 * TOGETHER)
+        assert torch.equal(torch.autograd.grad(outcome().sum(), x)[0], 2 * x.detach())
+
+
+def test_what_is_called_ahead_is_told_in_its_turn(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls before an endless one count; one that nobody waits for any more is no strike and harms no later call."""
+    talk = call("stuck")._conversation
+    monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
+    numbers = [{"n": n} for n in [2] * TOGETHER + [3]]
+    left = call("stuck").each(numbers)
+    assert next(left)() == 2
+    assert talk.under_way is not None
+    left.close()
+    before = talk.spent.children
+    assert call("square")(torch.tensor(3.0)).item() == 9
+    assert talk.spent.children in (before, before + 1)  # the clock may have ended the call, or the judge the process
+    assert "stuck" not in talk.spent.strikes
+    outcomes = call("stuck").each(numbers)
+    assert [next(outcomes)() for _ in range(TOGETHER)] == [2] * TOGETHER
+    with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
+        next(outcomes)
+    assert talk.spent.strikes["stuck"] == 1
+
+
+def test_a_process_that_dies_ahead_keeps_what_it_gave(call: Call) -> None:
+    """Its gradients cannot be asked for any more, and that is said; the next call starts another."""
+    x = torch.ones(2, requires_grad=True)
+    outcomes = call("perish").each({"x": x, "n": n} for n in [0] * TOGETHER + [1])
+    result = next(outcomes)()
+    with pytest.raises(StudentError, match="ended before its gradients"):
+        torch.autograd.grad(3 * result.sum(), x)
+    assert [outcome().tolist() for _, outcome in zip(range(TOGETHER - 1), outcomes, strict=False)] == [[1, 1]] * (
+        TOGETHER - 1
+    )
+    with pytest.raises(StudentError, match="ended the whole process"):
+        next(outcomes)
+    assert call("square")(torch.tensor(3.0)).item() == 9
