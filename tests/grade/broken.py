@@ -8,9 +8,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.grade.samples import WRONG, master_sources, notebook, stubbed
+from tests.grade.samples import WRONG, master_cells, notebook, stubbed
 
-FUNCTION = next(source for source in master_sources(2) if "def token_log_probs" in source)
+FUNCTION = next(c["source"] for c in master_cells(2) if "def token_log_probs" in c["source"])
 UNTELLABLE = """class Odd(Exception):
     def __str__(self):
         raise RuntimeError
@@ -128,5 +128,5 @@ KINDS = [
     Broken("a path out of the zip", "a.zip", lambda: zipped(("../../../../evil/02_reinforce.ipynb", notebook(GOOD))), "", 4.0),
     Broken("a link in the zip", "a.zip", lambda: zipped(link="/etc/passwd"), "link"),
     Broken("a zip in a zip in a zip", "a.zip", lambda: zipped(("b.zip", zipped(("c.zip", zipped(("02.ipynb", notebook(GOOD))))))), "archive in an archive"),
-    Broken("all stubs", "a.ipynb", cells(*[stubbed(s, {"token_log_probs"}) for s in master_sources(2)[:12]], "def token_log_probs(a, b): ..."), "not written yet"),
+    Broken("all stubs", "a.ipynb", cells(*[stubbed(c["source"], {"token_log_probs"}) for c in master_cells(2)[:12]], "def token_log_probs(a, b): ..."), "not written yet"),
 ]  # fmt: skip

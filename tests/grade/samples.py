@@ -17,26 +17,28 @@ def token_log_probs(logits, ids):
 """
 
 
-def code(*sources: str, tags: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...]:
-    """Code cells as the judge takes them."""
-    return tuple({"number": n, "source": source, "tags": list(tags)} for n, source in enumerate(sources, start=1))
+def code(*cells: str | dict[str, Any], tags: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...]:
+    """Code cells as the judge takes them, from their sources or from a master's cells, which have tags of their own."""
+    plain = ({"source": cell} if isinstance(cell, str) else cell for cell in cells)
+    return tuple({"number": n, "tags": list(tags)} | cell for n, cell in enumerate(plain, start=1))
 
 
-def master_sources(part: int) -> list[str]:
-    """The code cells of a part's solution notebook, tests left out."""
+def master_cells(part: int) -> list[dict[str, Any]]:
+    """The code cells of a part's solution notebook, `source` and `tags`, tests left out."""
     cells = masters.read_cells(masters.master_path(part))
-    return [masters.strip_markers(c.source) for c in cells if c.kind == "code" and c.role != "test"]
+    wanted = [c for c in cells if c.kind == "code" and c.role != "test"]
+    return [{"source": masters.strip_markers(c.source), "tags": list(c.tags)} for c in wanted]
 
 
 def solution(part: int) -> tuple[dict[str, Any], ...]:
     """The solution notebook's code cells."""
-    return code(*master_sources(part))
+    return code(*master_cells(part))
 
 
 def blank(part: int) -> tuple[dict[str, Any], ...]:
     """The same with every graded function's body replaced by `...`, as students get it."""
     functions = {q.function for q in masters.load_questions(part)}
-    return code(*(stubbed(source, functions) for source in master_sources(part)))
+    return code(*(cell | {"source": stubbed(cell["source"], functions)} for cell in master_cells(part)))
 
 
 def stubbed(source: str, functions: set[str | None]) -> str:
@@ -54,7 +56,7 @@ def stubbed(source: str, functions: set[str | None]) -> str:
 def with_answer(part: int, source: str) -> tuple[dict[str, Any], ...]:
     """The solution notebook with one more cell at the end, which defines a function anew."""
     start = "import math\nimport numpy as np\nimport torch\nimport torch.nn.functional as F\n"
-    return code(start, *master_sources(part), source)
+    return code(start, *master_cells(part), source)
 
 
 def notebook(*sources: str, markdown: str = "", **extra: Any) -> bytes:

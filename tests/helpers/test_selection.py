@@ -9,7 +9,7 @@ import pytest
 
 from autograder import masters
 from helpers.notebook import selection
-from tests.grade.samples import code, master_sources
+from tests.grade.samples import code, master_cells
 
 
 def chosen(*sources: str, wanted: tuple[str, ...] = ("f",), tags: tuple[str, ...] = ()) -> list[str]:
@@ -156,7 +156,7 @@ raise ValueError
 def test_what_a_statement_binds_is_what_its_byte_code_binds(part: int) -> None:
     """`_plain_binds` reads the syntax, which is quick; the byte code has the last word."""
     found = 0
-    for source in (ODD, *master_sources(part)):
+    for source in (ODD, *(cell["source"] for cell in master_cells(part))):
         for node in ast.parse(source).body if ":=" not in source else ():
             code = compile(ast.Module(body=[node], type_ignores=[]), "cell", "exec")
             assert selection._plain_binds(node) == selection.names_in(code)[0], ast.unparse(node)

@@ -11,12 +11,12 @@ import pytest
 
 from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.bubblewrap import Sandbox
-from tests.grade.samples import WRONG, code, master_sources
+from tests.grade.samples import WRONG, code, master_cells
 from tests.hostile.attack import Attack
 from tests.hostile.attacks import ATTACKS
 
 pytestmark = pytest.mark.sandbox
-RIGHT = code(*master_sources(2))
+RIGHT = code(*master_cells(2))
 QUESTION = "q2_1"
 FORGED_WORLDS = """
 import helpers.worlds.dpo as dpo, helpers.worlds.small as small

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.bubblewrap import Sandbox
-from tests.grade.samples import code, master_sources
+from tests.grade.samples import code, master_cells
 from tests.hostile.attack import Attack
 from tests.hostile.forged_steps import FORGED, REPLAYS
 
@@ -39,8 +40,8 @@ def test_a_replayed_record_of_the_public_test_gets_nothing(
     tests are run with the solution, all others with a step that does nothing."""
     part = PARTS_OF[question]
     function = {"q2_7": "reinforce_step", "q4_6": "dpo_step"}[question]
-    sources = [*master_sources(part), f"real = {function}", REPLAYS[question]]
-    result = grade(code(*sources), part=part, only=[question])
+    cells: list[Any] = [*master_cells(part), f"real = {function}", REPLAYS[question]]
+    result = grade(code(*cells), part=part, only=[question])
     assert not passed(result)
     public = [test for test in result.questions[0].tests if not test.hidden]
     assert all("not with others" in test.message for test in public), "the replay is none: the public tests failed"

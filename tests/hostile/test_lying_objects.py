@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from autograder.grade.result import SubmissionResult
-from tests.grade.samples import code, master_sources
+from tests.grade.samples import code, master_cells
 
 pytestmark = pytest.mark.sandbox
 HEAD = """
@@ -27,7 +27,7 @@ class Result:
 
 
 def test_a_cell_with_an_exception_that_lies_costs_that_cell(grade: Callable[..., SubmissionResult]) -> None:
-    cells = code(HEAD, "def fail():\n    raise Odd()\nMINE = fail()", *master_sources(2))
+    cells = code(HEAD, "def fail():\n    raise Odd()\nMINE = fail()", *master_cells(2))
     used = code("def gaussian_score(action, mean, covariance): return MINE")
     result = grade((*cells, *({**cell, "number": len(cells) + 1} for cell in used)), only=["q2_1", "q2_5"])
     assert result.status == "graded", result
@@ -39,7 +39,7 @@ def test_a_cell_with_an_exception_that_lies_costs_that_cell(grade: Callable[...,
 
 @pytest.mark.parametrize("what", ["raise Odd()", "return Result()", "return [Result()]", "return {Result: Result()}"])
 def test_a_function_that_gives_it_costs_that_function(what: str, grade: Callable[..., SubmissionResult]) -> None:
-    lying = code(HEAD, *master_sources(2), f"def token_log_probs(logits, ids):\n    {what}")
+    lying = code(HEAD, *master_cells(2), f"def token_log_probs(logits, ids):\n    {what}")
     result = grade(lying, only=["q2_1", "q2_5"])
     assert result.status == "graded", result
     wrong, right = result.questions
