@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import itertools
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def verify(function: Callable[..., Any], name: str, *aspects: str) -> None:
         raise failed
 
 
-def _first_failure(function: Callable[..., Any], spec: Spec, trials: Iterable[tuple[str, Trial]]) -> Exception | None:
+def _first_failure(function: Callable[..., Any], spec: Spec, trials: Sequence[tuple[str, Trial]]) -> Exception | None:
     """What the first of these trials that fails raises. All that is asked of one call is looked at once it is made.
 
     So there is something to do here while a student's process works on the next calls. No call is made that does not come
@@ -68,7 +68,7 @@ def _first_failure(function: Callable[..., Any], spec: Spec, trials: Iterable[tu
     for number, (aspect, trial) in enumerate(trials):
         by_call.setdefault((id(trial.case), trial.dtype, trial.on_meta), []).append((number, aspect, trial))
     made = _made(function, spec, {call: asked[0][2] for call, asked in by_call.items()})
-    first, failure = len(by_call) * len(ASPECTS), None
+    first, failure = len(trials), None
     for asked in by_call.values():
         if asked[0][0] > first:
             break

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -105,6 +109,36 @@ def test_edges_are_judged_as_values_are(monkeypatch: pytest.MonkeyPatch, wrong, 
     verify(double, "double", "values", "edges", "dtypes", "gradients", "purity")
     with pytest.raises(AssertionError, match=told):
         verify(wrong, "double", aspect)
+
+
+class OneByOne:
+    """A function that makes many calls for the judge, as the grader's stand-ins do, and counts them."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function, self.made = function, 0
+
+    def each(self, calls: Iterable[Mapping[str, Tensor]]) -> Iterator[Callable[[], Tensor]]:
+        for named in calls:
+            self.made += 1
+            yield functools.partial(self.function, **named)
+
+
+def test_the_first_failure_in_order_is_told_and_no_call_is_made_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is asked of a call is looked at at once, and still what comes first in order has the word."""
+    monkeypatch.setitem(engine.REGISTRY, "double", Spec("double", double, cases))
+
+    def wrong_at_zero(numbers: Tensor) -> Tensor:
+        result = 2 * numbers + float(not numbers.any())
+        if numbers.dtype == torch.float64 and not numbers.any():
+            numbers.add_(1)
+        return result
+
+    with pytest.raises(AssertionError, match="in place"):  # zeros in float32, a wrong edge, are called before
+        verify(wrong_at_zero, "double", "purity", "edges")
+    function: Any = OneByOne(wrong_at_zero)
+    with pytest.raises(AssertionError, match=r"wrong for .*zeros \(float32\)"):
+        verify(function, "double", "edges", "purity")
+    assert function.made == 1
 
 
 def test_a_function_may_be_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:

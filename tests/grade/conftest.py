@@ -9,11 +9,13 @@ import pytest
 
 from autograder.grade.jobs import Job
 from autograder.grade.judging import judge
+from autograder.grade.judging.conversation import Conversation
+from autograder.grade.judging.standins import StandIn, make_env
 from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult
 from autograder.grade.sandbox.bubblewrap import Sandbox
 
-from .samples import EASY, SECRET
+from .samples import EASY, SECRET, code
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,15 @@ def sandbox() -> Iterator[Sandbox]:
     limits = Limits(statement_seconds=10, call_seconds=8, run_seconds=120, strikes=1)
     with Sandbox(limits, models=False) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Callable[[str], StandIn]]:
+    """The stand-ins, by name, for the functions `NAMES` of a test module's code `FUNCTIONS`."""
+    names = request.module.NAMES
+    with Conversation(sandbox, code(request.module.FUNCTIONS), names) as talk:
+        env = make_env(talk, names)
+        yield lambda name: env[name]
 
 
 @pytest.fixture

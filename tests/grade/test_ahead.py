@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from autograder.grade.judging.conversation import Conversation
 from autograder.grade.judging.faults import StudentError
-from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
+from autograder.grade.judging.standins import TOGETHER, StandIn
 from autograder.grade.limits import Limits
-from autograder.grade.sandbox.bubblewrap import Sandbox
-from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
 Call = Callable[[str], StandIn]
@@ -28,13 +25,6 @@ def perish(x, n):
 NAMES = ["square", "stuck", "perish"]
 
 
-@pytest.fixture(scope="module")
-def call(sandbox: Sandbox) -> Iterator[Call]:
-    with Conversation(sandbox, code(FUNCTIONS), NAMES) as talk:
-        env = make_env(talk, NAMES)
-        yield lambda name: env[name]
-
-
 def test_the_child_works_while_results_are_judged(call: Call) -> None:
     """The next calls are under way by then; what is asked meanwhile, another sum's gradients say, waits for their answer."""
     talk = call("square")._conversation
@@ -46,23 +36,24 @@ def test_the_child_works_while_results_are_judged(call: Call) -> None:
 
 
 def test_what_is_called_ahead_is_told_in_its_turn(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls before an endless one count; one that nobody waits for any more is no strike and harms no later call."""
-    talk = call("stuck")._conversation
-    monkeypatch.setattr(talk, "limits", Limits(call_seconds=0.3))
-    numbers = [{"n": n} for n in [2] * TOGETHER + [3]]
-    left = call("stuck").each(numbers)
-    assert next(left)() == 2
-    assert talk.under_way is not None
-    left.close()
-    before = talk.spent.children
-    assert call("square")(torch.tensor(3.0)).item() == 9
-    assert talk.spent.children in (before, before + 1)  # the clock may have ended the call, or the judge the process
-    assert "stuck" not in talk.spent.strikes
-    outcomes = call("stuck").each(numbers)
+    """Calls before an endless one count."""
+    monkeypatch.setattr(call("stuck")._conversation, "limits", Limits(call_seconds=0.3))
+    outcomes = call("stuck").each({"n": n} for n in [2] * TOGETHER + [3])
     assert [next(outcomes)() for _ in range(TOGETHER)] == [2] * TOGETHER
     with pytest.raises(StudentError, match=r"did not come back within 0\.3 s"):
         next(outcomes)
-    assert talk.spent.strikes["stuck"] == 1
+
+
+def test_what_nobody_waits_for_any_more_is_no_strike_and_harms_no_later_call(call: Call) -> None:
+    talk, x = call("perish")._conversation, torch.ones(2)
+    outcomes = call("perish").each({"x": x, "n": n} for n in [0] * TOGETHER + [1])
+    next(outcomes)()
+    assert talk.under_way is not None
+    outcomes.close()
+    before = talk.spent.children
+    assert call("square")(torch.tensor(3.0)).item() == 9
+    assert talk.spent.children == before + 1  # the call made ahead had ended its process
+    assert "perish" not in talk.spent.strikes
 
 
 def test_a_process_that_dies_ahead_keeps_what_it_gave(call: Call) -> None:

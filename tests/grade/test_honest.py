@@ -1,10 +1,11 @@
 """Right answers keep every point, wrong ones lose the same as in the notebook, blank ones get none.
 
-Of the wrong ones a fixed sample; `EVERY_VARIANT=1 pytest tests/grade/test_honest.py` tries all, in a quarter of an hour.
+Of the wrong ones a fixed sample; `EVERY_VARIANT=1 pytest tests/grade/test_honest.py` tries all.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Callable
@@ -12,7 +13,11 @@ from collections.abc import Callable
 import pytest
 
 from autograder import masters
+from autograder.grade.intake import notebook
+from autograder.grade.intake.apart import course
 from autograder.grade.result import SubmissionResult
+from helpers.notebook.selection import select
+from helpers.parts import PARTS
 from tests.grade.samples import blank, solution, with_answer
 from tests.test_variants import VARIANTS, Variant, exercises, run_variant
 
@@ -31,6 +36,15 @@ def failures(result: SubmissionResult) -> str:
 def quick(part: int) -> list[str]:
     """The questions of a part without the training steps."""
     return [q.name for q in masters.load_questions(part) if not q.manual and q.function not in STEPS]
+
+
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_of_the_samples_is_run_what_is_run_of_the_notebook(part: int) -> None:
+    """A sample that has lost its cells' tags runs a training cell for every answer that the tests judge."""
+    handed_in = notebook.read((masters.SOLUTIONS / f"{PARTS[part]}.ipynb").read_bytes(), course())["code"]
+    wanted = [question.function for question in masters.load_questions(part) if question.function]
+    runs = [[ast.unparse(s.node) for s in select(cells, wanted).statements] for cells in (solution(part), handed_in)]
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("part", masters.existing_parts())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,18 +11,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from autograder.grade.judging.conversation import Conversation
 from autograder.grade.judging.faults import StudentError
-from autograder.grade.judging.standins import TOGETHER, StandIn, make_env
+from autograder.grade.judging.standins import TOGETHER, StandIn
 from autograder.grade.limits import Limits
 from autograder.grade.result import LoadReport
-from autograder.grade.sandbox.bubblewrap import Sandbox
 from autograder.grade.sandbox.inside import values
 from autograder.grade.sandbox.inside.protocol import Caps, ProtocolError, check_size
 from autograder.reference.casting import Inputs, new_on_meta
 from helpers import worlds
 from helpers.checks import trying
-from tests.grade.samples import code
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("stand-ins")]
 Call = Callable[[str], StandIn]
@@ -72,13 +69,6 @@ NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
     "deep large sparse missing fussy scale reuse note middle fresh put"
 ).split()
-
-
-@pytest.fixture(scope="module")
-def call(sandbox: Sandbox) -> Iterator[Call]:
-    with Conversation(sandbox, code(FUNCTIONS), NAMES) as talk:
-        env = make_env(talk, NAMES)
-        yield lambda name: env[name]
 
 
 def test_values_and_shapes(call: Call) -> None:

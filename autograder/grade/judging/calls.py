@@ -235,7 +235,8 @@ class _Call:
             raise StudentError("died", f"{self.name}: the process ended before its gradients were asked for")
         message = {"op": "backward", "handle": handle, "places": places}
         seconds = self.conversation.limits.call_seconds
-        answer, tensors = self.conversation.ask(message, values.pack(given), seconds, self.name)
+        request = self.conversation.send(message, values.pack(given), seconds, self.name)
+        answer, tensors = self.conversation.answer_to(request)
         none = answer.get("none")
         if not isinstance(none, list) or len(set(map(str, none))) != len(none):
             raise StudentError("protocol", "the answer has not the agreed form")

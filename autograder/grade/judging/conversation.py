@@ -42,11 +42,11 @@ class Request:
 
     what: str
     seconds: float  # of processor time that the child may take
-    ticket: str
-    deadline: float
-    tick: Callable[[], None]
-    callables: Sequence[Callable[..., Any]]
     caps: Caps
+    callables: Sequence[Callable[..., Any]] = ()
+    ticket: str = field(default_factory=lambda: secrets.token_hex(8))
+    deadline: float = 0.0  # on `time.monotonic`; known once it is sent, as `tick` is, which looks at the time it uses
+    tick: Callable[[], None] | None = None
     answer: dict[str, Any] = field(default_factory=dict)
     data: bytes = b""
     fault: StudentError | None = None
@@ -102,14 +102,9 @@ class Conversation:
         self.connection = self.sandbox.spawn()
         self.spent.children += 1
         self.incarnation += 1
-        message = {
-            "op": "load",
-            "cells": self.cells,
-            "wanted": self.wanted,
-            "files": self.files,
-            "seconds": self.limits.statement_seconds,
-        }
-        request = self._send(message, b"", 2 * WALL * self.limits.statement_seconds, what)
+        message = {"op": "load", "cells": self.cells, "wanted": self.wanted, "files": self.files}
+        seconds = self.limits.statement_seconds
+        request = self._send(Request(what, seconds, self.caps), message, b"", 2 * WALL * seconds)
         self.wait()
         if request.fault is not None:
             raise request.fault
@@ -165,22 +160,6 @@ class Conversation:
 
     # ---------------------------------------------------------------------------------------------- asking
 
-    def ask(
-        self,
-        message: dict[str, Any],
-        blob: bytes,
-        seconds: float,
-        what: str,
-        callables: Sequence[Callable[..., Any]] = (),
-        caps: Caps | None = None,
-    ) -> tuple[dict[str, Any], list[Any]]:
-        """Send a request, serve call-backs, return the answer and its tensors.
-
-        Raises:
-            StudentError: no proper answer came; the child has been killed if it did not answer in time or at all.
-        """
-        return self.answer_to(self.send(message, blob, seconds, what, callables, caps))
-
     def send(
         self,
         message: dict[str, Any],
@@ -199,7 +178,7 @@ class Conversation:
         self._still_tried(what)
         if self.connection is None:
             self.open()
-        return self._send(message | {"seconds": seconds}, blob, WALL * seconds + GRACE, what, callables, caps)
+        return self._send(Request(what, seconds, caps or self.caps, callables), message, blob, WALL * seconds + GRACE)
 
     def answer_to(self, request: Request) -> tuple[dict[str, Any], list[Any]]:
         """Wait for a request's answer; return it and its tensors.
@@ -235,24 +214,15 @@ class Conversation:
         if self.under_way is not None:
             self.under_way.awaited = False
 
-    def _send(
-        self,
-        message: dict[str, Any],
-        blob: bytes,
-        wall: float,
-        what: str,
-        callables: Sequence[Callable[..., Any]] = (),
-        caps: Caps | None = None,
-    ) -> Request:
-        deadline = min(time.monotonic() + wall, self.end)
+    def _send(self, request: Request, message: dict[str, Any], blob: bytes, wall: float) -> Request:
+        request.deadline = min(time.monotonic() + wall, self.end)
         if time.monotonic() >= self.end:
             self.close()
             raise StudentError("given up", f"the submission took more than {self.limits.total_seconds:g} s in all")
-        seconds = message["seconds"]
-        tick = self._processor_clock(seconds * (3 if message["op"] == "load" else 1))
-        request = Request(what, seconds, secrets.token_hex(8), deadline, tick, callables, caps or self.caps)
+        request.tick = self._processor_clock(request.seconds * (3 if message["op"] == "load" else 1))
+        told = {"id": request.ticket, "seconds": request.seconds}
         with self._blamed(request):
-            protocol.send(self._open_connection(), message | {"id": request.ticket}, blob, deadline)
+            protocol.send(self._open_connection(), message | told, blob, request.deadline)
         self.under_way = request
         return request
 

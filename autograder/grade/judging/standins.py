@@ -149,7 +149,8 @@ class StandIn:
         seconds = self._conversation.limits.run_seconds
         try:
             check_defined(self._conversation, self._name)
-            answer, tensors = self._conversation.ask(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
+            request = self._conversation.send(message, encoder.blob(), seconds, self._name, caps=RUN_CAPS)
+            answer, tensors = self._conversation.answer_to(request)
             self.records[world] = decode(answer.get("result"), tensors, RUN_CAPS)
         except StudentError as fault:
             raise as_exception(fault, self.hidden) from None
