@@ -222,3 +222,11 @@ def test_no_two_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(module)
     assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize("folder", ["", "notebooks/", "solutions/"])
+def test_what_a_session_leaves_is_not_committed(folder: str) -> None:
+    """`git add -A` after a run: weights, checkpoints and kept completions stay out, whichever folder it ran in."""
+    left = [f"{folder}runs/{name}" for name in ("pairs/completions_1.json", "reinforce/x.safetensors", "frontier.json")]
+    ignored = subprocess.run(["git", "check-ignore", "--no-index", *left], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.split() == left
