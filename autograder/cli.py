@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -35,6 +35,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]
 Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, gpt2, or auto.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again even if nothing changed.")]
+
 
 WRONG, MISUSE = 1, 2  # exit codes: something is not as it should be; the call itself was wrong
 
@@ -369,6 +370,7 @@ def release(
 def print_pages(
     part: Parts = None,
     pdf: Annotated[bool, typer.Option(help="Also make PDF files, where Chromium is installed.")] = True,
+    paper: Annotated[Literal["A4", "Letter"], typer.Option(help="The size of the PDF's sheets.")] = "A4",
     folder: Annotated[Path | None, typer.Option(help="Where to write; build/print by default.")] = None,
 ) -> None:
     """Write every part as a printable page and a PDF: for students, and with solutions and outputs."""
@@ -376,13 +378,11 @@ def print_pages(
     from autograder.rehearse.doctor import find_chromium
 
     if pdf and find_chromium() is None:
-        errors.print(
-            "[yellow]Note:[/] there is no Chromium here, so no PDF: open the pages in a browser and print them."
-        )
+        errors.print("[yellow]Note:[/] there is no Chromium here: open the pages in a browser and print them.")
     with clear_errors():
         for number in chosen(part):
             for kind in KINDS:
-                page = print_part(number, kind, folder or PAGES, pdf=pdf)
+                page = print_part(number, kind, folder or PAGES, pdf=pdf, size=paper)
                 console.print(str(page.pdf or page.html), highlight=False)
 
 

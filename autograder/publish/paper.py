@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
-from autograder import formulas, masters
+from autograder import masters
+from autograder.publish.page import Sheet, code_html, markdown, page_html, to_pdf
+from autograder.publish.settings import load_course
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
-PDF_SECONDS = 180
-FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
-DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
-INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]*?[^\s$\\])\$(?![\d$])", re.DOTALL)
-
-STYLE = """<style>
-@page { size: A4; margin: 16mm; }
-@media print { .jp-Cell { break-inside: auto; } h1, h2, h3 { break-after: avoid; } figure, img { break-inside: avoid; } }
-body { max-width: 60rem; margin: auto; } img { max-width: 100%; } pre { white-space: pre-wrap !important; }
-.written-answer { border: 1px solid #999; min-height: 9rem; margin: .5rem 0; padding: .3rem; color: #666; }
-math[display=block] { margin: .6rem 0; }
-</style>"""
+ROOM = 23  # mm to write in, for each point of a written question
+POINTS = 2.0  # of a question that the master does not know
+SHORT = 30  # lines of code that are kept on one sheet
+COMPUTER_ONLY = ("course-setup", "course-submit")  # the cells that find the course's files and hand in
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass(frozen=True)
@@ -43,84 +36,55 @@ class PrintedPart:
     pdf: Path | None
 
 
-def with_mathml(text: str) -> str:
-    """Markdown with its formulas as MathML, which a browser shows without a script. Code stays as it is.
+def prepare(notebook: NotebookNode, kind: str, points: dict[str, float] | None = None) -> NotebookNode:
+    """A notebook for printing: room to write where a student's answer goes, and of the outputs what can be read on paper.
 
-    A formula that cannot be converted stays readable: it is shown as code.
+    Args:
+        notebook: changed in place.
+        kind: "student" or "solution".
+        points: of each written question, by its name: the more points, the more room.
     """
-    parts = FENCE.split(text)
-    return "".join(part if index % 2 else _formulas(part) for index, part in enumerate(parts))
-
-
-def _formulas(text: str) -> str:
-    text = DISPLAY.sub(lambda match: f"\n\n{_mathml(match.group(1), 'block')}\n\n", text)
-    return INLINE.sub(lambda match: _mathml(match.group(1), "inline"), text)
-
-
-def _mathml(formula: str, display: str) -> str:
-    try:
-        return formulas.mathml(formula, display)
-    except ValueError:  # the page must still be made
-        return f"`{' '.join(formula.split())}`"
-
-
-def prepare(notebook: NotebookNode, kind: str) -> NotebookNode:
-    """A notebook for printing: formulas as MathML, and a box to write in where a student's answer goes."""
+    notebook.cells = [cell for cell in notebook.cells if not cell.id.startswith(COMPUTER_ONLY)]
     for cell in notebook.cells:
-        if cell.cell_type != "markdown":
-            continue
-        if kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
-            cell.source = '<div class="written-answer">Your answer</div>'
-        else:
-            cell.source = with_mathml(cell.source)
-    notebook.cells = [cell for cell in notebook.cells if not cell.id.startswith("course-submit")]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _only_on_a_screen(output)]
+            for output in cell.outputs:
+                _latex_as_markdown(output)
+            CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
+        elif kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
+            room = ROOM * (points or {}).get(cell.id.removesuffix("-answer"), POINTS)
+            cell.source = f'<div class="written-answer" style="min-height:{room:g}mm">Your answer</div>'
     return notebook
 
 
+def _only_on_a_screen(output: NotebookNode) -> bool:
+    """Progress bars and warnings (they are written to stderr), and widgets."""
+    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
+
+
+def _latex_as_markdown(output: NotebookNode) -> None:
+    data = output.get("data", {})
+    if "text/latex" in data:
+        data["text/markdown"] = data.pop("text/latex")
+
+
 def to_html(notebook: NotebookNode, title: str) -> str:
-    """One self-contained page: no script, style or font from elsewhere."""
+    """A prepared notebook as one self-contained page."""
     exporter = HTMLExporter(
-        template_name="lab", embed_images=True, exclude_input_prompt=True, exclude_output_prompt=True
+        template_name="basic",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        filters={"markdown2html": markdown().render, "highlight_code": code_html},
     )
-    exporter.mathjax_url = ""
-    exporter.require_js_url = ""
-    exporter.jquery_url = ""
-    exporter.mermaid_js_url = ""
-    exporter.widget_renderer_url = ""
-    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    body = re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL | re.IGNORECASE)
-    body = re.sub(r"<link[^>]+https?:[^>]*>", "", body, flags=re.IGNORECASE)
-    return body.replace("</head>", f"{STYLE}</head>", 1)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.count("\n") < SHORT:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "short"]
+    body, _ = exporter.from_notebook_node(notebook)
+    return page_html(title, body, ["print"])
 
 
-def to_pdf(page: Path, target: Path, browser: str) -> None:
-    """Print a page to PDF with a headless Chromium.
-
-    Raises:
-        RuntimeError: if the browser does not make the file.
-    """
-    target.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as profile:
-        command = [
-            browser,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            f"--user-data-dir={profile}",
-            "--no-pdf-header-footer",
-            f"--print-to-pdf={target}",
-            page.resolve().as_uri(),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PDF_SECONDS)
-    if not target.exists():
-        raise RuntimeError(f"{browser} made no PDF of {page.name}: {done.stderr.strip()[-500:]}")
-
-
-def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) -> PrintedPart:
-    """Write a part's page, for students or with solutions.
-
-    The solution's page shows the outputs of the last `course run` if there was one.
+def source_of(part: int, kind: str) -> Path:
+    """The notebook that is printed; with solutions it is the one with the outputs of the last `course run`, if there was one.
 
     Raises:
         FileNotFoundError: if the notebook is not built.
@@ -133,13 +97,40 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True) 
     source = next((path for path in sources[kind] if path.exists()), None)
     if source is None:
         raise FileNotFoundError(f"{name} is not built yet: run `course build` first")
+    return source
+
+
+def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True, size: str = "A4") -> PrintedPart:
+    """Write a part's page, for students or with solutions.
+
+    Args:
+        size: of the PDF's sheets, "A4" or "Letter".
+
+    Raises:
+        FileNotFoundError: if the notebook is not built.
+        PrintError: if the PDF cannot be made.
+    """
+    notebook = nbformat.read(source_of(part, kind), as_version=4)
     title = masters.read_title(masters.master_path(part))
-    text = to_html(prepare(nbformat.read(source, as_version=4), kind), title)
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / f"{name}-{kind}.html"
+    points = {question.name: question.points for question in masters.load_questions(part)}
+    heading = title + (" · with solutions" if kind == "solution" else "")
+    page = write_page(folder / f"{PARTS[part]}-{kind}.html", to_html(prepare(notebook, kind, points), heading))
+    sheet = Sheet(size, load_course().name, heading)
+    return PrintedPart(part, kind, page, pdf_beside(page, sheet) if pdf else None)
+
+
+def write_page(page: Path, text: str) -> Path:
+    """Write a page; its folder is made."""
+    page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text, encoding="utf-8")
-    browser = find_chromium() if pdf else None
-    target = page.with_suffix(".pdf") if browser else None
-    if browser and target:
-        to_pdf(page, target, browser)
-    return PrintedPart(part, kind, page, target)
+    return page
+
+
+def pdf_beside(page: Path, sheet: Sheet) -> Path | None:
+    """The PDF of a page, beside it; None where there is no browser."""
+    browser = find_chromium()
+    if browser is None:
+        return None
+    target = page.with_suffix(".pdf")
+    to_pdf(page, target, browser, sheet)
+    return target

@@ -1,11 +1,10 @@
-"""Running solutions, the cache, the report page, the printable pages, the release and the command line."""
+"""Running solutions, the cache, the report page, the release and the command line."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import nbformat
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 
 from autograder import cli, masters, stamps
 from autograder.publish import catch_up, release
-from autograder.publish import paper as pages
 from autograder.publish.settings import Course
 from autograder.rehearse import check, doctor, report, run
 from helpers.notebook.carry import load_functions
@@ -131,51 +129,6 @@ def test_marks_are_good_only_if_nothing_is_lost_or_given_away():
     assert check.Marks(1, "otter", 3.0, 3.0, 0.0).ok
     assert not check.Marks(1, "otter", 3.0, 2.0, 0.0).ok
     assert not check.Marks(1, "otter", 3.0, 3.0, 1.0).ok
-
-
-# ------------------------------------------------------------------------------------------ printable pages
-
-
-def test_formulas_become_mathml_and_code_stays():
-    text = pages.with_mathml("Cost $5 and $x^2$; `$y$` stays.\n\n$$\\sum_b A_b$$\n\n```\n$z$\n```\n")
-    assert "<msup>" in text
-    assert 'display="block"' in text
-    assert "`$y$`" in text
-    assert "```\n$z$\n```" in text
-    assert "Cost $5 and" in text
-
-
-def printable() -> nbformat.NotebookNode:
-    cells = [
-        nbformat.v4.new_markdown_cell("# Title\n\nThe loss is $-\\log\\sigma(\\beta m)$."),
-        nbformat.v4.new_code_cell("print('hello')"),
-        nbformat.v4.new_markdown_cell("_Type your answer here, replacing this text._"),
-    ]
-    return nbformat.v4.new_notebook(cells=cells)
-
-
-def test_a_page_is_self_contained_and_leaves_room_for_answers():
-    text = pages.to_html(pages.prepare(printable(), "student"), "Title")
-    assert "<math" in text
-    assert 'class="written-answer"' in text
-    assert not re.search(r"<(script|link)[^>]+https?:", text)
-    assert "<script" not in text
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(
-    doctor.find_chromium() is None or shutil.which("pdftotext") is None, reason="needs Chromium and pdftotext"
-)
-def test_a_pdf_holds_the_text(tmp_path):
-    page = tmp_path / "page.html"
-    page.write_text(pages.to_html(pages.prepare(printable(), "student"), "Title"))
-    pages.to_pdf(page, tmp_path / "page.pdf", doctor.find_chromium() or "")
-    text = subprocess.run(
-        ["pdftotext", str(tmp_path / "page.pdf"), "-"], capture_output=True, text=True, check=True
-    ).stdout
-    assert "Title" in text
-    assert "print" in text
-    assert "log" in text
 
 
 # -------------------------------------------------------------------------------------------------- release
