@@ -369,21 +369,21 @@ def release(
 @app.command("print")
 def print_pages(
     part: Parts = None,
+    slides: Annotated[bool, typer.Option("--slides", help="Write slides instead, for a lecture.")] = False,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Write the sheet of formulas and shapes instead.")] = False,
     pdf: Annotated[bool, typer.Option(help="Also make PDF files, where Chromium is installed.")] = True,
     paper: Annotated[Literal["A4", "Letter"], typer.Option(help="The size of the PDF's sheets.")] = "A4",
     folder: Annotated[Path | None, typer.Option(help="Where to write; build/print by default.")] = None,
 ) -> None:
-    """Write every part as a printable page and a PDF: for students, and with solutions and outputs."""
-    from autograder.publish.paper import KINDS, PAGES, print_part
+    """Write every part as a page and a PDF: for students, and with solutions, outputs and figures of the last `course run`."""
+    from autograder.publish.paper import print_course
     from autograder.rehearse.doctor import find_chromium
 
     if pdf and find_chromium() is None:
         errors.print("[yellow]Note:[/] there is no Chromium here: open the pages in a browser and print them.")
     with clear_errors():
-        for number in chosen(part):
-            for kind in KINDS:
-                page = print_part(number, kind, folder or PAGES, pdf=pdf, size=paper)
-                console.print(str(page.pdf or page.html), highlight=False)
+        for page in print_course(chosen(part), folder, slides=slides, sheet=sheet, pdf=pdf, size=paper):
+            console.print(str(page), highlight=False)
 
 
 commands.register(app)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -26,6 +26,7 @@ DRAW = """for (const place of document.querySelectorAll(".math")) {
   const display = place.tagName === "DIV";
   katex.render(place.textContent, place, {displayMode: display, throwOnError: false, output: OUTPUT});
 }"""
+COMPUTER_ONLY = ("course-setup", "course-submit")  # cells that find the course's files or hand in: no matter for paper
 PRINT_SECONDS = 180
 MARGINS = {"top": "19mm", "bottom": "17mm", "left": "12mm", "right": "12mm"}
 BAND = (
@@ -46,11 +47,13 @@ class Sheet:
     Args:
         size: "A4" or "Letter"; None where the page's own style says it.
         left, right: what stands at the top of every sheet; with both empty there is neither header nor page number.
+        across: the long side lies below.
     """
 
     size: str | None = "A4"
     left: str = ""
     right: str = ""
+    across: bool = False
 
 
 # --- Markdown -------------------------------------------------------------------------------------------------------
@@ -101,13 +104,14 @@ def code_lines(coloured: str) -> str:
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
-def page_html(title: str, body: str, styles: Sequence[str]) -> str:
+def page_html(title: str, body: str, styles: Sequence[str], script: str = "") -> str:
     """One self-contained page: nothing is fetched from elsewhere.
 
     Args:
         title: the page's title, as plain text.
         body: its content, with formulas as `markdown` leaves them.
         styles: names of files in `styles/`, in order.
+        script: what runs once the formulas are drawn.
     """
     css = "\n".join((HERE / "styles" / f"{name}.css").read_text(encoding="utf-8") for name in styles)
     colours = HtmlFormatter(style="default").get_style_defs("code")
@@ -116,7 +120,7 @@ def page_html(title: str, body: str, styles: Sequence[str]) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{_katex_style()}</style>\n<style>{colours}\n{css}</style></head>\n"
-        f"<body><main>\n{without_scripts(body)}\n</main>\n<script>{_katex_script()}</script>\n<script>{draw}</script></body></html>\n"
+        f"<body><main>\n{without_scripts(body)}\n</main>\n<script>{_katex_script()}</script>\n<script>{draw}\n{script}</script></body></html>\n"
     )
 
 
@@ -158,7 +162,9 @@ def to_pdf(page: Path, target: Path, browser: str, sheet: Sheet | None = None) -
     sheet = sheet or Sheet()
     target.unlink(missing_ok=True)
     framed = bool(sheet.left or sheet.right)
-    settings = {"format": sheet.size, "margin": MARGINS} if sheet.size else {"prefer_css_page_size": True}
+    margins = MARGINS if framed else dict.fromkeys(MARGINS, "7mm")
+    on_paper: dict[str, Any] = {"format": sheet.size, "margin": margins, "landscape": sheet.across}
+    settings = on_paper if sheet.size else {"prefer_css_page_size": True}
     header = BAND.format(left=html.escape(sheet.left), right=html.escape(sheet.right))
     try:
         with sync_playwright() as playwright:

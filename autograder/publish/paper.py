@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 from autograder import masters
-from autograder.publish.page import Sheet, code_html, markdown, page_html, to_pdf
+from autograder.publish.cheat_sheet import sheet_html
+from autograder.publish.page import COMPUTER_ONLY, Sheet, code_html, markdown, page_html, to_pdf
 from autograder.publish.settings import load_course
+from autograder.publish.slides import slides_html
 from autograder.rehearse.doctor import find_chromium
 from autograder.rehearse.run import executed_path
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
@@ -22,13 +26,12 @@ KINDS = ("student", "solution")
 ROOM = 23  # mm to write in, for each point of a written question
 POINTS = 2.0  # of a question that the master does not know
 SHORT = 30  # lines of code that are kept on one sheet
-COMPUTER_ONLY = ("course-setup", "course-submit")  # the cells that find the course's files and hand in
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass(frozen=True)
 class PrintedPart:
-    """What was written for one part: the page, and the PDF if there was a browser."""
+    """What was written for one part (0: for all of them): the page, and the PDF if there was a browser."""
 
     part: int
     kind: str
@@ -100,6 +103,33 @@ def source_of(part: int, kind: str) -> Path:
     return source
 
 
+def print_course(
+    parts: Sequence[int], folder: Path | None, *, slides: bool, sheet: bool, pdf: bool, size: str
+) -> Iterator[Path]:
+    """Write the pages of some parts, or in their place slides, or the sheet of formulas.
+
+    Args:
+        folder: `build/print` unless it is given.
+
+    Yields:
+        each PDF when it is made; each page where there is no browser.
+
+    Raises:
+        FileNotFoundError: if a notebook is not built.
+        PrintError: if a PDF cannot be made.
+    """
+    folder = folder or PAGES
+    made: Iterator[PrintedPart]
+    if slides or sheet:
+        made = itertools.chain(
+            (print_slides(part, folder, pdf=pdf) for part in parts if slides),
+            (print_formulas(folder, pdf=pdf, size=size) for _ in range(sheet)),
+        )
+    else:
+        made = (print_part(part, kind, folder, pdf=pdf, size=size) for part in parts for kind in KINDS)
+    yield from (page.pdf or page.html for page in made)
+
+
 def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True, size: str = "A4") -> PrintedPart:
     """Write a part's page, for students or with solutions.
 
@@ -117,6 +147,30 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True, 
     page = write_page(folder / f"{PARTS[part]}-{kind}.html", to_html(prepare(notebook, kind, points), heading))
     sheet = Sheet(size, load_course().name, heading)
     return PrintedPart(part, kind, page, pdf_beside(page, sheet) if pdf else None)
+
+
+def print_slides(part: int, folder: Path = PAGES, *, pdf: bool = True) -> PrintedPart:
+    """Write a part's slides; they have figures if the part was run.
+
+    Raises:
+        FileNotFoundError: if the notebook is not built.
+        PrintError: if the PDF cannot be made.
+    """
+    text = slides_html(
+        nbformat.read(source_of(part, "solution"), as_version=4), masters.read_title(masters.master_path(part))
+    )
+    page = write_page(folder / f"{PARTS[part]}-slides.html", text)
+    return PrintedPart(part, "slides", page, pdf_beside(page, Sheet(None)) if pdf else None)
+
+
+def print_formulas(folder: Path = PAGES, *, pdf: bool = True, size: str = "A4") -> PrintedPart:
+    """Write the sheet of formulas of all parts.
+
+    Raises:
+        PrintError: if the PDF cannot be made.
+    """
+    page = write_page(folder / "formulas.html", sheet_html())
+    return PrintedPart(0, "formulas", page, pdf_beside(page, Sheet(size, across=True)) if pdf else None)
 
 
 def write_page(page: Path, text: str) -> Path:
