@@ -50,7 +50,10 @@ DECIDES_NO_MARK = (
     "helpers/notebook/versions.py",
     "helpers/notebook/grader.py",
     "helpers/notebook/submission.py",
+    "helpers/notebook/submission_file.py",
+    "helpers/notebook/unsaved.py",
     "helpers/notebook/exercises.json",
+    "helpers/notebook/handed_out/*",
 )
 
 
@@ -87,7 +90,12 @@ def build(part: int) -> str:
 def executed(part: int, *, fast: bool, preset: str, seed: int | None = None) -> str:
     """Decides whether a solution must be executed again: this and earlier solutions, the helpers, the versions, the seed."""
     solutions = [masters.SOLUTIONS / f"{PARTS[n]}.ipynb" for n in PARTS if n <= part]
-    return digest([*solutions, *_files(("helpers", "constraints.txt"), (*RECIPES, "*.md"))], fast, preset, seed)
+    return digest(
+        [*solutions, *_files(("helpers", "constraints.txt"), (*RECIPES, "*.md", "helpers/notebook/handed_out/*"))],
+        fast,
+        preset,
+        seed,
+    )
 
 
 def check(part: int) -> str:

@@ -16,17 +16,19 @@ from nbformat import NotebookNode
 from autograder import masters
 from autograder.masters import Question
 from autograder.stamps import files_below
+from helpers.notebook.places import HANDED_OUT, fingerprint
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
-from .compose import otter_master, rubric_text
+from .compose import nbgrader_source, otter_master, rubric_text
 from .gradescope_zip import with_grader
-from .normalise import clean_notebook, copy_tree, pack, write_notebook, write_text
+from .normalise import clean_notebook, copy_tree, pack, write_json, write_notebook, write_text
 from .settings import Course, pins
 
 SOLUTION_TAG = "otter_assign_solution_cell"
 ANSWER_TAG = "otter_answer_cell"
 QUESTION = r"[qw]\d+_\w+"  # a question's name, with which the ids of its cells begin
 NOT_FOR_GRADING = ("assets/recipes",)  # the recipe of the models: hours of training, of no use to a grader
+STUDENTS_ONLY = ("notebook/exercises.json", "notebook/handed_out")  # built of the masters: no mark depends on them
 
 
 class BuildError(RuntimeError):
@@ -61,7 +63,10 @@ def build_otter_forms(path: Path, part: int, course: Course, work: Path, out: Pa
     command = [sys.executable, "-m", "otter", "assign", f"{name}.ipynb", "dist", "--no-run-tests", "--no-pdfs"]
     run_tool(command, staged, f"otter assign for part {part}")
     student, instructor = staged / "dist" / "student", staged / "dist" / "autograder"
-    write_notebook(student_notebook(read(student / f"{name}.ipynb")), out / "notebooks" / f"{name}.ipynb")
+    handed_out = student_notebook(read(student / f"{name}.ipynb"))
+    write_notebook(handed_out, out / "notebooks" / f"{name}.ipynb")
+    known = fingerprints(handed_out, nbgrader_source(path, part, course))
+    write_json(out / "helpers" / "notebook" / HANDED_OUT.name / f"{name}.json", known)
     for test in sorted((student / "tests").glob("*.py")):
         write_text(out / "notebooks" / "tests" / test.name, test.read_text(encoding="utf-8"))
     solution = solution_notebook(read(instructor / f"{name}.ipynb"), {q.name: q for q in questions})
@@ -113,6 +118,15 @@ def student_notebook(notebook: NotebookNode) -> NotebookNode:
     return clean_notebook(notebook)
 
 
+def fingerprints(student: NotebookNode, nbgrader: NotebookNode) -> dict[str, list[str]]:
+    """By cell id, what `helpers.notebook.places` knows an untouched notebook by; of nbgrader's source no solution."""
+    known: dict[str, set[str]] = {}
+    cells = [cell for cell in nbgrader.cells if "nbgrader" not in cell.metadata]
+    for cell in [*student.cells, *cells]:
+        known.setdefault(cell.id, set()).add(fingerprint(cell.cell_type, cell.source))
+    return {name: sorted(texts) for name, texts in known.items() if not name.startswith("course-")}
+
+
 def solution_notebook(notebook: NotebookNode, questions: dict[str, Question]) -> NotebookNode:
     """The solution notebook, from otter's: marker lines out, sample answers named, rubrics after them."""
     name_generated_cells(notebook)
@@ -148,7 +162,7 @@ def last_sample(notebook: NotebookNode, question: Question) -> str:
 
 def stage_grading_files(questions: list[Question], staged: Path) -> None:
     """Put beside the master what the hidden tests import: the helpers, and the judging half of `autograder`."""
-    copy_tree(ROOT / "helpers", staged / "helpers", without=(*NOT_FOR_GRADING, "notebook/exercises.json"))
+    copy_tree(ROOT / "helpers", staged / "helpers", without=(*NOT_FOR_GRADING, *STUDENTS_ONLY))
     for module in judging_modules(questions):
         target = staged / "autograder" / module.relative_to(ROOT / "autograder")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from autograder import masters
 from autograder.masters import MasterError
 from autograder.stamps import files_below
+from helpers.notebook.places import HANDED_OUT
 from helpers.parts import PARTS, ROOT
 
 from .exercises_page import PAGE, exercises_page
@@ -136,7 +137,8 @@ def built_files(destination: Path, parts: Sequence[int]) -> set[Path]:
     found: set[Path] = set()
     for part in parts:
         name = PARTS[part]
-        patterns = (f"notebooks/{name}.ipynb", f"solutions/{name}.ipynb", f"notebooks/tests/[qw]{part}_*.py")
+        patterns = [f"notebooks/{name}.ipynb", f"solutions/{name}.ipynb", f"notebooks/tests/[qw]{part}_*.py"]
+        patterns += [f"helpers/notebook/{HANDED_OUT.name}/{name}.json"]
         found |= {path.relative_to(destination) for pattern in patterns for path in destination.glob(pattern)}
     return found
 

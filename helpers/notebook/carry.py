@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .host import in_colab
-from .public_check import code_cells, define, load_tests, parameters, run_case
-from .selection import Selection, select
+from helpers.parts import PARTS
+
+from .notebook_file import UnreadableError, is_file, read_notebook
+from .places import CATCH_UP, Copy, copies, has_work, how_to_bring
+from .public_check import code_cells, define, load_tests, parameters, run_case, tests_folders
+from .selection import FUNCTIONS, Selection, select
 from .unwritten import is_stub, is_unwritten, named, numbers, stand_in, watching
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-CATCH_UP = "_catch_up"  # ends the name of the notebook that `course release --catch-up` hands out after a deadline
+UNTOUCHED = "not written yet: the notebook is as it was handed out"
 
 
 class MissingFunctionError(RuntimeError):
@@ -39,8 +40,8 @@ def load_functions(notebook: str, names: Sequence[str], *, path: str | Path | No
     Args:
         notebook: the earlier notebook's name without its ending, such as `"02_reinforce"`.
         names: the functions wanted.
-        path: the notebook file, if it is not found by itself. Looked for beside this notebook, in `notebooks` and in
-            `solutions`; functions pasted into a cell of this notebook count as well.
+        path: the notebook file, if it is not found by itself (`helpers.notebook.places` says where it is looked for). A
+            notebook that is as it was handed out is left aside; functions pasted into a cell of this notebook count too.
         tests: run the public tests, and warn about functions that fail them.
 
     Returns:
@@ -57,20 +58,21 @@ def load_functions(notebook: str, names: Sequence[str], *, path: str | Path | No
     warnings: list[str] = []
     places: list[Path] = []
     wanted = list(names)
-    for candidate in _candidates(notebook, path):
+    for candidate in _candidates(part, path):
         rest = [name for name in wanted if name not in found]
         if not rest:
-            break
-        space, gaps, failed, problem = _definitions(candidate, rest)
+            warnings += _other_version(candidate, part, names, found, places)
+            continue
+        space, gaps, failed, problem = _definitions(candidate, rest, part)
         if problem:
-            problems.append(f"{candidate}: {problem}")
+            problems.append(f"{candidate.path}: {problem}")
         if taken := [name for name in rest if name in space]:
-            places.append(candidate.parent)
+            places.append(candidate.path)
             spaces.append(space)
             found |= {name: space[name] for name in taken}
             wanted += [name for name in gaps if name not in wanted]  # what was written leans on these
             warnings += [f"while they were taken over, {warning}" for warning in failed]
-            print(f"From {candidate}: {', '.join(taken)}.")
+            print(f"From {candidate.path}: {', '.join(taken)}.")
     rest = [name for name in names if name not in found]
     if pasted := _pasted(rest):
         print(f"From the cells of this notebook: {', '.join(pasted)}.")
@@ -89,43 +91,42 @@ def load_functions(notebook: str, names: Sequence[str], *, path: str | Path | No
     if tests:
         every = [*reversed(spaces), found]
         known = {name: value for space in every for name, value in space.items() if not is_unwritten(value)}
-        failures = failing_tests(known, here, (places or [Path.cwd()])[0] / "tests", part)
+        beside = [place.parent / "tests" for place in places]
+        folder = next(iter(tests_folders(part, *beside)), Path("tests"))
+        failures = failing_tests(known, here, folder, part)
         warnings += [f"your {name} does not pass the public test {message}" for name, message in failures]
     for warning in warnings:
         print(f"WARNING: {warning}")
     return namedtuple("Functions", names)(*(found[name] for name in names))
 
 
-def _candidates(notebook: str, path: str | Path | None) -> list[Path]:
-    """Return the files that may be the earlier notebook, the student's own before the solution."""
+def _candidates(part: int, path: str | Path | None) -> list[Copy]:
+    """Return the files that may be the earlier notebook: the student's own, then what was handed out, then the solution."""
     if path is not None:
-        return [Path(path)]
-    here = Path.cwd()
-    folders = [here, here.parent, here / "notebooks", here.parent / "notebooks", *uploads()]
-    own = [file for folder in folders for file in sorted(folder.glob(f"{notebook}*.ipynb"))]
-    own.sort(key=lambda file: file.stem.endswith(CATCH_UP))  # what the student wrote comes first
-    solutions = [here / "solutions" / f"{notebook}.ipynb", here.parent / "solutions" / f"{notebook}.ipynb"]
-    return list(dict.fromkeys([*own, *(file for file in solutions if file.is_file())]))
+        return [_copy(Path(path).expanduser())]
+    solutions = [folder / "solutions" / f"{PARTS[part]}.ipynb" for folder in (Path.cwd(), Path.cwd().parent)]
+    return [*copies(part), *(_copy(file) for file in solutions if is_file(file))]
 
 
-def uploads() -> list[Path]:
-    """Where Colab's list of files on the left puts what a student uploads."""
-    return [Path("/content")] if in_colab() else []
+def _copy(path: Path) -> Copy:
+    try:
+        return Copy(path, read_notebook(path))
+    except UnreadableError as error:
+        return Copy(path, {}, str(error))
 
 
-def _definitions(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list[str], list[str], str]:
+def _definitions(copy: Copy, names: Sequence[str], part: int) -> tuple[dict[str, Any], list[str], list[str], str]:
     """Define those of the wanted functions that a notebook has, with what they need, by the rule of grading.
 
     Returns:
         The namespace, the exercises that it leans on and that are not written in it, what failed on the way, and why
         functions cannot be had (empty if all can).
     """
-    if not path.is_file():
-        return {}, [], [], "no such file"
-    try:
-        cells = code_cells(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError, KeyError) as error:  # no JSON, or JSON of something else
-        return {}, [], [], f"this is no notebook ({type(error).__name__}: {error})"
+    if copy.problem:
+        return {}, [], [], copy.problem
+    if not has_work(copy, part):
+        return {}, [], [], UNTOUCHED
+    cells = code_cells(copy.content)
     selection = select(cells, names)
     unwritten = [name for name in names if _is_unwritten(selection, name)]
     written = [name for name in names if name not in unwritten]
@@ -142,6 +143,34 @@ def _definitions(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list
     if absent := [name for name in written if name not in space]:
         problems.append("; ".join([f"it does not define {', '.join(absent)}", *errors]))
     return space, gaps, [] if absent else errors, "; ".join(problems)
+
+
+def _other_version(
+    copy: Copy, part: int, names: Sequence[str], found: dict[str, Any], taken_from: Sequence[Path]
+) -> list[str]:
+    """A warning where another copy of the student's notebook has another version of a function that was taken."""
+    if copy.catch_up or copy.path.parent.name == "solutions" or not taken_from or not has_work(copy, part):
+        return []
+    first = _copy(taken_from[0])
+    mine, other = (_trees(content.content, names) for content in (first, copy))
+    differ = [name for name in names if name in found and name in mine and other.get(name, mine[name]) != mine[name]]
+    if not differ:
+        return []
+    return [
+        f"{copy.path} has another version of {', '.join(differ)}. If that is the right one, give its name: "
+        f"load_functions(…, path='{copy.path.name}')"
+    ]
+
+
+def _trees(content: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """The last definition of each function in a notebook, as its syntax tree; a stub is none."""
+    nodes = [
+        node
+        for statement in select(code_cells(content), names).statements
+        for node in [statement.node]
+        if isinstance(node, FUNCTIONS) and node.name in names and not is_stub(node)
+    ]
+    return {node.name: ast.dump(node) for node in nodes}
 
 
 def _is_unwritten(selection: Selection, name: str) -> bool:
@@ -181,12 +210,15 @@ def failing_tests(found: dict[str, Any], names: Sequence[str], folder: Path, par
 
 def _what_to_do(notebook: str, part: int, names: Sequence[str], problems: Sequence[str]) -> str:
     """Return the message for functions that could not be had."""
-    tried = "\n".join(f"  tried {problem}" for problem in problems) or f"  no file {notebook}.ipynb was found here"
+    lines = [f"  tried {problem}" for problem in problems]
+    if all(UNTOUCHED in problem for problem in problems):
+        lines.append(f"  no file {notebook}.ipynb with work of yours was found")
+    tried = "\n".join(lines)
     return (
         f"This notebook uses what you wrote in Part {part}: {', '.join(names)}.\n{tried}\n"
         "Do one of these, then run this cell again:\n"
-        f"  - put your finished {notebook}.ipynb beside this notebook (in Colab: File > Download in Part {part}, "
-        "then the folder symbol on the left > upload);\n"
+        f"  - bring your finished notebook of Part {part} here: {how_to_bring(part)};\n"
+        f"  - or, if it is here under another name or in another folder, say where: load_functions(…, path='…/my.ipynb');\n"
         f"  - or paste your functions from Part {part} into a new cell above this one, and run it;\n"
         f"  - or, if you were given {notebook}{CATCH_UP}.ipynb after the deadline, put it beside this notebook."
     )

@@ -18,12 +18,19 @@ def being_graded() -> bool:
 
 def in_colab() -> bool:
     """True in Google Colab."""
+    if "google.colab" in sys.modules:
+        return True
     try:
         return importlib.util.find_spec("google.colab") is not None
     except (ModuleNotFoundError, ValueError):  # no `google` package at all
         return False
 
 
+def on_kaggle() -> bool:
+    """True in a session of Kaggle's."""
+    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+
+
 def on_hosted_notebook() -> bool:
     """True where only the notebook is ours and the Python is the host's: Colab and Kaggle."""
-    return in_colab() or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+    return in_colab() or on_kaggle()

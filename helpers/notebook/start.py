@@ -12,6 +12,7 @@ from helpers.parts import PARTS, ROOT
 
 from .grader import make_grader
 from .host import being_graded, on_hosted_notebook
+from .unsaved import keep_time
 from .unwritten import watch
 from .versions import install_missing, version_problems
 
@@ -53,6 +54,7 @@ def start(part: int, *, seed: int = 0) -> Any:
         for line in version_problems():
             print(f"Note: {line}")
         watch()
+        keep_time()
     return make_grader()
 
 

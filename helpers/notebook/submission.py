@@ -5,83 +5,26 @@ otter's own export does not work in Colab; this does.
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
-from .carry import CATCH_UP, uploads
 from .grader import hidden_counts, tests_folder
 from .host import in_colab
+from .notebook_file import UnreadableError, is_file, read_notebook
+from .places import Copy, copies, has_work, host, how_to_save, listed, part_of, untouched
+from .submission_file import Submission, SubmissionError, download, session_root, write_submission
+from .unsaved import defined, differing, shell, unsaved_work
 
 LARGEST = 50 * 2**20  # bytes; more than this and the upload may be refused
 SECONDS = 600  # for the public tests
-HOW_TO_SAVE = "Save the notebook (Ctrl+S, or Cmd+S on a Mac), then run this cell again."
-
-
-class SubmissionError(RuntimeError):
-    """Nothing was written; the message says why and what to do."""
-
-
-@dataclass
-class Submission:
-    """What `submit` made and found."""
-
-    path: Path
-    questions: dict[str, list[tuple[str, str]]]  # by question: (test, message), the message empty where it passed
-    errors: list[str]
-    unanswered: list[str]
-    warnings: list[str]
-    hidden: int
-    note: str = field(default="")
-
-    @property
-    def passed(self) -> bool:
-        """True if every public test passed."""
-        return not self.note and all(not message for tests in self.questions.values() for _, message in tests)
-
-    @property
-    def summary(self) -> str:
-        """One sentence on the tests."""
-        later = f"{self.hidden} hidden ones run at grading" if self.hidden else "there are no hidden ones"
-        if self.note:
-            return f"The public tests could not be run: {self.note}"
-        if self.passed:
-            return f"All *public* tests passed; {later}."
-        good = sum(not message for tests in self.questions.values() for _, message in tests)
-        return f"{good} of {sum(map(len, self.questions.values()))} *public* tests passed; {later}."
-
-    def lines(self) -> list[str]:
-        """What there is to say, line by line."""
-        lines = [self.summary]
-        for question, tests in self.questions.items():
-            good = sum(not message for _, message in tests)
-            lines.append(f"  {'✓' if good == len(tests) else '✗'} {question}: {good} of {len(tests)} public tests")
-            lines += [f"      {name}: {message.splitlines()[0]}" for name, message in tests if message]
-        lines += [f"  ! {error}" for error in self.errors]
-        lines += [f"  ! {name}: no answer written yet" for name in self.unanswered]
-        lines += [f"  ! {warning}" for warning in self.warnings]
-        size = self.path.stat().st_size / 2**20
-        lines.append(f"Hand in this file: {self.path} ({size:.2f} MiB)")
-        return lines
-
-    def __repr__(self) -> str:
-        """The plain-text form."""
-        return "\n".join(self.lines())
-
-    def _repr_html_(self) -> str:
-        """The form that notebooks show."""
-        colour = "#0b6e4f" if self.passed else "#a63d00"
-        text = html.escape("\n".join(self.lines())).replace("*public*", "<i>public</i>")
-        return f"<pre style='border-left:4px solid {colour};padding:.3em .8em;white-space:pre-wrap'>{text}</pre>"
 
 
 def submit(part: int, notebook: str | Path | None = None, *, folder: str | Path | None = None) -> Submission:
@@ -96,58 +39,53 @@ def submit(part: int, notebook: str | Path | None = None, *, folder: str | Path 
         folder: where to write the file; beside the notebook by default.
 
     Raises:
-        SubmissionError: if the notebook is not found or is another part's; nothing is written then.
+        SubmissionError: the notebook is not found, is another part's, or is as it was handed out, or the file cannot be
+            written; nothing is written then.
     """
-    content, source = read_notebook(part, notebook)
-    warnings = unsaved_changes(content) if source != "colab" else []
+    if part not in PARTS:
+        raise SubmissionError(f"There is no part {part}; the parts are 1 to {len(PARTS)}.")
+    content, source = current_notebook(part, notebook)
     confirm_part(content, part)
-    target = Path(folder or (Path.cwd() if source == "colab" else Path(source).parent))
+    confirm_work(content, part, source)
+    warnings = unsaved_changes(content, part, Path(source)) if source != "colab" else []
     content.setdefault("metadata", {}).setdefault("otter", {})["assignment_name"] = PARTS[part]
-    path = target / f"{PARTS[part]}-submission.zip"
-    earlier = earlier_notebooks(part, Path.cwd() if source == "colab" else Path(source).parent)
+    earlier = earlier_notebooks(part)
     result, note = public_tests(content, part)
     questions = {name: [(test, message) for test, message in tests] for name, tests in result["questions"].items()}
     hidden = sum(count for name, count in hidden_counts().items() if name.startswith(f"q{part}_"))
-    found = Submission(path, questions, result["errors"], unanswered(content), warnings, hidden, note)
-    write_submission(path, content, found, part, earlier)
-    if path.stat().st_size > LARGEST:
+    found = Submission(Path(), questions, result["errors"], unanswered(content), warnings, hidden, note)
+    beside = [] if source == "colab" else [Path(source).parent]
+    places = [Path(folder).expanduser()] if folder else [*beside, Path.cwd(), *session_root()]
+    found.path = write_submission(places, content, found, part, earlier)
+    if found.path.stat().st_size > LARGEST:
         found.warnings.append(
             "the file is large: clear the outputs you do not need (pictures above all) and submit again"
         )
     if source == "colab":
-        download(path)
+        download(found.path)
     return found
 
 
 # ----------------------------------------------------------------------------------------- finding the notebook
 
 
-def read_notebook(part: int, given: str | Path | None) -> tuple[dict[str, Any], str]:
+def current_notebook(part: int, given: str | Path | None) -> tuple[dict[str, Any], str]:
     """The notebook as it is now, and where it came from: a path, or "colab".
 
     Raises:
-        SubmissionError: if it is nowhere to be found.
+        SubmissionError: if it is nowhere to be found, or its file holds no notebook.
     """
     if given is None and in_colab():
         content = colab_notebook()
         if content is not None:
             return content, "colab"
     path = find_notebook(part, given)
-    if path is None:
-        where = (
-            "File > Download > Download .ipynb, then the folder symbol on the left > upload"
-            if in_colab()
-            else "save it"
-        )
-        raise SubmissionError(
-            f"This notebook's file was not found. Give its name: submit({part}, notebook='{PARTS[part]}.ipynb'). "
-            f"If there is no such file here: {where}."
-        )
-    save(path)
+    if save(path, part):
+        path = find_notebook(part, given)
     try:
-        return json.loads(path.read_text(encoding="utf-8")), str(path)
-    except json.JSONDecodeError as error:
-        raise SubmissionError(f"{path} is no notebook file ({error}). {HOW_TO_SAVE}") from error
+        return read_notebook(path), str(path)
+    except UnreadableError as error:
+        raise SubmissionError(f"{path}: {error} {how_to_save(part)}") from error
 
 
 def colab_notebook() -> dict[str, Any] | None:
@@ -162,23 +100,82 @@ def colab_notebook() -> dict[str, Any] | None:
     return answer.get("ipynb") if isinstance(answer, dict) else None
 
 
-def find_notebook(part: int, given: str | Path | None) -> Path | None:
-    """The notebook's file: the one given, the one this kernel belongs to, or the one of the usual name."""
+def find_notebook(part: int, given: str | Path | None) -> Path:
+    """The notebook's file: the one given, the one this kernel belongs to, else the student's only one of this part.
+
+    Where there are several, it is the one with the functions that ran here; else the one of the usual name beside the
+    kernel.
+
+    Raises:
+        SubmissionError: there is none with work in it, or more than one; the message asks for its name.
+    """
     if given is not None:
-        candidates = [Path(given), Path.cwd() / given]
-    else:
-        name = f"{PARTS[part]}.ipynb"
-        session = os.environ.get("JPY_SESSION_NAME", "")  # set by Jupyter: the notebook's path
-        candidates = [Path(p) for p in (running_in_vscode(), session) if p.endswith(".ipynb")]
-        candidates += [Path.cwd() / name, Path.cwd() / "notebooks" / name, ROOT / "notebooks" / name]
-        if (
-            in_colab()
-        ):  # the fetched copy of the course holds the notebook as it was before any work: never hand that in
-            untouched = (ROOT / "notebooks" / name).resolve()
-            candidates = [p for p in (*candidates, Path("/content") / name) if p.resolve() != untouched]
-        alone = [p for p in sorted(Path.cwd().glob(f"{PARTS[part]}*.ipynb")) if not p.stem.endswith(CATCH_UP)]
-        candidates += alone if len(alone) == 1 and not in_colab() else []
-    return next((path.resolve() for path in candidates if path.is_file()), None)
+        places = [Path(given).expanduser(), Path.cwd() / given]
+        if there := next((path for path in places if path.exists()), None):
+            return there.resolve()
+        raise SubmissionError(f"There is no file {given} here (this is {Path.cwd()}). {_ask(part)}")
+    session = os.environ.get("JPY_SESSION_NAME", "")  # set by Jupyter: the notebook's path when the kernel began
+    own = [Path(named) for named in (running_in_vscode(), session) if named.endswith(".ipynb")]
+    own = [] if in_colab() else [path.resolve() for path in own if is_file(path)]
+    if own and not _moved_on(own[0], part):
+        return own[0]
+    found = [copy for copy in copies(part) if not copy.catch_up]
+    mine = _fitting([copy for copy in found if has_work(copy, part)], part)
+    beside = Path.cwd() / f"{PARTS[part]}.ipynb"
+    if len(mine) > 1 and mine[0].path.absolute() != beside.absolute():
+        raise SubmissionError(
+            f"There are several notebooks of Part {part}, the latest first:\n{listed(mine)}\n"
+            f"Say which one to hand in: submit({part}, notebook='{mine[0].path}')."
+        )
+    if mine:
+        return mine[0].path.resolve()
+    if own:
+        return own[0]
+    if broken := next((copy for copy in found if copy.problem), None):
+        raise SubmissionError(f"{broken.path}: {broken.problem} {_ask(part)}")
+    if found:
+        raise SubmissionError(f"{_as_handed_out(found[0].path, part)} {_ask(part)}")
+    raise SubmissionError(f"This notebook's file was not found. {_ask(part)}")
+
+
+def _moved_on(path: Path, part: int) -> bool:
+    """Whether what ran here is not in the kernel's own file but in another copy: the notebook was saved under a new name."""
+    try:
+        if not differing(_shell(), read_notebook(path), part):
+            return False
+    except (UnreadableError, AttributeError):  # no shell: nothing ran
+        return False
+    rest = [copy for copy in copies(part) if has_work(copy, part) and not copy.catch_up]
+    return any(not differing(_shell(), copy.content, part) for copy in rest)
+
+
+def _fitting(found: list[Copy], part: int) -> list[Copy]:
+    """Those of several copies that differ in their cells; if functions ran here, those that hold most of them."""
+    different = {json.dumps([cell["source"] for cell in copy.content["cells"]]): copy for copy in reversed(found)}
+    rest = [copy for copy in found if any(copy is other for other in different.values())]
+    if len(rest) < 2 or _shell() is None:
+        return rest
+    lacking = [len(differing(_shell(), copy.content, part)) for copy in rest]
+    return [copy for copy, several in zip(rest, lacking, strict=True) if several == min(lacking)]
+
+
+def _as_handed_out(what: Path | str, part: int) -> str:
+    ran = "" if _shell() is None else ", ".join(defined(_shell(), part))
+    lost = f" What you ran ({ran}) is not in it." if ran else ""
+    return f"{what} is as it was handed out: nothing is written in it, so it is not handed in.{lost}"
+
+
+def _ask(part: int) -> str:
+    """What to do, here, about a notebook that was not found or holds no work."""
+    again = f"submit({part}, notebook='{PARTS[part]}.ipynb')"
+    if host() == "kaggle":
+        return f"On Kaggle the notebook that you see is no file of this session. {how_to_save(part)}"
+    if host() == "colab":
+        return (
+            "Choose File > Download > Download .ipynb, then the folder symbol on the left > upload, and run this cell "
+            f"again. Give its name if it is called otherwise: {again}."
+        )
+    return f"{how_to_save(part)} Give its name if it is called otherwise or lies elsewhere: {again}."
 
 
 def running_in_vscode() -> str:
@@ -189,19 +186,15 @@ def running_in_vscode() -> str:
 
 def _shell() -> Any:
     """The running IPython shell, or None."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return None
-    return get_ipython()
+    return shell()
 
 
-def save(path: Path, patience: float = 5.0) -> bool:
+def save(path: Path, part: int, patience: float = 5.0) -> bool:
     """Ask JupyterLab to save the notebook, and wait until the file has changed; False if it has not.
 
     Without JupyterLab at the other end (VS Code, a script) nothing happens; `unsaved_changes` sees what is missing.
     """
-    if _shell() is None or getattr(_shell(), "kernel", None) is None:
+    if _shell() is None or getattr(_shell(), "kernel", None) is None or host() or not is_file(path):
         return False
     before = path.stat().st_mtime_ns
     try:
@@ -209,7 +202,7 @@ def save(path: Path, patience: float = 5.0) -> bool:
 
         ipylab.JupyterFrontEnd().commands.execute("docmanager:save")
     except Exception as error:  # no front end, or another version of it: saving by hand works everywhere
-        print(f"(The notebook could not be saved from here: {type(error).__name__}. {HOW_TO_SAVE})")
+        print(f"(The notebook could not be saved from here: {type(error).__name__}. {how_to_save(part)})")
         return False
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -219,41 +212,36 @@ def save(path: Path, patience: float = 5.0) -> bool:
     return False
 
 
-def unsaved_changes(content: dict[str, Any]) -> list[str]:
-    """Functions that stand otherwise in the file than in the cell that ran last: the file is older than the work."""
-    shell = _shell()
-    if shell is None:
-        return []
-    ran = {str(source).strip() for source in shell.user_ns.get("In", [])}
-    latest: dict[str, str] = {}
-    for source in shell.user_ns.get("In", []):
-        if str(source).startswith("def "):
-            latest[str(source).split("(")[0].removeprefix("def ").strip()] = str(source).strip()
-    found = []
-    for name, source in latest.items():
-        cells = [text for text in _sources(content, "code") if text.startswith(f"def {name}(")]
-        if cells and source not in cells and not any(text in ran for text in cells):
-            found.append(f"{name}: the file differs from the cell you ran. {HOW_TO_SAVE}")
-    return found
-
-
-def _sources(content: dict[str, Any], kind: str) -> list[str]:
-    """The sources of a notebook's cells of one kind."""
-    cells = [cell for cell in content.get("cells", []) if cell.get("cell_type") == kind]
-    return ["".join(cell["source"]).strip() for cell in cells]
+def unsaved_changes(content: dict[str, Any], part: int = 0, path: Path | None = None) -> list[str]:
+    """Work that is in the running notebook and not in its file, each with what to do."""
+    return [] if _shell() is None else unsaved_work(_shell(), content, part, path)
 
 
 def confirm_part(content: dict[str, Any], part: int) -> None:
     """Refuse the notebook of another part.
 
     Raises:
-        SubmissionError: if the notebook's set-up cell names another part.
+        SubmissionError: if the notebook's metadata or its set-up cell names another part.
     """
-    said = content.get("metadata", {}).get("otter", {}).get("assignment_name")
-    if said and said != PARTS[part]:
+    said = part_of(content)
+    if said not in (None, part):
         raise SubmissionError(
-            f"This is the notebook {said}, not {PARTS[part]}. Open the right one and run its last cell."
+            f"This is the notebook {PARTS[said or part]}, not {PARTS[part]}. Open the right one and run its last cell."
         )
+
+
+def confirm_work(content: dict[str, Any], part: int, source: str) -> None:
+    """Refuse a notebook that is as it was handed out, and the one that is handed out to catch up.
+
+    Raises:
+        SubmissionError: nothing is written in it.
+    """
+    if source != "colab" and Copy(Path(source), content).catch_up:
+        raise SubmissionError(f"{source} was handed out to catch up; it is not a file to hand in. {_ask(part)}")
+    if not untouched(content, part):
+        return
+    what = "This notebook" if source == "colab" else source
+    raise SubmissionError(f"{_as_handed_out(what, part)} {_ask(part)}")
 
 
 def unanswered(content: dict[str, Any]) -> list[str]:
@@ -266,10 +254,10 @@ def unanswered(content: dict[str, Any]) -> list[str]:
     return names
 
 
-def earlier_notebooks(part: int, folder: Path) -> list[Path]:
-    """The student's notebooks of earlier parts, uploaded or beside this one: later parts take functions from them."""
-    places = [[place / f"{PARTS[n]}.ipynb" for place in (*uploads(), folder)] for n in range(1, part)]
-    return [path for several in places if (path := next((p for p in several if p.is_file()), None)) is not None]
+def earlier_notebooks(part: int) -> dict[int, Copy]:
+    """The student's notebook of each earlier part, wherever it is: later parts take functions from them."""
+    own = {n: [copy for copy in copies(n) if has_work(copy, n) and not copy.catch_up] for n in range(1, part)}
+    return {n: found[0] for n, found in own.items() if found}
 
 
 # --------------------------------------------------------------------------------------- testing and writing
@@ -281,45 +269,16 @@ def public_tests(content: dict[str, Any], part: int) -> tuple[dict[str, Any], st
     folder = tests_folder()
     if folder is None:
         return nothing, "there is no folder `tests` here. Run the first cell of the notebook."
-    path = Path.cwd() / f".{PARTS[part]}-check.ipynb"
-    path.write_text(json.dumps(content), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "helpers.notebook.public_check", str(path), str(folder.resolve()), str(part)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
-    except subprocess.TimeoutExpired:
-        return nothing, f"they took longer than {SECONDS // 60} minutes: one of your functions may never end."
-    finally:
-        path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary, f"{PARTS[part]}.ipynb")
+        path.write_text(json.dumps(content), encoding="utf-8")
+        command = [sys.executable, "-m", "helpers.notebook.public_check", str(path), str(folder.resolve()), str(part)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
+        except subprocess.TimeoutExpired:
+            return nothing, f"they took longer than {SECONDS // 60} minutes: one of your functions may never end."
     try:
         return json.loads(done.stdout.splitlines()[-1]), ""
     except (IndexError, json.JSONDecodeError):
         return nothing, f"the process ended early (exit code {done.returncode}). {done.stderr.strip()[-500:]}"
-
-
-def write_submission(path: Path, content: dict[str, Any], found: Submission, part: int, earlier: list[Path]) -> None:
-    """Write the zip: the notebook, what the public tests gave, and the notebooks of earlier parts in a folder."""
-    summary = {
-        "part": part,
-        "notebook": f"{PARTS[part]}.ipynb",
-        "public_tests": {name: [not message for _, message in tests] for name, tests in found.questions.items()},
-        "note": found.note,
-        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "python": sys.version.split()[0],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{PARTS[part]}.ipynb", json.dumps(content, ensure_ascii=False, indent=1))
-        archive.writestr("submission.json", json.dumps(summary, indent=1))
-        for notebook in earlier:
-            archive.write(notebook, f"earlier/{notebook.name}")
-
-
-def download(path: Path) -> None:
-    """Offer the file in Colab; where the browser refuses, it stands in the list of files on the left."""
-    try:
-        from google.colab import files
-
-        files.download(str(path))
-    except Exception as error:  # Colab's own module: the file is there whatever it raises
-        print(f"The download did not start ({type(error).__name__}). The file is in the list on the left: {path}")
