@@ -18,7 +18,7 @@ ASIDE = "before-release"  # where --force puts what stood in the way
 
 
 @dataclass(frozen=True)
-class Plan:
+class Placement:
     """What is to do in a folder, each file by its path in it.
 
     Attributes:
@@ -50,10 +50,10 @@ def read_mark(folder: Path) -> dict[str, str]:
         return {}
 
 
-def make_plan(stage: Path, folder: Path) -> Plan:
+def make_plan(stage: Path, folder: Path) -> Placement:
     """Compare what a release holds with what is in a folder; changes nothing."""
     files = {path.relative_to(stage).as_posix(): digest(path) for path in files_below(stage)}
-    plan, known = Plan(files), read_mark(folder)
+    plan, known = Placement(files), read_mark(folder)
     for name, wanted in files.items():
         blocking = _in_the_way(folder, name)
         if blocking:
@@ -69,7 +69,7 @@ def make_plan(stage: Path, folder: Path) -> Plan:
     return plan
 
 
-def place(stage: Path, folder: Path, plan: Plan, tag: str) -> tuple[list[str], Path | None]:
+def place(stage: Path, folder: Path, plan: Placement, tag: str) -> tuple[list[str], Path | None]:
     """Carry a plan out.
 
     Returns:

@@ -14,7 +14,7 @@ from helpers.parts import PARTS, ROOT
 from .catch_up import catch_up_notebook, file_name, still_open
 from .normalise import copy_tree, write_notebook, write_text
 from .otter_forms import NOT_FOR_GRADING
-from .placing import ASIDE, MARK, Plan, make_plan, place, read_mark
+from .placing import ASIDE, MARK, Placement, make_plan, place, read_mark
 from .settings import Course, load_course, student_requirements
 from .student_pages import PICTURE, hosting_files, solution_name, student_readme
 
@@ -100,7 +100,7 @@ def check_folder(folder: Path) -> None:
         raise ReleaseError(f"{folder} is a file: choose a folder")
 
 
-def check_plan(folder: Path, plan: Plan) -> None:
+def check_plan(folder: Path, plan: Placement) -> None:
     """Nothing that is not known to be a release's own is in the way.
 
     Raises:

@@ -38,7 +38,7 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
         ('name = "A course"', 'name = " "', r"line 3: course.name must be a text"),
         ('name = "A course"', "name = A course", r"line 3: this is no TOML"),
         ('name = "A course"', 'name = "A\\nB"', r"line 3: course.name: it must be one line"),
-        ("[course]", "[corse]", r"line 2: corse is no setting; did you mean course\?"),
+        ("[course]", "[coures]", r"line 2: coures is no setting; did you mean course\?"),
         (
             "[student_repository]",
             "[student-repository]",
