@@ -175,14 +175,14 @@ def run(
         raise typer.Exit(WRONG)
 
 
-def check_all(parts: list[int], *, otter: bool, force: bool) -> dict[int, Any]:
+def check_all(parts: list[int], *, otter: bool, force: bool, nbgrader: bool = False) -> dict[int, Any]:
     """Check the parts with the graders, with a line for each."""
     from autograder.rehearse.check import check_part
 
     marks = {}
     for number in parts:
         with errors.status(f"Checking part {number}"):
-            marks[number] = check_part(number, otter=otter, force=force)
+            marks[number] = check_part(number, otter=otter, nbgrader=nbgrader, force=force)
         for found in marks[number]:
             mark = "[green]✓[/]" if found.ok else "[red]✗[/]"
             text = (
@@ -200,16 +200,20 @@ def check(
     otter: Annotated[
         bool, typer.Option(help="Also run `otter run` with the Gradescope zip (half a minute a part).")
     ] = True,
+    nbgrader: Annotated[
+        bool, typer.Option("--nbgrader", help="Also let nbgrader release, take in and grade both (minutes a part).")
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that the graders give the solutions full marks and the untouched notebooks none.
 
-    Runs every test, hidden ones too, on both: in this process, and with `otter run` on the zip that Gradescope gets.
+    Runs every test, hidden ones too, on both: in this process, and with `otter run` on the zip that Gradescope gets. With
+    `--nbgrader` also nbgrader's whole way, from the source to the gradebook, where no cell of the solution may end in an error.
     Exit code 1 if anything is lost or given away.
     """
     with clear_errors():
-        marks = check_all(chosen(part), otter=otter, force=force)
+        marks = check_all(chosen(part), otter=otter, nbgrader=nbgrader, force=force)
     if as_json:
         show_json([{**asdict(found), "ok": found.ok} for several in marks.values() for found in several])
     if not all(found.ok for several in marks.values() for found in several):
