@@ -11,17 +11,16 @@ from helpers.notebook.selection import FUNCTIONS, names_in, read
 
 
 def needing_what_is_left_out(cells: Sequence[NotebookNode], tag: str) -> list[NotebookNode]:
-    """The code cells that would end in a NameError, since cells with a tag are left out.
+    """The code cells that would find no value, or an older one, since cells with a tag are left out.
 
-    A cell counts that looks up a name which only left-out cells bind, itself or by a function that it calls. A cell that
+    A cell counts that looks up a name which a left-out cell was the last to bind, itself or by a function that it calls. A cell that
     nbgrader grades, or that a student writes, never counts: what happens there is for the student to see.
 
     Args:
         cells: the notebook's cells, in order.
         tag: the tag of the cells that are left out.
     """
-    lost: set[str] = set()  # bound by cells that are left out, and by no other before
-    have: set[str] = set()
+    lost: set[str] = set()  # bound last by a cell that is left out
     found = []
     for cell in cells:
         parsed = read(cell.source, "cell") if cell.cell_type == "code" else None
@@ -33,10 +32,9 @@ def needing_what_is_left_out(cells: Sequence[NotebookNode], tag: str) -> list[No
         if waits:
             found.append(cell)
         if waits or tagged:
-            lost |= binds - have
+            lost |= binds
         else:
             lost = (lost - binds) | leaning
-            have |= binds - leaning
     return found
 
 
