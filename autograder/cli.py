@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from autograder.grade import commands
-from autograder.grade.commands import console, errors
-from helpers.parts import PARTS
+from autograder.publish import handing_out
+from autograder.terminal import (
+    WRONG,
+    AsJson,
+    Fast,
+    Force,
+    Parts,
+    Preset,
+    chosen,
+    clear_errors,
+    console,
+    errors,
+    progress_bar,
+    show_json,
+)
 
 app = typer.Typer(
     name="course",
@@ -27,62 +38,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
-Parts = Annotated[
-    list[int] | None,
-    typer.Option("--part", "-p", help="A part's number; give it again for more parts.", min=min(PARTS), max=max(PARTS)),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
-Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]
-Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, gpt2, or auto.")]
-Force = Annotated[bool, typer.Option("--force", help="Do it again even if nothing changed.")]
 
 
-WRONG, MISUSE = 1, 2  # exit codes: something is not as it should be; the call itself was wrong
-
-
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn the errors that a user can do something about into one clear message and exit code 1."""
-    from autograder.publish.otter_forms import BuildError
-    from autograder.publish.release import ReleaseError
-
-    from .masters import MasterError
-
-    try:
-        yield
-    except (BuildError, MasterError, ReleaseError, FileNotFoundError, ValueError) as error:
-        errors.print("[bold red]Error:[/] ", end="")
-        errors.print(str(error), highlight=False, markup=False)
-        raise typer.Exit(WRONG) from error
-
-
-def progress_bar() -> Progress:
-    """A bar with a description, a count and the time; nothing but plain lines where there is no terminal."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=errors, transient=True)
-
-
-def chosen(parts: list[int] | None) -> list[int]:
-    """The parts asked for; all that exist if none were."""
-    from .masters import existing_parts
-
-    exist = existing_parts()
-    missing = [part for part in parts or [] if part not in exist]
-    if missing:
-        errors.print(f"[bold red]Error:[/] there is no master of part {', '.join(map(str, missing))} in solutions/")
-        raise typer.Exit(MISUSE)
-    return sorted(set(parts)) if parts else exist
-
-
-def show_json(value: Any) -> None:
-    """Print a result for a program."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+def show_version(asked: bool) -> None:
+    """Print the version of the installed course, and end the command."""
+    if asked:
+        typer.echo(f"course {metadata.version('steering-language-models')}")
+        raise typer.Exit
 
 
 @app.command()
@@ -129,7 +91,7 @@ def build(
     (build/otter/), nbgrader's source and release (build/nbgrader/) and the page docs/exercises.md. The same masters give
     the same bytes each time. A part of which nothing has changed is not built again.
     """
-    from autograder.publish.cache import out_of_date, remember
+    from autograder.publish.cache import IN_STEP, out_of_date, remember
 
     from .publish import build as build_forms
     from .publish import check_committed
@@ -138,6 +100,8 @@ def build(
         parts = chosen(part)
         if check:
             lines = check_committed(parts)
+            if not lines:
+                remember(parts, IN_STEP)
             if as_json:
                 show_json({"up_to_date": not lines, "differences": lines})
             for line in [] if as_json else lines:
@@ -211,14 +175,14 @@ def run(
         raise typer.Exit(WRONG)
 
 
-def check_all(parts: list[int], *, otter: bool, force: bool) -> dict[int, Any]:
+def check_all(parts: list[int], *, otter: bool, force: bool, nbgrader: bool = False) -> dict[int, Any]:
     """Check the parts with the graders, with a line for each."""
     from autograder.rehearse.check import check_part
 
     marks = {}
     for number in parts:
         with errors.status(f"Checking part {number}"):
-            marks[number] = check_part(number, otter=otter, force=force)
+            marks[number] = check_part(number, otter=otter, nbgrader=nbgrader, force=force)
         for found in marks[number]:
             mark = "[green]✓[/]" if found.ok else "[red]✗[/]"
             text = (
@@ -236,42 +200,30 @@ def check(
     otter: Annotated[
         bool, typer.Option(help="Also run `otter run` with the Gradescope zip (half a minute a part).")
     ] = True,
+    nbgrader: Annotated[
+        bool, typer.Option("--nbgrader", help="Also let nbgrader release, take in and grade both (minutes a part).")
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that the graders give the solutions full marks and the untouched notebooks none.
 
-    Runs every test, hidden ones too, on both: in this process, and with `otter run` on the zip that Gradescope gets.
+    Runs every test, hidden ones too, on both: in this process, and with `otter run` on the zip that Gradescope gets. With
+    `--nbgrader` also nbgrader's whole way, from the source to the gradebook, where no cell of the solution may end in an error.
     Exit code 1 if anything is lost or given away.
     """
     with clear_errors():
-        marks = check_all(chosen(part), otter=otter, force=force)
+        marks = check_all(chosen(part), otter=otter, nbgrader=nbgrader, force=force)
     if as_json:
         show_json([{**asdict(found), "ok": found.ok} for several in marks.values() for found in several])
     if not all(found.ok for several in marks.values() for found in several):
         raise typer.Exit(WRONG)
 
 
-@app.command()
-def report(
-    part: Parts = None,
-    fast: Fast = False,
-    preset: Preset = "tiny",
-    otter: Annotated[bool, typer.Option(help="Also check with `otter run`.")] = True,
-    force: Force = False,
-) -> None:
-    """Run and check what is not up to date, then print the table and write the report page with the plots.
+def show_table(rows: list[Any]) -> None:
+    """Print a line a part that was run."""
+    from autograder.rehearse.report import headline_text
 
-    This is what `make course` ends with.
-    """
-    from autograder.rehearse.report import headline_text, make_rows, write_report
-
-    with clear_errors():
-        parts = chosen(part)
-        runs = run_all(parts, fast=fast, preset=preset, force=force)
-        marks = check_all(parts, otter=otter, force=force)
-        rows = make_rows(runs, marks)
-        path = write_report(rows)
     table = Table("part", "questions", "points", "seconds", "graders", "headline figures", title="The course")
     for row in rows:
         if row.run is None:
@@ -285,7 +237,34 @@ def report(
             headline_text(row.run, 4),
         )
     console.print(table, soft_wrap=False)
-    console.print(f"The plots: {path}", highlight=False)
+
+
+@app.command()
+def report(
+    part: Parts = None,
+    fast: Fast = False,
+    preset: Preset = "tiny",
+    otter: Annotated[bool, typer.Option(help="Also check with `otter run`.")] = True,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run and check what is not up to date, then print the table and write the report page with the plots.
+
+    This is what `make course` ends with.
+    """
+    from autograder.rehearse.report import make_rows, write_report
+
+    with clear_errors():
+        parts = chosen(part)
+        runs = run_all(parts, fast=fast, preset=preset, force=force)
+        marks = check_all(parts, otter=otter, force=force)
+        rows = make_rows(runs, marks)
+        path = write_report(rows)
+    if as_json:
+        show_json({"report": path, "parts": [{**asdict(row), "good": row.good} for row in rows]})
+    else:
+        show_table(rows)
+        console.print(f"The plots: {path}", highlight=False)
     if not all(found.ok for found in runs.values()) or not all(m.ok for several in marks.values() for m in several):
         raise typer.Exit(WRONG)
 
@@ -332,40 +311,6 @@ def claims(
         raise typer.Exit(WRONG)
 
 
-@app.command()
-def release(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to write; a new folder, or one that an earlier release filled.")
-    ],
-    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds other files.")] = False,
-    catch_up: Annotated[
-        list[int] | None,
-        typer.Option(help="Also hand out this part's functions, solved; again for more parts.", min=1, max=len(PARTS)),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write the student repository: notebooks, public tests, helpers, requirements, README, and nothing else.
-
-    Set the repository's address and tag in course.toml and run `course build` before. With `--catch-up 2` a notebook with
-    the solved functions of Part 2 goes along, so that who has not written them can go on with Part 3; it is refused before
-    the deadline that course.toml has for the part.
-    """
-    from autograder.publish.release import write_release
-    from autograder.publish.settings import load_course
-
-    with clear_errors():
-        course = load_course()
-        files = write_release(folder, force=force, course=course, catch_up=catch_up or [])
-    if as_json:
-        show_json(files)
-        return
-    console.print(f"{len(files)} files in {folder}. Push them to {course.repository} and tag them {course.tag}.")
-    if not course.has_repository:
-        errors.print(
-            "[yellow]Note:[/] course.toml still names the placeholder: in Colab the first cell will find nothing."
-        )
-
-
 @app.command("print")
 def print_pages(
     part: Parts = None,
@@ -374,6 +319,7 @@ def print_pages(
     pdf: Annotated[bool, typer.Option(help="Also make PDF files, where Chromium is installed.")] = True,
     paper: Annotated[Literal["A4", "Letter"], typer.Option(help="The size of the PDF's sheets.")] = "A4",
     folder: Annotated[Path | None, typer.Option(help="Where to write; build/print by default.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write every part as a page and a PDF: for students, and with solutions, outputs and figures of the last `course run`."""
     from autograder.publish.paper import print_course
@@ -382,11 +328,26 @@ def print_pages(
     if pdf and find_chromium() is None:
         errors.print("[yellow]Note:[/] there is no Chromium here: open the pages in a browser and print them.")
     with clear_errors():
+        pages = []
         for page in print_course(chosen(part), folder, slides=slides, sheet=sheet, pdf=pdf, size=paper):
-            console.print(str(page), highlight=False)
+            pages.append(str(page))
+            if not as_json:
+                console.print(str(page), highlight=False)
+    if as_json:
+        show_json(pages)
+
+
+@app.callback()
+def course(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """The course's tools."""
 
 
 commands.register(app)
+handing_out.register(app)
 
 
 def main() -> None:

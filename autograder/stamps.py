@@ -78,13 +78,23 @@ def digest(files: Iterable[Path], *words: object) -> str:
 def build(part: int) -> str:
     """Decides whether a part needs a new build: what it is made from, and the files that a build writes."""
     name, built = PARTS[part], ROOT / "build"
+    files = [*_committed(part), built / "otter" / f"{part:02d}.zip"]
+    files += [built / "nbgrader" / form / name / f"{name}.ipynb" for form in ("source", "release")]
+    return digest(files)
+
+
+def committed(part: int) -> str:
+    """Decides whether a part's committed files must be compared with its master again: what they are made from, and they."""
+    return digest(_committed(part))
+
+
+def _committed(part: int) -> list[Path]:
+    name = PARTS[part]
     tests = [q.name for q in masters.load_questions(part) if q.tests]
     files = [masters.master_path(part), *_files(BUILT_FROM, RECIPES)]
     files += [folder / f"{name}.ipynb" for folder in (ROOT / "notebooks", masters.SOLUTIONS)]
     files += [ROOT / "notebooks" / "tests" / file for file in ("hidden.json", *(f"{test}.py" for test in tests))]
-    files += [ROOT / "docs" / "exercises.md", built / "otter" / f"{part:02d}.zip"]
-    files += [built / "nbgrader" / form / name / f"{name}.ipynb" for form in ("source", "release")]
-    return digest(files)
+    return [*files, ROOT / "docs" / "exercises.md"]
 
 
 def executed(part: int, *, fast: bool, preset: str, seed: int | None = None) -> str:

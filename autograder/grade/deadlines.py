@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,19 @@ DATES = ("due", "closes")
 FILES = "files"  # in place of a table of times: those of the files themselves
 UNKNOWN = "when it was handed in is not known"
 UNKNOWN_LATE = "handed in late, and by how much is not known"
+
+
+class DeadlineError(ValueError):
+    """A setting below `[deadlines]` is wrong.
+
+    Attributes:
+        setting: its name, such as `deadlines.2.due`.
+        reason: what is wrong with it, to stand behind the name.
+    """
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(setting + reason)
+        self.setting, self.reason = setting, reason
 
 
 @dataclass(frozen=True)
@@ -174,7 +188,7 @@ def parse_deadlines(table: Mapping[str, Any]) -> tuple[dict[int, Deadline], tzin
     """Read the table `[deadlines]`: rules for every part, `timezone`, and a table for each part with a deadline.
 
     Raises:
-        ValueError: the setting that is wrong, and what it must be.
+        DeadlineError: the setting that is wrong, and what it must be.
     """
     zone = _named("timezone", lambda: zone_of(str(table.get("timezone", ""))))
     common = {name: _rule(f"deadlines.{name}", name, value) for name, value in table.items() if name in RULES}
@@ -183,11 +197,11 @@ def parse_deadlines(table: Mapping[str, Any]) -> tuple[dict[int, Deadline], tzin
         if name in RULES or name == "timezone":
             continue
         where = f"deadlines.{name}"
-        part = _named(name, lambda name=name: part_named(name))
+        part = _named(name, lambda name=name: _part_or_hint(name))
         if not isinstance(values, Mapping):
-            raise ValueError(f"{where} must be a table: [deadlines.{part}] with due = {FORM.split()[-1]}")
+            raise DeadlineError(where, f" must be a table: [deadlines.{part}] with due = {FORM.split()[-1]}")
         if part in parts:
-            raise ValueError(f"{where}: part {part} has two tables")
+            raise DeadlineError(where, f": part {part} has two tables")
         parts[part] = _deadline(where, values, common, zone)
     return parts, zone
 
@@ -196,16 +210,31 @@ def _named(name: str, read: Any) -> Any:
     try:
         return read()
     except ValueError as error:
-        raise ValueError(f"deadlines.{name}: {error}") from error
+        raise DeadlineError(f"deadlines.{name}", f": {error}") from error
+
+
+def _part_or_hint(name: str) -> int:
+    """The part that a table names; where there is none, the setting that may have been meant."""
+    try:
+        return part_named(name)
+    except ValueError as error:
+        raise ValueError(f"{error}{_nearest(name, ('timezone', *RULES))}") from error
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """A question for the setting that is most like a name; empty if none is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _deadline(where: str, values: Mapping[str, Any], common: dict[str, float], zone: tzinfo | None) -> Deadline:
     known = (*DATES, *RULES)
     for name in values:
         if name not in known:
-            raise ValueError(f"{where}.{name} is no setting; there are {', '.join(known)}")
+            hint = _nearest(name, known) or f"; there are {', '.join(known)}"
+            raise DeadlineError(f"{where}.{name}", f" is no setting{hint}")
     if "due" not in values:
-        raise ValueError(f"{where}.due is missing; write due = {FORM.split()[-1]}")
+        raise DeadlineError(f"{where}.due", f" is missing; write due = {FORM.split()[-1]}")
     dates: dict[str, datetime] = {}
     for name in DATES:
         if name in values:
@@ -213,7 +242,7 @@ def _deadline(where: str, values: Mapping[str, Any], common: dict[str, float], z
             text = value.isoformat() if hasattr(value, "isoformat") else str(value)
             dates[name] = _named(f"{where.partition('.')[2]}.{name}", lambda text=text: moment(text, zone))
     if "closes" in dates and dates["closes"] < dates["due"]:
-        raise ValueError(f"{where}.closes is before {where}.due")
+        raise DeadlineError(f"{where}.closes", f" is before {where}.due")
     rules = common | {name: _rule(f"{where}.{name}", name, values[name]) for name in RULES if name in values}
     return Deadline(dates["due"], dates.get("closes"), **rules)
 
@@ -223,7 +252,7 @@ def _rule(where: str, name: str, value: Any) -> float:
     largest = RULES[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= largest:
         bound = "a number from 0 on" if math.isinf(largest) else "a share from 0 to 1 (10 % is 0.1)"
-        raise ValueError(f"{where} = {value!r}: it must be {bound}")
+        raise DeadlineError(where, f" = {value!r}: it must be {bound}")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""Which parts need no new build: neither what they are made from nor what was made has changed since the last one."""
+"""Which parts need no new build, or no new comparison: nothing that decides it has changed since the last one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from helpers.parts import ROOT
 
 from .normalise import write_json
 
-RECORD = Path("build/built.json")
+BUILT, IN_STEP = "built", "in-step"  # all that a build makes is current; what is committed is what the masters give
+STAMPS = {BUILT: stamps.build, IN_STEP: stamps.committed}
+RECORDS = Path("build")
 
 
-def recorded() -> dict[str, str]:
-    """The stamps that earlier builds left."""
-    path = ROOT / RECORD
+def recorded(kind: str = BUILT) -> dict[str, str]:
+    """The stamps that earlier builds or comparisons left."""
+    path = ROOT / RECORDS / f"{kind}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def out_of_date(parts: Iterable[int]) -> list[int]:
-    """The parts that need a build."""
-    known = recorded()
-    return [part for part in parts if known.get(str(part)) != stamps.build(part)]
+def out_of_date(parts: Iterable[int], kind: str = BUILT) -> list[int]:
+    """The parts that need a build, or with `IN_STEP` a comparison."""
+    known = recorded(kind)
+    return [part for part in parts if known.get(str(part)) != STAMPS[kind](part)]
 
 
-def remember(parts: Iterable[int]) -> None:
-    """Record the state after a build."""
-    write_json(ROOT / RECORD, {**recorded(), **{str(part): stamps.build(part) for part in parts}})
+def remember(parts: Iterable[int], *kinds: str) -> None:
+    """Record the state after a build (both kinds) or a comparison."""
+    chosen = list(parts)
+    for kind in kinds or STAMPS:
+        write_json(ROOT / RECORDS / f"{kind}.json", {**recorded(kind), **{str(p): STAMPS[kind](p) for p in chosen}})

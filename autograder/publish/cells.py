@@ -25,7 +25,8 @@ COURSE_REPOSITORY = "$repository"
 COURSE_TAG = "$tag"  # the version of the course that this notebook belongs to
 
 here = Path.cwd()
-folders = (here, *here.parents, here / "course")
+installed = os.environ.get("COURSE_HOME")  # where a JupyterHub has the course for all
+folders = (here, *here.parents, here / "course", *([Path(installed)] if installed else []))
 course = next((folder for folder in folders if (folder / "helpers" / "notebook" / "start.py").exists()), None)
 if course is None:
     course = here / "course"

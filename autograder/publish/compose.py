@@ -16,6 +16,7 @@ from autograder.masters import Cell, Question, TestCase
 from helpers.parts import PARTS
 
 from . import cells
+from .left_out import needing_what_is_left_out
 from .normalise import assign_ids
 from .settings import GRADING_PYTHON, Course, grading_requirements
 
@@ -134,6 +135,8 @@ def nbgrader_source(path: Path, part: int, course: Course) -> NotebookNode:
             continue
         body.append(node)
         body += [grade_cell(question, test) for test in question.tests] if question else []
+    for node in needing_what_is_left_out(body, SKIPPED_BY_NBGRADER):
+        node.metadata["tags"] = [*node.metadata.get("tags", []), SKIPPED_BY_NBGRADER]
     setup, submit = cells.setup_cells(part, course), cells.nbgrader_submit_cells()
     assign_ids([*setup, *submit], "course")
     return nbformat.v4.new_notebook(cells=[*with_setup(body, setup), *submit])

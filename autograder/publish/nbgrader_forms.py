@@ -16,6 +16,7 @@ from .otter_forms import NOT_FOR_GRADING, run_tool
 from .settings import Course, student_requirements
 
 CONFIG = Path(__file__).with_name("nbgrader_config.py.txt")
+HUB = Path(__file__).with_name("hub_image.txt")  # the Dockerfile of the students' image
 
 
 def build_nbgrader_forms(path: Path, part: int, course: Course, work: Path, out: Path) -> None:
@@ -32,6 +33,14 @@ def build_nbgrader_forms(path: Path, part: int, course: Course, work: Path, out:
     write_notebook(source, target / "source" / name / f"{name}.ipynb")
     write_notebook(clean_notebook(release), target / "release" / name / f"{name}.ipynb")
     write_text(target / "nbgrader_config.py", CONFIG.read_text(encoding="utf-8"))
+    write_text(target / "hub" / "Dockerfile", HUB.read_text(encoding="utf-8"))
+    write_text(target / "hub" / "nbgrader_config.py", f"c = get_config()\n{ignored()}")
+
+
+def ignored() -> str:
+    """The line of nbgrader's settings that names what is never copied: students' images need the same."""
+    lines = CONFIG.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("c.CourseDirectory.ignore"))
 
 
 def add_helpers(part: int, target: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from autograder import masters
@@ -12,132 +14,143 @@ from helpers.parts import PARTS, ROOT
 from .catch_up import catch_up_notebook, file_name, still_open
 from .normalise import copy_tree, write_notebook, write_text
 from .otter_forms import NOT_FOR_GRADING
+from .placing import ASIDE, MARK, Placement, make_plan, place, read_mark
 from .settings import Course, load_course, student_requirements
+from .student_pages import PICTURE, hosting_files, solution_name, student_readme
 
-FILES = ("constraints.txt", "requirements-colab.txt", "LICENSE", "LICENSE-PROSE")
-KEPT = {".git", ".github"}  # what a release leaves alone in its folder
-MARK = ".course-release"
-
-README = """\
-# {name}
-
-Five notebooks in which you steer a language model by reward. Start with `notebooks/{first}.ipynb`.
-
-## In Colab
-
-{colab}
-
-Choose a GPU first: **Runtime > Change runtime type > T4 GPU**. Run the first cell of the notebook: it fetches the rest of
-the course. Save a copy to your Drive (**File > Save a copy in Drive**), or your work is lost when the session ends.
-
-## On your own machine
-
-You need Python 3.10 to 3.13. No GPU and, after the installation, no network is needed.
-
-```
-git clone --branch {tag} {repository} course
-cd course
-python3 -m venv .venv
-. .venv/bin/activate          # Windows: .venv\\Scripts\\activate
-pip install -r requirements.txt -c constraints.txt
-jupyter lab notebooks
-```
-
-## Working and handing in
-
-Write your answers where the notebook says so, and run the check cell below each exercise: it runs the public tests and
-says what is wrong. Hidden tests run at grading. The last cell of a notebook makes the file that you hand in. Keep the
-notebooks of all parts in one folder: later parts use functions that you wrote in earlier ones.{catch_up}
-
-More help: `docs/students.md`. The code is under the MIT licence, the text under CC BY 4.0.
-"""
-
-
-CATCH_UP = """
-
-Where you could not finish an earlier part, go on with {files} in `notebooks/`: a later part takes from it
-what your own notebook does not have. In Colab, upload it with the folder symbol on the left."""
+FILES = ("constraints.txt", "requirements-colab.txt", "LICENSE", "LICENSE-PROSE", PICTURE.as_posix())
+KEPT = {".git", ".github"}  # what may be in a new folder
+MOST_NAMED = 15  # files in a message
 
 
 class ReleaseError(RuntimeError):
     """The release was not written; the message says why and what to do."""
 
 
+@dataclass(frozen=True)
+class Released:
+    """What a release did: its files, those it wrote anew and took away, those that stay though they are no longer part of it,
+    and the folder that holds what stood in the way (None if nothing did)."""
+
+    files: list[Path]
+    written: list[str]
+    removed: list[str]
+    left: list[str]
+    aside: Path | None
+
+
 def write_release(
     folder: Path, *, force: bool = False, course: Course | None = None, catch_up: Sequence[int] = ()
 ) -> list[Path]:
+    """`release_to`, for who wants only the list of files."""
+    return release_to(folder, force=force, course=course, catch_up=catch_up).files
+
+
+def release_to(
+    folder: Path,
+    *,
+    force: bool = False,
+    course: Course | None = None,
+    catch_up: Sequence[int] = (),
+    solutions: Sequence[int] = (),
+) -> Released:
     """Write the student repository's content to a folder: notebooks, public tests, helpers, requirements, README.
 
-    A folder that an earlier release filled is brought up to date: files that are no longer part of it go.
+    A folder that an earlier release filled is brought up to date: what it wrote and is no longer part of it goes, if it is
+    as it was written. Everything else in the folder stays.
 
     Args:
         folder: where to write.
-        force: write into a folder that holds other files.
+        force: write into a folder that holds other files, and over files that were changed. Those go to `before-release`.
         course: the settings; those of `course.toml` by default.
         catch_up: parts whose solved functions go out as well.
-
-    Returns:
-        The files written, relative to the folder.
+        solutions: parts whose solution notebook goes out as well.
 
     Raises:
-        ReleaseError: if the folder holds something else, the notebooks are not built, or a part to catch up with is not
-            over.
+        ReleaseError: if the folder holds something else, a file of the release was changed there, the notebooks are not
+            built, or a part to be solved is not over. Nothing is written then.
     """
     course = course or load_course()
-    parts = [part for part in masters.existing_parts() if (ROOT / "notebooks" / f"{PARTS[part]}.ipynb").exists()]
-    if not parts:
-        raise ReleaseError("no student notebook is built yet: run `course build` first")
-    for part, end in still_open(catch_up).items():
-        raise ReleaseError(
-            f"Part {part} may be handed in until {end:%Y-%m-%d %H:%M %Z}: its functions go out after that"
-        )
-    solved = {part: catch_up_notebook(part) for part in sorted(set(catch_up))}
-    kept_out = [ROOT, *(ROOT / name for name in ("solutions", "notebooks", "helpers", "autograder", "tests", "docs"))]
-    if folder.resolve() in kept_out or folder.resolve() in ROOT.parents:
+    check_folder(folder)
+    for part, end in still_open([*catch_up, *solutions]).items():
+        what = "its solution goes out" if part in solutions else "its functions go out"
+        raise ReleaseError(f"Part {part} may be handed in until {end:%Y-%m-%d %H:%M %Z}: {what} after that")
+    with tempfile.TemporaryDirectory(prefix="course-release-") as temporary:
+        stage = Path(temporary)
+        fill(stage, course, sorted(set(catch_up)), sorted(set(solutions)))
+        plan = make_plan(stage, folder)
+        if not force:
+            check_plan(folder, plan)
+        written, aside = place(stage, folder, plan, course.tag)
+    files = sorted(Path(name) for name in (*plan.files, MARK))
+    return Released(files, written, plan.remove, plan.left, aside)
+
+
+def check_folder(folder: Path) -> None:
+    """A release goes to a folder of its own.
+
+    Raises:
+        ReleaseError: it is a file, or the instructor's own repository or a part of it, or holds one.
+    """
+    place_of = folder.resolve()
+    own = place_of.is_relative_to(ROOT) and not place_of.is_relative_to(ROOT / "build")
+    if own or place_of in ROOT.parents or (place_of / "autograder" / "masters.py").exists():
         raise ReleaseError(f"{folder} is the instructor's own repository: choose another folder")
-    present = [path for path in folder.iterdir() if path.name not in KEPT] if folder.exists() else []
-    if present and not (folder / MARK).exists() and not force:
+    if place_of.exists() and not place_of.is_dir():
+        raise ReleaseError(f"{folder} is a file: choose a folder")
+
+
+def check_plan(folder: Path, plan: Placement) -> None:
+    """Nothing that is not known to be a release's own is in the way.
+
+    Raises:
+        ReleaseError: naming it, and what to do.
+    """
+    others = [path for path in folder.iterdir() if path.name not in KEPT] if folder.exists() else []
+    marked = (folder / MARK).exists()
+    if others and not marked:
         raise ReleaseError(
             f"{folder} is not empty, and no earlier release made it: choose another folder, or give --force"
         )
-    for path in present if (folder / MARK).exists() else []:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    copy_tree(ROOT / "notebooks" / "tests", folder / "notebooks" / "tests")
+    if not plan.changed:
+        return
+    names = ", ".join(plan.changed[:MOST_NAMED])
+    more = f" and {len(plan.changed) - MOST_NAMED} more" if len(plan.changed) > MOST_NAMED else ""
+    why = (
+        "are not as the last release left them"
+        if read_mark(folder)
+        else f"differ, and {MARK} does not say what an earlier release wrote"
+    )
+    raise ReleaseError(
+        f"in {folder}, these {why}, and a new release would replace them: {names}{more}. Nothing was written. Keep your own "
+        f"changes in files of your own, which a release leaves alone; or give --force: what is replaced goes to {ASIDE}/."
+    )
+
+
+def fill(stage: Path, course: Course, catch_up: Sequence[int], solutions: Sequence[int]) -> None:
+    """Write all files of a release to an empty folder.
+
+    Raises:
+        ReleaseError: no student notebook is built.
+    """
+    parts = [part for part in masters.existing_parts() if (ROOT / "notebooks" / f"{PARTS[part]}.ipynb").exists()]
+    if not parts:
+        raise ReleaseError("no student notebook is built yet: run `course build` first")
+    copy_tree(ROOT / "notebooks" / "tests", stage / "notebooks" / "tests")
     for part in parts:
-        shutil.copyfile(ROOT / "notebooks" / f"{PARTS[part]}.ipynb", folder / "notebooks" / f"{PARTS[part]}.ipynb")
-    for part, notebook in solved.items():
-        write_notebook(notebook, folder / "notebooks" / file_name(part))
-    copy_tree(ROOT / "helpers", folder / "helpers", without=NOT_FOR_GRADING)
+        shutil.copyfile(ROOT / "notebooks" / f"{PARTS[part]}.ipynb", stage / "notebooks" / f"{PARTS[part]}.ipynb")
+    for part in catch_up:
+        write_notebook(catch_up_notebook(part), stage / "notebooks" / file_name(part))
+    (stage / "docs").mkdir()
+    for part in solutions:
+        (stage / "solutions").mkdir(exist_ok=True)
+        shutil.copyfile(masters.SOLUTIONS / f"{PARTS[part]}.ipynb", stage / solution_name(part))
+    copy_tree(ROOT / "helpers", stage / "helpers", without=NOT_FOR_GRADING)
     for name in FILES:
         if (ROOT / name).exists():
-            shutil.copyfile(ROOT / name, folder / name)
-    write_text(folder / "requirements.txt", student_requirements())
-    students = ROOT / "docs" / "students.md"
-    if students.exists():
-        write_text(folder / "docs" / "students.md", students.read_text(encoding="utf-8"))
-    write_text(folder / "README.md", student_readme(course, parts, list(solved)))
-    write_text(
-        folder / ".gitignore",
-        ".venv/\n__pycache__/\n.ipynb_checkpoints/\n.OTTER_LOG\n*-submission.zip\nnotebooks/runs/\n",
-    )
-    write_text(folder / MARK, f"Written by `course release`. Tag: {course.tag}")
-    return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file() and ".git" not in p.parts[:-1])
-
-
-def student_readme(course: Course, parts: list[int], catch_up: Sequence[int] = ()) -> str:
-    """The README of the student repository."""
-    rows = ["| part | in Colab |", "| --- | --- |"]
-    slug = course.repository.removeprefix("https://github.com/")
-    for part in parts:
-        title = masters.read_title(masters.master_path(part))
-        address = f"https://colab.research.google.com/github/{slug}/blob/{course.tag}/notebooks/{PARTS[part]}.ipynb"
-        rows.append(f"| {title} | [open]({address}) |")
-    return README.format(
-        name=course.name,
-        first=PARTS[parts[0]],
-        colab="\n".join(rows),
-        tag=course.tag,
-        repository=course.repository,
-        catch_up=CATCH_UP.format(files=", ".join(f"`{file_name(part)}`" for part in catch_up)) if catch_up else "",
-    )
+            shutil.copyfile(ROOT / name, stage / name)
+    write_text(stage / "requirements.txt", student_requirements())
+    write_text(stage / "docs" / "students.md", (ROOT / "docs" / "students.md").read_text(encoding="utf-8"))
+    write_text(stage / "README.md", student_readme(course, parts, catch_up, solutions))
+    for name, text in hosting_files().items():
+        write_text(stage / name, text)

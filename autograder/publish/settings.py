@@ -10,9 +10,12 @@ from typing import Any
 
 from packaging.version import Version
 
-from autograder.grade.deadlines import parse_deadlines
+from autograder.grade.deadlines import DeadlineError, parse_deadlines
 from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
+
+from .addresses import clean_address, clean_tag, is_placeholder
+from .setting_errors import SettingError, check_names, take, where
 
 try:
     import tomllib
@@ -20,10 +23,15 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 COURSE = ROOT / "course.toml"
-PLACEHOLDER = "https://github.com/YOUR-ORGANISATION/YOUR-STUDENT-REPOSITORY"
+TABLES: dict[str, tuple[str, ...]] = {  # the tables of course.toml with their settings
+    "course": ("name",),
+    "student_repository": ("url", "tag"),
+    "deadlines": (),  # read, and refused where it is wrong, by `parse_deadlines`
+}
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
 INSTRUCTORS_LINE = "# --- from here on for instructors"  # in requirements.txt
 NOT_IN_THE_IMAGE = {"jupyterlab", "otter-grader"}  # no grader opens JupyterLab; otter pins itself
+POSITION = re.compile(r"\s*\(at line (\d+), column \d+\)")  # in an error of tomllib
 
 
 @dataclass(frozen=True)
@@ -37,44 +45,83 @@ class Course:
     @property
     def has_repository(self) -> bool:
         """False while the repository's address is still the placeholder."""
-        return self.repository != PLACEHOLDER
+        return not is_placeholder(self.repository)
 
 
-def load_course(path: Path = COURSE) -> Course:
+def read_table(path: Path) -> tuple[dict[str, Any], str]:
+    """A TOML file's content, and its text.
+
+    Raises:
+        SettingError: it is not there, no UTF-8, or no TOML.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # an editor on Windows may have put a mark before the text
+        return tomllib.loads(text), text
+    except FileNotFoundError as error:
+        raise SettingError(f"{path.name} is missing: fetch it again (git checkout {path.name})") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SettingError(
+            f"{path.name}, line {line}: a letter is not written in UTF-8; save the file as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        found = POSITION.search(str(error))
+        place = f"{path.name}, line {found[1]}" if found else f"{path.name}, last line"
+        reason = POSITION.sub("", str(error)).replace(" (at end of document)", "")
+        raise SettingError(f"{place}: this is no TOML: {reason}. A text stands between double quotes.") from error
+
+
+def load_course(path: Path | None = None) -> Course:
     """Read `course.toml`.
 
     Raises:
-        ValueError: if a setting is missing, or could not stand in a command line.
+        SettingError: a setting is missing, wrong or unknown; the message names its line.
     """
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    try:
-        course = Course(
-            table["course"]["name"], table["student_repository"]["url"].rstrip("/"), table["student_repository"]["tag"]
-        )
-    except KeyError as error:
-        raise ValueError(f"{path.name}: the setting {error} is missing") from error
-    if not re.fullmatch(r"(https://|file:///)[\w./~:@%+-]+", course.repository):
-        raise ValueError(f"{path.name}: student_repository.url is no https address: {course.repository!r}")
-    if not re.fullmatch(r"[\w.][\w./-]*", course.tag):
-        raise ValueError(f"{path.name}: student_repository.tag is no tag name: {course.tag!r}")
-    return course
+    path = path or COURSE
+    content, text = read_table(path)
+    check_names(path, text, "", content, TABLES)
+    for name, known in TABLES.items():
+        table = content.get(name, {})
+        if not isinstance(table, dict):
+            raise SettingError(f"{where(path, text, name)} must be a table: [{name}]")
+        if known:
+            check_names(path, text, name, table, known)
+    load_deadlines(path)
+    course, students = content.get("course", {}), content.get("student_repository", {})
+    return Course(
+        take(path, text, course, "course.name", one_line),
+        take(path, text, students, "student_repository.url", clean_address),
+        take(path, text, students, "student_repository.tag", clean_tag),
+    )
+
+
+def one_line(text: str) -> str:
+    """A name as it can stand in a heading.
+
+    Raises:
+        ValueError: it has several lines.
+    """
+    if len(text.splitlines()) > 1:
+        raise ValueError("it must be one line")
+    return text.strip()
 
 
 def load_deadlines(path: Path | None = None) -> dict[str, Any]:
     """Read the table `[deadlines]` of `course.toml`, dates as texts; without one there are no deadlines.
 
     Raises:
-        ValueError: the file is no TOML, or the setting that is wrong and what it must be.
+        SettingError: the file is no TOML, or the setting that is wrong, its line, and what it must be.
     """
     path = path or COURSE
+    content, text = read_table(path)
+    table = content.get("deadlines", {})
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("deadlines", {})
         if not isinstance(table, dict):
-            raise ValueError("deadlines must be a table: [deadlines]")
+            raise DeadlineError("deadlines", " must be a table: [deadlines]")
         parse_deadlines(table)
-        return json.loads(json.dumps(table, default=str))
-    except ValueError as error:  # what is no TOML is one as well
-        raise ValueError(f"{path.name}: {error}") from error
+    except DeadlineError as error:
+        raise SettingError(f"{where(path, text, error.setting)}{error.reason}") from error
+    return json.loads(json.dumps(table, default=str))
 
 
 def pins(python: str = GRADING_PYTHON) -> dict[str, str]:

@@ -16,6 +16,8 @@ from helpers.notebook.public_check import code_cells, define
 from helpers.notebook.selection import select
 from helpers.parts import PARTS, ROOT
 
+from .check_nbgrader import FORMS, grade_two
+
 CHECK_FOLDER = ROOT / "build" / "check"
 
 
@@ -24,7 +26,7 @@ class Marks:
     """What one grader gave to the solution and to the untouched notebook of a part."""
 
     part: int
-    grader: str  # "in process" or "otter"
+    grader: str  # "in process", "otter" or "nbgrader"
     possible: float
     solution: float
     blank: float
@@ -94,27 +96,41 @@ def otter_score(notebook: Path, archive: Path, output: Path) -> tuple[float, lis
     return float(sum(test.get("score", 0) for test in tests)), failed
 
 
-def check_part(part: int, *, otter: bool = True, force: bool = False) -> list[Marks]:
+def marks_by_nbgrader(part: int, built: Path, work: Path) -> Marks:
+    """Let nbgrader generate, take in and grade both notebooks; a cell of the solution that ends in an error is a problem."""
+    marks = Marks(part, "nbgrader", sum(q.points for q in masters.load_questions(part) if not q.manual), 0.0, 0.0)
+    points, marks.problems = grade_two(part, built, work)
+    marks.solution, marks.blank = points["solution"], points["untouched"]
+    return marks
+
+
+def check_part(part: int, *, otter: bool = True, nbgrader: bool = False, force: bool = False) -> list[Marks]:
     """Check a part with the graders; results of an earlier check of the very same files are taken from `build/check/`."""
     name = PARTS[part]
     solution, blank = masters.SOLUTIONS / f"{name}.ipynb", ROOT / "notebooks" / f"{name}.ipynb"
-    archive = ROOT / "build" / "otter" / f"{part:02d}.zip"
-    for path in (solution, blank, *([archive] if otter else [])):
+    archive, forms = ROOT / "build" / "otter" / f"{part:02d}.zip", ROOT / "build" / "nbgrader"
+    by_grader = {
+        "in process": ((), lambda: marks_in_process(part, solution, blank)),
+        "otter": ((archive,), lambda: marks_by_otter(part, solution, blank, archive, CHECK_FOLDER / f"{name}-otter")),
+        "nbgrader": (
+            tuple(forms / form / name / f"{name}.ipynb" for form in FORMS.values()),
+            lambda: marks_by_nbgrader(part, forms, CHECK_FOLDER / f"{name}-nbgrader"),
+        ),
+    }
+    wanted = ["in process", *(["otter"] if otter else []), *(["nbgrader"] if nbgrader else [])]
+    for path in (solution, blank, *(file for grader in wanted for file in by_grader[grader][0])):
         if not path.exists():
             raise FileNotFoundError(f"{path.relative_to(ROOT)} is not built yet: run `course build` first")
-    key = stamps.check(part)
     marks = []
-    for grader in ("in process", "otter") if otter else ("in process",):
+    for grader in wanted:
+        key = stamps.digest(by_grader[grader][0], stamps.check(part)) if grader == "nbgrader" else stamps.check(part)
         record = CHECK_FOLDER / f"{name}-{grader.replace(' ', '-')}.json"
         known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         if known.get("key") == key and not force:
             found = Marks(**known["marks"])
             found.cached = True
         else:
-            if grader == "otter":
-                found = marks_by_otter(part, solution, blank, archive, CHECK_FOLDER / f"{name}-otter")
-            else:
-                found = marks_in_process(part, solution, blank)
+            found = by_grader[grader][1]()
             if found.ok:
                 write_json(record, {"key": key, "marks": asdict(found)})
         marks.append(found)

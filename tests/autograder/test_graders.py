@@ -11,6 +11,7 @@ import pytest
 
 from autograder.publish.otter_forms import run_tool
 from autograder.rehearse.check import otter_score
+from autograder.rehearse.check_nbgrader import red_cells
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("build")]
 NAME = "01_baseline"
@@ -48,6 +49,9 @@ def graded(built, tmp_path_factory) -> Path:
         target = course / "submitted" / student / NAME
         target.mkdir(parents=True)
         shutil.copyfile(built / "build" / "nbgrader" / form / NAME / f"{NAME}.ipynb", target / f"{NAME}.ipynb")
+    forged = course / "submitted" / "bob" / NAME / "helpers" / "notebook" / "start.py"
+    forged.parent.mkdir(parents=True)
+    forged.write_text("raise SystemExit('not the course')", encoding="utf-8")
     run_tool([*tool, "autograde", NAME, "--create"], course, "autograde")
     return course
 
@@ -74,3 +78,17 @@ def test_nbgrader_leaves_out_the_training_cell(graded):
     notebook = nbformat.read(graded / "autograded" / "ada" / NAME / f"{NAME}.ipynb", as_version=4)
     (training,) = [c for c in notebook.cells if "training" in c.metadata.get("tags", [])]
     assert training.execution_count is None
+
+
+def test_nbgrader_copies_no_helpers(graded):
+    """25 MB a submission, twice, were 12 GB for 100 students and two of five parts; a student's own helpers grade nothing."""
+    names = {path.name for form in ("release", "autograded") for path in (graded / form).rglob("*")}
+    assert "helpers" not in names
+    assert f"{NAME}.ipynb" in names
+
+
+def test_no_cell_of_a_right_submission_is_red(graded):
+    """The first cell finds the helpers of the one who grades, and cells that need a training cell are left out with it."""
+    assert red_cells(graded / "autograded" / "ada" / NAME / f"{NAME}.ipynb") == []
+    setup = nbformat.read(graded / "autograded" / "bob" / NAME / f"{NAME}.ipynb", as_version=4)
+    assert not [c for c in setup.cells if c.id == "course-setup" and any(o.output_type == "error" for o in c.outputs)]

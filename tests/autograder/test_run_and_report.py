@@ -9,14 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from autograder import cli, masters, stamps
-from autograder.publish import catch_up, release
-from autograder.publish.settings import Course
 from autograder.rehearse import check, doctor, report, run
-from helpers.notebook.carry import load_functions
 
 from .conftest import COURSE
 
@@ -129,72 +125,6 @@ def test_marks_are_good_only_if_nothing_is_lost_or_given_away():
     assert check.Marks(1, "otter", 3.0, 3.0, 0.0).ok
     assert not check.Marks(1, "otter", 3.0, 2.0, 0.0).ok
     assert not check.Marks(1, "otter", 3.0, 3.0, 1.0).ok
-
-
-# -------------------------------------------------------------------------------------------------- release
-
-
-def test_a_release_holds_what_a_student_needs_and_nothing_else(tmp_path, root):
-    target = tmp_path / "students"
-    files = {str(f) for f in release.write_release(target, course=Course("A course", "https://github.com/x/y", "v1"))}
-    tops = {f.split("/")[0] for f in files}
-    plain = {"README.md", ".gitignore", ".course-release", "LICENSE", "LICENSE-PROSE"}
-    installing = {"constraints.txt", "requirements.txt", "requirements-colab.txt"}
-    assert tops <= plain | installing | {"docs", "helpers", "notebooks"}
-    assert "helpers/notebook/submission.py" in files
-    assert "notebooks/tests/hidden.json" in files
-    assert not [f for f in files if "autograder" in f or "assets/recipes" in f or "solution" in f]
-    readme = (target / "README.md").read_text()
-    assert "https://colab.research.google.com/github/x/y/blob/v1/notebooks/01_baseline.ipynb" in readme
-    (target / "helpers" / "stale.py").write_text("")
-    release.write_release(target)
-    assert not (target / "helpers" / "stale.py").exists()
-
-
-def test_a_release_never_overwrites_other_work(tmp_path, root):
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(release.ReleaseError, match="not empty"):
-        release.write_release(tmp_path)
-    with pytest.raises(release.ReleaseError, match="instructor's own"):
-        release.write_release(root)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
-
-
-def test_a_release_hands_out_the_functions_of_a_part_that_is_over(tmp_path, root, monkeypatch):
-    target = tmp_path / "students"
-    files = {str(f) for f in release.write_release(target, catch_up=[2])}
-    assert [f for f in files if "catch_up" in f] == ["notebooks/02_reinforce_catch_up.ipynb"]
-    assert "`02_reinforce_catch_up.ipynb`" in (target / "README.md").read_text()
-    monkeypatch.chdir(target / "notebooks")
-    names = [q.function for q in masters.load_questions(2) if q.function]
-    functions = load_functions("02_reinforce", names, tests=False)
-    logits = torch.zeros(1, 3, 4)
-    assert torch.allclose(
-        functions.token_log_probs(logits, torch.zeros(1, 3, dtype=torch.int64)).exp(), torch.tensor(0.25)
-    )
-    release.write_release(target)
-    assert not list((target / "notebooks").glob("*catch_up*"))
-
-
-@pytest.mark.parametrize("part", masters.existing_parts())
-def test_the_functions_handed_out_are_the_solution_and_no_more(part):
-    text = "\n".join(c.source for c in catch_up.catch_up_notebook(part).cells if c.cell_type == "code")
-    questions = [q for q in masters.load_questions(part) if q.function]
-    space: dict = {}
-    exec(text, space)
-    assert all(callable(space[q.function]) for q in questions)
-    assert "load_policy(preset" not in text
-    assert not [q.name for q in masters.load_questions(part) if q.manual and q.sample_answer[:60] in text]
-
-
-def test_no_function_is_handed_out_before_the_deadline(tmp_path, root, monkeypatch):
-    deadlines = {"2": {"due": "2999-01-01T12:00:00+00:00"}, "1": {"due": "2001-01-01T12:00:00+00:00"}}
-    monkeypatch.setattr(catch_up, "load_deadlines", lambda: deadlines)
-    with pytest.raises(release.ReleaseError, match="Part 2 may be handed in until 2999-01-01 12:00"):
-        release.write_release(tmp_path / "students", catch_up=[1, 2])
-    assert not (tmp_path / "students").exists()
-    monkeypatch.setattr(catch_up, "load_deadlines", dict)
-    assert catch_up.still_open([1, 2]) == {}
 
 
 # ------------------------------------------------------------------------------------------- doctor and CLI
