@@ -6,12 +6,14 @@ import linecache
 import math
 import re
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from autograder import masters, testing
 from helpers.checks import UNKNOWN, check, check_rules, close, must_raise, trying
 from helpers.notebook.public_check import run_case
 
@@ -212,6 +214,19 @@ def test_an_exception_shows_the_students_line_and_what_it_means() -> None:
     assert first.endswith("(raised in `f`, line 3 of its cell)")
     assert line.strip() == "return shifted * ids"
     assert "T - 1 columns" in meaning
+
+
+def test_a_students_own_assertion_is_told_as_theirs_with_its_line() -> None:
+    """Not as one of the test's: where the function is tried, and in what graders and the build's own check report."""
+    f = student("def f(x):\n    assert x.ndim == 3\n    return x\n")
+    public = masters.TestCase("test_it", 1, False, "def test_it(f):\n    import torch\n    f(torch.ones(2))\n")
+    told = testing.run_test("q1_1", public, {"f": f}).message
+    assert told.startswith("AssertionError (raised in `f`, line 2 of its cell)")
+    assert "assert x.ndim == 3" in told
+    told = testing.run_test("q1_1", replace(public, hidden=True), {"f": f}).message
+    assert told == "your function raised an AssertionError"
+    own = replace(public, source='def test_it(f):\n    assert not f, "the sum is wrong"\n')
+    assert testing.run_test("q1_1", own, {"f": f}).message == "the sum is wrong"
 
 
 def test_an_exception_may_show_a_known_mistake() -> None:
