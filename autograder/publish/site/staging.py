@@ -81,9 +81,9 @@ def build_site(folder: Path | None = None, *, solutions: bool = False, parts: Se
         SiteError: Sphinx is not installed or failed, or the folder holds something else.
         FileNotFoundError: a notebook is not built.
     """
-    if find_spec("myst_nb") is None or find_spec("pydata_sphinx_theme") is None:
+    if not all(find_spec(name) for name in ("myst_nb", "pydata_sphinx_theme", "ziamath")):
         raise SiteError("the site needs Sphinx: pip install -e '.[site]' -c constraints.txt (Python 3.11 or newer)")
-    folder = folder or (SOLUTIONS_SITE if solutions else SITE)
+    folder = (folder or (SOLUTIONS_SITE if solutions else SITE)).resolve()
     claim(folder, "solutions" if solutions else "student")
     chosen = list(parts or masters.existing_parts())
     with tempfile.TemporaryDirectory() as work:
