@@ -1,4 +1,4 @@
-"""The console command `course`: build, run, check, report, release and print; `course COMMAND --help` says what each does."""
+"""The console command `course`: build, run, check, report, release, print, site; `course COMMAND --help` says what each does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from autograder import site_command
 from autograder.grade import commands
 from autograder.publish import handing_out
 from autograder.terminal import (
@@ -346,6 +347,7 @@ def course(
     """The course's tools."""
 
 
+site_command.register(app)
 commands.register(app)
 handing_out.register(app)
 

@@ -194,13 +194,13 @@ def _table(p: Tensor, outcomes: Tensor, answers: Sequence[str], log_loss: LogLos
     for i, task in enumerate(load_tasks()):
         loss = log_loss(p[i : i + 1], outcomes[i : i + 1])
         right = bool(outcomes[i])
-        mark, colour = ("✓ right", "#0072B2") if right else ("✗ wrong", "#D55E00")
+        mark = "✓ right" if right else "✗ wrong"  # no colour: none is legible in the light and in the dark
         cells.append(
             f"<tr><td>{task.number}</td><td style='text-align:left'>{html.escape(task.text)}</td>"
             f"<td style='text-align:left'>{html.escape(answers[i])}</td>"
-            f"<td style='color:{colour};white-space:nowrap'>{mark}</td><td>{p[i]:.2f}</td><td>{loss:.2f}</td></tr>"
+            f"<td style='white-space:nowrap'>{mark}</td><td>{p[i]:.2f}</td><td>{loss:.2f}</td></tr>"
         )
-    head = "".join(f"<th>{name}</th>" for name in ("", "task", "the model's answer", "", "your P", "loss"))
+    head = "".join(f"<th>{name}</th>" for name in ("no.", "task", "the model's answer", "verdict", "your P", "loss"))
     return (
         "<table><caption>The tasks, the recorded answers, and what each forecast cost</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(cells)}</tbody></table>"
