@@ -93,6 +93,54 @@ def _named(got: Any, expected: Any, mistakes: Mapping[str, Any], rtol: float, at
     return ""
 
 
+def check_choices(answers: Any, choices: Mapping[str, Sequence[str] | None], *, name: str) -> None:
+    """Whether a question's answers have the form that was asked for; whether they are right a hidden test says.
+
+    Args:
+        answers: the student's, by entry.
+        choices: each entry's possible answers; None where a number is asked for.
+        name: the function's name, for the message.
+
+    Raises:
+        AssertionError: an answer is missing, or is none of the choices; the message names the first.
+    """
+    if answers is None or answers is ...:
+        raise AssertionError(f"{name} returned {answers!r}: it is not written yet, or a `return` is missing.")
+    listed = ", ".join(repr(entry) for entry in choices)
+    if not isinstance(answers, Mapping):
+        raise AssertionError(f"{name}: return a dict with the entries {listed}, not a {type(answers).__name__}.")
+    for entry, allowed in choices.items():
+        if entry not in answers:
+            raise AssertionError(f"{name}: the answer to {entry!r} is missing; the entries are {listed}.")
+        given = answers[entry]
+        if allowed is None and (isinstance(given, bool) or not isinstance(given, int | float)):
+            raise AssertionError(f"{name}: the answer to {entry!r} is a plain number, not a {type(given).__name__}.")
+        if allowed is not None and _written(given) not in map(_written, allowed):
+            told = ", ".join(map(repr, allowed))
+            raise AssertionError(f"{name}: the answer to {entry!r} is one of {told}; yours is none of them.")
+
+
+def check_answers(answers: Any, right: Mapping[str, str | float]) -> None:
+    """Whether these entries of a question's answers are right; numbers may be off by one in a hundred.
+
+    Raises:
+        AssertionError: one is not. The text is left to the test, which says why.
+    """
+    for entry, wanted in right.items():
+        given = answers.get(entry) if isinstance(answers, Mapping) else None
+        if isinstance(wanted, str):
+            good = _written(given) == _written(wanted)
+        else:
+            good = isinstance(given, int | float) and abs(given - wanted) <= 0.01 * abs(wanted)
+        if not good:
+            raise AssertionError
+
+
+def _written(choice: Any) -> str:
+    """A choice as it is compared: without regard to capitals and blanks around it."""
+    return str(choice).strip().lower()
+
+
 def is_float(value: Any) -> bool:
     """Whether `value` is a Python float, as the course's definitions promise where they say float; NumPy's float64 is one."""
     return type(value) in (float, np.float64)

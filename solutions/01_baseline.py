@@ -20,7 +20,8 @@
 # After each exercise, a line such as `grader.check("q1_2")` runs the public tests. If your function is wrong,
 # they tell you which mistake it looks like. Hidden tests with other inputs run when your work is graded.
 # Below each exercise there are hints to unfold: first a question, then the operation. Open one at a time.
-# Written questions are graded by people, with a rubric: a few clear sentences are enough.
+# Questions with letters ask for letters or numbers, which are compared with the right ones when your work is graded,
+# or for a few clear sentences, which people grade with a rubric. What is marked "no points" is for you alone.
 #
 # **What every function of yours keeps to.** It leaves its arguments as they are, and works for one row as for many.
 # Unless the exercise says otherwise, it returns tensors of the precision (`dtype`)
@@ -170,37 +171,50 @@ blanks_right = transformer_picture.check_words(picture_words)
 # this is the **causal mask**. The weights are computed from the vectors, and from nothing else.
 #
 # All other boxes treat each position by itself, in the same way.
-# %% [markdown] q="w1_1"
-# **Question 1.A (three models with a part missing).** Predict, and give the reason. Each word below is one token.
+# %% [markdown] q="q1_A"
+# **Question 1.A (three models with a part missing).** Predict. Each word below is one token.
+# A public test looks at the form of your answers; whether they are right you learn when your work is graded.
 #
-# (a) Box F is taken out of every block, and only the copy that passes by goes on to G. How do the probabilities
-# of the next token after `The film is` differ from those after `My dog is`?
+# (a) Box F is taken out of every block, and only the copy that passes by goes on to G. Compare the probabilities
+# of the next token after `The film is` with those after `My dog is`.
+#
+# * "A": They differ, as the words before `is` differ.
+# * "B": They differ a little: with several blocks the words before come in through the positions.
+# * "C": They are the same, as no other box brings anything from one position to another.
+# * "D": They are the same, as without F all logits are 0.
 #
 # (b) The causal mask is taken out, and the model is trained anew to predict each next token of whole texts.
-# What becomes of its training loss, and what of the texts that it writes?
 #
-# (c) Box B and its table are taken out of a model with a *single* block. Which of the prompts `dog bites man again`,
-# `man bites dog again` and `dog bites dog again` does it continue with the same probabilities?
-# %% [markdown]
-# (a) Not at all. Without attention nothing passes from one position to another. The last position then holds
-# what `is` gives at place 2, and that is the same in both prompts.
+# * "A": Training loss and texts are as good as before: attention learns to look back only.
+# * "B": The training loss becomes lower and the texts better, as each position knows more.
+# * "C": The training loss becomes higher, as later tokens confuse the prediction.
+# * "D": The training loss falls nearly to 0, and the texts that the model writes are nonsense.
 #
-# (b) The training loss falls nearly to 0: the token to be predicted stands at the next position,
-# so the model learns to copy it from there. When the model writes, that position does not exist yet.
-# It has learnt nothing that helps there, and its texts are nonsense.
+# (c) Box B and its table are taken out of a model with a *single* block. Of the prompts `dog bites man again`,
+# `man bites dog again` and `dog bites dog again`, which are continued with the same probabilities?
 #
-# (c) The first two. Attention at the last position takes a weighted mean over the vectors of `dog`, `bites`, `man` and
-# `again`. Without positions these vectors, and so the weights, are the same in either order, and so is the sum.
-# In the third prompt one vector is another: `dog` stands there twice, `man` not at all.
-# (With several blocks a little of the order comes back: the first position sees one token and the second two,
-# so from the second block on the vectors tell where they stand.)
-#
-# **Rubric**
-# - 1 point: (a) The same probabilities, as attention alone moves information between positions.
-# - 1 point: (b) The loss becomes very small because the model copies the answer from the next position,
-#   and it cannot write because that position is not there when it writes.
-# - 1 point: (c) The first two and not the third, as the mean does not depend on the order of its terms
-#   (or: without B the model does not know where a token stands).
+# * "A": the first and the second
+# * "B": the first and the third
+# * "C": all three
+# * "D": none
+# %%
+def three_models():
+    """Answers to Question 1.A: a dict with the letters of (a), (b) and (c), such as {"a": "A", "b": "A", "c": "A"}."""
+    # BEGIN SOLUTION
+    return {"a": "C", "b": "D", "c": "A"}
+    # END SOLUTION
+# %% points=0 success="Question 1.A has three answers, each of them a letter from A to D."
+def test_three_models_form(three_models):
+    check_choices(three_models(), dict.fromkeys("abc", "ABCD"), name="three_models")
+# %% points=1 hidden=true success="(a) is right." failure="(a) The same: without attention nothing passes from one position to another, and the last one holds what `is` gives at place 2."
+def test_without_attention(three_models):
+    check_answers(three_models(), {"a": "C"})
+# %% points=1 hidden=true success="(b) is right." failure="(b) Each position can copy the token to be predicted from the next one, so the loss is nearly 0. When the model writes, that token is not there yet."
+def test_without_mask(three_models):
+    check_answers(three_models(), {"b": "D"})
+# %% points=1 hidden=true success="(c) is right." failure="(c) Without positions the mean that attention takes does not depend on the order of its terms, but on which words there are: the first and the second."
+def test_without_positions(three_models):
+    check_answers(three_models(), {"c": "A"})
 # %% [markdown]
 # ## 1.2 From scores to the next token
 #
@@ -1035,38 +1049,59 @@ plots.show(
     "The mean reward so far against the number of completions, with a 95 % band that narrows. "
     f"It ends at {mean:.3f} ± {half_width:.3f}.",
 )
-# %% [markdown] q="w1_2"
-# **Question 1.B (numbers from a progress bar).**
+# %% [markdown] q="q1_B"
+# **Question 1.B (numbers from a progress bar).** Compute seven numbers, to three digits.
 #
 # (a) An evaluation has 16 batches of equal size. After 4 batches and 6 seconds its bar shows `reward=0.500`.
-# Which share done, which speed and which time left does it show? The fifth batch has a mean reward of 0.9: what does
-# the bar show as `reward` then? What would it show if this batch came last, after 15 batches with the mean 0.5?
+# Which share is done (from 0 to 1, as `"share"`), how many batches a second (`"speed"`), how many seconds are left
+# (`"left"`)? The fifth batch has a mean reward of 0.9: what does the bar show as `reward` then (`"fifth"`)?
+# What would it show if this batch came last, after 15 batches with the mean 0.5 (`"last"`)?
 #
-# (b) How many completions would *your* evaluation need for a half width of 0.005, and how long would it take?
-# Start from the half width, the number of completions and the time that stand above.
-#
-# (c) In another evaluation the bar shows `reward=1.000` from the first batch to the last.
-# Give two possible causes, and for each of them what you would look at to find it.
+# (b) An evaluation of 320 completions took 12 seconds and gave a half width of 0.03. For a half width of 0.005,
+# how many completions does it take (`"completions"`), and how many seconds (`"seconds"`)?
+# (Should the prompts not suffice, some are completed several times.)
+# %%
+def bar_numbers():
+    """Answers to Question 1.B: a dict of seven numbers, such as {"share": 0.1, "speed": 0.1, "left": 1, …}."""
+    # BEGIN SOLUTION
+    speed, factor = 4 / 6, (0.03 / 0.005) ** 2  # batches a second; how many times as many completions
+    return {
+        "share": 4 / 16,
+        "speed": speed,
+        "left": 12 / speed,
+        "fifth": (4 * 0.5 + 0.9) / 5,
+        "last": (15 * 0.5 + 0.9) / 16,
+        "completions": 320 * factor,
+        "seconds": 12 * factor,
+    }
+    # END SOLUTION
+# %% points=0 success="Question 1.B has seven answers, and each of them is a plain number."
+def test_bar_numbers_form(bar_numbers):
+    entries = ("share", "speed", "left", "fifth", "last", "completions", "seconds")
+    check_choices(bar_numbers(), dict.fromkeys(entries), name="bar_numbers")
+# %% points=0.5 hidden=true success="Share, speed and time left are right." failure="4 of 16 batches are 0.25. The speed is 4/6 = 0.667 batches a second, so the other 12 take 18 seconds."
+def test_bar_time(bar_numbers):
+    check_answers(bar_numbers(), {"share": 0.25, "speed": 4 / 6, "left": 18.0})
+# %% points=0.5 hidden=true success="The running means are right." failure="The bar shows the mean of all batches so far: (4 · 0.5 + 0.9)/5 = 0.58; as the last one the same batch moves it to 0.525 only."
+def test_bar_mean(bar_numbers):
+    check_answers(bar_numbers(), {"fifth": 0.58, "last": 0.525})
+# %% points=1 hidden=true success="Completions and time for a narrower interval are right." failure="The half width falls with 1/√N: a sixth of it takes 36 times the completions, 11,520, and 36 times the time, 432 s."
+def test_bar_precision(bar_numbers):
+    check_answers(bar_numbers(), {"completions": 11520.0, "seconds": 432.0})
 # %% [markdown]
-# (a) 4 of 16 batches are 25 %. The speed is $4/6 = 0.67$ batches per second, so the other 12 take 18 seconds.
-# The bar shows the mean of all batches so far: $(4 \cdot 0.5 + 0.9)/5 = 0.58$ after the fifth.
-# As the last one, the same batch moves it only to $(15 \cdot 0.5 + 0.9)/16 = 0.525$.
-# The number in the bar jumps at first and then settles.
+# **To think about** (no points). How many completions would *your* evaluation need for a half width of 0.005?
+# And in another evaluation the bar shows `reward=1.000` from the first batch to the last: what may be the cause,
+# and what would you look at to find it?
 #
-# (b) The half width $h$ falls with $1/\sqrt N$, so $N' = N \cdot (h/0.005)^2$ completions are needed,
-# and the time grows by the same factor. If $h$ were 0.02, it would be $4^2 = 16$ times as many, and 16 times the time.
-# (The numbers of the student's run are to be put in. Should the prompts not suffice, some are completed several times.)
+# <details><summary>Answer</summary>
 #
-# (c) Perhaps the reward model says 1 to everything: it looks at the wrong output, or gets the wrong texts.
-# I would give it a sentence that is clearly negative. Or the policy writes the same praise every time:
-# I would read ten completions, and count how many different ones there are.
+# Put your own half width and number of completions, from the output above, into the formula of (b).
 #
-# **Rubric**
-# - 1 point: (a) 25 %, 0.67 batches per second, 18 seconds; 0.58 after the fifth batch, and 0.525 if it comes last.
-#   One slip in the arithmetic is forgiven, but not that the bar shows the last batch alone.
-# - 1 point: (b) $N (h/0.005)^2$ with the numbers of the student's own run, and the time in the same proportion.
-# - 1 point: (c) Two causes that would really give 1.000 throughout (in the reward model or its input, in the policy or
-#   its texts), each with a check that can tell it.
+# Perhaps the reward model says 1 to everything: it looks at the wrong output, or gets the wrong texts.
+# Give it a sentence that is clearly negative. Or the policy writes the same praise every time:
+# read ten completions, and count how many different ones there are.
+#
+# </details>
 # %% [markdown]
 # ## 1.7 Read what it writes
 #
@@ -1077,7 +1112,7 @@ samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, se
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
 # %% [markdown] q="w1_3"
-# **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews?
+# **Question 1.C** (2 points). Read the five samples. (a) How good are they as English, and as reviews?
 # (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
 # Quote it, and give a likely cause.
 # %% [markdown]
@@ -1097,14 +1132,11 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # where one unlikely token leads the rest astray. And `new_tokens` cuts a text off, finished or not.
 #
 # **Rubric**
-# - 1 point: Judges the quality of the texts with examples: grammar,
-#   sense over a few words against sense over the whole sentence.
-# - 1 point: Judges the sentiment of each sample in own words and compares it with the reward; names an agreement
-#   or a disagreement.
-# - 1 point: Names something odd with a quotation: repetition, a break in topic, invented or half words, stray signs,
-#   a text that is cut off or ends early.
-# - 1 point: Gives a plausible cause for it: model size, training text, sampling from the whole distribution,
-#   the fixed number of new tokens, a prompt that allows any continuation.
+# - 1 point: Judges the English of the texts and the sentiment of each sample in own words, with examples,
+#   and names an agreement or a disagreement with the reward.
+# - 1 point: Names something odd with a quotation (repetition, a break in topic, invented or half words, a text that is
+#   cut off) and a plausible cause: model size, training text, sampling from the whole distribution, the fixed number
+#   of new tokens, a prompt that allows any continuation.
 # %% [markdown]
 # ## 1.8 The distribution of the rewards
 #
@@ -1159,8 +1191,8 @@ attempts = [
 # END SOLUTION
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 # %% [markdown] q="w1_4"
-# **Question 1.D.** Give your best sentence of each kind with its reward; if none passes the border, list your five best
-# attempts. Why do they fool the reward model, or come close?
+# **Question 1.D** (2 points). Give your best sentence of each kind with its reward;
+# if none passes the border, list your five best attempts. Why do they fool the reward model, or come close?
 # What will happen when a policy is trained to maximise this reward for a long time?
 # %% [markdown]
 # *(The rewards stand in the table above. Other sentences are as good, and another reward model may need others.)*
@@ -1180,12 +1212,8 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 # This is called **reward hacking**.
 #
 # **Rubric**
-# - 1 point: Gives a sentence that a person would call negative or nonsense with its reward above 0.8
-#   (or documents at least five serious attempts).
-# - 1 point: Gives a sentence that a person would call positive with its reward below 0.3
-#   (or documents at least five serious attempts).
-# - 1 point: Explains the failure by how the model works or what it was trained on: it reacts to single words,
-#   has seen little irony, knows no nonsense and so extrapolates.
+# - 1 point: A sentence of each kind with its reward (or at least five serious attempts), and an explanation by how the
+#   model works or what it was trained on: it reacts to single words, has seen little irony, knows no nonsense.
 # - 1 point: Draws the consequence for training: a policy that maximises this reward will find such texts,
 #   so a rising reward need not mean better texts.
 # %% [markdown]
@@ -1326,7 +1354,7 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 #
 # **State for each task the probability that the model does it right.**
 # Do not look anything up, and use the whole range from 0 to 1. Your forecasts are not graded by how good they are.
-# What counts is what you learn from them, in the written questions below.
+# What counts is what you learn from them, in the questions below.
 #
 # The form has one slider for each task. When you are done, copy the text at its end over the next exercise's cell.
 # %%
@@ -1387,45 +1415,33 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # about 70 % happen. Points below the line mean that you thought too much of the model, points above it
 # that you thought too little. The vertical lines are 95 % intervals.
 # With a handful of tasks in a group they are wide, so only large deviations mean anything.
-# %% [markdown] q="w1_5"
-# **Question 1.E (your scores).** Report your accuracy, log loss and Brier score.
+# %% [markdown]
+# **To think about** (no points). Read your accuracy, log loss and Brier score above.
 # Did you beat the forecaster who always says 0.5? Where were you too sure, where too cautious?
 # Which two tasks cost you most (the last column of the table), and what would your log loss be without them?
-# %% [markdown]
-# *(For the forecasts of the solution notebook.)* Accuracy about 71 %, log loss about 0.55, Brier score about 0.19.
-# The forecaster who always says 0.5 gets 50 %, 0.693 and 0.25, so these forecasts are better on all three scores,
-# but not by much on the log loss.
 #
+# <details><summary>What to look for (the example: the forecasts of the course's solution)</summary>
+#
+# Accuracy about 71 %, log loss about 0.55, Brier score about 0.19. The forecaster who always says 0.5 gets 50 %, 0.693
+# and 0.25, so these forecasts are better on all three scores, but not by much on the log loss.
 # They are too hopeful: all points lie below the line. Of the tasks called 60 to 80 % likely, only half were done.
 # But each point stands for one to twelve tasks and its interval is wide, so this is a hint and no proof.
 #
-# The most expensive forecasts were sure and wrong: "Does a robin have feathers?" at 0.85, and both "How many legs does
-# a spider have?" and "hello in capital letters" at 0.80. The first cost $-\ln 0.15 = 1.90$, the others
-# $-\ln 0.2 = 1.61$ each. The first and one of the others are together about a quarter of the whole sum;
-# without these two, the log loss would be about 0.45. Accuracy counts them like any other miss.
+# The two most expensive forecasts were sure and wrong. A forecast of 0.85 for what did not happen costs
+# $-\ln 0.15 = 1.90$, one of 0.80 costs $-\ln 0.2 = 1.61$: two such tasks are about a quarter of the sum over all 26.
+# Accuracy counts them like any other miss.
 #
-# **Rubric**
-# - 1 point: Reports accuracy, log loss and Brier score of complete forecasts, and compares them with always saying 0.5.
-# - 1 point: Reads the calibration plot correctly (over- or underconfident, in which range)
-#   and mentions how few tasks stand behind a point.
-# - 1 point: Explains a difference between accuracy and log loss by concrete forecasts: one or two sure
-#   and wrong ones dominate the log loss.
+# </details>
 # %% [markdown] q="w1_6"
-# **Question 1.F (surprises).** Which answers surprised you most, in either direction?
-# What had you assumed about the model that turned out to be wrong?
+# **Question 1.E (surprises and patterns of failure)** (3 points). Which answer surprised you most, in either
+# direction, and what had you assumed about the model that turned out to be wrong?
+# In which kinds of task does the model fail, and how do the failures look? Offer a cause for at least one pattern.
 # %% [markdown]
 # It knew the capital of Australia, where many people say Sydney, and answered the riddle about Anna, Ben and Carl.
 # But it said that a robin has no feathers, right after it was told that all birds have them. I had assumed an
 # order of difficulty like that of a child: first simple logic, then geography. The model's order is another one: a fact
 # that stands in many texts is easy, and using a sentence that stands right in front of it may be hard.
 #
-# **Rubric**
-# - 1 point: Names at least one surprising success or failure, with the task and the model's answer.
-# - 1 point: Says which picture of the model led to the wrong expectation, and how the answer changes it.
-# %% [markdown] q="w1_7"
-# **Question 1.G (patterns of failure).** In which kinds of task does the model fail, and how do the failures look?
-# Offer a cause for at least one pattern.
-# %% [markdown]
 # *Letters:* it failed at all four tasks on letters (spelling backwards, counting r, capitals, the letter after P).
 # It sees tokens, not letters: "garden" may be one number to it. *Exact instructions:* it was asked for three words and
 # for one word, and wrote whole sentences; it was asked for JSON with one key, and added a second one.
@@ -1435,12 +1451,14 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # ("of the balcony of the balcony"), which is typical of greedy decoding.
 #
 # **Rubric**
+# - 1 point: Names a surprising success or failure, with the task and the model's answer, and the picture of the model
+#   that led to the wrong expectation.
 # - 1 point: Names at least two patterns of failure with examples, such as letters inside words, exact formats
 #   and lengths, multi-step arithmetic, negative sentiment, repetition.
 # - 1 point: Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats,
 #   training text rewards fluent answers, little capacity.
 # %% [markdown] q="w1_8"
-# **Question 1.H (trust).** For what would you rely on this model, and for what not?
+# **Question 1.F (trust)** (2 points). For what would you rely on this model, and for what not?
 # What would you have to know before you do? Look also at the *rules* by which the answers were judged: does any answer
 # count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
 # %% [markdown]
@@ -1456,13 +1474,13 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # with the reward model: the measure is a stand-in for what we want, and it can be met without giving us that.
 #
 # **Rubric**
-# - 1 point: Says for which uses the answers could be relied on, and for which not, with reasons from the quiz.
-# - 1 point: Says how trust should be earned: measuring on tasks of the same kind, checking mechanically,
-#   knowing the error rate; notes that fluent wording is no evidence.
+# - 1 point: Says for which uses the answers could be relied on, and for which not, and how trust should be earned:
+#   measuring on tasks of the same kind, checking mechanically, knowing the error rate; fluent wording is no evidence.
 # - 1 point: Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour',
 #   which counts as right), and draws the parallel to the reward model.
 # %% [markdown] q="w1_9"
-# **Question 1.I (a future model).** What should a future model be able to do that this one cannot? What does that need?
+# **Question 1.G (a future model)** (2 points). What should a future model be able to do that this one cannot?
+# What does that need?
 # Write down a test by which one would recognise it, and a forecast: with which probability will a model
 # that runs on your own computer pass it in three years?
 # %% [markdown]
@@ -1476,9 +1494,8 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # My forecast that a model on a laptop passes in three years: 0.6.
 #
 # **Rubric**
-# - 1 point: Describes a concrete capability that a future model should have, and why it would matter.
-# - 1 point: Says what it needs (data, feedback, size, tools, another training signal, safeguards),
-#   with a link to something seen in this part.
+# - 1 point: Describes a concrete capability that a future model should have and what it needs (data, feedback, size,
+#   tools, another training signal, safeguards), with a link to something seen in this part.
 # - 1 point: Turns it into a test: a task with a rule by which success can be measured, and a forecast (a probability
 #   and a year or a model size).
 # %% [markdown]

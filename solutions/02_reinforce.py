@@ -1465,45 +1465,69 @@ plots.show(figures.plot_letter_runs({"your step": first_run}, chance=1 / len(let
 # ```
 #
 # All three were run on the eight letters. The next figure shows the runs, in another order.
+#
+# *Predict first:* for each step, what will its reward and its gradient look like?
 # %%
 # The three broken steps on the eight letters. Which run is whose?
 plots.show(figures.plot_letter_runs(letters.broken_runs(reinforce_step, seed=seed), chance=1 / len(letters.LETTERS)))
-# %% [markdown] q="w2_3"
-# **Question 2.C · Find the mistake** (3 points, one for each step). For each of the steps A, B and C: what is wrong,
-# in one sentence? Which of the runs 1, 2 and 3 is it, and *why* do its reward and its gradient look like that? Name a
-# check that finds the mistake on a single batch, without any training. For step A give also the shape of `log_probs`
-# in A and in yours, with what each axis stands for.
+# %% [markdown] q="q2_C"
+# **Question 2.C · Find the mistake** (3 points, one for each step). For each of the steps A, B and C say what is
+# wrong (`"A"`), which run of the figure is its run (`"A run"`: 1, 2 or 3, as a text), and which check finds the mistake
+# on a single batch, without any training (`"A check"`); and so on for B and C.
+#
+# The mistake:
+#
+# * "baseline": the advantages have no baseline
+# * "detached": no gradient reaches the policy
+# * "mask": the prompt's tokens are in the loss
+# * "shift": each log-prob is that of the wrong token
+# * "sign": the update goes downhill in the reward
+# * "zero_grad": the gradients of earlier batches are still there
+#
+# The check:
+#
+# * "again": call the step twice on one batch, with a learning rate of 0; both gradients must be the same
+# * "best": take one step; the completion with the highest advantage must have become likelier
+# * "noted": before any update, compare the log-probs with those noted while sampling
+# * "reward": the mean reward must be that of the rollout's texts
+# %%
+def broken_steps():
+    """Answers to Question 2.C: {"A": "mask", "A run": "1", "A check": "best", "B": …} with nine entries."""
+    # BEGIN SOLUTION
+    return {
+        "A": "shift", "A run": "2", "A check": "noted",
+        "B": "sign", "B run": "3", "B check": "best",
+        "C": "zero_grad", "C run": "1", "C check": "again",
+    }  # fmt: skip
+    # END SOLUTION
+# %% points=0 success="Question 2.C has nine answers, each of them one of its choices."
+def test_broken_steps_form(broken_steps):
+    mistakes = ("baseline", "detached", "mask", "shift", "sign", "zero_grad")
+    choices = {}
+    for step in "ABC":
+        choices |= {step: mistakes, f"{step} run": "123", f"{step} check": ("again", "best", "noted", "reward")}
+    check_choices(broken_steps(), choices, name="broken_steps")
+# %% points=0.5 hidden=true success="Step A and its run are right." failure="Step A lacks the shift by one: it makes a letter more or less likely as a successor of itself. That has nothing to do with the reward, which stays where blind drawing is, and the gradient does not fade: run 2."
+def test_step_a(broken_steps):
+    check_answers(broken_steps(), {"A": "shift", "A run": "2"})
+# %% points=0.5 hidden=true success="The check for step A is right." failure="Step A: the log-probs must agree with rollout.log_probs, and without the shift they do not (unless all log-probs are equal, as with a table of zeros)."
+def test_check_a(broken_steps):
+    check_answers(broken_steps(), {"A check": "noted"})
+# %% points=0.5 hidden=true success="Step B and its run are right." failure="Step B lacks the minus: good completions become less likely, and the reward falls to nearly 0. The gradient fades as well, since all texts are equally bad then: run 3."
+def test_step_b(broken_steps):
+    check_answers(broken_steps(), {"B": "sign", "B run": "3"})
+# %% points=0.5 hidden=true success="The check for step B is right." failure="Step B: after one step on one batch the completion with the highest advantage has become less likely."
+def test_check_b(broken_steps):
+    check_answers(broken_steps(), {"B check": "best"})
+# %% points=0.5 hidden=true success="Step C and its run are right." failure="Step C never clears the gradients. Here every batch asks for nearly the same, so the reward rises all the same; the gradient gives it away, as it grows and stays large when all advantages are 0: run 1."
+def test_step_c(broken_steps):
+    check_answers(broken_steps(), {"C": "zero_grad", "C run": "1"})
+# %% points=0.5 hidden=true success="The check for step C is right." failure="Step C: the second gradient on the same batch is twice the first, as the first is still in it."
+def test_check_c(broken_steps):
+    check_answers(broken_steps(), {"C check": "again"})
 # %% [markdown]
-# *Step A, run 2: the shift by one is missing.* The logits at position $t$ have seen token $t$ and are about token
-# $t + 1$; here they are set against token $t$. So the update makes a letter more or less likely as a successor *of
-# itself*, according to how well the text went. Whether a text went well has next to nothing to do with that, so these
-# updates are noise: the reward stays where blind drawing is. The gradient does not fade, since the rewards go on
-# differing. In A `log_probs` has the shape [B, T]: text of the batch, position; in mine [B, T-1], since the first
-# token is predicted by nothing and the last logits predict a token that is not there. (The vocabulary axis is gone in
-# both: one entry was picked.) Check: before any update, the log-probs must agree with `rollout.log_probs`, those
-# noted while sampling. Here they do not. (In this task all log-probs are equal as long as the table is all 0, so take
-# a table of random numbers, or a real model.)
-#
-# *Step B, run 3: the minus sign is missing.* The optimizer makes good completions less likely. The reward falls below
-# that of blind drawing, to nearly 0. The gradient fades as well: when all texts are equally bad, no advantage is left.
-# Check: take one step on one batch and compute the log-probs again: the completion with the highest advantage must
-# have become likelier. Or: the gradient of the loss must point against advantage times score.
-#
-# *Step C, run 1: the gradients are never cleared.* Each step moves along the sum of all gradients so far. In this
-# task every batch asks for nearly the same, so the reward rises all the same, even a little faster: *a rising reward
-# does not prove that a step is right.* The gradient gives it away: it grows from step to step and stays large when
-# all rewards are 1 and all advantages 0, where a right gradient is 0. Where the direction changes, as it does with a
-# language model, the old gradients push in directions that are long out of date. Check: call the step twice on one
-# batch with a learning rate of 0; the second gradient must equal the first, and here it is twice as large.
-#
-# **Rubric**
-# - 1 point: step A: the shift by one is missing; run 2, since what is changed has nothing to do with the reward;
-#   compares with the log-probs noted while sampling, or with the loss of transformers; shapes [B, T] and [B, T-1]
-#   with their axes (half a point).
-# - 1 point: step B: the sign is wrong (the loss lacks its minus); run 3, the reward falls; one step on one batch must
-#   make the best completion likelier.
-# - 1 point: step C: zero_grad is missing; run 1, the gradient grows and does not fade though the advantages do; two
-#   calls on one batch give different gradients.
+# *A rising reward does not prove that a step is right.* And the checks of the list are worth keeping: each of them
+# takes one batch and a second, and together they find most of what can go wrong in a step.
 # %% [markdown]
 # ### Starting afresh, and the optimizer's memory
 #
@@ -1520,30 +1544,32 @@ def fresh_start():
     policy, _ = load_policy(preset, device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
-# %% [markdown] q="w2_4"
-# **Question 2.D · Resetting** (3 points). What does it do to reset the model, and what does it do to reset the
-# optimizer? Describe what would happen if you reset only one of the two: first only the model, then only the optimizer.
-# %% [markdown]
-# Resetting the model puts the weights back to those of the untuned policy.
-# A new run then starts where the first one did, and the two can be compared. Resetting the optimizer throws away
-# AdamW's running averages of gradients and squared gradients, and its count of steps.
+# %% [markdown] q="q2_D"
+# **Question 2.D · Resetting** (2 points). A policy was trained for a hundred steps. Then training is started once more,
+# in four ways: (a) model and optimizer are reset, (b) only the model is, (c) only the optimizer is, (d) neither is.
+# What does the second run look like? Each answer fits one of the four. (In all four the prompts are drawn anew.)
 #
-# *Only the model:* the weights are fresh, but the averages still describe the gradients of a tuned policy.
-# The first steps go partly in the old direction, and their length is divided by an old scale; also, the correction
-# that makes Adam's first steps sound is missing, because the step count is not at its beginning.
-# The run differs from a clean one, and depends on what was run before it.
-#
-# *Only the optimizer:* the policy is the tuned one, so training goes on from there: the reward starts high,
-# and the second run cannot be compared with the first. With empty averages, Adam's first steps have nearly the full
-# learning rate for every weight, whatever the gradient's size, which may show as a small jolt.
-#
-# **Rubric**
-# - 1 point: resetting the model loads the weights from before training, so that the run starts from the untuned policy
-#   and runs can be compared.
-# - 1 point: resetting the optimizer clears Adam's running averages (and with them its step counter),
-#   which belong to the gradients of the earlier run.
-# - 1 point: a mixed reset described rightly: new model with old optimizer takes first steps of a wrong direction
-#   and size; old model with new optimizer goes on training a tuned policy.
+# * "P": The reward starts where the untuned policy stands. The run can be compared with the first.
+# * "Q": The reward starts where the untuned policy stands. The first steps go partly in a direction,
+#   and have lengths, that belong to the end of the first run.
+# * "R": The reward starts high. The first steps have nearly the full learning rate for every weight,
+#   however small its gradient is.
+# * "S": The reward starts high, and the run goes on as the first one would have.
+# %%
+def resetting():
+    """Answers to Question 2.D: a dict with the letters of (a) to (d), such as {"a": "P", "b": "P", "c": "P", "d": "P"}."""
+    # BEGIN SOLUTION
+    return {"a": "P", "b": "Q", "c": "R", "d": "S"}
+    # END SOLUTION
+# %% points=0 success="Question 2.D has four answers, each of them a letter from P to S."
+def test_resetting_form(resetting):
+    check_choices(resetting(), dict.fromkeys("abcd", "PQRS"), name="resetting")
+# %% points=1 hidden=true success="Both reset, and neither reset, are right." failure="With both reset the second run starts as the first did (P). With neither, training simply goes on (S)."
+def test_reset_both(resetting):
+    check_answers(resetting(), {"a": "P", "d": "S"})
+# %% points=1 hidden=true success="A reset of one of the two is right." failure="Only the model: fresh weights, but the averages, and the step count, describe the gradients of a tuned policy (Q). Only the optimizer: the tuned policy goes on, and with empty averages Adam divides every gradient by its own size, so that the steps are nearly the learning rate (R)."
+def test_reset_one(resetting):
+    check_answers(resetting(), {"b": "Q", "c": "R"})
 # %% [markdown]
 # ### The loop around your step
 #
@@ -1702,7 +1728,7 @@ show_samples(
     title="Five test prompts before and after REINFORCE",
 )
 # %% [markdown] q="w2_5"
-# **Question 2.E · Before and after** (3 points). Compare the completions. Are they more positive?
+# **Question 2.E · Before and after** (2 points). Compare the completions. Are they more positive?
 # What else has changed? Quote from your own output, and relate what you see to at least one measured quantity
 # (you may use the plots that follow).
 # %% [markdown]
@@ -1722,11 +1748,10 @@ show_samples(
 # thinks less of them.
 #
 # **Rubric**
-# - 1 point: says that the texts are more positive, with at least one example from the student's own output.
-# - 1 point: names what else changed, with evidence: repeated phrases, a small stock of words, less of the prompt's
-#   subject, uniform texts, broken grammar, changed length.
-# - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise,
-#   the second reward model) or to the reward that the texts got.
+# - 1 point: says whether the texts are more positive and what else changed, with quotations: repeated phrases, a small
+#   stock of words, less of the prompt's subject, uniform texts, broken grammar, changed length.
+# - 1 point: relates it to a measured quantity of this notebook (repetition, length, KL, surprise, the second reward
+#   model) or to the reward that the texts got.
 # %% [markdown]
 # ### Repetition and length
 #
@@ -1883,7 +1908,7 @@ print("saved to runs/frontier.json")
 # %% [markdown]
 # ## 2.10 Looking back
 # %% [markdown] q="w2_6"
-# **Question 2.F · The limits of REINFORCE** (4 points). Which limits of the method did you see in this notebook?
+# **Question 2.F · The limits of REINFORCE** (3 points). Which limits of the method did you see in this notebook?
 # Name at least two.
 # For each, say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
 # %% [markdown]
@@ -1908,13 +1933,11 @@ print("saved to runs/frontier.json")
 # penalty help.
 #
 # **Rubric**
-# - 1 point: names reward hacking (over-optimisation): the reward rises while the text gets worse, shown by repetition,
-#   variety, the reference's surprise or the texts in the student's own results.
-# - 1 point: gives the cause: the reward model is an imperfect stand-in,
-#   and nothing in the objective ties the policy to natural text or to the reference.
+# - 1 point: names reward hacking (over-optimisation), shown by the student's own results, and its cause: the reward
+#   model is an imperfect stand-in, and nothing in the objective ties the policy to natural text or to the reference.
 # - 1 point: names a second limit with its cause: noisy gradients (one reward for a whole text, estimate from samples),
-#   each batch used once (on-policy), loss of variety, collapse once the advantages are near 0, dependence on the
-#   learning rate or seed.
+#   each batch used once (on-policy), loss of variety, collapse once the advantages are near 0,
+#   dependence on the learning rate or seed.
 # - 1 point: names a fitting remedy for one of them: a KL penalty to the reference, stopping early,
 #   several reward models, a better baseline or larger batches, importance-weighted reuse.
 # %% [markdown]

@@ -13,8 +13,8 @@
 # 2. put it into the reward, and train with α = 0 first to see what happens without it;
 # 3. sweep α from nothing to far too much, and draw reward against distance: the **reward–KL frontier**;
 # 4. compare every policy with the best that is possible at its price and at its distance;
-# 5. let α change during training, by a schedule and by a controller;
-# 6. optionally, use each batch of samples twice with PPO's clipped loss and GRPO's group advantages.
+# 5. use each batch of samples twice, with PPO's clipped loss and GRPO's group advantages;
+# 6. optionally, let α change during training, by a schedule and by a controller.
 #
 # | section | what | time on 2 cores, the other one busy |
 # | --- | --- | --- |
@@ -24,8 +24,8 @@
 # | 3.4 | α = 0 first | 2 min |
 # | 3.5 | the sweep | 9 min |
 # | 3.6 | does the fine shorten texts? | 2.5 min |
-# | 3.7 | α that changes (exercises 3.6 and 3.7) | 4 min |
-# | 3.8 | optional: two epochs per batch, PPO and GRPO (exercises 3.8 to 3.10) | 3 min |
+# | 3.7 | two epochs per batch: PPO and GRPO (exercises 3.6 to 3.8) | 3 min |
+# | 3.8 | optional: α that changes (exercises 3.9 and 3.10) | 4 min |
 # | 3.9 | in practice, questions, summary, submission | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train;
@@ -725,7 +725,7 @@ for name, gradient in shown.items():
 #   the very term that k1 in the reward gives.
 # - **k3 in the loss** pulls towards the *other* KL, KL(π_ref‖π), although k3 is an unbiased estimate of this one.
 #   Near the reference the two hardly differ; far from it they want different things, as the two bumps have shown.
-# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.8
+# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.7
 #   in front and its gradient too, is right again.
 #
 # **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO as published (Shao et al. 2024)
@@ -950,13 +950,64 @@ plots.show(figures.plot_frontier([], bounds, title="What is possible without tra
 # ### The training step
 #
 # The step below needs no new update: **it hands the shaped rewards to your `reinforce_step` of Part 2**,
-# in place of the reward model. To REINFORCE the fine is just another reward. Beside that, it measures.
-# (The policy's log-probs at the time of sampling stand in `rollout.log_probs`.
-# Column $t$ belongs to the token at $t+1$, which is why the mask loses its first column.)
+# in place of the reward model. To REINFORCE the fine is just another reward. You write it (without points; all runs
+# of this notebook are made with it). In the order of the data:
 #
-# The exact KL needs two tables of logits; to save time the step computes it in every fifth step only,
-# and the policy's entropy with it. k1 costs nothing extra, and is there every time. So is `objective`,
-# the mean of the shaped rewards: the batch's estimate of J, which is what training maximises.
+# 1. the log-probs of the batch under the reference, without gradients: `policy_logits`, then your `token_log_probs`;
+#    those of the policy at the time of sampling stand in `rollout.log_probs`. Column $t$ belongs to the token at $t+1$,
+#    which is why the mask is `rollout.completion_mask[:, 1:]`;
+# 2. the rewards of `rollout.texts`, moved to the mask's device with `.to`, and from them your `kl_shaped_rewards`;
+# 3. one call of `reinforce_step`. Its fourth argument is a function from texts to rewards: hand in one that
+#    gives the shaped rewards (on the CPU) whatever texts it is asked for.
+#
+# Return a dict of floats: `"loss"` from the update's report, `"reward"`, the mean of the rewards, `"objective"`,
+# the mean of the shaped rewards (the batch's estimate of J, which training maximises), and `"k1"`, the mean over
+# completions of k1's sum over their tokens.
+# %%
+def kl_update(policy, optimizer, rollout, alpha):
+    """One REINFORCE update from one batch, with the KL fine in the reward.
+
+    Args:
+        policy: the model to train; its weights are in `optimizer`.
+        optimizer: takes one step.
+        rollout: the batch, sampled from `policy`.
+        alpha: the price of a nat.
+
+    Returns:
+        dict of floats, all before the update: loss, reward, objective, k1.
+    """
+    # BEGIN SOLUTION
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
+    with torch.no_grad():
+        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
+    rewards = reward_model(rollout.texts).to(mask.device)  # [B]
+    shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, alpha)  # [B]
+    k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
+    update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
+    return {
+        "loss": update["loss"],
+        "reward": rewards.mean().item(),
+        "objective": shaped.mean().item(),  # J of this batch
+        "k1": k1.masked_fill(~mask, 0.0).sum(1).mean().item(),
+    }
+    # END SOLUTION
+# %% [markdown]
+# **Sanity check.** Two updates of a copy of the reference. In the first one the policy is the reference,
+# so k1 is 0 and the objective is the reward.
+# In the second the objective must be the reward minus α times k1, whatever the texts are.
+# %%
+trial = copy.deepcopy(reference).requires_grad_(True)
+trial_optimizer = torch.optim.AdamW(trial.parameters(), lr=preset.kl.learning_rate)
+for number in range(2):
+    trial_rollout = generate(trial, tokenizer, train_prompts[:8], preset.new_tokens, generator=number)
+    report = kl_update(trial, trial_optimizer, trial_rollout, 0.5)
+    print(f"update {number + 1}:", {name: round(value, 4) for name, value in report.items()})
+    assert number or abs(report["k1"]) < 1e-2, "before the first update k1 must be 0: which log-probs are compared?"
+    assert abs(report["objective"] - (report["reward"] - 0.5 * report["k1"])) < 1e-3, "objective = reward − α · k1"
+# %% [markdown]
+# **What is measured beside it.** The exact KL needs two tables of logits; to save time `kl_step` computes it in every
+# fifth step only, and the policy's entropy with it. Otherwise it is your update.
 # %%
 def measure_kl(policy, rollout):
     """At each position of a rollout, [B, T-1] each: the KL to the reference, exact and by the sampled token alone (k1),
@@ -978,27 +1029,14 @@ def per_completion(values, mask):
 
 
 def kl_step(policy, optimizer, rollout, alpha, number):
-    """One REINFORCE update with the KL fine; returns what to record, in floats."""
-    mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
-    with torch.no_grad():
-        reference_scores = policy_logits(reference, rollout.ids, rollout.attention_mask)  # [B, T, V]
-        reference_log_probs = token_log_probs(reference_scores, rollout.ids)  # [B, T-1]
-    rewards = reward_model(rollout.texts).to(mask.device)  # [B]
-    shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, alpha)  # [B]
-    k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
+    """Your update, with what to record of it, in floats."""
     exact = {}
     if number % 5 == 0:
+        mask = rollout.completion_mask[:, 1:]  # [B, T-1] True where column t belongs to a sampled token
         measured = measure_kl(policy, rollout)
         exact = {"kl": per_completion(measured["exact"], mask), "entropy": per_completion(measured["entropy"], mask)}
-    update = reinforce_step(policy, optimizer, rollout, lambda texts: shaped.cpu())
-    return {
-        "loss": update["loss"],
-        "reward": rewards.mean().item(),
-        "objective": shaped.mean().item(),  # J of this batch
-        **exact,
-        "k1": per_completion(k1, mask),
-        "alpha": float(alpha),
-    }
+    record = kl_update(policy, optimizer, rollout, alpha)
+    return {**record, **exact, "alpha": float(alpha)}
 # %% [markdown]
 # `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
 # numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
@@ -1079,7 +1117,7 @@ plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward duri
 # %% tags=["training"]
 show_page(sweep.run_page(free))
 # %% [markdown] q="w3_1"
-# **Question W3.1** (4 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
+# **Question 3.A** (3 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
 # unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
 # %% [markdown]
 # The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
@@ -1095,8 +1133,8 @@ show_page(sweep.run_page(free))
 # and, where there is a second reward model, in its opinion of the same texts.
 #
 # **Rubric**
-# - 1 point: describes the trend: the KL starts at 0 and rises over training, also after the reward has levelled off
-# - 1 point: says why it rises: nothing in the objective opposes it, each update makes high-reward text more probable
+# - 1 point: describes the trend and says why: the KL starts at 0 and rises, also after the reward has levelled off,
+#   as nothing in the objective opposes it and each update makes high-reward text more probable
 # - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
 #   far from the reference it is exploited (reward hacking)
 # - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (entropy)
@@ -1214,7 +1252,7 @@ frontier_slider(
     figure=lambda points, highlight=None: figures.plot_frontier(points, bounds, highlight=highlight),
 )
 # %% [markdown] q="w3_2"
-# **Question W3.2** (6 points). Choose three values of α from your sweep: one that is **too high**
+# **Question 3.B** (4 points). Choose three values of α from your sweep: one that is **too high**
 # (the reward stays near the untuned policy's), one that is **too low** (the text degenerates),
 # and one in between that you would use (clearly more reward, mostly natural text).
 # For each, give reward, KL, J, repetition and, if there is one, the second reward model's score, say what its KL
@@ -1240,12 +1278,12 @@ frontier_slider(
 # the untuned policy's. The column "best reward at this KL" says how much of this distance was wasted.
 #
 # **Rubric**
-# - 2 points: a high α whose reward stays near the untuned policy's: names it, gives reward and KL,
-#   comments on the samples (indistinguishable from the untuned policy's)
-# - 2 points: a low α that degenerates: names it, gives reward, KL, repetition and, if there is one, the second model's
-#   score, and comments on the samples (repetition, few words, praise without content)
-# - 2 points: a middle α with high reward and mostly natural text: names it, gives reward, KL and J, compares
-#   repetition with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
+# - 1 point: a high α whose reward stays near the untuned policy's, with reward and KL, and a comment on the samples
+#   (indistinguishable from the untuned policy's)
+# - 1 point: a low α that degenerates, with reward, KL, repetition and, if there is one, the second model's score,
+#   and a comment on the samples (repetition, few words, praise without content)
+# - 2 points: a middle α with high reward and mostly natural text, with reward, KL and J; compares repetition with the
+#   untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
 # %% [markdown]
 # ## 3.6 Does the fine shorten texts?
 #
@@ -1292,11 +1330,13 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # Then compare KL, J and the best J: which of the two runs has paid more for the same reward, or less?
 # Look at the KL *per token* as well: it says how far the policy has moved at each place, whatever the length.
 # And read the samples: reward and repetition alone would not have told you.
-# %% [markdown] q="w3_3"
-# **Question W3.3** (3 points). A fellow student says: "The KL is summed over the tokens, so our objective rewards short
-# texts." Is that so? Argue with the optimum, and compare with the lengths that you saw, that of the optimum included.
-# How would you compare the KL of two policies whose texts differ in length?
 # %% [markdown]
+# **To think about** (no points). A fellow student says: "The KL is summed over the tokens, so our objective rewards
+# short texts." Is that so? Argue with the optimum, and compare with the lengths that you saw.
+# How would you compare the KL of two policies whose texts differ in length?
+#
+# <details><summary>Answer</summary>
+#
 # No. The optimum is the reference with each text weighted by $e^{r/\alpha}$. The length does not occur in it:
 # texts of equal reward keep their odds, long or short, and a policy that goes on as the reference does pays nothing
 # for the further tokens. The weighted mean length that the cell prints for the optimum says the same:
@@ -1309,284 +1349,9 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # Two policies with the same KL per completion have moved equally far at each token only if their texts
 # are equally long; one reports the length, or the KL per token, beside the sum, or fixes the length.
 #
-# **Rubric**
-# - 1 point: no; argues from the optimum (equal reward keeps the reference's odds) or from the log-ratio
-#   (a token at which the policy does as the reference does costs nothing)
-# - 1 point: compares the lengths of the runs with the optimum's (whatever direction they show), and gives the noise
-#   of too large steps, not the objective, as the reason for a difference
-# - 1 point: says that the KL per completion of texts with different lengths is not like with like;
-#   reports length or KL per token beside it, or fixes the length
-# %% [markdown]
-# ## 3.7 An α that changes
-#
-# A fixed α has two weaknesses. It must be found by trying, as you have just done: an α that is right for one reward is
-# wrong for another, because it is an exchange rate between nats and that reward's units. And one value must serve the
-# whole training, although the beginning and the end want different things. Two remedies are in use.
-#
-# **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
-# *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
-# %% [markdown] q="q3_6"
-# **Exercise 3.6 · `anneal_alpha`** (3 points)
-#
-# Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
-# With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
-# Return a Python float.
-#
-# <details><summary>Hint 1: a share of the way</summary>
-#
-# Which share of the way has been gone at this step? It is 0 at step 0 and 1 at `total_steps`, and never more than 1.
-#
 # </details>
-#
-# <details><summary>Hint 2: no way at all</summary>
-#
-# With `total_steps == 0` the share cannot be computed; it is 1. Go from `start` by this share of `end - start`:
-# the sign of the difference makes the line rise or fall.
-#
-# </details>
-# %%
-def anneal_alpha(step, total_steps, start, end):
-    """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
-
-    Args:
-        step: number of the step, from 0.
-        total_steps: where the line ends; 0 means at once.
-        start, end: α at the two ends.
-
-    Returns:
-        float
-    """
-    # BEGIN SOLUTION
-    share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
-    return float(start + share * (end - start))
-    # END SOLUTION
-# %% points=1 success="The line is right, falling and rising."
-def test_anneal_line(anneal_alpha):
-    check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {
-        "start and end are swapped": 0.175,
-        "the end is reached one step early: the line ends at step total_steps": 0.3210526,
-        "step 0 must give start: the line is one step ahead": 0.31,
-        "the result stays at start: is there an integer division, or is the line not linear?": 0.4,
-        "this is geometric (equal factors); the definition is linear (equal differences)": 0.2828427,
-        "this is a cosine; the definition is linear": 0.3560660,
-        "`end` is not used on the way: the line goes to 0": 0.3,
-        "this is not linear: it is already at the end": 0.1,
-    }, name="anneal_alpha(5, 20, 0.4, 0.1)")
-    check(anneal_alpha(5, 20, 0.1, 0.5), 0.2, {
-        "a schedule that should rise jumps to its end: start may be smaller than end": 0.5,
-        "a schedule that should rise stays at its start": 0.1,
-    }, name="anneal_alpha(5, 20, 0.1, 0.5)")
-# %% points=0.5 success="The line begins at `start`, ends at `end`, and stays there."
-def test_anneal_ends(anneal_alpha):
-    check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
-    check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
-    check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
-    with trying("anneal_alpha: total_steps = 0 means at the end, so do not divide by zero"):
-        got = anneal_alpha(0, 0, 0.4, 0.1)
-    check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
-    got = anneal_alpha(9, 4, 3, 1)
-    assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
-# %% points=0 success="A schedule may begin or end at 0, and its steps may be floats."
-def test_anneal_zero_and_floats(anneal_alpha):
-    for start, end in [(0.0, 1.0), (1.0, 0.0)]:
-        check(anneal_alpha(5, 10, start, end), 0.5, {
-            "the schedule stays at its start; 0 is a number like any other, and the line is straight": start,
-            "the schedule jumps to its end; 0 is a number like any other, and the line is straight": end,
-        }, name=f"anneal_alpha(5, 10, {start}, {end})", ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
-    check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {"steps that are floats are rounded": 0.2}, name="anneal_alpha(2.5, 10, 0.0, 1.0)")
-# %% hidden={"values": 1, "edges": 0.5}
 # %% [markdown]
-# **The adaptive controller** turns the question round. It is easier to say how far the policy may go
-# ("about 8 nats") than to say what a nat should cost. So state a **target KL** and let α find itself:
-# if the policy is too far away, raise the price, if it is nearer than it needs to be, lower it.
-# This is a **proportional controller**, like a thermostat, as used by Ziegler and others (2019):
-#
-# $$\alpha_\text{new} = \alpha \cdot \Big(1 + \mathrm{clip}\big(\tfrac{\text{observed KL}}{\text{target KL}} - 1,\; -0.2,\; 0.2\big) \cdot \tfrac{\text{steps}}{\text{horizon}}\Big).$$
-#
-# The bracket after clip is the relative error: +0.5 means "half as far again as wanted".
-# **clip** keeps it between −0.2 and 0.2, so that one odd batch cannot throw α off.
-# The last factor sets the pace: `steps` is how much training went by since the last adjustment,
-# `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
-# the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
-# %% [markdown] q="q3_7"
-# **Exercise 3.7 · `adapt_alpha`** (3 points)
-#
-# Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
-#
-# <details><summary>Hint 1: one piece at a time</summary>
-#
-# Compute the relative error, clip it, scale it by the two step counts, and only then touch α. Do it by hand for the
-# example above.
-#
-# </details>
-#
-# <details><summary>Hint 2: clipping a number</summary>
-#
-# For Python numbers `min(max(x, -0.2), 0.2)` is a clip. A negative observed KL needs no care of its own.
-#
-# </details>
-# %%
-def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
-    """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
-
-    Args:
-        alpha: the present α.
-        observed_kl: the KL just measured (an estimate: it may be negative).
-        target_kl: the KL wanted, above 0.
-        horizon: how much training a full correction takes, in the unit of `steps`.
-        steps: how much training went by since the last adjustment.
-
-    Returns:
-        float, the new α.
-    """
-    # BEGIN SOLUTION
-    error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
-    return float(alpha * (1.0 + error * steps / horizon))
-    # END SOLUTION
-# %% points=1 success="A small error is corrected in proportion."
-def test_adapt_small_error(adapt_alpha):
-    got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
-    check(got, 0.102, {
-        "the wrong direction: a KL above the target must raise alpha": 0.098,
-        "the quotient is upside down: it is observed over target": 0.0980952,
-        "steps and horizon are not used: the error is multiplied by steps / horizon": 0.105,
-        "the error is a ratio minus 1, not a difference of the two KLs": 0.104,
-        "the minus 1 is missing: the error is observed / target - 1": 0.108,
-        "this is only the factor; multiply it by alpha": 1.02,
-        "the correction is added; it multiplies alpha": 0.12,
-        "this is only the change; alpha itself is missing": 0.002,
-        "steps and horizon are the wrong way round: it is steps / horizon": 0.1125,
-        "a KL above the target changes nothing": 0.1,
-    }, name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)", atol=1e-6)
-    assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
-# %% points=0.5 success="Large errors are clipped, above and below."
-def test_adapt_clip(adapt_alpha):
-    check(adapt_alpha(0.1, 8.0, 2.0, 100, 50), 0.11, {
-        "a large error is not clipped from above": 0.25,
-        "clip the error before it is multiplied by steps / horizon": 0.12,
-        "the error is clipped at the wrong border: it is 0.2": 0.125,
-    }, name="adapt_alpha(0.1, 8.0, 2.0, 100, 50)", atol=1e-6)
-    check(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09, {
-        "an error far below 0 is not clipped from below": 0.0625,
-        "alpha must fall when the KL is below the target": 0.1,
-    }, name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)", atol=1e-6)
-# %% points=0 success="A negative estimate of the KL is an error far below 0."
-def test_adapt_negative(adapt_alpha):
-    with trying("adapt_alpha: an estimate of the KL may be negative"):
-        got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
-    check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate", ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
-# %% hidden={"values": 1, "edges": 0.5}
-# %% [markdown]
-# **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
-# Starting far off, the controller must bring the KL to its target of 8, that is, α to 0.0125.
-# %%
-trial = 0.1
-for number in range(120):
-    if number % 20 == 0:
-        print(f"step {number:3d}: α = {trial:.4f}, KL = {0.1 / trial:.2f}")
-    trial = adapt_alpha(trial, 0.1 / trial, target_kl=8.0, horizon=160, steps=32)
-# %% [markdown]
-# ### Both beside the best fixed α
-#
-# Put the α you found best into the next cell; the rest of the notebook uses it. It must be one of the sweep's.
-# Put in a target as well: how many nats per completion may the policy go? Choose it by hand, from what you have read
-# in the samples of the sweep, not from a formula.
-#
-# The next cell trains two more policies: one with α annealed, from ten times your α to a third of it,
-# and one with the controller, which starts at your α and aims at your target.
-# It counts in completions, as the paper does: one training step is one batch. Two to four minutes.
-#
-# **Predict first:** at step 0 the policy *is* the reference, and its KL is 0, far below any target.
-# What will the controller do to α in the first steps?
-# %%
-best_alpha = preset.kl.alpha  # yours: the α you would use, from W3.2
-target_kl = 3.0  # yours: how far the policy may go, in nats per completion
-best = sweep.run_with(runs, best_alpha)  # the sweep's run at this α; an error if there is none
-
-
-def train_scheduled(name, settings, folder):
-    """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
-    if "end" in settings:
-        return run_training(
-            name,
-            settings,
-            folder,
-            lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]),
-        )
-
-    def adjust(record, state):
-        state["alpha"] = adapt_alpha(
-            state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size
-        )
-
-    return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
-# %% tags=["training"]
-schedule_plan = {
-    "annealed": {"alpha": 10 * best_alpha, "end": best_alpha / 3, "method": "annealed α"},
-    "controlled": {
-        "alpha": best_alpha, "target_kl": target_kl, "horizon": 3 * preset.kl.batch_size, "method": "controlled α",
-    },
-}  # fmt: skip
-scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
-compared = {best.name: best, **scheduled}
-plots.show(
-    figures.plot_sweep(
-        compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"
-    )
-)
-sweep.save_points(scheduled)
-plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled}.values()], bounds))
-display(sweep.table({"untuned": untuned, **compared}, alpha=best_alpha, drawn=drawn, possible=bounds))
-controlled = scheduled["controlled"].history
-print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
-# %% [markdown]
-# The first panel shows α: a constant, a falling line, and the controller's path.
-#
-# The controller's path has a beginning of its own. The policy starts at KL 0, so the error is clipped at −0.2, and α
-# falls by the same factor in every step until the KL comes near the target. Up to there the controller is a fixed plan;
-# it *controls* only after α has left this first clip. The printed sentence says whether it did, and when.
-# A horizon that is long beside the training never leaves it. A short one leaves it soon, but then α has fallen
-# low by the time the KL arrives, and the KL may shoot past the target before α is up again.
-#
-# For J the table takes your fixed α in every row, since three policies need one price to be compared.
-# On the frontier, see whether the new points lie above the points of the fixed values, among them, or below,
-# and how far all of them are from the grey lines.
-# With one run each, differences of the size of the intervals mean little.
-# %% [markdown] q="w3_4"
-# **Question W3.4** (4 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
-# and explain it. Which remedy fits it, and what does it leave unsolved? Use the comparison above.
-# %% [markdown]
-# The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
-# another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
-# the text rots. It must be found by a sweep, which costs as many trainings as there are values. Moreover one value has
-# to serve the whole training: the strong hold that protects the text late in training slows learning at the beginning.
-#
-# (Another limit would do as well: the noise. The fine is one number for all tokens of a completion, the gradient comes
-# from one batch, and the policy pays for the nats that this noise has moved it. The runs lie below the best J,
-# and the remedy is smaller steps, larger batches, a better baseline.)
-#
-# Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate;
-# the controller replaces the unknown α by a target KL, which means the same for every reward, and finds α on the way.
-# Whether it did so in this run the printed sentence says: as long as α stays in its first clip,
-# the controller is a plan like any other. The frontier shows whether either of them lies nearer to what is possible.
-#
-# What stays unsolved: the reward model is as wrong as before, and at the same KL the same hacks are open.
-# The annealing plan and the controller have settings of their own (start, end, target, horizon),
-# and the target has to be chosen by reading texts, as α had.
-#
-# **Rubric**
-# - 1 point: names a main limit of REINFORCE with a fixed KL fine: α must be tuned for each reward and model,
-#   one value must serve the whole training (or another real limit, such as the noise of the gradient, which costs
-#   nats that buy nothing). *Not* a limit: that the KL allows narrowing; it contains the negative entropy
-# - 1 point: explains the limit from the objective (α is an exchange rate between nats and reward units)
-#   or from the runs (J below the best J, reward below what is possible at this KL)
-# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, smaller steps or larger
-#   batches, a better reward model, PPO's trust region …) and how it works
-# - 1 point: says what the remedy does not solve or what it costs, with reference to the comparison above
-# %% [markdown]
-# ## 3.8 Optional: two epochs per batch, PPO and GRPO
-#
-# *This section is optional: nothing later needs it. Its three exercises carry points of their own.*
+# ## 3.7 Two epochs per batch: PPO and GRPO
 #
 # Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update.
 # Could we take a second update from the same batch? After the first update the batch is **off-policy**:
@@ -1604,8 +1369,8 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 # For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there,
 # and its gradient is 0. For a bad one (A < 0) the pull ends once ρ < 1 − ε.
 # The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
-# %% [markdown] q="q3_8"
-# **Exercise 3.8 · `ppo_clip_loss`** (optional, 5 points)
+# %% [markdown] q="q3_6"
+# **Exercise 3.6 · `ppo_clip_loss`** (5 points)
 #
 # Write the loss: sum over the masked tokens, mean over the batch, with a minus sign.
 # `old_log_probs` and `advantages` are detached inside. Apply the mask to the log-ratios **before** the exponential:
@@ -1719,8 +1484,8 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 # Each prompt gets a *group* of several completions, and each completion is compared with its own group: a prompt
 # that begins with "The worst" makes all its completions score low, and this is not their fault.
 # The advantage is the distance from the group's mean, measured in the group's standard deviations.
-# %% [markdown] q="q3_9"
-# **Exercise 3.9 · `group_advantages`** (optional, 4 points)
+# %% [markdown] q="q3_7"
+# **Exercise 3.7 · `group_advantages`** (4 points)
 #
 # `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`:
 # (reward − mean of its group) / (standard deviation of its group + 0.000001), detached. Use the *population* standard
@@ -1827,8 +1592,8 @@ def test_group_rules(group_advantages):
 #
 # **A small example.** Two completions of 2 and 4 tokens, each token with the loss 1. Sum: (2 + 4)/2 = 3.
 # Sequence: (1 + 1)/2 = 1. Token: 6/6 = 1. Constant, with c = 4: 6/(2 · 4) = ¾.
-# %% [markdown] q="q3_10"
-# **Exercise 3.10 · `aggregate_token_losses`** (optional, 4 points)
+# %% [markdown] q="q3_8"
+# **Exercise 3.8 · `aggregate_token_losses`** (4 points)
 #
 # - A masked position contributes nothing, to the result and to the gradient, whatever number stands there.
 # - `"sequence"`: a completion without any token counts as 0, and it counts in the mean.
@@ -1950,14 +1715,91 @@ for how in ("sum", "sequence", "token", "constant"):
 # whose completions are nearly equal. What is left is reward minus the group's mean, which is (G − 1)/G times
 # RLOO's leave-one-out advantage of Part 2, with G completions in a group.
 # %% [markdown]
+# ### Your turn: two updates from one batch
+#
+# The loop over the epochs is the heart of PPO, and it is yours to write (without points).
+# The comparison below runs on it.
+# Two gauges belong to every log of PPO. They are taken in the last epoch, where ρ is no longer 1, *before* its update:
+# the **clip fraction**, the share of the completions' tokens whose ratio lies outside 1 ± ε,
+# and the mean of **|ρ − 1|** over these tokens. A clip fraction of 0 means that the clip did nothing at all.
+#
+# Each epoch computes the log-probs of the same batch under the policy *as it is then*, the loss of Exercise 3.6 with
+# `rollout.log_probs` as the old ones, and makes one update: clear the gradients, go backward, cut the gradient's norm
+# to 1, step.
+#
+# <details><summary>Hint 1: the log-probs</summary>
+#
+# `policy_logits(policy, rollout.ids, rollout.attention_mask)` gives the logits,
+# and your `token_log_probs` the log-probs, `[B, T-1]`. The mask is `rollout.completion_mask[:, 1:]`.
+#
+# </details>
+# <details><summary>Hint 2: the gauges</summary>
+#
+# The ratio is the exponential of a difference of log-probs. Take it without gradients (`detach`), and at the masked
+# tokens alone: `x[mask]` is a list of them.
+#
+# </details>
+# %%
+def ppo_update(policy, optimizer, rollout, advantages, clip=0.2, epochs=2):
+    """`epochs` updates of the policy from one batch, with PPO's clipped loss.
+
+    Args:
+        policy: the model to train; its weights are in `optimizer`.
+        optimizer: takes one step an epoch.
+        rollout: the batch, with the log-probs noted while sampling, [B, T-1].
+        advantages: [B].
+        clip: ε.
+        epochs: how many updates.
+
+    Returns:
+        dict of floats, all of the last epoch before its update: loss, clip_fraction, ratio_shift (the mean of |ρ − 1|).
+    """
+    # BEGIN SOLUTION
+    mask = rollout.completion_mask[:, 1:]  # [B, T-1]
+    for _ in range(epochs):
+        logits = policy_logits(policy, rollout.ids, rollout.attention_mask)  # [B, T, V]
+        log_probs = token_log_probs(logits, rollout.ids)  # [B, T-1]
+        loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, clip)
+        shift = ((log_probs.detach() - rollout.log_probs)[mask].exp() - 1).abs()  # [N] |ρ − 1|
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+    return {
+        "loss": loss.item(),
+        "clip_fraction": (shift > clip).float().mean().item(),
+        "ratio_shift": shift.mean().item(),
+    }
+    # END SOLUTION
+# %% [markdown]
+# **Sanity check.** In the first epoch the policy still is the one that wrote the batch,
+# so the ratio is 1 up to rounding. In the second it is not.
+# And as each ratio is 1, the loss of the first epoch is minus the mean of advantage times length, whatever the texts.
+# %%
+trial = copy.deepcopy(reference).requires_grad_(True)
+trial_optimizer = torch.optim.AdamW(trial.parameters(), lr=preset.kl.learning_rate)
+trial_rollout = generate(reference, tokenizer, train_prompts[:8], preset.new_tokens, generator=0)
+trial_advantages = torch.linspace(-1, 1, 8, device=trial_rollout.ids.device)  # [8]
+lengths = trial_rollout.completion_mask.sum(1)  # [8]
+first = ppo_update(trial, trial_optimizer, trial_rollout, trial_advantages, epochs=1)
+print("first epoch:", {name: round(value, 4) for name, value in first.items()})
+assert first["ratio_shift"] < 1e-3, "before any update the ratio is 1: which log-probs are the old ones?"
+assert abs(first["loss"] + (trial_advantages * lengths).mean().item()) < 1e-2, "the loss of ratios that are 1 is another"
+later = ppo_update(trial, trial_optimizer, trial_rollout, trial_advantages, epochs=1)
+print("second epoch:", {name: round(value, 4) for name, value in later.items()})
+assert later["ratio_shift"] > first["ratio_shift"], "after an update the ratios are no longer 1: did the policy change?"
+# %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
 # as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
 #
-# Two gauges belong to every log of PPO, and they are recorded in the second epoch, where ρ is no longer 1:
-# the **clip fraction**, the share of tokens whose ratio lies outside 1 ± ε, and the mean of **|ρ − 1|**.
-# A clip fraction of 0 means that the clip did nothing at all.
+# Put the α you found best in the sweep into the next cell; the rest of the notebook uses it. It must be one of the
+# sweep's.
 # %%
+best_alpha = preset.kl.alpha  # yours: the α you would use, from Question 3.B
+best = sweep.run_with(runs, best_alpha)  # the sweep's run at this α; an error if there is none
+
+
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
     seed_everything(run_seed(0))
@@ -1977,26 +1819,14 @@ def train_two_epochs(name, settings, folder):
         rewards = reward_model(rollout.texts).to(mask.device)  # [B]
         shaped = kl_shaped_rewards(rewards, rollout.log_probs, reference_log_probs, mask, settings["alpha"])  # [B]
         advantages = group_advantages(shaped, group) if group > 1 else shaped - shaped.mean()  # [B]
-        for epoch in range(2):  # two epochs over the same batch
-            log_probs = token_log_probs(
-                policy_logits(policy, rollout.ids, rollout.attention_mask), rollout.ids
-            )  # [B, T-1]
-            loss = ppo_clip_loss(log_probs, rollout.log_probs, advantages, mask, 0.2)
-            if epoch == 1:
-                shift = ((log_probs.detach() - rollout.log_probs)[mask].exp() - 1).abs()  # [N] |ρ − 1|
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-            optimizer.step()
+        record = ppo_update(policy, optimizer, rollout, advantages)
         k1 = kl_estimates(rollout.log_probs, reference_log_probs)["k1"]  # [B, T-1]
         return {
-            "loss": loss.item(),
+            **record,
             "reward": rewards.mean().item(),
             "objective": shaped.mean().item(),
             "k1": per_completion(k1, mask),
             "alpha": settings["alpha"],
-            "clip_fraction": (shift > 0.2).float().mean().item(),
-            "ratio_shift": shift.mean().item(),
         }
 
     history = train(
@@ -2012,7 +1842,7 @@ two_epoch_plan = {
 two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common)
 sweep.save_points(two_epochs)
 plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), title="Two epochs: does the clip act?"))
-plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled, **two_epochs}.values()], bounds))
+plots.show(figures.plot_frontier([run.point for run in {**everything, **two_epochs}.values()], bounds))
 display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=drawn, possible=bounds))
 halfway = best.history["reward"][: len(best.history) // 2][-10:]
 print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}")
@@ -2028,6 +1858,241 @@ print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" f
 # without the clip: what PPO is known for did not take part. If it is a large part of all tokens, a single update
 # already carries the policy out of the range, and the second epoch pulls at few tokens only: the steps are large for
 # this batch. Where sampling is the expensive part, as with large models, a gain in samples may be worth some KL.
+# %% [markdown]
+# ## 3.8 Optional: an α that changes
+#
+# *This section is optional: nothing later needs it. Its two exercises carry one point each.*
+#
+# A fixed α has two weaknesses. It must be found by trying, as you have just done: an α that is right for one reward is
+# wrong for another, because it is an exchange rate between nats and that reward's units. And one value must serve the
+# whole training, although the beginning and the end want different things. Two remedies are in use.
+#
+# **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
+# *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
+# %% [markdown] q="q3_9"
+# **Exercise 3.9 · `anneal_alpha`** (optional, 1 point)
+#
+# Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
+# With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
+# Return a Python float.
+#
+# <details><summary>Hint 1: a share of the way</summary>
+#
+# Which share of the way has been gone at this step? It is 0 at step 0 and 1 at `total_steps`, and never more than 1.
+#
+# </details>
+#
+# <details><summary>Hint 2: no way at all</summary>
+#
+# With `total_steps == 0` the share cannot be computed; it is 1. Go from `start` by this share of `end - start`:
+# the sign of the difference makes the line rise or fall.
+#
+# </details>
+# %%
+def anneal_alpha(step, total_steps, start, end):
+    """α on a straight line from `start` (step 0) to `end` (step `total_steps`), held at `end` after.
+
+    Args:
+        step: number of the step, from 0.
+        total_steps: where the line ends; 0 means at once.
+        start, end: α at the two ends.
+
+    Returns:
+        float
+    """
+    # BEGIN SOLUTION
+    share = 1.0 if total_steps == 0 else min(step / total_steps, 1.0)
+    return float(start + share * (end - start))
+    # END SOLUTION
+# %% points=0.25 success="The line is right, falling and rising."
+def test_anneal_line(anneal_alpha):
+    check(anneal_alpha(5, 20, 0.4, 0.1), 0.325, {
+        "start and end are swapped": 0.175,
+        "the end is reached one step early: the line ends at step total_steps": 0.3210526,
+        "step 0 must give start: the line is one step ahead": 0.31,
+        "the result stays at start: is there an integer division, or is the line not linear?": 0.4,
+        "this is geometric (equal factors); the definition is linear (equal differences)": 0.2828427,
+        "this is a cosine; the definition is linear": 0.3560660,
+        "`end` is not used on the way: the line goes to 0": 0.3,
+        "this is not linear: it is already at the end": 0.1,
+    }, name="anneal_alpha(5, 20, 0.4, 0.1)")
+    check(anneal_alpha(5, 20, 0.1, 0.5), 0.2, {
+        "a schedule that should rise jumps to its end: start may be smaller than end": 0.5,
+        "a schedule that should rise stays at its start": 0.1,
+    }, name="anneal_alpha(5, 20, 0.1, 0.5)")
+# %% points=0.25 success="The line begins at `start`, ends at `end`, and stays there."
+def test_anneal_ends(anneal_alpha):
+    check(anneal_alpha(0, 20, 0.4, 0.1), 0.4, name="anneal_alpha at step 0")
+    check(anneal_alpha(20, 20, 0.4, 0.1), 0.1, name="anneal_alpha at step total_steps")
+    check(anneal_alpha(30, 20, 0.4, 0.1), 0.1, {"after total_steps α must stay at end; here it goes on": -0.05}, name="anneal_alpha after the end")
+    with trying("anneal_alpha: total_steps = 0 means at the end, so do not divide by zero"):
+        got = anneal_alpha(0, 0, 0.4, 0.1)
+    check(got, 0.1, {"total_steps = 0 means at the end, not at the start": 0.4}, name="anneal_alpha with total_steps = 0")
+    got = anneal_alpha(9, 4, 3, 1)
+    assert is_float(got), f"anneal_alpha must return a Python float, also when start and end are ints; got a {type(got).__name__}"
+# %% points=0 success="A schedule may begin or end at 0, and its steps may be floats."
+def test_anneal_zero_and_floats(anneal_alpha):
+    for start, end in [(0.0, 1.0), (1.0, 0.0)]:
+        check(anneal_alpha(5, 10, start, end), 0.5, {
+            "the schedule stays at its start; 0 is a number like any other, and the line is straight": start,
+            "the schedule jumps to its end; 0 is a number like any other, and the line is straight": end,
+        }, name=f"anneal_alpha(5, 10, {start}, {end})", ordinary=(anneal_alpha(5, 20, start + 0.5, end + 0.5), 0.5 + 0.75 * start + 0.25 * end))
+    check(anneal_alpha(2.5, 10, 0.0, 1.0), 0.25, {"steps that are floats are rounded": 0.2}, name="anneal_alpha(2.5, 10, 0.0, 1.0)")
+# %% hidden={"values": 0.25, "edges": 0.25}
+# %% [markdown]
+# **The adaptive controller** turns the question round. It is easier to say how far the policy may go
+# ("about 8 nats") than to say what a nat should cost. So state a **target KL** and let α find itself:
+# if the policy is too far away, raise the price, if it is nearer than it needs to be, lower it.
+# This is a **proportional controller**, like a thermostat, as used by Ziegler and others (2019):
+#
+# $$\alpha_\text{new} = \alpha \cdot \Big(1 + \mathrm{clip}\big(\tfrac{\text{observed KL}}{\text{target KL}} - 1,\; -0.2,\; 0.2\big) \cdot \tfrac{\text{steps}}{\text{horizon}}\Big).$$
+#
+# The bracket after clip is the relative error: +0.5 means "half as far again as wanted".
+# **clip** keeps it between −0.2 and 0.2, so that one odd batch cannot throw α off.
+# The last factor sets the pace: `steps` is how much training went by since the last adjustment,
+# `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
+# the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
+# %% [markdown] q="q3_10"
+# **Exercise 3.10 · `adapt_alpha`** (optional, 1 point)
+#
+# Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
+#
+# <details><summary>Hint 1: one piece at a time</summary>
+#
+# Compute the relative error, clip it, scale it by the two step counts, and only then touch α. Do it by hand for the
+# example above.
+#
+# </details>
+#
+# <details><summary>Hint 2: clipping a number</summary>
+#
+# For Python numbers `min(max(x, -0.2), 0.2)` is a clip. A negative observed KL needs no care of its own.
+#
+# </details>
+# %%
+def adapt_alpha(alpha, observed_kl, target_kl, horizon, steps):
+    """One adjustment of the proportional controller of Ziegler et al. (2019), arXiv 1909.08593, section 2.2.
+
+    Args:
+        alpha: the present α.
+        observed_kl: the KL just measured (an estimate: it may be negative).
+        target_kl: the KL wanted, above 0.
+        horizon: how much training a full correction takes, in the unit of `steps`.
+        steps: how much training went by since the last adjustment.
+
+    Returns:
+        float, the new α.
+    """
+    # BEGIN SOLUTION
+    error = min(max(observed_kl / target_kl - 1.0, -0.2), 0.2)
+    return float(alpha * (1.0 + error * steps / horizon))
+    # END SOLUTION
+# %% points=0.25 success="A small error is corrected in proportion."
+def test_adapt_small_error(adapt_alpha):
+    got = adapt_alpha(0.1, 2.1, 2.0, 100, 40)
+    check(got, 0.102, {
+        "the wrong direction: a KL above the target must raise alpha": 0.098,
+        "the quotient is upside down: it is observed over target": 0.0980952,
+        "steps and horizon are not used: the error is multiplied by steps / horizon": 0.105,
+        "the error is a ratio minus 1, not a difference of the two KLs": 0.104,
+        "the minus 1 is missing: the error is observed / target - 1": 0.108,
+        "this is only the factor; multiply it by alpha": 1.02,
+        "the correction is added; it multiplies alpha": 0.12,
+        "this is only the change; alpha itself is missing": 0.002,
+        "steps and horizon are the wrong way round: it is steps / horizon": 0.1125,
+        "a KL above the target changes nothing": 0.1,
+    }, name="adapt_alpha(0.1, 2.1, 2.0, 100, 40)", atol=1e-6)
+    assert is_float(got), f"adapt_alpha must return a Python float, not a {type(got).__name__}"
+# %% points=0.25 success="Large errors are clipped, above and below."
+def test_adapt_clip(adapt_alpha):
+    check(adapt_alpha(0.1, 8.0, 2.0, 100, 50), 0.11, {
+        "a large error is not clipped from above": 0.25,
+        "clip the error before it is multiplied by steps / horizon": 0.12,
+        "the error is clipped at the wrong border: it is 0.2": 0.125,
+    }, name="adapt_alpha(0.1, 8.0, 2.0, 100, 50)", atol=1e-6)
+    check(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09, {
+        "an error far below 0 is not clipped from below": 0.0625,
+        "alpha must fall when the KL is below the target": 0.1,
+    }, name="adapt_alpha(0.1, 0.5, 2.0, 100, 50)", atol=1e-6)
+# %% points=0 success="A negative estimate of the KL is an error far below 0."
+def test_adapt_negative(adapt_alpha):
+    with trying("adapt_alpha: an estimate of the KL may be negative"):
+        got = adapt_alpha(0.1, -0.5, 2.0, 100, 50)
+    check(got, 0.09, {"a negative estimate is taken for a positive one": 0.1, "a negative estimate raises alpha": 0.11}, name="adapt_alpha of a negative estimate", ordinary=(adapt_alpha(0.1, 0.5, 2.0, 100, 50), 0.09))
+# %% hidden={"values": 0.25, "edges": 0.25}
+# %% [markdown]
+# **Sanity check.** A toy without any language model: suppose the KL that a policy settles at is 0.1/α.
+# Starting far off, the controller must bring the KL to its target of 8, that is, α to 0.0125.
+# %%
+trial = 0.1
+for number in range(120):
+    if number % 20 == 0:
+        print(f"step {number:3d}: α = {trial:.4f}, KL = {0.1 / trial:.2f}")
+    trial = adapt_alpha(trial, 0.1 / trial, target_kl=8.0, horizon=160, steps=32)
+# %% [markdown]
+# ### Both beside the best fixed α
+#
+# Your best α stands in section 3.7. Put a target into the next cell: how many nats per completion may the policy go?
+# Choose it by hand, from what you have read in the samples of the sweep, not from a formula.
+#
+# The next cell trains two more policies: one with α annealed, from ten times your α to a third of it,
+# and one with the controller, which starts at your α and aims at your target.
+# It counts in completions, as the paper does: one training step is one batch. Two to four minutes.
+#
+# **Predict first:** at step 0 the policy *is* the reference, and its KL is 0, far below any target.
+# What will the controller do to α in the first steps?
+# %%
+target_kl = 3.0  # yours: how far the policy may go, in nats per completion
+
+
+def train_scheduled(name, settings, folder):
+    """Train with an annealed α ("end" in the settings) or with the controller ("target_kl" in the settings)."""
+    if "end" in settings:
+        return run_training(
+            name,
+            settings,
+            folder,
+            lambda number, state: anneal_alpha(number, sizes.steps, settings["alpha"], settings["end"]),
+        )
+
+    def adjust(record, state):
+        state["alpha"] = adapt_alpha(
+            state["alpha"], record["k1"], settings["target_kl"], settings["horizon"], preset.kl.batch_size
+        )
+
+    return run_training(name, settings, folder, lambda number, state: state["alpha"], adjust)
+# %% tags=["training"]
+schedule_plan = {
+    "annealed": {"alpha": 10 * best_alpha, "end": best_alpha / 3, "method": "annealed α"},
+    "controlled": {
+        "alpha": best_alpha, "target_kl": target_kl, "horizon": 3 * preset.kl.batch_size, "method": "controlled α",
+    },
+}  # fmt: skip
+scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
+compared = {best.name: best, **scheduled}
+plots.show(
+    figures.plot_sweep(
+        compared, ("alpha", "kl", "reward", "repetition"), title="A fixed α, an annealed one and a controlled one"
+    )
+)
+sweep.save_points(scheduled)
+plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled}.values()], bounds))
+display(sweep.table({"untuned": untuned, **compared}, alpha=best_alpha, drawn=drawn, possible=bounds))
+controlled = scheduled["controlled"].history
+print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
+# %% [markdown]
+# The first panel shows α: a constant, a falling line, and the controller's path.
+#
+# The controller's path has a beginning of its own. The policy starts at KL 0, so the error is clipped at −0.2, and α
+# falls by the same factor in every step until the KL comes near the target. Up to there the controller is a fixed plan;
+# it *controls* only after α has left this first clip. The printed sentence says whether it did, and when.
+# A horizon that is long beside the training never leaves it. A short one leaves it soon, but then α has fallen
+# low by the time the KL arrives, and the KL may shoot past the target before α is up again.
+#
+# For J the table takes your fixed α in every row, since three policies need one price to be compared.
+# On the frontier, see whether the new points lie above the points of the fixed values, among them, or below,
+# and how far all of them are from the grey lines.
+# With one run each, differences of the size of the intervals mean little.
 # %% [markdown]
 # ## 3.9 In practice, questions, summary, submission
 #
@@ -2055,28 +2120,90 @@ print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" f
 # there the two policies differ because one has learned, here because two programs compute the same thing.
 # %% [markdown]
 # ### Questions
-# %% [markdown] q="w3_5"
-# **Question W3.5** (3 points). A program adds α·k3 to the *loss*, summed over the completion's tokens, and samples each
-# batch from the present policy. Which divergence does the mean gradient hold small? Where does that differ from the
-# fine of exercise 3.3, and what would you change in the program? Use the numbers of the cell in section 3.3.
+# %% [markdown] q="w3_4"
+# **Question 3.C** (3 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
+# and explain it. Which remedy fits it, and what does it leave unsolved? Use a comparison of this notebook.
+# (Annealing and the controller, in section 3.8, are remedies of one limit; smaller steps, larger batches,
+# a better baseline or a second epoch are remedies of another.)
 # %% [markdown]
-# Its mean gradient is that of KL(π_ref‖π), the forward KL: in the cell the row "k3 in the loss" has the numbers
-# of KL(π_ref‖π), not of KL(π‖π_ref). That k3 is an unbiased *estimate* of KL(π‖π_ref) does not help: the average over
-# samples depends on the policy as well, and the program leaves that part of the gradient out.
-# Near the reference the two gradients are nearly the same. Far from it they are not: the forward KL is an average over
-# what the *reference* writes. It wants the policy to keep everything that the reference does, and hardly minds texts
-# that the reference finds implausible, as long as they take little probability away; the fine of exercise 3.3 is an
-# average over what the *policy* writes, and minds exactly those.
+# The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
+# another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
+# the text rots. It must be found by a sweep, which costs as many trainings as there are values. Moreover one value has
+# to serve the whole training: the strong hold that protects the text late in training slows learning at the beginning.
 #
-# Remedies: k1 in the reward (detached), k2 in the loss, or k3 in the loss multiplied by the ratio with its gradient.
+# (Another limit would do as well: the noise. The fine is one number for all tokens of a completion, the gradient comes
+# from one batch, and the policy pays for the nats that this noise has moved it. The runs lie below the best J,
+# and the remedy is smaller steps, larger batches, a better baseline.)
+#
+# Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate;
+# the controller replaces the unknown α by a target KL, which means the same for every reward, and finds α on the way.
+# Whether it did so in a run the sentence printed in section 3.8 says: as long as α stays in its first clip,
+# the controller is a plan like any other. The frontier shows whether either of them lies nearer to what is possible.
+#
+# What stays unsolved: the reward model is as wrong as before, and at the same KL the same hacks are open.
+# The annealing plan and the controller have settings of their own (start, end, target, horizon),
+# and the target has to be chosen by reading texts, as α had.
 #
 # **Rubric**
-# - 1 point: KL(π_ref‖π), supported by the numbers of the cell
-# - 1 point: says what differs: near the reference little; far from it the forward KL averages over the reference's
-#   texts and minds losing them, the fine averages over the policy's texts and minds implausible ones
-# - 1 point: a remedy that gives the right mean gradient: k1 in the reward, k2 in the loss, or ρ·k3 with its gradient
+# - 1 point: names a main limit of REINFORCE with a fixed KL fine and explains it from the objective (α is an exchange
+#   rate between nats and reward units, must be tuned for each reward and model, and serves the whole training) or from
+#   the runs (the gradient's noise costs nats that buy nothing: J below the best J).
+#   *Not* a limit: that the KL allows narrowing; it contains the negative entropy
+# - 1 point: names a remedy that fits it (annealing, the controller, early stopping at a KL, smaller steps or larger
+#   batches, groups of completions, a better reward model, PPO's trust region …) and how it works
+# - 1 point: says what the remedy does not solve or what it costs, with reference to a comparison of the notebook
+# %% [markdown] q="q3_D"
+# **Question 3.D (k3 in the loss)** (2 points). A program adds α·k3 to the *loss*, summed over the completion's tokens,
+# and samples each batch from the present policy. The cell of section 3.3 that compares gradients will help.
+#
+# (a) Which divergence does the mean gradient hold small (`"divergence"`)?
+#
+# * "A": KL(π‖π_ref), as k3 is an unbiased estimate of it
+# * "B": KL(π_ref‖π)
+# * "C": neither: the mean gradient is 0
+# * "D": the mean of both
+#
+# (b) The reference writes sensible texts with probability 0.999 and nonsense with 0.001;
+# the policy writes nonsense with probability 0.1. Compute KL(π‖π_ref) (`"reverse"`) and KL(π_ref‖π) (`"forward"`) in nats, to three digits,
+# with these two outcomes. Which of the two minds the nonsense?
+#
+# (c) Which change gives the program the mean gradient of the fine of Exercise 3.3 (`"change"`)?
+#
+# * "A": k1 in place of k3
+# * "B": k2 in place of k3
+# * "C": k3 in the reward, detached, and not in the loss
+# * "D": a larger α
+# %%
+def k3_in_the_loss():
+    """Answers to Question 3.D: {"divergence": "A", "reverse": 1.0, "forward": 1.0, "change": "A"}."""
+    # BEGIN SOLUTION
+    policy, reference = (0.9, 0.1), (0.999, 0.001)
+
+    def divergence(first, second):
+        return sum(p * math.log(p / q) for p, q in zip(first, second, strict=True))
+
+    return {
+        "divergence": "B",
+        "reverse": divergence(policy, reference),
+        "forward": divergence(reference, policy),
+        "change": "B",
+    }
+    # END SOLUTION
+# %% points=0 success="Question 3.D has two letters from A to D, and two plain numbers."
+def test_k3_in_the_loss_form(k3_in_the_loss):
+    choices = {"divergence": "ABCD", "reverse": None, "forward": None, "change": "ABCD"}
+    check_choices(k3_in_the_loss(), choices, name="k3_in_the_loss")
+# %% points=0.5 hidden=true success="The divergence is right." failure="(a) KL(π_ref‖π): in the cell the row of k3 in the loss has the numbers of this one. That k3 is unbiased does not help, since the program leaves out that the samples depend on the policy as well."
+def test_k3_divergence(k3_in_the_loss):
+    check_answers(k3_in_the_loss(), {"divergence": "B"})
+# %% points=1 hidden=true success="Both divergences are right." failure="(b) KL(π‖π_ref) = 0.9 ln(0.9/0.999) + 0.1 ln 100 = 0.367 nats, KL(π_ref‖π) = 0.999 ln(0.999/0.9) - 0.001 ln 100 = 0.0997. The fine averages over what the policy writes and minds the nonsense; the other one averages over what the reference writes."
+def test_k3_numbers(k3_in_the_loss):
+    check_answers(k3_in_the_loss(), {"reverse": 0.366589, "forward": 0.099649})
+# %% points=0.5 hidden=true success="The change is right." failure="(c) k2 in the loss has the gradient of KL(π‖π_ref). k1 in the loss has none on average, k3 in the reward a wrong one, and α changes its size only."
+def test_k3_change(k3_in_the_loss):
+    check_answers(k3_in_the_loss(), {"change": "B"})
 # %% [markdown] q="w3_6"
-# **Question W3.6** (4 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
+# **Question 3.E** (3 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
 # single update goes. Why does one still add a KL term to the reference? What does each of the two hold back?
 # %% [markdown]
 # The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe,
@@ -2093,26 +2220,46 @@ print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" f
 # - 1 point: keeps what the pretrained model can do: fluent, varied language; prevents collapse onto a few texts
 # - 1 point: distinguishes the KL to the fixed reference from PPO's clip,
 #   which limits each update relative to the previous policy and does not stop a slow drift over many updates
-# - 1 point: names a consequence of too much or too little of it, or a further use (stability of training, monitoring,
-#   early stopping)
-# %% [markdown] q="w3_7"
-# **Question W3.7** (3 points). A fellow student's log shows a mean KL of −0.4 nats per token. Over 600 tokens the
-# standard error is 0.05. What do you tell them? What would you check first? And what if it were −0.02 ± 0.05?
-# %% [markdown]
-# −0.4 is eight standard errors below 0. The true KL is never negative and k1 has no bias,
-# so chance does not explain it: the tokens were not sampled from the policy whose log-probs stand in the formula.
-# Check sampling against scoring: temperature or top-k in sampling only, dropout on, wrong positions because of padding,
-# a mask that lets padding or the prompt in, rollouts older than the policy, or policy and reference swapped.
-# A quick test: before the first update, both models must give every token the same log-prob, so k1 must be exactly 0.
-# −0.02 ± 0.05 is no cause for worry: it is within half a standard error of 0, and means only that the true KL is small.
-# Single negative tokens mean nothing in either case.
+# %% [markdown] q="q3_F"
+# **Question 3.F (an estimate below 0)** (2 points). A fellow student's log shows the mean of k1 over 600 tokens.
+# Is there a fault in their program, or no cause for worry?
+# Answer "fault" or "chance" for
 #
-# **Rubric**
-# - 1 point: single tokens: k1 may be negative, it only says that the reference found that token more probable
-# - 1 point: batch mean: compare with its standard error; slightly below 0 is noise when the KL is small;
-#   the true KL cannot be negative
-# - 1 point: many standard errors below 0 means the samples are not from the policy whose log-probs are used;
-#   names at least one cause and how to check it (for instance: at step 0 the two models' log-probs must be equal)
+# (a) a mean of −0.4 nats with a standard error of 0.05;
+# (b) a mean of −0.02 nats with a standard error of 0.05;
+# (c) a single token with k1 = −3.2 in a batch whose mean is 0.1, with a standard error of 0.03.
+#
+# (d) Which check finds such a fault at once?
+#
+# * "A": In training the loss must fall.
+# * "B": Before the first update k1 must be 0 at every token.
+# * "C": The mean of k3 must be positive.
+# * "D": The gradient's norm must be below 1.
+#
+# (e) By mistake all texts were sampled from the reference, and not from the policy. What is the mean of k1 then?
+#
+# * "A": KL(π‖π_ref)
+# * "B": KL(π_ref‖π)
+# * "C": −KL(π_ref‖π)
+# * "D": 0
+# %%
+def negative_estimates():
+    """Answers to Question 3.F: {"a": "fault", "b": "fault", "c": "fault", "d": "A", "e": "A"}."""
+    # BEGIN SOLUTION
+    return {"a": "fault", "b": "chance", "c": "chance", "d": "B", "e": "C"}
+    # END SOLUTION
+# %% points=0 success="Question 3.F has three words and two letters, each one of its choices."
+def test_negative_estimates_form(negative_estimates):
+    check_choices(negative_estimates(), dict.fromkeys("abc", ("fault", "chance")) | dict.fromkeys("de", "ABCD"), name="negative_estimates")
+# %% points=1 hidden=true success="Fault and chance are told apart." failure="(a) is eight standard errors below 0, and the true KL is never negative: the tokens were not sampled from the policy in the formula. (b) is within one standard error of 0. (c) A single token may well be more probable under the reference."
+def test_fault_or_chance(negative_estimates):
+    check_answers(negative_estimates(), {"a": "fault", "b": "chance", "c": "chance"})
+# %% points=0.5 hidden=true success="The check is right." failure="(d) Before the first update policy and reference are the same, so every k1 must be 0. k3 is positive whatever is wrong, and hides the fault."
+def test_check_of_estimates(negative_estimates):
+    check_answers(negative_estimates(), {"d": "B"})
+# %% points=0.5 hidden=true success="The mean over the reference's texts is right." failure="(e) k1 is ln π - ln π_ref, and its mean over what the reference writes is -KL(π_ref‖π): far below 0 once the policy has moved."
+def test_wrong_sampler(negative_estimates):
+    check_answers(negative_estimates(), {"e": "C"})
 # %% [markdown]
 # ### Summary
 #
@@ -2129,8 +2276,9 @@ print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" f
 #   reward and KL for every α, and best-of-n as well. What a run lacks to them, it has lost to the noise of its steps.
 # - The objective does not reward brevity: at the optimum texts of equal reward keep the reference's odds.
 #   Steps that are too large may shorten texts all the same; report the length beside the KL.
-# - Annealing and a controller replace one unknown α by a plan or by a target KL.
-#   PPO's clip limits each update, the KL term the whole journey.
+# - PPO takes several updates from one batch and corrects by the ratio; its clip limits each update, the KL term the
+#   whole journey. GRPO compares each completion with the others of its prompt.
+# - Optional: annealing and a controller replace one unknown α by a plan or by a target KL.
 #
 # ### Further reading (all optional; the notebook is complete without it)
 #

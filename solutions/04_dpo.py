@@ -869,8 +869,8 @@ for steps in (10, 100, 1000):
 # labels drawn from σ(scale · gap) the reward *is* scale times P(positive), and β would correspond to α = β/scale;
 # section 4.7 draws such labels.
 # %% [markdown] q="w4_1"
-# **Question 4.A.** (a) Why is the logistic function in DPO's loss? Give its role in the model of preferences,
-# and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
+# **Question 4.A** (3 points). (a) Why is the logistic function in DPO's loss?
+# Give its role in the model of preferences, and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
 # %% [markdown]
 # (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two
 # rewards. The difference can be any real number, and σ turns it into a probability between 0 and 1;
@@ -885,10 +885,8 @@ for steps in (10, 100, 1000):
 # For completions of two prompts the term β(ln Z(x₁) − ln Z(x₂)) would remain.
 #
 # **Rubric**
-# - 1 point: The difference of implicit rewards can be any real number; σ maps it to a probability, so
-#   that the labels have a likelihood (the Bradley–Terry model).
-# - 1 point: −log σ is that likelihood's negative logarithm, so training is logistic regression on pairs
-#   (maximum likelihood).
+# - 1 point: The difference of implicit rewards can be any real number; σ maps it to a probability, so that the labels
+#   have a likelihood (Bradley–Terry), and −log σ is its negative logarithm: logistic regression on pairs.
 # - 1 point: The gradient's weight σ(−β·margin): pairs ordered wrongly pull fully, pairs clearly right hardly;
 #   without σ the pull would never end.
 # - 1 point: Ln Z(x) depends on the prompt alone, so it cancels only if both completions belong to the same prompt;
@@ -1132,6 +1130,55 @@ def test_moved_policy(dpo_step):
         assert kept, "dpo_step left the policy or the reference in another mode (train or eval) than it found it in"
 # %% hidden={"reported": 1, "update": 1, "reference update": 1, "training": 1}
 # %% [markdown]
+# ### Six broken programs
+#
+# Code for DPO, too, seldom crashes when it is wrong. Six people have written a training, each with one mistake;
+# here is what they report.
+#
+# 1. "My loss is 0.693 in the first step, and in the hundredth. All implicit rewards are exactly 0."
+# 2. "My first loss is not 0.693, and it is another number in every run, although I fix the order of the pairs.
+#    After that it falls."
+# 3. "My loss starts at 0.693 and falls in training. On the test pairs, whose labels are right, the accuracy falls
+#    as well, far below ½."
+# 4. "A correct program on the same pairs has the same losses, accuracies and margins as mine, to the last digit.
+#    The implicit rewards alone are different, of chosen and rejected alike."
+# 5. "My loss starts at 0.693 and hardly falls. The margins are about twenty times smaller than those
+#    of a correct program, and my completions have about twenty tokens."
+# 6. "When the loss is small, it does not come to rest: the norm of the gradient has grown from step to step."
+# %% [markdown] q="q4_B"
+# **Question 4.B · Find the mistake** (3 points). Which mistake fits which report? Each of the six fits one.
+#
+# * "P": the prompt's tokens are not masked out
+# * "Q": policy and reference are the same object
+# * "R": chosen and rejected are exchanged in the training pairs
+# * "S": the policy is in train mode, with dropout
+# * "T": the log-probs of a completion are averaged over its tokens, not summed
+# * "U": the gradients are never cleared
+# %%
+def broken_programs():
+    """Answers to Question 4.B: a dict with a letter for each report, such as {"1": "P", "2": "P", …, "6": "P"}."""
+    # BEGIN SOLUTION
+    return {"1": "Q", "2": "S", "3": "R", "4": "P", "5": "T", "6": "U"}
+    # END SOLUTION
+# %% points=0 success="Question 4.B has six answers, each of them a letter from P to U."
+def test_broken_programs_form(broken_programs):
+    check_choices(broken_programs(), dict.fromkeys("123456", "PQRSTU"), name="broken_programs")
+# %% points=1 hidden=true success="Reports 1 and 2 are right." failure="1: policy and reference are one object, so every log-ratio stays 0 (Q). 2: dropout gives the policy other log-probs than the reference from the first step on, at random (S)."
+def test_reports_at_the_start(broken_programs):
+    check_answers(broken_programs(), {"1": "Q", "2": "S"})
+# %% points=0.5 hidden=true success="Report 3 is right." failure="3: chosen and rejected are exchanged (R): the program learns what it is given, and that is the opposite."
+def test_report_of_accuracy(broken_programs):
+    check_answers(broken_programs(), {"3": "R"})
+# %% points=0.5 hidden=true success="Report 4 is right." failure="4: both completions of a pair have the same prompt, so its log-probs cancel in the margin; each implicit reward has them (P)."
+def test_report_of_rewards(broken_programs):
+    check_answers(broken_programs(), {"4": "P"})
+# %% points=0.5 hidden=true success="Report 5 is right." failure="5: with means over some twenty tokens the margins, and with them the steps of learning, are some twenty times smaller (T)."
+def test_report_of_margins(broken_programs):
+    check_answers(broken_programs(), {"5": "T"})
+# %% points=0.5 hidden=true success="Report 6 is right." failure="6: the gradient is the sum of all gradients so far, which does not fade when those of single batches do (U)."
+def test_report_of_norms(broken_programs):
+    check_answers(broken_programs(), {"6": "U"})
+# %% [markdown]
 # **Keep the reference's log-probs.** The reference never changes, and neither do the pairs. So each of its log-probs is
 # the same in every epoch and for every β. You computed them once, above (`kept_train`). The next cell shows that a step
 # with kept log-probs gives the same numbers as a step that runs the reference, and how much time it saves.
@@ -1289,30 +1336,54 @@ print(f"  share of the reference's samples that have become less probable: {(mov
 # resemble each other in the eyes of the model. What helps: stop earlier, take a larger β, choose pairs that differ
 # clearly, or add a term that holds the chosen log-prob up, such as a little of ordinary fine-tuning, −ln π(chosen).
 # Whether the new texts are better is seen in samples alone, and in the opinion of a second judge.
-# %% [markdown] q="w4_2"
-# **Question 4.B.** Report your test loss before and after training. Describe the course of training and test loss.
-# Then look at the chosen and the rejected log-probs apart: which way did each go in your run? How can the loss fall
-# while the chosen log-prob falls, and why must the mean over *all* samples of the reference fall?
+# %% [markdown] q="q4_C"
+# **Question 4.C (four numbers and a cause)** (2 points). Numbers to three digits.
+#
+# (a) What is the test loss before training at β = 0.5 (`"start"`)?
+#
+# (b) In the second epoch the training loss falls much further than the test loss. Why (`"gap"`)?
+#
+# * "A": The test pairs are harder, as their gaps are narrower.
+# * "B": Each training pair is seen again, and the policy begins to remember it.
+# * "C": The optimizer has found the right step size by then.
+# * "D": β is smaller on the training pairs.
+#
+# (c) The chosen completion of a pair has lost 8 nats since the start, the rejected one 17. What is the pair's margin
+# (`"margin"`), and what its loss at β = 0.1 (`"loss"`)?
+#
+# (d) The reference writes one of two texts, each with probability ½. The trained policy writes each of them with
+# probability 0.2, and a third text otherwise. By how much, in nats, has the mean log-prob of the reference's samples
+# changed (`"change"`)? Compare the sign with the output above.
+# %%
+def what_training_does():
+    """Answers to Question 4.C: {"start": 1.0, "gap": "A", "margin": 1.0, "loss": 1.0, "change": 1.0}."""
+    # BEGIN SOLUTION
+    margin = -8 - (-17)
+    return {
+        "start": math.log(2),
+        "gap": "B",
+        "margin": margin,
+        "loss": math.log(1 + math.exp(-0.1 * margin)),
+        "change": math.log(0.2 / 0.5),
+    }
+    # END SOLUTION
+# %% points=0 success="Question 4.C has a letter from A to D, and four plain numbers."
+def test_what_training_does_form(what_training_does):
+    choices = {"start": None, "gap": "ABCD", "margin": None, "loss": None, "change": None}
+    check_choices(what_training_does(), choices, name="what_training_does")
+# %% points=0.5 hidden=true success="Start and gap are right." failure="All margins are 0 at the start, so the loss is ln 2 = 0.693 whatever β is. From the second epoch on the policy sees its training pairs again, and remembers them: overfitting (B)."
+def test_start_and_gap(what_training_does):
+    check_answers(what_training_does(), {"start": 0.693147, "gap": "B"})
+# %% points=0.5 hidden=true success="Margin and loss are right." failure="The margin is -8 + 17 = 9, and the loss -ln σ(0.1 · 9) = 0.341: it has fallen although the chosen completion lost probability."
+def test_margin_and_loss(what_training_does):
+    check_answers(what_training_does(), {"margin": 9.0, "loss": 0.341154})
+# %% points=1 hidden=true success="The change on the reference's samples is right." failure="Both samples go from ln 0.5 to ln 0.2, so the mean changes by ln 0.4 = -0.916. It is -KL(π_ref‖π), never above 0: what these texts lose goes to a text that the reference does not write."
+def test_change_of_samples(what_training_does):
+    check_answers(what_training_does(), {"change": -0.916291})
 # %% [markdown]
-# Test loss: 0.693 before (ln 2, as policy and reference are equal at the start and all margins are 0);
-# what it is afterwards, and on how many pairs, stands in the output of the training cell.
-# The training loss falls further, above all from the second epoch on, when every pair is seen again:
-# the policy begins to remember its training pairs, and the gap to the test loss is overfitting.
-#
-# The rejected log-prob falls. Which way the chosen one goes stands in the last panel; often it falls as well, but less.
-# The loss depends on the difference of the two log-ratios only; it falls as long as the rejected completion loses more
-# than the chosen one. Both are samples of the same policy for the same prompt and share words and style,
-# so gradients that lower one tend to lower the other. Over all samples of the reference the mean change is
-# −KL(π_ref‖π), which is never above 0: a policy that moves takes probability from what the reference writes. What these
-# texts lose goes to completions that are in no pair.
-#
-# **Rubric**
-# - 1 point: Gives the training loss curve's course and the final test loss with the number of pairs, and says
-#   that the start is ln 2 and why.
-# - 1 point: Compares training with test loss and names the gap (overfitting, pairs seen twice).
-# - 1 point: Describes the two log-probs apart and explains why the chosen one may fall (only the difference enters the
-#   loss; shared tokens) and why the mean over the reference's samples must (it is −KL(π_ref‖π); the rest goes
-#   elsewhere).
+# **In your own run:** which way did the chosen log-prob go? Where it fell, the loss could fall all the same: it
+# depends on the difference of the two log-ratios alone, and the two completions of a pair share words and style,
+# so that gradients that lower one tend to lower the other.
 # %% [markdown]
 # ## 4.6 The role of β
 #
@@ -1402,8 +1473,8 @@ else:
 # samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
 # and to get more reward for it. Which policy is best then depends on how far you are willing to go.
 # %% [markdown] q="w4_3"
-# **Question 4.C.** Train with three values of β between 0.1 and 0.5, and show their loss plots. (a) Report the test
-# losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it start, what decides
+# **Question 4.D** (3 points). Train with three values of β between 0.1 and 0.5, and show their loss plots.
+# (a) Report the test losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it start, what decides
 # whether it falls at first, and when does it rise? (c) A fellow student says: "The test loss is lowest at one of my
 # three β, so this β gives the best model." What do you answer? (d) What does β do, and which of your policies is best?
 # Defend your choice by numbers that can be compared, and name a limit of the comparison.
@@ -1429,15 +1500,13 @@ else:
 # and a reward model that both judges and made the labels.
 #
 # **Rubric**
-# - 1 point: Reports test losses for three values of β and the loss plots.
 # - 1 point: Shows the loss of one policy against β and explains it by the signs of the margins: ln 2 at β → 0, positive
 #   margins make it fall, negative ones make it rise in the end.
-# - 1 point: Says that within one β a smaller test loss is the better one, and that losses of different β cannot be
-#   compared as quality, with the reason (β scales the margin; one policy has a whole curve of losses).
-# - 1 point: Explains what β does (price of KL; a larger β keeps the policy near the reference;
-#   pairs stop pulling at smaller margins).
-# - 1 point: Chooses one β, defends it by reward against KL (or accuracy, samples), not by the loss, and names a limit
-#   (one seed, confidence intervals, the reward model also made the labels, number of steps fixed).
+# - 1 point: Reports the test losses, and says that within one β a smaller one is the better one, while losses of
+#   different β cannot be compared as quality, with the reason (β scales the margin; one policy has a whole curve).
+# - 1 point: Explains what β does (price of KL; pairs stop pulling at smaller margins), chooses one β, defends it by
+#   reward against KL (or accuracy, samples), not by the loss, and names a limit (one seed, confidence intervals,
+#   the reward model also made the labels).
 # %% [markdown]
 # ### Two more things to watch: length and the number of epochs
 #
@@ -1689,8 +1758,8 @@ show_samples(
 # exact only about what it checks: a policy that may edit the tests, or writes code for these test cases alone, has
 # found a hole in a verifier as well.
 # %% [markdown] q="w4_4"
-# **Question 4.D.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from Parts 2 and 3, at
-# the end of training and at equal KL; look at KL per token, length and the texts scored, too. What explains the
+# **Question 4.E** (3 points). (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from
+# Parts 2 and 3, at the end of training and at equal KL; look at KL per token, length and the texts scored, too. What explains the
 # difference? (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE
 # without a fine.
 # %% [markdown]
@@ -1710,14 +1779,14 @@ show_samples(
 # completion.
 #
 # **Rubric**
-# - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), and the base's.
-# - 1 point: Compares at equal KL, not only the end points, and says what equal KL leaves open (length, or texts
-#   scored).
-# - 1 point: Explains the difference: fixed pairs of the reference's texts, weight falls as pairs are settled, β keeps
-#   it near; REINFORCE keeps sampling and follows the reward wherever it leads.
+# - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), at the end and
+#   at equal KL, and says what equal KL leaves open (length, or texts scored).
+# - 1 point: Explains the difference: fixed pairs of the reference's texts, weight falls as pairs are settled,
+#   β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads.
 # - 1 point: Describes the five DPO samples beside the reference's and REINFORCE's: style, tone, length, repetition.
 # %% [markdown] q="w4_5"
-# **Question 4.E.** Compare DPO with online methods such as PPO: what does each need, what are the advantages of each?
+# **Question 4.F** (2 points). Compare DPO with online methods such as PPO: what does each need,
+# what are the advantages of each?
 # Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU
 # and a week; (ii) you train a model to write programs that pass automatic tests. Would you use a KL fine in (ii)?
 # %% [markdown]
@@ -1738,13 +1807,9 @@ show_samples(
 # small one if variety matters, and look for programs that pass the tests without doing what is asked.
 #
 # **Rubric**
-# - 1 point: Online against offline: PPO samples while training (on-policy), DPO uses fixed pairs (off-policy once it
-#   moves).
-# - 1 point: What each needs (reward model, value function, sampling, memory) and the advantages of DPO (simple, stable,
-#   cheap).
-# - 1 point: Advantages of online methods (feedback on new texts, exploration, any reward,
-#   KL on what is really written).
-# - 1 point: A reasoned choice for a concrete case.
+# - 1 point: Online against offline: what each needs (sampling, reward model, value function, memory), and the
+#   advantages of each (simple, stable, cheap; feedback on new texts, any reward, KL on what is really written).
+# - 1 point: A reasoned choice for each of the two cases.
 # %% [markdown]
 # ## 4.9 Optional: another loss, IPO, and a second round
 #
@@ -1764,7 +1829,7 @@ show_samples(
 # Conservative DPO has a finite best margin as well. Set the derivative of its loss to 0:
 # (1 − ε)·σ(−βm) = ε·σ(βm), so $m = \frac1\beta \ln\frac{1 - \varepsilon}{\varepsilon}$.
 # %% [markdown] q="q4_7"
-# **Exercise 4.7 · `compute_ipo_loss`** (optional)
+# **Exercise 4.7 · `compute_ipo_loss`** (optional, 1 point)
 #
 # Given the same four tensors `[B]` of sequence log-probs as in exercise 4.3, return IPO's loss, a scalar: the mean over
 # the pairs of the squared distance between the margin $m$ and the target 1/(2τ).
@@ -1797,7 +1862,7 @@ def compute_ipo_loss(policy_chosen, policy_rejected, reference_chosen, reference
     margin = (policy_chosen - reference_chosen.detach()) - (policy_rejected - reference_rejected.detach())  # [B]
     return ((margin - 1 / (2 * tau)) ** 2).mean()
     # END SOLUTION
-# %% points=1 success="The loss of three pairs is right."
+# %% points=0.25 success="The loss of three pairs is right."
 def test_ipo_loss(compute_ipo_loss):
     four = [torch.tensor(values) for values in ([-12.0, -20.0, -9.0], [-15.0, -18.0, -11.5], [-13.0, -21.0, -10.0], [-14.0, -22.0, -11.0])]
     check(compute_ipo_loss(*four, 0.2), torch.tensor(10.5), {
@@ -1821,7 +1886,7 @@ def test_ipo_loss(compute_ipo_loss):
         "this is −ln σ of the margin, DPO's loss": 1.125645,
         "a margin above the target counts as well: the distance is squared on both sides": 10.333333,
     }, name="compute_ipo_loss", rtol=5e-5)
-# %% points=0.5 success="Gradients go to the policy alone, and the loss pulls back a margin that is too large."
+# %% points=0.25 success="Gradients go to the policy alone, and the loss pulls back a margin that is too large."
 def test_ipo_gradients(compute_ipo_loss):
     tensors = [torch.tensor([value], requires_grad=True) for value in (-12.0, -15.0, -13.0, -14.0)]
     loss = compute_ipo_loss(*tensors, 0.5)  # margin 2, target 1
@@ -1844,7 +1909,7 @@ def test_ipo_gradients(compute_ipo_loss):
 def test_ipo_rules(compute_ipo_loss):
     for chosen in (-2.0, -100.0):
         check_rules(compute_ipo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))
-# %% hidden={"values": 1, "gradients edges dtypes purity": 0.5}
+# %% hidden={"values": 0.25, "gradients edges dtypes purity": 0.25}
 # %% [markdown]
 # **Where do the losses stop?** The next cell takes one pair and treats its margin as a number that may be moved freely.
 # It follows the gradient of each loss for 3,000 steps, a few seconds in all.
@@ -2055,29 +2120,26 @@ if not problem:
 # | can a text become *less* likely? | only indirectly | yes, the rejected one | yes, every text below its baseline |
 # | held near the start by | few steps, small learning rate | the reference in the loss | the KL fine |
 # | feedback needed | whole good answers | comparisons | numbers; how far a few hundred moved our model is printed above |
-# %% [markdown] q="w4_6"
-# **Question 4.F** (it can be answered from the text above without running TRL). (a) What is alike and what differs
-# between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? (b) Name one habit of a library's trainer
-# that must be switched off before its losses can be compared with yours, and say what it would change.
 # %% [markdown]
-# (a) Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums
+# **To think about** (no points; it can be answered without running TRL). What is alike and what differs
+# between fine-tuning with DPO or RLOO and ordinary supervised fine-tuning? Which habits of a library's trainer
+# must be switched off before its losses can be compared with yours, and what would each of them change?
+#
+# <details><summary>Answer</summary>
+#
+# Alike: all of them sum log-probs of completion tokens with the prompt masked, and follow gradients of these sums
 # with the same optimizer, in the same training loop.
 # Different: in ordinary fine-tuning the texts are given by people and each one is pushed up with weight 1.
 # DPO has pairs and pushes one completion up and the other down, with a weight that falls once the pair is settled,
 # relative to a reference. RLOO samples the texts itself and weights each by its advantage, which may be negative;
 # a KL term holds it near the reference. How far some numbers of feedback move the reward is printed in the output.
 #
-# (b) For example dropout: TRL's trainer puts the model into train mode. With dropout, policy
+# Habits: dropout, since TRL's trainer puts the model into train mode. With dropout, policy
 # and reference give different log-probs at the start, so the first loss is not ln 2, and every run differs.
-# Others: a linearly falling learning rate (later steps are smaller), clipping of gradients (large steps are cut),
+# A linearly falling learning rate (later steps are smaller), clipping of gradients (large steps are cut),
 # an end-of-text token added to completions that were cut off (other log-probs).
 #
-# **Rubric**
-# - 1 point: Something alike (log-probs of completion tokens, same optimizer and Trainer, prompt masked,
-#   supervised-looking loss).
-# - 1 point: What differs (source of texts, signal, negative weights, reference or KL term).
-# - 1 point: One thing that had to be switched off or made equal so that TRL's losses agree with one's own,
-#   and what it would have changed.
+# </details>
 # %% [markdown]
 # ## 4.11 What you take along, and what to read
 #

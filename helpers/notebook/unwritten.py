@@ -61,7 +61,8 @@ def named(functions: Iterable[str]) -> str:
     found = {str(numbers().get(name, name)) for name in functions}
     known = sorted(found, key=_in_order)
     *first, last = known
-    return f"Exercise{'s' if first else ''} {', '.join(first)}{' and ' if first else ''}{last}"
+    kind = "Question" if last[-1].isupper() else "Exercise"  # questions have letters
+    return f"{kind}{'s' if first else ''} {', '.join(first)}{' and ' if first else ''}{last}"
 
 
 def sentence(functions: Iterable[str], *, carried: bool = False) -> str:

@@ -23,7 +23,7 @@ from helpers.runs import History
 LETTERS = "abcdefgh"
 ROWS, NEW = 32, 8  # texts in a batch, letters that the policy adds to each
 STEPS, LEARNING_RATE = 60, 0.1
-MISTAKES = ("no zero_grad", "no shift", "sign")  # run 1, run 2 and run 3 of Question 2.C
+MISTAKES = ("no zero_grad", "no shift", "sign")
 
 
 class LetterPolicy(nn.Module):

@@ -24,7 +24,13 @@ ORACLES: dict[str, Oracle] = {
     **truths_interpretability.ORACLES,
 }
 
-WITHOUT = {
+CHOICES = "a question with one right answer for each entry: it has no arguments, and its wrong answers are in tests/variants"
+QUESTIONS = (
+    "three_models", "bar_numbers", "broken_steps", "resetting", "k3_in_the_loss", "negative_estimates",
+    "broken_programs", "what_training_does",
+)  # fmt: skip
+
+WITHOUT = dict.fromkeys(QUESTIONS, CHOICES) | {
     "my_forecasts": "asks for the student's own opinion: it has no arguments, and any 26 numbers between 0 and 1 are right",
     "reinforce_step": "trains for seconds; its right and wrong steps stand in tests/variants/reinforce_step/",
     "dpo_step": "trains for seconds; its right and wrong steps stand in tests/variants/dpo_step/",
