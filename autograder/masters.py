@@ -40,7 +40,8 @@ SOLUTIONS = ROOT / "solutions"
 
 CELL = "# %%"
 _KEYS = {"q", "points", "hidden", "confirm", "success", "failure", "tags"}
-CHECKS = ("check", "check_answers", "check_choices", "check_rules", "is_float", "must_raise", "trying")  # what a master's tests use of `helpers.checks`
+# what a master's tests use of `helpers.checks`
+CHECKS = ("check", "check_answers", "check_choices", "check_rules", "is_float", "must_raise", "trying")
 _RUBRIC = re.compile(r"^\*\*Rubric\*\*$", re.MULTILINE)
 _RUBRIC_LINE = re.compile(r"(\d+(?:\.\d+)?) points?: .+", re.DOTALL)
 _HIDDEN = """\

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers.parts import ROOT
-from helpers.raised import described
+from helpers.raised import described, students_assertion
 
 from .masters import Question, TestCase
 
@@ -73,6 +73,8 @@ def run_test(question_name: str, test: TestCase, env: dict[str, object]) -> Test
     try:
         function(**arguments)
     except AssertionError as failure:
+        if students_assertion(failure):  # hidden tests quote nothing of the student's
+            return result(False, "your function raised an AssertionError" if test.hidden else described(failure))
         return result(False, failure_text(failure, test))
     except (Exception, SystemExit) as fault:
         frames = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]

@@ -1417,7 +1417,11 @@ def test_ppo_values(ppo_clip_loss):
     old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
     new = torch.tensor([[-0.594535, -2.510826, -1.404690], [-1.594535, -1.693147, -3.105361]])  # ratios 1.5 0.6 1.1 / 1.5 0.5 0.9
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    check(ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2), torch.tensor(-1.75), {
+    with trying("ppo_clip_loss of two completions of three tokens", {
+        "must match the size of tensor": "the advantages run along the tokens; each belongs to a row, advantages[:, None].",
+    }):
+        got = ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2)
+    check(got, torch.tensor(-1.75), {
         "the larger of the two terms is taken; it is the min": -2.55,
         "the sign is wrong: the loss is minus the gain": 1.75,
         "nothing is clipped (or the minimum is missing)": -2.2,
@@ -2164,8 +2168,8 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 # * "D": the mean of both
 #
 # (b) The reference writes sensible texts with probability 0.999 and nonsense with 0.001;
-# the policy writes nonsense with probability 0.1. Compute KL(π‖π_ref) (`"reverse"`) and KL(π_ref‖π) (`"forward"`) in nats, to three digits,
-# with these two outcomes. Which of the two minds the nonsense?
+# the policy writes nonsense with probability 0.1. Compute KL(π‖π_ref) (`"reverse"`) and KL(π_ref‖π) (`"forward"`)
+# in nats, to three digits, with these two outcomes. Which of the two minds the nonsense?
 #
 # (c) Which change gives the program the mean gradient of the fine of Exercise 3.3 (`"change"`)?
 #

@@ -870,7 +870,8 @@ for steps in (10, 100, 1000):
 # section 4.7 draws such labels.
 # %% [markdown] q="w4_1"
 # **Question 4.A** (3 points). (a) Why is the logistic function in DPO's loss?
-# Give its role in the model of preferences, and its role in the gradient. (b) Why must both completions of a pair belong to the same prompt?
+# Give its role in the model of preferences, and its role in the gradient. (b) Why must both completions of a pair
+# belong to the same prompt?
 # %% [markdown]
 # (a) DPO models the labels by Bradley–Terry: the probability that $y_c$ is preferred is σ of the difference of the two
 # rewards. The difference can be any real number, and σ turns it into a probability between 0 and 1;
@@ -1474,10 +1475,10 @@ else:
 # and to get more reward for it. Which policy is best then depends on how far you are willing to go.
 # %% [markdown] q="w4_3"
 # **Question 4.D** (3 points). Train with three values of β between 0.1 and 0.5, and show their loss plots.
-# (a) Report the test losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it start, what decides
-# whether it falls at first, and when does it rise? (c) A fellow student says: "The test loss is lowest at one of my
-# three β, so this β gives the best model." What do you answer? (d) What does β do, and which of your policies is best?
-# Defend your choice by numbers that can be compared, and name a limit of the comparison.
+# (a) Report the test losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it
+# start, what decides whether it falls at first, and when does it rise? (c) A fellow student says: "The test loss is
+# lowest at one of my three β, so this β gives the best model." What do you answer? (d) What does β do, and which of
+# your policies is best? Defend your choice by numbers that can be compared, and name a limit of the comparison.
 # %% [markdown]
 # (a) The table above holds them. All start at ln 2.
 #
@@ -1759,9 +1760,9 @@ show_samples(
 # found a hole in a verifier as well.
 # %% [markdown] q="w4_4"
 # **Question 4.E** (3 points). (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from
-# Parts 2 and 3, at the end of training and at equal KL; look at KL per token, length and the texts scored, too. What explains the
-# difference? (b) Describe the five completions of the DPO policy beside those of the reference and of REINFORCE
-# without a fine.
+# Parts 2 and 3, at the end of training and at equal KL; look at KL per token, length and the texts scored, too.
+# What explains the difference? (b) Describe the five completions of the DPO policy beside those of the reference and
+# of REINFORCE without a fine.
 # %% [markdown]
 # (a) The tables hold the numbers. REINFORCE without a fine usually ends with the highest reward of all, and many times
 # farther from the reference than DPO. At equal KL I compare the columns "reward" and "reward at equal KL"; a

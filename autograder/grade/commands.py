@@ -64,6 +64,10 @@ def grade(
         str,
         typer.Option(help="A CSV of when things were handed in (id, part, time); or `files`: the files' own times."),
     ] = "",
+    catch_up: Annotated[
+        list[int] | None,
+        typer.Option(help="This part's functions were handed out with --catch-up; repeatable.", min=1, max=len(PARTS)),
+    ] = None,
 ) -> None:
     """Grade submissions in the sandbox: the marks of record.
 
@@ -71,6 +75,9 @@ def grade(
     itself failed on some (they have no mark, or no page); 2: the call was wrong; 3: there is no sandbox here; 4: all that was
     found is judged, but there is something to look at: people of the roster without a submission, names claimed twice, files
     that you may not read, marks files without marks.
+
+    With `--catch-up 2` the functions of Part 2 that `course release --catch-up 2` handed out stand in where a later part's
+    graded function calls one that the student's own Part 2 lacks, as in the student's notebook. It is kept for later runs.
     """
     from . import runner
 
@@ -83,6 +90,8 @@ def grade(
             runner.take_roster(store, roster)
         if pending:
             store.set("pending", _choice(pending))
+        if catch_up:
+            runner.take_catch_up(store, catch_up)
         look += runner.take_deadlines(store, extensions=extensions, times=times)
         if submissions is not None:
             jobs = runner.take_in(store, submissions, parts=part)

@@ -57,6 +57,35 @@ def make_plan(*, workers: int, scheduler: str, trust: bool, limits: Limits | Non
 tests_digest = functools.cache(stamps.marks)  # by part: what the verdict depends on besides the submission
 
 
+def take_catch_up(store: Store, parts: Sequence[int]) -> None:
+    """Keep that the functions of these parts were handed out (`course release --catch-up`), and of those kept before."""
+    store.set("catch up", json.dumps(sorted({*caught_up(store), *parts})))
+
+
+def caught_up(store: Store) -> list[int]:
+    """The parts whose functions were handed out after their deadlines."""
+    return json.loads(store.setting("catch up", "[]"))
+
+
+def handed_out(store: Store, part: int) -> dict[str, str]:
+    """What lies beside a part's notebook when it is graded, as beside the student's own: earlier parts' functions."""
+    return {name: text for n in caught_up(store) if n < part for name, text in [_catch_up_file(n)]}
+
+
+@functools.cache
+def _catch_up_file(part: int) -> tuple[str, str]:
+    import nbformat
+
+    from autograder.publish.catch_up import catch_up_notebook, file_name
+
+    return file_name(part), nbformat.writes(catch_up_notebook(part))
+
+
+def what_decides(store: Store, part: int) -> str:
+    """What a verdict depends on besides the submission: a digest of the tests, and the functions handed out."""
+    return tests_digest(part) + "".join(f"+{n}" for n in caught_up(store) if n < part)
+
+
 def take_roster(store: Store, path: Path) -> None:
     """Read the roster and keep it."""
     store.set_roster(list(load_roster(path).values()))
@@ -129,9 +158,10 @@ def take_in(store: Store, source: Path, *, parts: Sequence[int] | None = None) -
         store.register(StoredSubmission.of(submission, others))
         if submission.notebook is None:
             continue
-        if not store.is_done(*submission.key, submission.digest, tests_digest(submission.part)):
+        if not store.is_done(*submission.key, submission.digest, what_decides(store, submission.part)):
             seed = store.seed(submission.part)
-            which = submission.student, submission.part, submission.notebook.code, seed, others
+            beside = handed_out(store, submission.part) | others
+            which = submission.student, submission.part, submission.notebook.code, seed, beside
             jobs.append(Job(*which, group=submission.group))
     return jobs
 
@@ -169,7 +199,8 @@ def jobs_for_questions(store: Store, names: Sequence[str]) -> list[Job]:
     for found in store.submissions():
         only = tuple(name for name in names if name in by_part.get(found.part, ()))
         if only and not found.problem and store.current(found) is not None:
-            jobs.append(Job(found.student, found.part, tuple(found.code), store.seed(found.part), found.files, only))
+            beside = handed_out(store, found.part) | found.files
+            jobs.append(Job(found.student, found.part, tuple(found.code), store.seed(found.part), beside, only))
     return jobs
 
 
@@ -183,7 +214,7 @@ def work(store: Store, jobs: Sequence[Job], plan: Plan, *, why: str = "") -> Ite
             if job.only:
                 result = _merged(store.result(job.student, job.part), result)
             tests = (
-                "" if result.broken else tests_digest(job.part)
+                "" if result.broken else what_decides(store, job.part)
             )  # what is broken is not done: the next run tries again
             store.save(digests[job.student, job.part], tests, result, why)
             yield job, result

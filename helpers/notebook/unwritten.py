@@ -57,20 +57,23 @@ def function_of(question: str) -> str:
 
 
 def named(functions: Iterable[str]) -> str:
-    """Exercises by number: "Exercise 2.1", "Exercises 2.1 and 2.3"; the function's name where it has no number."""
-    found = {str(numbers().get(name, name)) for name in functions}
-    known = sorted(found, key=_in_order)
-    *first, last = known
+    """Exercises by number: "Exercise 2.1", "Exercises 2.1 and 2.3"; by name where one has none, being without points."""
+    chosen = set(functions)
+    numbered = chosen <= set(numbers())
+    *first, last = sorted({str(numbers()[name]) if numbered else f"`{name}`" for name in chosen}, key=_in_order)
+    listed = f"{', '.join(first)}{' and ' if first else ''}{last}"
+    if not numbered:
+        return listed
     kind = "Question" if last[-1].isupper() else "Exercise"  # questions have letters
-    return f"{kind}{'s' if first else ''} {', '.join(first)}{' and ' if first else ''}{last}"
+    return f"{kind}{'s' if first else ''} {listed}"
 
 
 def sentence(functions: Iterable[str], *, carried: bool = False) -> str:
     """One sentence for functions that are not written yet, or not `carried` over from an earlier part."""
     chosen = sorted(functions, key=lambda name: _in_order(str(numbers().get(name, name))))
     state = "missing in the notebook of an earlier part" if carried else "not written yet"
-    listed = ", ".join(f"`{name}`" for name in chosen)
-    return f"{named(chosen)} {'is' if len(chosen) == 1 else 'are'} {state}: {listed}."
+    told = f"{named(chosen)} {'is' if len(chosen) == 1 else 'are'} {state}"
+    return f"{told}: {', '.join(f'`{name}`' for name in chosen)}." if set(chosen) <= set(numbers()) else f"{told}."
 
 
 def _in_order(number: str) -> list[tuple[int, int, str]]:

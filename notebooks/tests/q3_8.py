@@ -3,45 +3,45 @@ from otter.test_files import test_case
 OK_FORMAT = False
 
 name = "q3_8"
-points = 5
+points = 4
 
 @test_case(points=1.5, hidden=False,
-    success_message="The clipped loss of two completions is right.")
-def test_ppo_values(ppo_clip_loss):
-    """The clipped loss of two completions is right."""
+    success_message="All four ways give the right number.")
+def test_aggregate_ways(aggregate_token_losses):
+    """All four ways give the right number."""
     import torch
     from helpers.checks import check
-    old = torch.tensor([[-1.0, -2.0, -1.5], [-2.0, -1.0, -3.0]])
-    new = torch.tensor([[-0.594535, -2.510826, -1.40469], [-1.594535, -1.693147, -3.105361]])
-    mask = torch.tensor([[True, True, True], [True, True, False]])
-    check(ppo_clip_loss(new, old, torch.tensor([2.0, -1.0]), mask, 0.2), torch.tensor(-1.75), {'the larger of the two terms is taken; it is the min': -2.55, 'the sign is wrong: the loss is minus the gain': 1.75, 'nothing is clipped (or the minimum is missing)': -2.2, 'only the clipped term is there; take the minimum of it and the unclipped one': -2.1, 'the ratio is upside down: it is new over old': -1.37576, 'this is a mean over the tokens of the batch; the definition sums over tokens and divides by the batch': -0.7, 'this is a mean over the tokens of each completion; the definition sums over tokens': -0.39167, 'this is a mean over the tokens, masked ones included; the definition sums over tokens': -0.58333, 'the sum must be divided by the batch size': -3.5, 'the mask is ignored: only the tokens with mask True count': -1.3, 'the log-ratio is used as the ratio; exp is missing': 0.81005, 'the log-ratio is clipped; clip the ratio': -1.76204, 'the product of ratio and advantage is clipped; clip the ratio': -0.8, "one ratio for the whole completion; PPO's ratio is per token": -0.59, 'the advantages are made absolute; a bad completion must be pushed down': -3.75}, name='ppo_clip_loss')
+    losses = torch.tensor([[1.0, 2.0, 8.0], [4.0, 5.0, 6.0]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    check(aggregate_token_losses(losses, mask, 'sum'), torch.tensor(3.5), {'the sum over completions is not divided by their number': 7.0, 'the mask has no effect': 13.0, 'this is the mean over tokens; `sum` divides by the number of completions alone': 2.333333, 'one number for the batch is asked for': [3.0, 4.0]}, name='aggregate_token_losses, "sum"')
+    check(aggregate_token_losses(losses, mask, 'sequence'), torch.tensor(2.75), {"each completion's sum is divided by T; divide by the number of its tokens that count": 1.166667, 'the means of the completions are added; take their mean': 5.5, "this is the mean over all tokens of the batch; take each completion's mean first": 2.333333, 'this is the sum: each completion is divided by its own number of tokens': 3.5, 'the mask has no effect': 4.333333, 'one number for the batch is asked for': [1.5, 4.0]}, name='aggregate_token_losses, "sequence"')
+    check(aggregate_token_losses(losses, mask, 'token'), torch.tensor(2.333333), {'masked positions count in the denominator: divide by the number of tokens that count': 1.166667, "this is the mean of the completions' means; take one mean over all tokens": 2.75, 'this is the sum: divide by the number of tokens that count': 7.0}, name='aggregate_token_losses, "token"', rtol=1e-05)
+    check(aggregate_token_losses(losses, mask, 'constant', 4), torch.tensor(0.875), {'the number of completions is missing from the denominator': 1.75, 'the constant has no effect': 3.5, 'the constant multiplies; divide by it': 14.0, 'the number of tokens is divided by as well': 0.583333}, name='aggregate_token_losses, "constant"', rtol=1e-05)
 
-@test_case(points=1, hidden=False,
-    success_message="The mask comes before the exponential, and gradients go to the new log-probs alone.")
-def test_ppo_mask_and_gradient(ppo_clip_loss):
-    """The mask comes before the exponential, and gradients go to the new log-probs alone."""
+@test_case(points=0.5, hidden=False,
+    success_message="Completions without tokens count as 0, and what cannot be computed raises a ValueError.")
+def test_aggregate_edges(aggregate_token_losses):
+    """Completions without tokens count as 0, and what cannot be computed raises a ValueError."""
     import torch
-    new = torch.tensor([[-1.0, 9000.0]], requires_grad=True)
-    old = torch.tensor([[-1.1, -9000.0]], requires_grad=True)
-    advantages = torch.tensor([1.0], requires_grad=True)
-    loss = ppo_clip_loss(new, old, advantages, torch.tensor([[True, False]]), 0.2)
-    assert isinstance(loss, torch.Tensor), f'ppo_clip_loss returned {loss!r}: not written yet?'
-    assert torch.isfinite(loss).all(), 'ppo_clip_loss: a masked position makes the loss infinite or NaN; mask the log-ratios before the exponential'
-    assert loss.requires_grad, 'ppo_clip_loss: no gradient flows to the log-probs (was the ratio detached?)'
-    loss.sum().backward()
-    assert new.grad is not None and torch.isfinite(new.grad).all(), 'ppo_clip_loss: the gradient is NaN at a masked position; mask the log-ratios before the exponential'
-    assert new.grad[0, 0] != 0, 'ppo_clip_loss: no gradient flows to the log-probs'
-    assert new.grad[0, 1] == 0, 'ppo_clip_loss: a masked position gets a gradient'
-    assert old.grad is None or not old.grad.any(), 'ppo_clip_loss: the old log-probs carry a gradient; detach them'
-    assert advantages.grad is None or not advantages.grad.any(), 'ppo_clip_loss: the advantages carry a gradient; detach them'
+    from helpers.checks import check, must_raise
+    losses = torch.tensor([[1.0, 3.0], [5.0, 5.0]], requires_grad=True)
+    mask = torch.tensor([[True, True], [False, False]])
+    check(aggregate_token_losses(losses, mask, 'sequence'), torch.tensor(1.0), {'a completion without tokens counts in the mean, as 0': 2.0, 'a completion without tokens gives 0 / 0, which is NaN; it counts as 0': float('nan')}, name='aggregate_token_losses, "sequence", with a completion without tokens', ordinary=(aggregate_token_losses(losses, ~mask, 'token'), 5.0))
+    nothing = aggregate_token_losses(losses, mask & False, 'token')
+    check(nothing, torch.tensor(0.0), {'without any token this is 0 / 0, which is NaN; the result is 0': float('nan')}, name='aggregate_token_losses, "token", without any token')
+    assert isinstance(nothing, torch.Tensor) and nothing.requires_grad, 'aggregate_token_losses, "token", without any token: backward() must work; keep the result in the graph'
+    for how, constant in (('mean', None), ('constant', None)):
+        with must_raise(ValueError, f'aggregate_token_losses: {how!r} with constant={constant}'):
+            aggregate_token_losses(losses, mask, how, constant)
 
 @test_case(points=0, hidden=False,
-    success_message="Another clip range, log-probs of -9000 and two rows of two tokens are right, and all rules are kept.")
-def test_ppo_rules(ppo_clip_loss):
-    """Another clip range, log-probs of -9000 and two rows of two tokens are right, and all rules are kept."""
+    success_message="Masked positions contribute nothing, and gradients, arguments and dtypes are right.")
+def test_aggregate_rules(aggregate_token_losses):
+    """Masked positions contribute nothing, and gradients, arguments and dtypes are right."""
     import torch
     from helpers.checks import check, check_rules
-    new, old = (torch.tensor([[-9000.0, -1.0], [-1.0, -2.0]]), torch.tensor([[-9000.5, -1.0], [-1.0, -2.0]]))
-    advantages, mask = (torch.tensor([1.0, -2.0]), torch.tensor([[True, True], [False, True]]))
-    check(ppo_clip_loss(new, old, advantages, mask, 0.5), torch.tensor(-0.25), {'the clip range is 0.2 whatever `clip` says': -0.1, 'log-probs of -9000 are cut off; they count as they are': 0.0, 'the advantages run along the tokens; each belongs to a row, advantages[:, None]': 1.25}, name='ppo_clip_loss')
-    check_rules(ppo_clip_loss, torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.0, -2.0]]), torch.tensor([2.0]), mask[:1], 0.5)
+    losses, mask = (torch.tensor([[1.0, 2.0, 0.5], [0.25, -1.0, 4.0]]), torch.tensor([[True, True, False], [True, False, True]]))
+    for how in ('sum', 'sequence', 'token', 'constant'):
+        wild = aggregate_token_losses(losses.masked_fill(~mask, 10000.0), mask, how, 2)
+        check(wild, aggregate_token_losses(losses, mask, how, 2), {'a masked position contributes; it must count for nothing': lambda got: True}, name=f'aggregate_token_losses, {how!r}, with 10000 at masked positions')
+        check_rules(aggregate_token_losses, losses, mask, how, 2)

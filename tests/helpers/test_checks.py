@@ -6,13 +6,15 @@ import linecache
 import math
 import re
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from helpers.checks import UNKNOWN, check, check_rules, close, must_raise, trying
+from autograder import masters, testing
+from helpers.checks import UNKNOWN, check, check_answers, check_choices, check_rules, close, must_raise, trying
 from helpers.notebook.public_check import run_case
 
 ROW = torch.tensor([1.0, 2.0])
@@ -214,6 +216,19 @@ def test_an_exception_shows_the_students_line_and_what_it_means() -> None:
     assert "T - 1 columns" in meaning
 
 
+def test_a_students_own_assertion_is_told_as_theirs_with_its_line() -> None:
+    """Not as one of the test's: where the function is tried, and in what graders and the build's own check report."""
+    f = student("def f(x):\n    assert x.ndim == 3\n    return x\n")
+    public = masters.TestCase("test_it", 1, False, "def test_it(f):\n    import torch\n    f(torch.ones(2))\n")
+    told = testing.run_test("q1_1", public, {"f": f}).message
+    assert told.startswith("AssertionError (raised in `f`, line 2 of its cell)")
+    assert "assert x.ndim == 3" in told
+    told = testing.run_test("q1_1", replace(public, hidden=True), {"f": f}).message
+    assert told == "your function raised an AssertionError"
+    own = replace(public, source='def test_it(f):\n    assert not f, "the sum is wrong"\n')
+    assert testing.run_test("q1_1", own, {"f": f}).message == "the sum is wrong"
+
+
 def test_an_exception_may_show_a_known_mistake() -> None:
     f = student("def f(p):\n    return torch.multinomial(p, 1)\n")
     known = {"no such text": "another.", "probability tensor": "filter the logits."}
@@ -356,3 +371,41 @@ def test_what_must_raise_and_does_not(raised: Exception | None, told: str) -> No
 def test_what_must_raise_and_does(raised: Exception) -> None:
     with must_raise(ValueError, "f: nothing"):
         fail(raised)
+
+
+# --- questions with choices ---------------------------------------------------------------------------------------
+
+CHOICES = {"a": "AB", "number": None}
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (None, "not written yet"),
+        (["A", 1.0], "return a dict with the entries 'a', 'number', not a list"),
+        ({"a": "A"}, "the answer to 'number' is missing"),
+        ({"a": "C", "number": 1}, "the answer to 'a' is one of 'A', 'B'; yours is none of them"),
+        ({"a": "A", "number": "1"}, "the answer to 'number' is a plain number, not a str"),
+        ({"a": "A", "number": True}, "the answer to 'number' is a plain number, not a bool"),
+    ],
+)
+def test_what_an_answer_lacks_in_form_is_told(answers: Any, told: str) -> None:
+    with pytest.raises(AssertionError, match=f"^f.*{re.escape(told)}"):
+        check_choices(answers, CHOICES, name="f")
+
+
+def test_answers_are_right_in_any_case_and_up_to_one_in_a_hundred() -> None:
+    right = {"a": "A", "number": -0.5}
+    for answers in ({"a": " a ", "number": -0.5}, {"a": "A", "number": -0.504}):
+        check_choices(answers, CHOICES, name="f")
+        check_answers(answers, right)
+    for answers in (
+        {"a": "B", "number": -0.5},
+        {"a": "A", "number": -0.52},
+        {"a": "A", "number": 0.5},
+        {},
+        None,
+        ["A"],
+    ):
+        with pytest.raises(AssertionError, match=r"^$"):
+            check_answers(answers, right)

@@ -1,16 +1,31 @@
 # === right: a dict
 def bar_numbers():
-    return {"share": 0.25, "speed": 0.6667, "left": 18, "fifth": 0.58, "last": 0.525, "completions": 11520, "seconds": 432}
+    return {
+        "share": 0.25,
+        "speed": 0.6667,
+        "left": 18,
+        "fifth": 0.58,
+        "last": 0.525,
+        "completions": 11520,
+        "seconds": 432,
+    }
 
 
 # === right: rounded to three digits
 def bar_numbers():
-    return {"share": 0.25, "speed": 0.667, "left": 18, "fifth": 0.58, "last": 0.53, "completions": 11500.0, "seconds": 432}
+    return {
+        "share": 0.25,
+        "speed": 0.667,
+        "left": 18,
+        "fifth": 0.58,
+        "last": 0.53,
+        "completions": 11500.0,
+        "seconds": 432,
+    }
 
 
 # === wrong: not written yet | not written yet
-def bar_numbers():
-    ...
+def bar_numbers(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries
@@ -25,7 +40,15 @@ def bar_numbers():
 
 # === wrong: a question mark | the answer to 'share' is
 def bar_numbers():
-    return {"share": "?", "speed": 0.6667, "left": 18, "fifth": 0.58, "last": 0.525, "completions": 11520, "seconds": 432}
+    return {
+        "share": "?",
+        "speed": 0.6667,
+        "left": 18,
+        "fifth": 0.58,
+        "last": 0.525,
+        "completions": 11520,
+        "seconds": 432,
+    }
 
 
 # === wrong: the bar shows the last batch | hidden: mean of all batches so far
@@ -35,4 +58,12 @@ def bar_numbers():
 
 # === wrong: six times as many | hidden: 36 times the completions
 def bar_numbers():
-    return {"share": 0.25, "speed": 0.6667, "left": 18, "fifth": 0.58, "last": 0.525, "completions": 1920, "seconds": 72}
+    return {
+        "share": 0.25,
+        "speed": 0.6667,
+        "left": 18,
+        "fifth": 0.58,
+        "last": 0.525,
+        "completions": 1920,
+        "seconds": 72,
+    }

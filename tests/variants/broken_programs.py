@@ -9,8 +9,7 @@ def broken_programs():
 
 
 # === wrong: not written yet | not written yet
-def broken_programs():
-    ...
+def broken_programs(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

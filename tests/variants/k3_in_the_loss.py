@@ -9,8 +9,7 @@ def k3_in_the_loss():
 
 
 # === wrong: not written yet | not written yet
-def k3_in_the_loss():
-    ...
+def k3_in_the_loss(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

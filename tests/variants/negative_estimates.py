@@ -9,8 +9,7 @@ def negative_estimates():
 
 
 # === wrong: not written yet | not written yet
-def negative_estimates():
-    ...
+def negative_estimates(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

@@ -153,6 +153,13 @@ def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     return -(torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a) * mask).sum(1).mean()
 
 
+# === wrong: advantages unsqueezed at the front | the advantages run along the tokens
+def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
+    ratio = (log_probs - old_log_probs.detach()).masked_fill(~mask, 0.0).exp()
+    a = advantages.detach().unsqueeze(0)
+    return -(torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a) * mask).sum(1).mean()
+
+
 # === wrong: absolute advantages | absolute
 def ppo_clip_loss(log_probs, old_log_probs, advantages, mask, clip):
     ratio = (log_probs - old_log_probs.detach()).masked_fill(~mask, 0.0).exp()

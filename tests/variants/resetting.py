@@ -9,8 +9,7 @@ def resetting():
 
 
 # === wrong: not written yet | not written yet
-def resetting():
-    ...
+def resetting(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

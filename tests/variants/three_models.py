@@ -9,8 +9,7 @@ def three_models():
 
 
 # === wrong: not written yet | not written yet
-def three_models():
-    ...
+def three_models(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

@@ -9,8 +9,7 @@ def what_training_does():
 
 
 # === wrong: not written yet | not written yet
-def what_training_does():
-    ...
+def what_training_does(): ...
 
 
 # === wrong: a list of the answers | return a dict with the entries

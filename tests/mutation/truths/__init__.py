@@ -24,7 +24,9 @@ ORACLES: dict[str, Oracle] = {
     **truths_interpretability.ORACLES,
 }
 
-CHOICES = "a question with one right answer for each entry: it has no arguments, and its wrong answers are in tests/variants"
+CHOICES = (
+    "a question with one right answer for each entry: it has no arguments, and its wrong answers are in tests/variants"
+)
 QUESTIONS = (
     "three_models", "bar_numbers", "broken_steps", "resetting", "k3_in_the_loss", "negative_estimates",
     "broken_programs", "what_training_does",
