@@ -3,7 +3,8 @@
 A master is a notebook in jupytext's percent format. Its first cell begins with the title, `# Part 3 · …`. A question is
 three things in a row:
 
-1. its text, a markdown cell with the question's name: `# %% [markdown] q="q3_1"`;
+1. its text, a markdown cell with the question's name, and if you like how hard it is, and that it may be left out:
+   `# %% [markdown] q="q3_1" level=2 optional=true`. The build writes its points behind its title, the first bold words;
 2. its answer, one cell. An exercise's is a code cell that defines one function, with `# BEGIN SOLUTION` and
    `# END SOLUTION` around what the student writes. A written question's is a markdown cell: a sample answer, a line
    `**Rubric**`, and a list of `- 1 point: …`;
@@ -39,7 +40,8 @@ from helpers.parts import PARTS, ROOT
 SOLUTIONS = ROOT / "solutions"
 
 CELL = "# %%"
-_KEYS = {"q", "points", "hidden", "confirm", "success", "failure", "tags"}
+_TEXT_KEYS = {"q", "level", "optional"}
+_KEYS = {*_TEXT_KEYS, "points", "hidden", "confirm", "success", "failure", "tags"}
 # what a master's tests use of `helpers.checks`
 CHECKS = ("check", "check_answers", "check_choices", "check_rules", "is_float", "must_raise", "trying")
 _RUBRIC = re.compile(r"^\*\*Rubric\*\*$", re.MULTILINE)
@@ -93,6 +95,8 @@ class Question:
     sample_answer: str
     tests: tuple[TestCase, ...]
     solution: str
+    level: int = 0  # how hard it is, from 1 to 3; 0 where nothing is said
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,11 @@ def _place(metadata: dict[str, Any], kind: str, before: Cell | None, where: str)
             )
         return before.question, "answer"
     if "q" in metadata:
-        if kind != "markdown" or len(metadata) > 1:
-            raise MasterError(f"{where}: a question begins with a markdown cell that has `q` and nothing else")
+        if kind != "markdown" or not set(metadata) <= _TEXT_KEYS or metadata.get("level", 1) not in (1, 2, 3):
+            raise MasterError(
+                f"{where}: a question begins with a markdown cell that has `q`, if you like `level` (1, 2 or 3) and "
+                "`optional`, and nothing else"
+            )
         return str(metadata["q"]), "text"
     if is_test:
         if kind != "code" or not before or before.role not in ("answer", "test"):
@@ -213,6 +220,7 @@ def _parse(path: Path, part: int, _modified: int) -> tuple[Question, ...]:
 
 def _make_question(part: int, text: Cell, answer: Cell, *test_cells: Cell) -> Question:
     name = text.question or ""
+    extra = int(text.metadata.get("level", 0)), bool(text.metadata.get("optional", False))
     manual = answer.kind == "markdown"
     if manual == bool(test_cells):
         raise MasterError(
@@ -221,7 +229,7 @@ def _make_question(part: int, text: Cell, answer: Cell, *test_cells: Cell) -> Qu
     if manual:
         sample_answer, rubric = _read_sample(answer)
         points = sum(float(line.split()[0]) for line in rubric)
-        return Question(name, part, points, None, True, rubric, text.source, sample_answer, (), "")
+        return Question(name, part, points, None, True, rubric, text.source, sample_answer, (), "", *extra)
     solution = strip_markers(answer.source)
     function = _function_of(solution, answer)
     tests = tuple(test for cell in test_cells for test in read_tests(cell, function))
@@ -229,7 +237,7 @@ def _make_question(part: int, text: Cell, answer: Cell, *test_cells: Cell) -> Qu
     if twice := {test for test in names if names.count(test) > 1}:
         raise MasterError(f"{text.where}: two tests have one name, {twice.pop()}: otter would keep only the last")
     points = sum(test.points for test in tests)
-    return Question(name, part, points, function, False, (), text.source, "", tests, solution)
+    return Question(name, part, points, function, False, (), text.source, "", tests, solution, *extra)
 
 
 def _read_sample(answer: Cell) -> tuple[str, tuple[str, ...]]:

@@ -29,9 +29,24 @@
 # On a GPU a new tensor must be made where the arguments are:
 # `torch.zeros_like(x)`, or `torch.arange(T, device=x.device)`.
 #
-# **Time.** Reading, writing and thinking: two to three hours.
-# Computing: a few minutes on a laptop without a GPU (preset `tiny`).
-# On a GPU (preset `gpt2`) the time is not yet measured. Cells that take more than a few seconds say so.
+# | section | what | computing on a 2-core laptop |
+# | --- | --- | --- |
+# | 1.1 | what a causal language model does (exercise 1.1) | seconds |
+# | 1.2 | from scores to the next token (exercises 1.2 to 1.4) | seconds |
+# | 1.3 | where the completion begins and ends (exercise 1.5) | seconds |
+# | 1.4 | a number for a text: the reward model | seconds |
+# | 1.5 | a mean, and how sure of it we are (exercise 1.6) | seconds |
+# | 1.6 | the baseline: evaluating the untouched policy | a minute or less |
+# | 1.7 | read what it writes | seconds |
+# | 1.8 | the distribution of the rewards | seconds |
+# | 1.9 | break the reward model by hand | seconds |
+# | 1.10 | how good is a forecast? (exercise 1.7) | seconds |
+# | 1.11 | the forecast quiz (exercise 1.8) | seconds |
+# | 1.12 | what you take along | |
+#
+# The marks behind an exercise's title say how hard it is: ●○○ a few lines that follow the text,
+# ●●○ some thought, ●●● the hardest of its part.
+# On a GPU (preset `gpt2`) the computing time is not yet measured. Cells that take more than a few seconds say so.
 # %% [markdown]
 # ### Set-up
 #
@@ -230,7 +245,7 @@ def test_without_positions(three_models):
 #
 # To "forget" a token means to set its logit to $-\infty$, because $e^{-\infty} = 0$: its probability becomes exactly 0,
 # and the softmax shares out the rest.
-# %% [markdown] q="q1_2"
+# %% [markdown] q="q1_2" level=1
 # **Exercise 1.2 · `top_k_filter`.** Keep the `k` largest logits of each row and set the others to `-inf`.
 #
 # * `logits` has shape `[B, V]`. So has the result, with the same dtype. The input must not be changed.
@@ -339,7 +354,7 @@ for number in after.topk(5).indices.tolist():
     print(
         f"{tokenizer.decode([number])!r:>12}  before {probabilities[number].item():.3f}  after {after[number].item():.3f}"
     )
-# %% [markdown] q="q1_3"
+# %% [markdown] q="q1_3" level=2
 # **Exercise 1.3 · `sample_next_token`.** Draw one token for each row of `logits`,
 # from $\mathrm{softmax}(\text{top\_k\_filter}(\text{logits}, \text{top\_k}) / \tau)$ with the temperature $\tau$.
 #
@@ -538,7 +553,7 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 #
 # When the model chooses the **eos** token ("end of sequence"), it says that its text is complete.
 # The other rows of the batch go on, so the finished row must be filled up with something: with more eos.
-# %% [markdown] q="q1_4"
+# %% [markdown] q="q1_4" level=2
 # **Exercise 1.4 · `continue_texts`.** Write the loop. Two functions are given to you, as arguments:
 #
 # * `next_logits(ids)` is the model. It takes ids `[B, T]` and returns the logits `[B, V]` of the token that comes next.
@@ -701,7 +716,7 @@ print(f"{'generate, greedy':>16}: {generate(policy, tokenizer, ['The film is'], 
 # | token | `eos` | `The` | ` film` | ` works` | `.` | `eos` | `eos` |
 # | what it is | filling | prompt | prompt | written | written | written: "the end" | filling |
 # | mask (`prompt_length` 3) | False | False | False | **True** | **True** | **True** | False |
-# %% [markdown] q="q1_5"
+# %% [markdown] q="q1_5" level=2
 # **Exercise 1.5 · `completion_mask`.**
 # Mark the generated tokens: those at positions `>= prompt_length`, up to and including the first `eos_id` among them.
 #
@@ -887,7 +902,7 @@ groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreeme
 # In about 95 % of all such experiments, an interval made in this way contains the true mean.
 # (The 1.96 comes from the normal distribution.
 # For few values, a t-distribution would be more exact; with hundreds of them there is no visible difference.)
-# %% [markdown] q="q1_6"
+# %% [markdown] q="q1_6" level=1
 # **Exercise 1.6 · `mean_with_confidence`.**
 # Return the mean of `values` and the half width of its 95 % interval: $1.96 \, s / \sqrt N$ with the unbiased $s$.
 #
@@ -1112,7 +1127,7 @@ samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, se
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
 # %% [markdown] q="w1_3"
-# **Question 1.C** (2 points). Read the five samples. (a) How good are they as English, and as reviews?
+# **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews?
 # (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
 # Quote it, and give a likely cause.
 # %% [markdown]
@@ -1191,7 +1206,7 @@ attempts = [
 # END SOLUTION
 pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_model(attempts).tolist()]})
 # %% [markdown] q="w1_4"
-# **Question 1.D** (2 points). Give your best sentence of each kind with its reward;
+# **Question 1.D.** Give your best sentence of each kind with its reward;
 # if none passes the border, list your five best attempts. Why do they fool the reward model, or come close?
 # What will happen when a policy is trained to maximise this reward for a long time?
 # %% [markdown]
@@ -1237,7 +1252,7 @@ pd.DataFrame({"my sentence": attempts, "reward": [f"{r:.2f}" for r in reward_mod
 #
 # A forecast of exactly 0 or 1 that turns out wrong would cost infinitely much,
 # so $p$ is first **clipped** to $[10^{-4}, 1 - 10^{-4}]$.
-# %% [markdown] q="q1_7"
+# %% [markdown] q="q1_7" level=1
 # **Exercise 1.7 · `forecast_log_loss`.** Return the mean of $-[\,y \ln p + (1-y) \ln(1-p)\,]$,
 # with $p$ clipped to $[10^{-4}, 1 - 10^{-4}]$, as a plain Python float.
 #
@@ -1360,7 +1375,7 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 # %%
 tasks = quiz.load_tasks()
 quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
-# %% [markdown] q="q1_8"
+# %% [markdown] q="q1_8" level=1
 # **Exercise 1.8 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
 # finished cell from the end of the form over the next cell. The point is for complete forecasts, not for good ones.
 # %%
@@ -1433,7 +1448,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 #
 # </details>
 # %% [markdown] q="w1_6"
-# **Question 1.E (surprises and patterns of failure)** (3 points). Which answer surprised you most, in either
+# **Question 1.E (surprises and patterns of failure).** Which answer surprised you most, in either
 # direction, and what had you assumed about the model that turned out to be wrong?
 # In which kinds of task does the model fail, and how do the failures look? Offer a cause for at least one pattern.
 # %% [markdown]
@@ -1458,7 +1473,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # - 1 point: Offers a cause for at least one of them: tokens hide letters, greedy decoding repeats,
 #   training text rewards fluent answers, little capacity.
 # %% [markdown] q="w1_8"
-# **Question 1.F (trust)** (2 points). For what would you rely on this model, and for what not?
+# **Question 1.F (trust).** For what would you rely on this model, and for what not?
 # What would you have to know before you do? Look also at the *rules* by which the answers were judged: does any answer
 # count as right although it is poor, or the other way round? What does this have in common with Section 1.9?
 # %% [markdown]
@@ -1479,7 +1494,7 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # - 1 point: Discusses the judge: a mechanical rule can be wrong as well (an example such as 'Je suis bonjour',
 #   which counts as right), and draws the parallel to the reward model.
 # %% [markdown] q="w1_9"
-# **Question 1.G (a future model)** (2 points). What should a future model be able to do that this one cannot?
+# **Question 1.G (a future model).** What should a future model be able to do that this one cannot?
 # What does that need?
 # Write down a test by which one would recognise it, and a forecast: with which probability will a model
 # that runs on your own computer pass it in three years?

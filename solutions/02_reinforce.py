@@ -18,10 +18,10 @@
 #
 # Nothing about reinforcement learning is assumed. You need Python, PyTorch tensors, derivatives, and Part 1.
 #
-# | section | what | time on a 2-core laptop |
+# | section | what | computing on a 2-core laptop |
 # | --- | --- | --- |
-# | 2.1 | the words: state, action, policy, reward, trajectory | reading |
-# | 2.2 | the gradient of an expected reward | reading, seconds to run |
+# | 2.1 | the words: state, action, policy, reward, trajectory | seconds |
+# | 2.2 | the gradient of an expected reward | seconds |
 # | 2.3 | log-probabilities of tokens (exercise 2.1) | seconds |
 # | 2.4 | the loss (exercise 2.2) | seconds |
 # | 2.5 | baselines (exercise 2.3) and an experiment | seconds |
@@ -29,7 +29,7 @@
 # | 2.7 | rewards that come over time (exercise 2.6) | seconds |
 # | 2.8 | one training step (exercise 2.7), broken steps, a dry run, the training | minutes; the dry run says how many |
 # | 2.9 | results: what was learned, and what else happened | half a minute |
-# | 2.10 | looking back: written questions | writing |
+# | 2.10 | looking back: written questions | |
 # | 2.11 | optional: a pole and a ship | 2 min |
 # | 2.12 | summary and submission | |
 #
@@ -194,7 +194,7 @@ plots.show(figures.plot_running_estimate(reward * score, truth=0.25, label=label
 #
 # </details>
 # %% [markdown] q="w2_1"
-# **Question 2.A · Derive the policy gradient** (4 points).
+# **Question 2.A · Derive the policy gradient.**
 #
 # (i) Start from $J(\theta) = \sum_x \rho(x) \sum_y \pi_\theta(y \mid x)\, R(x, y)$ and derive its gradient: first as
 # a mean over prompts and over the policy's own completions, then with the log-probs of single tokens. One step a
@@ -280,7 +280,7 @@ plots.show(figures.draw_shift(["The", "film", "is", "good"]))
 # The logits at position 0 are such that softmax gives the probabilities (½, ¼, ¼).
 # The next token has id 0, so its log-prob is ln ½ = −0.693. The logits at position 1 would predict a third token;
 # there is none, so they are not used. The result has one entry: $[-0.693]$.
-# %% [markdown] q="q2_1"
+# %% [markdown] q="q2_1" level=2
 # **Exercise 2.1 · `token_log_probs`.**
 # Write the function that turns logits into the log-probs of the tokens that came next.
 #
@@ -424,7 +424,7 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # **A small example.** Two completions of two tokens each, all tokens generated.
 # Log-probs $(-1, -1)$ and $(-2, -1)$, advantages $+1$ and $-1$. The sums are $-2$ and $-3$.
 # The loss is $-\frac12 \left(1 \cdot (-2) + (-1) \cdot (-3)\right) = -\frac12$.
-# %% [markdown] q="q2_2"
+# %% [markdown] q="q2_2" level=2
 # **Exercise 2.2 · `compute_reinforce_loss`.** Write the loss above.
 #
 # - `log_probs` has shape `[B, T]`, `advantages` `[B]`, `mask` `[B, T]` (bool).
@@ -585,7 +585,7 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # et al. 2024). The price: a batch of the same size holds fewer different prompts. The completions of one prompt then
 # stand side by side in the batch and are a **group**. Your function will do both, and in section 2.8 you will measure
 # how much of the reward's variance is the prompt's.
-# %% [markdown] q="q2_3"
+# %% [markdown] q="q2_3" level=2
 # **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above, for groups of neighbours in the batch.
 #
 # - `rewards` has shape `[B]`; so has the result, with the same dtype.
@@ -770,7 +770,7 @@ pd.DataFrame(
 # **A small example.** $D = 1$, $\mu = 0$, $\Sigma = 4$, $a = 2$.
 # The first term is $-\frac12 \cdot 2 \cdot \frac14 \cdot 2 = -0.5$, the second $-\frac12 \ln 4 = -0.693$,
 # the third $-\frac12 \ln 2\pi = -0.919$. Together $-2.112$. The score is $\frac14 \cdot 2 = 0.5$.
-# %% [markdown] q="q2_4"
+# %% [markdown] q="q2_4" level=2
 # **Exercise 2.4 · `gaussian_log_prob`.** Write the log-density, constants included.
 #
 # - `action` and `mean` have shape `[B, D]`, `covariance` has `[D, D]`. The result has shape `[B]`.
@@ -865,7 +865,7 @@ def test_gaussian_log_prob_gradient(gaussian_log_prob):
 def test_gaussian_log_prob_rules(gaussian_log_prob):
     check_rules(gaussian_log_prob, torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 1.0], [1.0, 3.0]]), gradients=(0, 1))
 # %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
-# %% [markdown] q="q2_5"
+# %% [markdown] q="q2_5" level=1
 # **Exercise 2.5 · `gaussian_score`.** Write the score $\Sigma^{-1}(a - \mu)$ in closed form, without autograd.
 #
 # - Shapes as in exercise 2.4; the result has shape `[B, D]`. Gradients pass to `action` and `mean`.
@@ -988,7 +988,7 @@ plots.show(figures.plot_gaussian_score(covariance, action[:14], score[:14]))
 # For our text all rewards but the last are 0 and $\gamma = 1$, so $G_t$ is the same for all tokens,
 # namely the reward of the text. That is why the loss of section 2.4 has one advantage for a whole completion.
 # The optional section 2.11 needs the general form.
-# %% [markdown] q="q2_6"
+# %% [markdown] q="q2_6" level=1
 # **Exercise 2.6 · `discounted_returns`.** Write the returns of one trajectory.
 #
 # - `rewards` has shape `[T]` with `T ≥ 1`; so has the result, with the same dtype. `discount` is a number from 0 to 1.
@@ -1069,7 +1069,7 @@ one_at_the_end = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])  # [6]
 print("γ = 1:  ", [round(g, 3) for g in discounted_returns(one_at_the_end, 1.0).tolist()])
 print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9).tolist()])
 # %% [markdown] q="w2_2"
-# **Question 2.B · Three proofs from one fact** (3 points). Let $\pi_\theta(a \mid s)$ be any policy with finitely
+# **Question 2.B · Three proofs from one fact.** Let $\pi_\theta(a \mid s)$ be any policy with finitely
 # many actions.
 #
 # (i) Prove that the score is zero on average in every state:
@@ -1256,7 +1256,7 @@ between = (rewards.reshape(12, 8).mean(dim=1).var() - within / 8).clamp(min=0)  
 print(f"share of the reward's variance that is the prompt's: {(between / (between + within)).item():.0%}")
 print(f"variance of the advantages, others of the batch:       {leave_one_out_advantages(rewards).var().item():.4f}")
 print(f"variance of the advantages, others of the same prompt: {leave_one_out_advantages(rewards, 8).var().item():.4f}")
-# %% [markdown] q="q2_7"
+# %% [markdown] q="q2_7" level=3
 # **Exercise 2.7 · `reinforce_step`.** Write one training step: lines 6 to 11 of the algorithm above, with your
 # functions.
 #
@@ -1471,7 +1471,7 @@ plots.show(figures.plot_letter_runs({"your step": first_run}, chance=1 / len(let
 # The three broken steps on the eight letters. Which run is whose?
 plots.show(figures.plot_letter_runs(letters.broken_runs(reinforce_step, seed=seed), chance=1 / len(letters.LETTERS)))
 # %% [markdown] q="q2_C"
-# **Question 2.C · Find the mistake** (3 points, one for each step). For each of the steps A, B and C say what is
+# **Question 2.C · Find the mistake.** For each of the steps A, B and C say what is
 # wrong (`"A"`), which run of the figure is its run (`"A run"`: 1, 2 or 3, as a text), and which check finds the mistake
 # on a single batch, without any training (`"A check"`); and so on for B and C.
 #
@@ -1545,7 +1545,7 @@ def fresh_start():
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
 # %% [markdown] q="q2_D"
-# **Question 2.D · Resetting** (2 points). A policy was trained for a hundred steps. Then training is started once more,
+# **Question 2.D · Resetting.** A policy was trained for a hundred steps. Then training is started once more,
 # in four ways: (a) model and optimizer are reset, (b) only the model is, (c) only the optimizer is, (d) neither is.
 # What does the second run look like? Each answer fits one of the four. (In all four the prompts are drawn anew.)
 #
@@ -1728,7 +1728,7 @@ show_samples(
     title="Five test prompts before and after REINFORCE",
 )
 # %% [markdown] q="w2_5"
-# **Question 2.E · Before and after** (2 points). Compare the completions. Are they more positive?
+# **Question 2.E · Before and after.** Compare the completions. Are they more positive?
 # What else has changed? Quote from your own output, and relate what you see to at least one measured quantity
 # (you may use the plots that follow).
 # %% [markdown]
@@ -1908,7 +1908,7 @@ print("saved to runs/frontier.json")
 # %% [markdown]
 # ## 2.10 Looking back
 # %% [markdown] q="w2_6"
-# **Question 2.F · The limits of REINFORCE** (3 points). Which limits of the method did you see in this notebook?
+# **Question 2.F · The limits of REINFORCE.** Which limits of the method did you see in this notebook?
 # Name at least two.
 # For each, say what shows it (a plot, a number, a text), what causes it, and for one of them what might help.
 # %% [markdown]
@@ -1968,10 +1968,44 @@ print("saved to runs/frontier.json")
 # episodes with it and returns, for each, the states, the actions and the rewards.
 # The rest is yours: the returns come from your `discounted_returns`, the loss from your `compute_reinforce_loss`,
 # with each moment of each episode as a row of its own with one "token", the action.
+# You write this update in the next cell (without points).
 #
 # **The baseline** here is the mean return over all moments of the batch. The returns are divided by their standard
 # deviation as well, since they can be as large as 100 and would otherwise need another learning rate
 # for each environment. This is common practice; strictly, it changes the objective's scale from batch to batch.
+#
+# <details><summary>Hint 1: the plan</summary>
+#
+# Five lines of data, then the three calls of every training step: returns, advantages, log-probs of all actions,
+# log-probs of those that were chosen, loss. `torch.cat` joins the episodes to one batch of N moments.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# `player(states)` gives logits `[N, actions]`. Choose with `gather`; keep an axis for the one "token", `[N, 1]`.
+# The mask is all True: no moment is padding.
+#
+# </details>
+# %%
+def update_player(player, optimizer, played, discount):
+    """One policy-gradient update from some episodes.
+
+    Args:
+        player: the policy: states [N, S] -> logits [N, actions].
+        optimizer: takes one step.
+        played: lists of one tensor an episode of length T: states [T, S], actions [T], rewards [T].
+        discount: γ.
+    """
+    # BEGIN SOLUTION
+    returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
+    advantages = (returns - returns.mean()) / (returns.std() + 1e-6)  # [N]
+    log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
+    chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])  # [N, 1] one "token" a row
+    loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    # END SOLUTION
 # %% tags=["training"]
 # Policy gradient on CartPole with three seeds. Takes less than a minute.
 have_gymnasium = importlib.util.find_spec("gymnasium") is not None
@@ -1989,16 +2023,17 @@ def policy_gradient(environment, seed, iterations, episodes, discount=0.99, lear
     for iteration in range(iterations):
         draw = 1000 * seed + iteration
         played = control.collect_episodes(environment, player, episodes, seed=draw, max_steps=max_steps)
-        returns = torch.cat([discounted_returns(rewards, discount) for rewards in played.rewards])  # [N] all moments
-        advantages = (returns - returns.mean()) / (returns.std() + 1e-6)  # [N]
-        log_probs = F.log_softmax(player(torch.cat(played.states)), dim=-1)  # [N, actions]
-        chosen = log_probs.gather(1, torch.cat(played.actions)[:, None])  # [N, 1] one "token" a row
-        loss = compute_reinforce_loss(chosen, advantages, torch.ones_like(chosen, dtype=torch.bool))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update_player(player, optimizer, played, discount)
         curve.append(sum(rewards.sum().item() for rewards in played.rewards) / episodes)
     return curve
+
+
+def spread(curves, last=10):
+    """Print how far the mean rewards of the last iterations differ: from seed to seed, and within a run."""
+    ends = torch.tensor([curve[-last:] for curve in curves.values()])  # [seeds, last]
+    between, within = ends.mean(1).std().item(), ends.std(1).mean().item()
+    print(f"mean reward of the last {ends.shape[1]} iterations: {ends.mean():.0f}")
+    print(f"standard deviation between seeds {between:.0f}, from iteration to iteration within a run {within:.0f}")
 
 
 if have_gymnasium:
@@ -2006,6 +2041,7 @@ if have_gymnasium:
 
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
+    spread(cartpole)
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
 # It learns to come down without a crash; 200 takes longer than this.
@@ -2013,11 +2049,24 @@ if have_gymnasium and have_box2d:
     ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
     lander = {f"seed {s}": policy_gradient(ship, s, iterations, episodes, max_steps=300) for s in range(3)}
     plots.show(figures.plot_seeds(lander, title="LunarLander: reward per iteration, three seeds"))
+    spread(lander)
 else:
     print("LunarLander was left out (see above).")
 # %% [markdown]
 # **What to look at.** The three curves use the same code and differ in the seed only. How far apart are they?
 # Policy gradients are noisy, and a single run proves little. Published comparisons show several seeds for this reason.
+#
+# **To think about** (no points). Two kinds of spread are printed: between seeds, and from iteration to iteration
+# within a run. Which of them shrinks if each iteration plays four times as many episodes, and by how much? Try it.
+#
+# <details><summary>Answer</summary>
+#
+# The mean reward of an iteration is a mean over its episodes: with four times as many, its own noise is half as
+# large. The gradient is less noisy, too, so runs differ less on the way. But what a seed decided early,
+# a good habit or a bad one, stays: the spread between seeds need not shrink by half.
+#
+# </details>
+#
 # Look also for a sudden drop after a good stretch: on-policy data come from the present policy,
 # and one bad step spoils the data of the next.
 # %% [markdown]

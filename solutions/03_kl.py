@@ -16,9 +16,9 @@
 # 5. use each batch of samples twice, with PPO's clipped loss and GRPO's group advantages;
 # 6. optionally, let α change during training, by a schedule and by a controller.
 #
-# | section | what | time on 2 cores, the other one busy |
+# | section | what | computing on 2 cores, the other one busy |
 # | --- | --- | --- |
-# | 3.1 | the KL divergence from zero (exercise 3.1) | reading, seconds |
+# | 3.1 | the KL divergence from zero (exercise 3.1) | seconds |
 # | 3.2 | estimating it from samples (exercise 3.2) | seconds |
 # | 3.3 | a reward with a fine, and the most that can be had (exercises 3.3 to 3.5) | 1.5 min |
 # | 3.4 | α = 0 first | 2 min |
@@ -129,8 +129,8 @@ token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_pro
 #   The first is averaged over what the policy writes, the second over what the reference writes.
 # - **It adds up along a text.** The KL of whole completions is the expected sum of the KLs at their positions.
 #   So a KL of 12 nats over 24 tokens means half a nat at each token.
-# %% [markdown] q="q3_1"
-# **Exercise 3.1 · `kl_divergence`** (6 points)
+# %% [markdown] q="q3_1" level=2
+# **Exercise 3.1 · `kl_divergence`**
 #
 # Compute the exact KL(π‖π_ref) at each position, over the whole vocabulary.
 # Both inputs are logits, `[B, T, V]`; the result has shape `[B, T]`, one number of nats per position.
@@ -336,8 +336,8 @@ for kept in (1000, 500, 100, 10, 1):
 # It also swings in the opposite direction to k1: where $d$ is small or negative, $r - 1$ is large.
 # So the sum swings less. This is the trick of the baseline in Part 2 once more;
 # statisticians call it a **control variate**. And since $\ln r \le r - 1$ for all $r$, k3 is never negative.
-# %% [markdown] q="q3_2"
-# **Exercise 3.2 · `kl_estimates`** (5 points)
+# %% [markdown] q="q3_2" level=1
+# **Exercise 3.2 · `kl_estimates`**
 #
 # Return a dict with the keys `"k1"`, `"k2"` and `"k3"`: the three estimates for each token, each of shape `[B, T]`,
 # like the inputs. Nothing is summed or averaged here. Gradients may pass to both inputs.
@@ -573,8 +573,8 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 # A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the
 # policy. The prompt was given; a policy cannot be praised or fined for it. So both sums, the one in the fine
 # and the one in the loss, run over the completion's tokens only, and the mask says which they are.
-# %% [markdown] q="q3_3"
-# **Exercise 3.3 · `kl_shaped_rewards`** (5 points)
+# %% [markdown] q="q3_3" level=1
+# **Exercise 3.3 · `kl_shaped_rewards`**
 #
 # Take the fine off the rewards: for each completion, the reward minus α times the **sum** of the log-ratios of its
 # masked tokens. The result has shape `[B]` and carries no gradient.
@@ -797,8 +797,8 @@ for point in optima:
 # **A small example.** One prompt with the rewards (0, ½, 1) and n = 2. The three choices have the maxima ½, 1 and 1,
 # so best-of-2 earns 5/6. By the formula:
 # $\big(\binom01 \cdot 0 + \binom11 \cdot ½ + \binom21 \cdot 1\big) / \binom32 = (0 + ½ + 2)/3$.
-# %% [markdown] q="q3_4"
-# **Exercise 3.4 · `best_of_n`** (3 points)
+# %% [markdown] q="q3_4" level=3
+# **Exercise 3.4 · `best_of_n`**
 #
 # - `rewards` has shape `[P, K]`: for each of P prompts, the rewards of K completions.
 # - Return the mean over the prompts of the expected maximum of n of a prompt's K rewards, drawn without replacement,
@@ -882,8 +882,8 @@ def test_best_of_rules(best_of_n):
     }, name="best_of_n of rewards that nearly tie", rtol=1e-8, atol=1e-8, ordinary=(best_of_n(torch.tensor([[0.0, 0.5]]), 2), 0.5))
     check_rules(best_of_n, torch.tensor([[1.0, 0.25, 0.5], [0.0, 2.0, 1.0]]), 2, gradients=None)
 # %% hidden={"values errors": 1, "edges dtypes purity": 0.5}
-# %% [markdown] q="q3_5"
-# **Exercise 3.5 · `best_of_n_kl`** (1 point). Return the bound $\ln n - (n-1)/n$ as a Python float, in nats.
+# %% [markdown] q="q3_5" level=1
+# **Exercise 3.5 · `best_of_n_kl`.** Return the bound $\ln n - (n-1)/n$ as a Python float, in nats.
 #
 # <details><summary>Hint 1: which logarithm?</summary>
 #
@@ -1117,7 +1117,7 @@ plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward duri
 # %% tags=["training"]
 show_page(sweep.run_page(free))
 # %% [markdown] q="w3_1"
-# **Question 3.A** (3 points). Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
+# **Question 3.A.** Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
 # unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
 # %% [markdown]
 # The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
@@ -1252,7 +1252,7 @@ frontier_slider(
     figure=lambda points, highlight=None: figures.plot_frontier(points, bounds, highlight=highlight),
 )
 # %% [markdown] q="w3_2"
-# **Question 3.B** (4 points). Choose three values of α from your sweep: one that is **too high**
+# **Question 3.B.** Choose three values of α from your sweep: one that is **too high**
 # (the reward stays near the untuned policy's), one that is **too low** (the text degenerates),
 # and one in between that you would use (clearly more reward, mostly natural text).
 # For each, give reward, KL, J, repetition and, if there is one, the second reward model's score, say what its KL
@@ -1353,7 +1353,7 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # %% [markdown]
 # ## 3.7 Two epochs per batch: PPO and GRPO
 #
-# Sampling is the expensive half of each step, and REINFORCE throws each batch away after one update.
+# With large models sampling is the expensive part of each step, and REINFORCE throws each batch away after one update.
 # Could we take a second update from the same batch? After the first update the batch is **off-policy**:
 # it was sampled by a policy that no longer exists. Two things repair this, up to a point.
 #
@@ -1369,8 +1369,8 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # For a good completion (A > 0) nothing more is gained once ρ > 1 + ε: the term is constant there,
 # and its gradient is 0. For a bad one (A < 0) the pull ends once ρ < 1 − ε.
 # The minimum makes sure that a token that moved the *wrong* way still feels the full pull back.
-# %% [markdown] q="q3_6"
-# **Exercise 3.6 · `ppo_clip_loss`** (5 points)
+# %% [markdown] q="q3_6" level=2
+# **Exercise 3.6 · `ppo_clip_loss`**
 #
 # Write the loss: sum over the masked tokens, mean over the batch, with a minus sign.
 # `old_log_probs` and `advantages` are detached inside. Apply the mask to the log-ratios **before** the exponential:
@@ -1488,8 +1488,8 @@ plots.show(figures.plot_clip(ratios.tolist(), curves, 0.2))
 # Each prompt gets a *group* of several completions, and each completion is compared with its own group: a prompt
 # that begins with "The worst" makes all its completions score low, and this is not their fault.
 # The advantage is the distance from the group's mean, measured in the group's standard deviations.
-# %% [markdown] q="q3_7"
-# **Exercise 3.7 · `group_advantages`** (4 points)
+# %% [markdown] q="q3_7" level=1
+# **Exercise 3.7 · `group_advantages`**
 #
 # `rewards` is `[B]`; each run of `group_size` consecutive rewards is one group (`B` is a multiple of it). Return `[B]`:
 # (reward − mean of its group) / (standard deviation of its group + 0.000001), detached. Use the *population* standard
@@ -1596,8 +1596,8 @@ def test_group_rules(group_advantages):
 #
 # **A small example.** Two completions of 2 and 4 tokens, each token with the loss 1. Sum: (2 + 4)/2 = 3.
 # Sequence: (1 + 1)/2 = 1. Token: 6/6 = 1. Constant, with c = 4: 6/(2 · 4) = ¾.
-# %% [markdown] q="q3_8"
-# **Exercise 3.8 · `aggregate_token_losses`** (4 points)
+# %% [markdown] q="q3_8" level=2
+# **Exercise 3.8 · `aggregate_token_losses`**
 #
 # - A masked position contributes nothing, to the result and to the gradient, whatever number stands there.
 # - `"sequence"`: a completion without any token counts as 0, and it counts in the mean.
@@ -1873,8 +1873,8 @@ print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" f
 #
 # **Annealing** changes α along a fixed plan, here a straight line from a start value to an end value.
 # *Example:* from 0.4 to 0.1 in 20 steps, step 5 is a quarter of the way, so α = 0.4 − 0.25 · 0.3 = 0.325.
-# %% [markdown] q="q3_9"
-# **Exercise 3.9 · `anneal_alpha`** (optional, 1 point)
+# %% [markdown] q="q3_9" level=1 optional=true
+# **Exercise 3.9 · `anneal_alpha`**
 #
 # Return the α of a step: linear from `start` at step 0 to `end` at step `total_steps`, and `end` at every later step.
 # With `total_steps == 0` we are at the end from the beginning. `start` may be larger or smaller than `end`.
@@ -1956,8 +1956,8 @@ def test_anneal_zero_and_floats(anneal_alpha):
 # The last factor sets the pace: `steps` is how much training went by since the last adjustment,
 # `horizon` how much should go by until a full correction is made. *Example:* α = 0.1, observed 8, target 2:
 # the error of 3 is clipped to 0.2; with 50 steps of a horizon of 100, α becomes 0.1 · (1 + 0.2 · 0.5) = 0.11.
-# %% [markdown] q="q3_10"
-# **Exercise 3.10 · `adapt_alpha`** (optional, 1 point)
+# %% [markdown] q="q3_10" level=1 optional=true
+# **Exercise 3.10 · `adapt_alpha`**
 #
 # Return the new α by this formula, as a Python float. The observed KL may be an estimate, so it may be negative.
 #
@@ -2125,15 +2125,16 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 # %% [markdown]
 # ### Questions
 # %% [markdown] q="w3_4"
-# **Question 3.C** (3 points). Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
+# **Question 3.C.** Name a main limit of REINFORCE with a fixed KL fine, as you have seen it here,
 # and explain it. Which remedy fits it, and what does it leave unsolved? Use a comparison of this notebook.
 # (Annealing and the controller, in section 3.8, are remedies of one limit; smaller steps, larger batches,
 # a better baseline or a second epoch are remedies of another.)
 # %% [markdown]
 # The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
 # another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
-# the text rots. It must be found by a sweep, which costs as many trainings as there are values. Moreover one value has
-# to serve the whole training: the strong hold that protects the text late in training slows learning at the beginning.
+# the text rots. It must be found by a sweep, which costs as many training runs as there are values. Moreover,
+# one value has to serve the whole training: the strong hold that protects the text late in training slows learning
+# at the beginning.
 #
 # (Another limit would do as well: the noise. The fine is one number for all tokens of a completion, the gradient comes
 # from one batch, and the policy pays for the nats that this noise has moved it. The runs lie below the best J,
@@ -2157,7 +2158,7 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 #   batches, groups of completions, a better reward model, PPO's trust region …) and how it works
 # - 1 point: says what the remedy does not solve or what it costs, with reference to a comparison of the notebook
 # %% [markdown] q="q3_D"
-# **Question 3.D (k3 in the loss)** (2 points). A program adds α·k3 to the *loss*, summed over the completion's tokens,
+# **Question 3.D (k3 in the loss).** A program adds α·k3 to the *loss*, summed over the completion's tokens,
 # and samples each batch from the present policy. The cell of section 3.3 that compares gradients will help.
 #
 # (a) Which divergence does the mean gradient hold small (`"divergence"`)?
@@ -2207,7 +2208,7 @@ def test_k3_numbers(k3_in_the_loss):
 def test_k3_change(k3_in_the_loss):
     check_answers(k3_in_the_loss(), {"change": "B"})
 # %% [markdown] q="w3_6"
-# **Question 3.E** (3 points). Language models are often fine-tuned with PPO, whose clip already limits how far a
+# **Question 3.E.** Language models are often fine-tuned with PPO, whose clip already limits how far a
 # single update goes. Why does one still add a KL term to the reference? What does each of the two hold back?
 # %% [markdown]
 # The clip compares the policy with the policy that sampled *this batch*, a few updates ago. It makes each update safe,
@@ -2225,7 +2226,7 @@ def test_k3_change(k3_in_the_loss):
 # - 1 point: distinguishes the KL to the fixed reference from PPO's clip,
 #   which limits each update relative to the previous policy and does not stop a slow drift over many updates
 # %% [markdown] q="q3_F"
-# **Question 3.F (an estimate below 0)** (2 points). A fellow student's log shows the mean of k1 over 600 tokens.
+# **Question 3.F (an estimate below 0).** A fellow student's log shows the mean of k1 over 600 tokens.
 # Is there a fault in their program, or no cause for worry?
 # Answer "fault" or "chance" for
 #

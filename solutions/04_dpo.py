@@ -16,9 +16,9 @@
 # 6. compare several values of β, and DPO with REINFORCE at equal KL;
 # 7. optionally, start a second round with fresh pairs, and lay the losses of the TRL library over yours.
 #
-# | section | what | time on a 2-core laptop |
+# | section | what | computing on a 2-core laptop |
 # | --- | --- | --- |
-# | 4.1 | background: from the objective to the loss | reading |
+# | 4.1 | background: from the objective to the loss | seconds |
 # | 4.2 | preference pairs (exercise 4.1) | 1.5 min of sampling |
 # | 4.3 | the log-probability of a completion (exercise 4.2) | seconds |
 # | 4.4 | the loss (exercises 4.3 to 4.5) | seconds |
@@ -222,7 +222,7 @@ print(
 #
 # In practice people compare answers. Here our reward model plays the person: for each prompt we sample K completions
 # from the reference and let it score them. From the scores you choose the pairs.
-# %% [markdown] q="q4_1"
+# %% [markdown] q="q4_1" level=2
 # **Exercise 4.1 · `make_preference_pairs`**
 #
 # You get the rewards of K completions for each of P prompts, a tensor `[P, K]`. Return an int64 tensor `[M, 3]`,
@@ -380,7 +380,7 @@ for row in range(3):
     print("prompt:", repr(tokenizer.decode(ids[seen & ~mask])), "  completion:", repr(tokenizer.decode(ids[mask])))
 print("completion mask:")
 print(example.chosen_mask.int())
-# %% [markdown] q="q4_2"
+# %% [markdown] q="q4_2" level=2
 # **Exercise 4.2 · `sequence_log_prob`**
 #
 # Return, for each row, the sum over t ≥ 1 of `mask[:, t]` times the log-probability of `ids[:, t]` given the tokens
@@ -521,7 +521,7 @@ with torch.no_grad():
 #
 # Three small functions turn four log-probs per pair into a loss, a weight and a score.
 # All of them work on tensors of shape `[B]`.
-# %% [markdown] q="q4_3"
+# %% [markdown] q="q4_3" level=2
 # **Exercise 4.3 · `compute_dpo_loss`**
 #
 # Given the sequence log-probs of the chosen and rejected completions under policy and reference, four tensors `[B]`,
@@ -659,7 +659,7 @@ def test_dpo_loss_rules(compute_dpo_loss):
     for chosen in (-2.0, -8192.0):
         check_rules(compute_dpo_loss, torch.tensor([chosen]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), 0.5, gradients=(0, 1))
 # %% hidden={"values": 2, "gradients": 1, "edges dtypes purity": 0.5}
-# %% [markdown] q="q4_4"
+# %% [markdown] q="q4_4" level=1
 # **Exercise 4.4 · `dpo_gradient_weight`**
 #
 # Return σ(−β·margin) for each pair, shape `[B]`, detached. This is the weight of the pair in the gradient
@@ -731,7 +731,7 @@ def test_weight_rules(dpo_gradient_weight):
         "large log-ratios give NaN: exp overflows; take σ of the margin": [float("nan")],
     }, name="dpo_gradient_weight of log-ratios of 300")
 # %% hidden={"values": 1, "edges dtypes gradients purity": 0.5}
-# %% [markdown] q="q4_5"
+# %% [markdown] q="q4_5" level=1
 # **Exercise 4.5 · `preference_accuracy`**
 #
 # Return the share of pairs whose chosen completion has the higher implicit reward, as a Python `float`.
@@ -869,7 +869,7 @@ for steps in (10, 100, 1000):
 # labels drawn from σ(scale · gap) the reward *is* scale times P(positive), and β would correspond to α = β/scale;
 # section 4.7 draws such labels.
 # %% [markdown] q="w4_1"
-# **Question 4.A** (3 points). (a) Why is the logistic function in DPO's loss?
+# **Question 4.A.** (a) Why is the logistic function in DPO's loss?
 # Give its role in the model of preferences, and its role in the gradient. (b) Why must both completions of a pair
 # belong to the same prompt?
 # %% [markdown]
@@ -959,7 +959,7 @@ for some_beta in (0.1, 0.5):
 # One step of training takes a batch of pairs and does what every supervised step does: compute the loss, its gradient,
 # and one update. The batch is a `PairBatch` with the fields of section 4.3, and two more: `reference_chosen`
 # and `reference_rejected`, shape `[B]`, the kept log-probs of the reference, or `None` if nobody has computed them.
-# %% [markdown] q="q4_6"
+# %% [markdown] q="q4_6" level=3
 # **Exercise 4.6 · `dpo_step`**
 #
 # Do one update of `policy` from one batch of pairs:
@@ -1133,7 +1133,7 @@ def test_moved_policy(dpo_step):
 # %% [markdown]
 # ### Six broken programs
 #
-# Code for DPO, too, seldom crashes when it is wrong. Six people have written a training, each with one mistake;
+# Code for DPO, too, seldom crashes when it is wrong. Six people have written a training loop, each with one mistake;
 # here is what they report.
 #
 # 1. "My loss is 0.693 in the first step, and in the hundredth. All implicit rewards are exactly 0."
@@ -1147,7 +1147,7 @@ def test_moved_policy(dpo_step):
 #    of a correct program, and my completions have about twenty tokens."
 # 6. "When the loss is small, it does not come to rest: the norm of the gradient has grown from step to step."
 # %% [markdown] q="q4_B"
-# **Question 4.B · Find the mistake** (3 points). Which mistake fits which report? Each of the six fits one.
+# **Question 4.B · Find the mistake.** Which mistake fits which report? Each of the six fits one.
 #
 # * "P": the prompt's tokens are not masked out
 # * "Q": policy and reference are the same object
@@ -1338,7 +1338,7 @@ print(f"  share of the reference's samples that have become less probable: {(mov
 # clearly, or add a term that holds the chosen log-prob up, such as a little of ordinary fine-tuning, −ln π(chosen).
 # Whether the new texts are better is seen in samples alone, and in the opinion of a second judge.
 # %% [markdown] q="q4_C"
-# **Question 4.C (four numbers and a cause)** (2 points). Numbers to three digits.
+# **Question 4.C (four numbers and a cause).** Numbers to three digits.
 #
 # (a) What is the test loss before training at β = 0.5 (`"start"`)?
 #
@@ -1474,7 +1474,7 @@ else:
 # samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
 # and to get more reward for it. Which policy is best then depends on how far you are willing to go.
 # %% [markdown] q="w4_3"
-# **Question 4.D** (3 points). Train with three values of β between 0.1 and 0.5, and show their loss plots.
+# **Question 4.D.** Train with three values of β between 0.1 and 0.5, and show their loss plots.
 # (a) Report the test losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it
 # start, what decides whether it falls at first, and when does it rise? (c) A fellow student says: "The test loss is
 # lowest at one of my three β, so this β gives the best model." What do you answer? (d) What does β do, and which of
@@ -1542,7 +1542,7 @@ display(pd.DataFrame(epochs_seen).set_index(["run", "epoch"]).round(3))
 # %% [markdown]
 # ## 4.7 What the pairs are worth: gap and noise
 #
-# A small experiment with five trainings on few pairs, all tested on the same clean test pairs. To compare sets of
+# A small experiment with five training runs on few pairs, all tested on the same clean test pairs. To compare sets of
 # pairs, everything else must be equal. So all five use **the same prompts with the same best completion**, and
 #
 # * **wide gap**: the best completion against the worst; **narrow gap**: the best against the second best;
@@ -1759,7 +1759,7 @@ show_samples(
 # exact only about what it checks: a policy that may edit the tests, or writes code for these test cases alone, has
 # found a hole in a verifier as well.
 # %% [markdown] q="w4_4"
-# **Question 4.E** (3 points). (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from
+# **Question 4.E.** (a) Compare the reward of your DPO policy (β = 0.1) with that of REINFORCE from
 # Parts 2 and 3, at the end of training and at equal KL; look at KL per token, length and the texts scored, too.
 # What explains the difference? (b) Describe the five completions of the DPO policy beside those of the reference and
 # of REINFORCE without a fine.
@@ -1786,7 +1786,7 @@ show_samples(
 #   β keeps it near; REINFORCE keeps sampling and follows the reward wherever it leads.
 # - 1 point: Describes the five DPO samples beside the reference's and REINFORCE's: style, tone, length, repetition.
 # %% [markdown] q="w4_5"
-# **Question 4.F** (2 points). Compare DPO with online methods such as PPO: what does each need,
+# **Question 4.F.** Compare DPO with online methods such as PPO: what does each need,
 # what are the advantages of each?
 # Then choose one for each of these cases and give your reason: (i) you have 5,000 answers compared by people, one GPU
 # and a week; (ii) you train a model to write programs that pass automatic tests. Would you use a KL fine in (ii)?
@@ -1829,8 +1829,8 @@ show_samples(
 # τ takes the place of β: the smaller it is, the farther the policy may move from the reference.
 # Conservative DPO has a finite best margin as well. Set the derivative of its loss to 0:
 # (1 − ε)·σ(−βm) = ε·σ(βm), so $m = \frac1\beta \ln\frac{1 - \varepsilon}{\varepsilon}$.
-# %% [markdown] q="q4_7"
-# **Exercise 4.7 · `compute_ipo_loss`** (optional, 1 point)
+# %% [markdown] q="q4_7" level=1 optional=true
+# **Exercise 4.7 · `compute_ipo_loss`**
 #
 # Given the same four tensors `[B]` of sequence log-probs as in exercise 4.3, return IPO's loss, a scalar: the mean over
 # the pairs of the squared distance between the margin $m$ and the target 1/(2τ).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -16,6 +17,7 @@ from autograder.masters import Cell, Question, TestCase
 from helpers.parts import PARTS
 
 from . import cells
+from .effort import minutes_by_section, titled, with_minutes
 from .left_out import needing_what_is_left_out
 from .normalise import assign_ids
 from .settings import GRADING_PYTHON, Course, grading_requirements
@@ -32,7 +34,7 @@ def assignment_config(part: int) -> dict:
         "init_cell": False,
         "export_cell": False,
         "check_all_cell": False,
-        "show_question_points": True,
+        "show_question_points": False,  # they stand behind its title
         "strip_solutions_from_all_cells": True,  # a solution between markers is one wherever it stands
         "run_tests": False,
         "tests": {"files": True, "ok_format": False},
@@ -67,6 +69,16 @@ def node_of(cell: Cell) -> NotebookNode:
     return make(cell.source, metadata=nbformat.from_dict(metadata))
 
 
+def nodes_of(cells: Sequence[Cell], questions: dict[str, Question]) -> list[NotebookNode]:
+    """A master's cells as notebook cells, with points, difficulty and times where they belong."""
+    nodes = [node_of(cell) for cell in cells]
+    for cell, node in zip(cells, nodes, strict=True):
+        if cell.role == "text":
+            node.source = titled(node.source, questions[cell.question or ""])
+    nodes[0].source = with_minutes(nodes[0].source, minutes_by_section(cells, questions))
+    return nodes
+
+
 def otter_test(test: TestCase) -> NotebookNode:
     """A test case as otter assign reads it: its configuration in a string, then the function."""
     messages = {"success_message": test.success_message, "failure_message": test.failure_message}
@@ -79,8 +91,8 @@ def otter_master(path: Path, part: int, course: Course) -> NotebookNode:
     """The notebook that `otter assign` takes: our configuration, the master with otter's markers, set-up and submission."""
     questions = {question.name: question for question in masters.load_questions_from(path, part)}
     body = []
-    for cell in masters.read_cells(path):
-        node = node_of(cell)
+    read = masters.read_cells(path)
+    for cell, node in zip(read, nodes_of(read, questions), strict=True):
         if TRAINING in cell.tags:
             node.metadata.tags = [*cell.tags, SKIPPED_BY_OTTER]
         if cell.role is None:
@@ -121,7 +133,7 @@ def nbgrader_source(path: Path, part: int, course: Course) -> NotebookNode:
     """nbgrader's source notebook: solutions and hidden tests between its markers, one grade cell per test case."""
     questions = {question.name: question for question in masters.load_questions_from(path, part)}
     read = [cell for cell in masters.read_cells(path) if cell.role != "test"]
-    nodes = [node_of(cell) for cell in read]
+    nodes = nodes_of(read, questions)
     assign_ids(nodes, path.stem[:2])
     body: list[NotebookNode] = []
     for cell, node in zip(read, nodes, strict=True):

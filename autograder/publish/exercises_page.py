@@ -73,5 +73,5 @@ def _entry(question: masters.Question) -> str:
 
 def _definition(prompt: str) -> str:
     """The exercise's text without its title, up to the first example or hint."""
-    text = re.sub(r"^\*\*Exercise [^*]+\*\*( \([^)]*\))?[.:]?", "", prompt.strip())
+    text = re.sub(r"^\*\*(Exercise|Question) [^*]+\*\*( \([^)]*\))?[.:]?", "", prompt.strip())
     return EXAMPLE_OR_HINT.split(text, maxsplit=1)[0].strip()

@@ -149,7 +149,7 @@ def edit(tmp_path: Path, old: str, new: str) -> Path:
         ("# %% points=1", "# %% point=1", "unknown on a cell's line: point"),
         ("# %% points=1", "# %% a test", "unknown on a cell's line: title"),
         ("# %% points=1", "# %% [raw] points=1", "code and markdown cells only"),
-        ('q="q1_1"', 'q="q1_1" points=3', "`q` and nothing else"),
+        ('q="q1_1"', 'q="q1_1" points=3', "`optional`, and nothing else"),
         ('q="w1_1"', 'q="q1_1"', "question q1_1: two questions have this name"),
         ("# %%\ndef double", '# %% tags=["x"] points=1\ndef double', "is its answer, without"),
         ("# %%\ndef double", "# %% [markdown]\n# def double", "has no tests, every other has some"),

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from autograder import masters, testing
-from helpers.checks import UNKNOWN, check, check_answers, check_choices, check_rules, close, must_raise, trying
+from helpers.checks import UNKNOWN, check, check_rules, close, must_raise, trying
 from helpers.notebook.public_check import run_case
 
 ROW = torch.tensor([1.0, 2.0])
@@ -371,41 +371,3 @@ def test_what_must_raise_and_does_not(raised: Exception | None, told: str) -> No
 def test_what_must_raise_and_does(raised: Exception) -> None:
     with must_raise(ValueError, "f: nothing"):
         fail(raised)
-
-
-# --- questions with choices ---------------------------------------------------------------------------------------
-
-CHOICES = {"a": "AB", "number": None}
-
-
-@pytest.mark.parametrize(
-    ("answers", "told"),
-    [
-        (None, "not written yet"),
-        (["A", 1.0], "return a dict with the entries 'a', 'number', not a list"),
-        ({"a": "A"}, "the answer to 'number' is missing"),
-        ({"a": "C", "number": 1}, "the answer to 'a' is one of 'A', 'B'; yours is none of them"),
-        ({"a": "A", "number": "1"}, "the answer to 'number' is a plain number, not a str"),
-        ({"a": "A", "number": True}, "the answer to 'number' is a plain number, not a bool"),
-    ],
-)
-def test_what_an_answer_lacks_in_form_is_told(answers: Any, told: str) -> None:
-    with pytest.raises(AssertionError, match=f"^f.*{re.escape(told)}"):
-        check_choices(answers, CHOICES, name="f")
-
-
-def test_answers_are_right_in_any_case_and_up_to_one_in_a_hundred() -> None:
-    right = {"a": "A", "number": -0.5}
-    for answers in ({"a": " a ", "number": -0.5}, {"a": "A", "number": -0.504}):
-        check_choices(answers, CHOICES, name="f")
-        check_answers(answers, right)
-    for answers in (
-        {"a": "B", "number": -0.5},
-        {"a": "A", "number": -0.52},
-        {"a": "A", "number": 0.5},
-        {},
-        None,
-        ["A"],
-    ):
-        with pytest.raises(AssertionError, match=r"^$"):
-            check_answers(answers, right)
