@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ PAGES = ROOT / "build" / "print"
 KINDS = ("student", "solution")
 ROOM = 23  # mm to write in, for each point of a written question
 POINTS = 2.0  # of a question that the master does not know
-SHORT = 30  # lines of code that are kept on one sheet
+SHORT = 15  # lines of code that are kept on one sheet
+BAR = re.compile(r"^.*\d%\|.*\n?", re.MULTILINE)  # what a progress bar leaves
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -54,6 +56,9 @@ def prepare(notebook: NotebookNode, kind: str, points: dict[str, float] | None =
             for output in cell.outputs:
                 _latex_as_markdown(output)
             CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
+            for output in cell.outputs:
+                if "text" in output:
+                    output.text = BAR.sub("", output.text)
         elif kind == "student" and cell.source.strip().startswith(ANSWER_PLACEHOLDER):
             room = ROOM * (points or {}).get(cell.id.removesuffix("-answer"), POINTS)
             cell.source = f'<div class="written-answer" style="min-height:{room:g}mm">Your answer</div>'

@@ -32,7 +32,7 @@ def sample() -> nbformat.NotebookNode:
     code = new_code_cell(LONG + "\nshow()")
     code.outputs = [
         new_output("stream", name="stderr", text=BAR),
-        new_output("stream", name="stdout", text="step 1\rstep 2\n"),
+        new_output("stream", name="stdout", text="step 1\rstep 2\nall: 100%|###| 9/9 [00:01]\n"),
         new_output("display_data", data={"text/markdown": "output $\\frac{P}{Q}$"}),
         new_output("display_data", data={"text/latex": "$$\\frac{R}{S}$$"}),
         new_output("display_data", data={paper.WIDGET: {"model_id": "1"}, "text/plain": "Slider(value=1)"}),
