@@ -101,7 +101,11 @@ def test_what_a_process_says_is_read_in_a_named_encoding() -> None:
         if name.split("/")[0] not in ("helpers", "autograder"):
             continue
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
-            names = {word.arg for word in node.keywords} if isinstance(node, ast.Call) else set()
-            if names & {"text", "universal_newlines", "capture_output"} and names & {"text", "universal_newlines"}:
-                wrong += [] if "encoding" in names else [f"{name}:{node.lineno}"]
+            words = {word.arg: word.value for word in node.keywords} if isinstance(node, ast.Call) else {}
+            text = [words[name] for name in ("text", "universal_newlines") if name in words]
+            if (
+                any(isinstance(value, ast.Constant) and value.value is True for value in text)
+                and "encoding" not in words
+            ):
+                wrong.append(f"{name}:{node.lineno}")
     assert wrong == []
