@@ -101,7 +101,9 @@ def test_what_a_process_says_is_read_in_a_named_encoding() -> None:
         if name.split("/")[0] not in ("helpers", "autograder"):
             continue
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
-            words = {word.arg: word.value for word in node.keywords} if isinstance(node, ast.Call) else {}
+            if not isinstance(node, ast.Call):
+                continue
+            words = {word.arg: word.value for word in node.keywords}
             text = [words[name] for name in ("text", "universal_newlines") if name in words]
             if (
                 any(isinstance(value, ast.Constant) and value.value is True for value in text)
