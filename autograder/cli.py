@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +27,7 @@ from autograder.terminal import (
     errors,
     progress_bar,
     show_json,
+    write_anywhere,
 )
 
 app = typer.Typer(
@@ -58,7 +58,8 @@ def doctor(
     """Say what is wrong with this installation, and what to do about it.
 
     Looks at Python, the installed versions against constraints.txt, torch, GPU, memory, disk, the Hugging Face hub, the
-    embedded models, Bubblewrap, Chromium and course.toml. Exit code 1 if there is a problem, 0 if there are only notes.
+    embedded models, what grading, publishing and printing need, course.toml, and
+    whether the notebooks are in step with it. Exit code 1 if there is a problem, 0 if there are only notes.
     """
     from autograder.rehearse.doctor import MARK, PROBLEM, examine
 
@@ -354,8 +355,9 @@ handing_out.register(app)
 
 def main() -> None:
     """Run the command line."""
+    write_anywhere()
     app()
 
 
 if __name__ == "__main__":
-    sys.exit(app())
+    main()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -24,6 +27,18 @@ Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it r
 Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, gpt2, or auto.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again even if nothing changed.")]
 
+SPELLED = {
+    "✓": "+",
+    "✗": "x",
+    "•": "*",
+    "…": "...",
+    "→": "->",
+    "–": "-",
+    "·": "-",
+    "α": "alpha",
+    "β": "beta",
+    "π": "pi",
+}
 WRONG, MISUSE = 1, 2  # exit codes: something is not as it should be; the call itself was wrong
 
 
@@ -68,5 +83,21 @@ def chosen(parts: list[int] | None) -> list[int]:
 
 
 def show_json(value: Any) -> None:
-    """Print a result for a program."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    """Print a result for a program; with escapes where the stream cannot hold every letter."""
+    plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "").lower()
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=plain, default=str))
+
+
+def spell(error: UnicodeError) -> tuple[str, int]:
+    """What stands for a sign that a stream cannot hold: Windows' files and old terminals have no ✓."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SPELLED.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+def write_anywhere() -> None:
+    """Let no output end in an error because a stream's encoding lacks a sign."""
+    codecs.register_error("spell", spell)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spell")

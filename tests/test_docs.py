@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from autograder import masters, testing
 from autograder.publish.pipeline import check_master
@@ -33,6 +34,22 @@ def test_every_room_stands_in_the_table_of_rooms() -> None:
         path.parent.relative_to(ROOT) for name in ("autograder", "helpers") for path in (ROOT / name).rglob("*.py")
     }
     assert [f"{room}/" for room in sorted(rooms) if f"`{room.as_posix()}/`" not in text] == []
+
+
+def test_the_citation_names_the_version_and_github_runs_what_ci_runs() -> None:
+    """CITATION.cff goes out of date in silence otherwise, and a second list of test commands would too."""
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert version
+    assert citation["version"] == version[1]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    steps = [step.get("run", "") for step in workflow["jobs"]["test"]["steps"]]
+    assert steps[-1] == "bash .ci/run"
+    assert not [step for step in steps[:-1] if "pytest" in step or "ruff" in step]
+    for template in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.md"):
+        head = yaml.safe_load(template.read_text(encoding="utf-8").split("---")[1])
+        assert {"name", "about", "title"} == head.keys(), template.name
 
 
 def test_the_exercise_that_contributing_shows_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

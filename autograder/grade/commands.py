@@ -85,6 +85,7 @@ def grade(
         errors.print("Say what to grade, or what to merge: course grade SUBMISSIONS, course grade --merge marks.csv")
         raise typer.Exit(MISUSE)
     look: list[str] = []
+    told: set[tuple[str, int]] = set()
     with _clear_errors(), runner.open_store(out) as store:
         if roster is not None:
             runner.take_roster(store, roster)
@@ -98,7 +99,7 @@ def grade(
             if trust and not as_json:
                 errors.print("[bold]Without a sandbox:[/] the students' code can read your files and use the network.")
             plan = runner.make_plan(workers=workers, scheduler=scheduler, trust=trust)
-            _work(store, jobs, plan, live=live, as_json=as_json)
+            told = _work(store, jobs, plan, live=live, as_json=as_json)
             look += runner.notices(store)
             if aside := runner.left_aside(store):
                 _say(f"Left aside, as nobody's: {', '.join(aside[:20])}", as_json)
@@ -114,6 +115,8 @@ def grade(
             from autograder.grade.results.gradebook import write_gradebook
 
             _say(write_gradebook(store, nbgrader), as_json)
+        if as_json:
+            _tell_the_rest(store, told)
         failed = _summary(store, out, made, as_json)
     _tell(look, as_json)
     if failed or problems:
@@ -230,19 +233,20 @@ def _clear_errors() -> Iterator[None]:
         os.umask(umask)
 
 
-def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, why: str = "") -> None:
-    """Grade the jobs, committing each result, and show how it goes."""
+def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, why: str = "") -> set[tuple[str, int]]:
+    """Grade the jobs, committing each result, and show how it goes; returns whose was told as JSON, and of which part."""
     from . import runner
+
+    told: set[tuple[str, int]] = set()
 
     if as_json or not live or not console.is_terminal:
         for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
             if as_json:
-                line = {key: getattr(result, key) for key in ("student", "part", "status", "points", "possible")}
-                seconds = result.usage.seconds if result.usage else None
-                print(json.dumps(line | {"seconds": seconds}), flush=True)
+                told.add((result.student, result.part))
+                print(json.dumps(_line(result, new=True)), flush=True)
             elif number % 50 == 0 or number == len(jobs):
                 console.print(f"{number} of {len(jobs)} graded")
-        return
+        return told
     columns = (
         TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(), TextColumn("{task.fields[rate]:.2f}/s, {task.fields[failures]} failed"),
@@ -253,6 +257,25 @@ def _work(store: Any, jobs: list[Any], plan: Any, *, live: bool, as_json: bool, 
         for number, (_, result) in enumerate(runner.work(store, jobs, plan, why=why), start=1):
             failures += result.broken
             progress.update(task, advance=1, rate=number / (time.monotonic() - began), failures=failures)
+    return told
+
+
+def _line(result: Any, *, new: bool) -> dict[str, Any]:
+    """A result as `--json` prints it; `new` says whether it was graded by this run."""
+    line = {key: getattr(result, key) for key in ("student", "part", "status", "points", "possible")}
+    return line | {"seconds": result.usage.seconds if result.usage else None, "new": new}
+
+
+def _tell_the_rest(store: Any, told: set[tuple[str, int]]) -> None:
+    """Print a line for each submission that needed no grading now: graded before, or not to be read."""
+    from autograder.grade.results.rows import sheet
+
+    for row in sheet(store):
+        if (row.student, row.part) in told:
+            continue
+        unknown = {"points": None, "possible": None, "seconds": None, "new": False}
+        nothing = {"student": row.student, "part": row.part, "status": row.state, **unknown}
+        print(json.dumps(_line(row.result, new=False) if row.result else nothing), flush=True)
 
 
 def _summary(store: Any, out: Path, made: dict[str, Path], as_json: bool) -> int:

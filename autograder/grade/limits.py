@@ -69,7 +69,7 @@ def bounded_memory(most: int) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         (has,) = (int(line.split()[1]) << 10 for line in file if line.startswith("VmData:"))
     bounds = [bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min([has + most, *bounds]), hard))

@@ -1,4 +1,4 @@
-"""The commands of who hands the course out: `course release`."""
+"""The commands of who hands the course out: `course release`, `course syllabus` and `course new-term`."""
 
 from __future__ import annotations
 
@@ -81,6 +81,53 @@ def tag_is_taken(folder: Path, tag: str) -> bool:
         return False
 
 
+def syllabus(
+    folder: Annotated[Path | None, typer.Option(help="Where to write; build/syllabus by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page with the parts, their points, times and deadlines, and the deadlines for a calendar program.
+
+    Dates and rules come from [deadlines] in course.toml, points from the masters, times from the table in README.md.
+    """
+    from autograder.publish.syllabus import FOLDER, write_syllabus
+
+    with clear_errors():
+        files = write_syllabus(folder or FOLDER)
+    if as_json:
+        show_json(files)
+        return
+    for file in files:
+        console.print(escape(str(file)), highlight=False)
+
+
+def new_term(
+    tag: Annotated[str, typer.Argument(help="The tag of the new term's first release, such as v2027.1.")],
+    days: Annotated[
+        int, typer.Option(help="Move all dates in [deadlines] by so many days; 364 keeps the weekday.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new term: write a new tag, and moved deadlines, into course.toml, and say what to do next.
+
+    Comments and everything else in the file stay as they are. Nothing is written if a date cannot be moved.
+    """
+    from autograder.publish.new_term import begin_term
+
+    with clear_errors():
+        dates = begin_term(tag, days)
+    if as_json:
+        show_json({"tag": tag, "dates": dates})
+        return
+    console.print(f"course.toml has the tag {tag}.")
+    for name, date in dates.items():
+        console.print(f"  {name:<20} {date}", highlight=False)
+    console.print(
+        "Next: course build, commit, course doctor, course release DIR, push, tag; course syllabus for the dates."
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the console command `course`."""
     app.command()(release)
+    app.command()(syllabus)
+    app.command("new-term")(new_term)

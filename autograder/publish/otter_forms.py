@@ -37,13 +37,13 @@ class BuildError(RuntimeError):
 
 def run_tool(command: list[str], folder: Path, what: str, *, project_on_path: bool = True) -> str:
     """Run another tool's command line in a folder; its output is part of the error if it fails."""
-    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
     environment.pop("PYTHONPATH", None)
     if project_on_path:
         environment["PYTHONPATH"] = str(ROOT)
     # nbgrader calls `alembic` by name: it must be found even where the environment is not activated
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     if done.returncode != 0:
         raise BuildError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
     return done.stdout + done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import importlib.util
 import os
 import platform
 import shutil
@@ -42,8 +44,12 @@ def examine(*, network: bool = True) -> list[Finding]:
         ("Disk", look_at_disk),
         ("Embedded models", look_at_assets),
         ("Bubblewrap", look_at_bubblewrap),
+        ("libseccomp", look_at_seccomp),
+        ("git", look_at_git),
+        ("nbgrader", look_at_nbgrader),
         ("Chromium", look_at_chromium),
         ("Course settings", look_at_settings),
+        ("Notebooks", look_at_notebooks),
     ]
     if network:
         looks.insert(6, ("Hugging Face hub", look_at_hub))
@@ -173,17 +179,55 @@ def look_at_assets() -> Finding:
 def look_at_bubblewrap() -> Finding:
     """Whether the sandbox of the grader can start."""
     path = shutil.which("bwrap")
-    advice = (
+    install = (
         "Only grading needs it. Linux: apt install bubblewrap (or dnf, pacman). macOS, Windows: grade in a Linux VM."
     )
     if path is None:
-        return Finding("Bubblewrap", NOTE, "not installed", advice)
+        return Finding("Bubblewrap", NOTE, "not installed", install)
     command = [path, "--ro-bind", "/", "/", "--unshare-all", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=30)
     if done.returncode != 0:
-        hint = "The system forbids user namespaces: see docs/instructors.md, or run the grader as root."
-        return Finding("Bubblewrap", PROBLEM, f"{path} cannot start a sandbox: {done.stderr.strip()[:200]}", hint)
+        from autograder.grade.sandbox.parent import advice
+
+        return Finding("Bubblewrap", PROBLEM, f"{path} cannot start a sandbox: {done.stderr.strip()[:200]}", advice())
     return Finding("Bubblewrap", OK, path)
+
+
+def look_at_seccomp() -> Finding:
+    """Whether the C library is there that the sandbox filters system calls with."""
+    if not sys.platform.startswith("linux"):
+        return Finding("libseccomp", NOTE, f"not on {sys.platform}", "Only grading needs it, on Linux.")
+    found = ctypes.util.find_library("seccomp")
+    if found is None:
+        what = "Only grading needs it: apt-get install libseccomp2 (Debian, Ubuntu), dnf install libseccomp (Fedora)."
+        return Finding("libseccomp", NOTE, "not installed", what)
+    if not any(importlib.util.find_spec(name) for name in ("seccomp", "pyseccomp")):
+        return Finding(
+            "libseccomp", NOTE, f"{found}, but Python cannot use it", "pip install pyseccomp -c constraints.txt"
+        )
+    return Finding("libseccomp", OK, found)
+
+
+def look_at_git() -> Finding:
+    """Whether git is on the path: a first cell fetches the course with it, and a release is pushed with it."""
+    path = shutil.which("git")
+    if path is None:
+        return Finding(
+            "git", NOTE, "not on the path", "Publishing and developing need it: https://git-scm.com/downloads"
+        )
+    return Finding("git", OK, path)
+
+
+def look_at_nbgrader() -> Finding:
+    """Whether nbgrader and `alembic`, which it calls by name, are on the path."""
+    tools = ("nbgrader", "alembic")
+    missing = [name for name in tools if shutil.which(name) is None]
+    if not missing:
+        return Finding("nbgrader", OK, shutil.which("nbgrader") or "")
+    beside = [name for name in missing if (Path(sys.executable).parent / name).exists()]
+    activate = f"Activate the environment: . {Path(sys.executable).parent / 'activate'}"
+    what = activate if beside == missing else "Only JupyterHub courses need it: pip install nbgrader -c constraints.txt"
+    return Finding("nbgrader", NOTE, f"not on the path: {', '.join(missing)}", what)
 
 
 def find_chromium() -> str | None:
@@ -218,3 +262,24 @@ def look_at_settings() -> Finding:
         advice = "Before you hand the course out: set student_repository.url in course.toml, then run `course build`."
         return Finding("Course settings", NOTE, "the student repository is still the placeholder", advice)
     return Finding("Course settings", OK, f"{course.repository} at {course.tag}")
+
+
+def look_at_notebooks() -> Finding:
+    """Whether the committed notebooks are what `course.toml` and the masters give, as far as that is known without a build."""
+    from autograder import masters
+    from autograder.publish import cache
+    from autograder.publish.ready import pinned_elsewhere
+
+    course, parts = load_course(), masters.existing_parts()
+    missing = [name for name in PARTS.values() if not (ROOT / "notebooks" / f"{name}.ipynb").exists()]
+    if missing:
+        return Finding("Notebooks", PROBLEM, f"not built: {', '.join(missing)}", "Run: course build")
+    if elsewhere := pinned_elsewhere(course, parts):
+        found = f"part {', '.join(map(str, elsewhere))}: the first cell is not what course.toml gives"
+        return Finding("Notebooks", PROBLEM, found, "Run `course build`, and commit what it writes.")
+    if unsure := cache.out_of_date(parts, cache.IN_STEP):
+        found = f"part {', '.join(map(str, unsure))}: not compared with the masters since something changed"
+        return Finding(
+            "Notebooks", NOTE, found, "Run `course build --check` (minutes); `course release` does so by itself."
+        )
+    return Finding("Notebooks", OK, "as course.toml and the masters give them")

@@ -275,7 +275,9 @@ def public_tests(content: dict[str, Any], part: int) -> tuple[dict[str, Any], st
         path.write_text(json.dumps(content), encoding="utf-8")
         command = [sys.executable, "-m", "helpers.notebook.public_check", str(path), str(folder.resolve()), str(part)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=SECONDS, env=environment
+            )
         except subprocess.TimeoutExpired:
             return nothing, f"they took longer than {SECONDS // 60} minutes: one of your functions may never end."
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
 import subprocess
 import sys
@@ -37,7 +36,7 @@ def install_missing(requirements: Path) -> None:
         torch = installed_version("torch")
         keep.write_text(f"torch=={torch}\n" if torch else "", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "-r", str(requirements), "-c", str(keep)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         raise RuntimeError(
             f"pip could not install the course's libraries:\n{done.stderr.strip()[-2000:]}\n"

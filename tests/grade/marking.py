@@ -80,7 +80,7 @@ def rows_of(out: Path) -> dict[str, SheetRow]:
 
 def enter(path: Path, *lines: Sequence[str]) -> Path:
     """A file of marks."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(lines)
     return path
 

@@ -137,7 +137,7 @@ def test_times_as_platforms_write_them() -> None:
 )
 def test_wrong_settings_are_named(old: str, new: str, told: str, course: Path, tmp_path: Path) -> None:
     assert old in COURSE
-    course.write_text(COURSE.replace(old, new, 1))
+    course.write_text(COURSE.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ValueError, match=told):
         settings.load_deadlines()
     put(tmp_path / "class" / "ann" / "02.ipynb", notebook(STUB))
@@ -147,7 +147,7 @@ def test_wrong_settings_are_named(old: str, new: str, told: str, course: Path, t
 
 
 def test_without_deadlines_nothing_is_late(course: Path, tmp_path: Path) -> None:
-    course.write_text("")
+    course.write_text("", encoding="utf-8")
     put(tmp_path / "class" / "ann" / "02.ipynb", notebook(STUB))
     assert grade(tmp_path / "class", "--out", tmp_path / "out").exit_code == 0
     row = table(tmp_path / "out" / "grades.csv")["ann"]

@@ -181,7 +181,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "absent" in lines[-1]["look"][0]
     assert [line["student"] for line in lines[:-2]] == ["student000", "student001", "student002"]
     again = CliRunner().invoke(app, call)
-    assert len(again.stdout.splitlines()) == 2, "what was done is graded again"
+    *told, done, _ = map(json.loads, again.stdout.splitlines())
+    assert [line["student"] for line in told] == [line["student"] for line in lines[:-2]], "a line a submission, always"
+    assert not any(line["new"] for line in told), "what was done is graded again"
+    assert {**told[0], "new": True} == lines[0]
+    assert done["done"]
     (source / "student001.ipynb").write_bytes(notebook(STUB, "# changed"))
     changed = CliRunner().invoke(app, call)
     assert json.loads(changed.stdout.splitlines()[0])["student"] == "student001"

@@ -257,7 +257,7 @@ def test_two_sandboxes_share_nothing(sandbox: Sandbox, other: Sandbox) -> None:
 
 def mounts(process: psutil.Process) -> list[list[str]]:
     """The kernel's list of what a process sees mounted."""
-    return [line.split() for line in Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()]
+    return [line.split() for line in Path(f"/proc/{process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("made", ["sandbox", "other"])
@@ -292,7 +292,7 @@ def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request
 def test_the_warm_parent_shares_no_memory_with_its_children(sandbox: Sandbox) -> None:
     with Conversation(sandbox, code(PROBES), NAMES):
         for process in psutil.Process(sandbox.process.pid).children(recursive=True):
-            maps = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+            maps = Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8").splitlines()
             assert not [line for line in maps if line.split()[1][1] == "w" and line.split()[1][3] == "s"]
 
 

@@ -178,7 +178,7 @@ def bound_memory(size: int) -> None:
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         wanted = pages * resource.getpagesize() + size
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))

@@ -17,7 +17,7 @@ from autograder.grade.limits import Limits
 from autograder.grade.result import Protection
 from helpers.parts import ROOT
 
-from .parent import ENVIRONMENT, HOW_TO_INSTALL, NoSandboxError, WarmParent
+from .parent import ENVIRONMENT, HOW_TO_INSTALL, TRUSTED, NoSandboxError, WarmParent
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 CPU = Path("/sys/devices/system/cpu")
@@ -40,7 +40,7 @@ def find_bubblewrap() -> str:
         )
     found = shutil.which("bwrap")
     if found is None:
-        raise NoSandboxError(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL}")
+        raise NoSandboxError(f"bubblewrap (`bwrap`) is not installed. {HOW_TO_INSTALL} {TRUSTED}")
     return found
 
 
@@ -154,7 +154,7 @@ def command_line(bwrap: str, fd: int, uid: int, helpers: Path, *, as_root: bool,
 
 def own_uid() -> int:
     """An unused user id for this worker's sandbox, so that its limits and files are shared with no other."""
-    with open("/proc/self/uid_map") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         ranges = [tuple(map(int, line.split())) for line in file]
     wanted = 1_000_000_000 + os.getpid()
     if any(start <= wanted < start + count for start, _, count in ranges):

@@ -104,7 +104,9 @@ class Group:
         ):  # a killed student is no reason to end the scope; old ones know none
             line = [*prefix, *more, "--"]
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                tried = subprocess.run([*line, "sh", "-c", look], capture_output=True, text=True, timeout=PATIENCE)
+                tried = subprocess.run(
+                    [*line, "sh", "-c", look], capture_output=True, encoding="utf-8", errors="replace", timeout=PATIENCE
+                )
                 if tried.returncode == 0:
                     return cls("systemd", [], line, sure=tried.stdout.strip() == str(memory))
         return None
@@ -152,7 +154,7 @@ class Group:
 
 def own_group(controller: str, pid: int | str = "self") -> str:
     """The path of a process's group for a controller of version 1, or with "" of version 2."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(",") or controllers == controller:
             return path

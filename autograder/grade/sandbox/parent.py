@@ -44,10 +44,29 @@ ENVIRONMENT = {
 }
 HOW_TO_INSTALL = (
     "Install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora), or ask the "
-    "cluster's administrators. In a container, allow user namespaces (Docker: --security-opt seccomp=unconfined "
-    "--security-opt apparmor=unconfined, or --cap-add SYS_ADMIN). To grade code that you trust without a sandbox, "
-    "add --trust: every result is then marked as unsandboxed."
+    "cluster's administrators."
 )
+HOW_TO_ALLOW = (
+    "The system forbids user namespaces to programs. In a container allow them (Docker: --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined, or --cap-add SYS_ADMIN); elsewhere see `sysctl user.max_user_namespaces "
+    "kernel.unprivileged_userns_clone`."
+)
+HOW_TO_PROFILE = (
+    "Ubuntu's AppArmor keeps programs without a profile from making user namespaces (since 23.10). Give bubblewrap a "
+    "profile, as docs/instructors-grading.md shows, or until the next start: "
+    "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0."
+)
+TRUSTED = "To grade code that you trust without a sandbox, add --trust: every result is then marked as unsandboxed."
+RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+
+
+def advice() -> str:
+    """What to do where bubblewrap is there and cannot start."""
+    try:
+        restricted = RESTRICTED.read_text(encoding="utf-8").strip() == "1" and os.geteuid() != 0
+    except OSError:  # no such setting: no AppArmor, or an older one
+        restricted = False
+    return f"{HOW_TO_PROFILE if restricted else HOW_TO_ALLOW} {TRUSTED}"
 
 
 class NoSandboxError(RuntimeError):
@@ -100,7 +119,7 @@ class WarmParent:
             ready = self._hear(time.monotonic() + patience)
         except SandboxBrokenError as error:
             self.close()
-            raise NoSandboxError(f"The sandbox did not start: {error}. {HOW_TO_INSTALL}") from error
+            raise NoSandboxError(f"The sandbox did not start: {error}. {advice()}") from error
         if "ready" not in ready:
             self.close()
             raise NoSandboxError(f"The sandbox did not start: {ready.get('failed', ready)}")
@@ -162,7 +181,7 @@ class WarmParent:
         if outcome is None or "lost" in outcome:
             raise SandboxBrokenError("the parent lost count of its children")
         if "refused" in outcome:
-            raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {HOW_TO_INSTALL}")
+            raise NoSandboxError(f"The sandbox could not be closed: {outcome['refused']}. {advice()}")
         return outcome | {"out_of_memory": self.group.new_kills() or outcome.get("starved", False)}
 
     def processor_seconds(self) -> float:

@@ -33,7 +33,7 @@ START = "import sys; sys.path[:] = [{course!r}, *filter(None, sys.path)]; from i
 
 def spare_ids() -> tuple[int, int]:
     """Two user numbers that nobody has, drawn anew each time: other containers on the machine share the kernel's counts."""
-    with open("/proc/self/uid_map") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         ranges = [tuple(map(int, line.split())) for line in file]
     low, high = LARGE if any(start <= LARGE[0] and start + count > LARGE[1] for start, _, count in ranges) else SMALL
     taken = {entry.pw_uid for entry in pwd.getpwall()}
@@ -45,7 +45,7 @@ def spare_ids() -> tuple[int, int]:
 
 def writable_places() -> tuple[str, ...]:
     """The folders that anybody may write to."""
-    with open("/proc/self/mounts") as file:
+    with open("/proc/self/mounts", encoding="utf-8") as file:
         mounts = [line.split()[1:4] for line in file]
     roots = [place for place, kind, options in mounts if kind in REAL and "rw" in options.split(",")]
     wanted = ["-xdev", "-maxdepth", DEPTH, "-type", "d", "-perm", "-0002", "-print0"]

@@ -96,7 +96,7 @@ def new_namespaces() -> None:
         flags |= value
     _checked(LIBC.unshare(ctypes.c_int(flags)), "unshare")
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
+        with open(f"/proc/self/{name}", "w", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -143,7 +143,7 @@ def set_limits(limits: Mapping[str, int]) -> None:
 
 def address_space() -> int:
     """Return the size of this process's address space in bytes."""
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="utf-8") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
@@ -154,7 +154,7 @@ def end_with_parent() -> None:
 
 def first_to_be_killed() -> None:
     """Tell the kernel to take this process, not its neighbours, when memory runs out."""
-    with open("/proc/self/oom_score_adj", "w") as file:
+    with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("1000")
 
 

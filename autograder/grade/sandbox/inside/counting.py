@@ -59,7 +59,7 @@ def _exactly(proc: int, name: str) -> int:
 def _figures(proc: int, path: str, names: Collection[str]) -> dict[str, int]:
     """Some of the figures in a file below `/proc`, in bytes; none if the process is gone or may not be looked at."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)) as file:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), encoding="utf-8") as file:
             lines = [line.partition(":") for line in file]
     except OSError:
         return {}

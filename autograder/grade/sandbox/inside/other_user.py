@@ -193,7 +193,7 @@ def processes_of(uid: int) -> Iterator[str]:
     """The numbers of all processes that are this user by any of their ids, but for dead ones that wait for their parent."""
     for name in os.listdir("/proc"):  # noqa: PTH208 - the names are what is wanted
         if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/status", errors="replace") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as file:
                 lines = dict(line.split(":", 1) for line in file if line.startswith(("Uid:", "State:")))
                 if str(uid) in lines.get("Uid", "").split() and lines["State"].strip()[0] not in "ZX":
                     yield name

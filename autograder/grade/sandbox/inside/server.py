@@ -83,7 +83,7 @@ def use_huge_pages() -> None:
     A fork copies a table of all pages, twice for each child: with 350 MB in pages of 4 kB that takes longer than many a
     submission's calls. What a child writes to is copied in pages of 4 kB all the same.
     """
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
         place, mode, _, _, _, *name = line.split()
         if mode == "rw-p" and name in ([], ["[heap]"]):
             start, end = (int(text, 16) for text in place.split("-"))
