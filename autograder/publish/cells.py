@@ -167,7 +167,8 @@ fresh Python process, and runs the public tests on them there: only your definit
 over, the training cells are not run again. It says what passes, and how many hidden tests will run at grading. Hidden
 tests use other sizes, other number types and random numbers; a function that follows its definition passes them.
 
-Where to hand the file in is on your course's page."""
+Where to hand the file in is on your course's page. How far you are in all parts:
+`from helpers.notebook.progress import progress; progress()`."""
 
 SUBMIT_CODE = Template("""\
 from helpers.notebook.submission import submit

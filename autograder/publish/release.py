@@ -43,11 +43,14 @@ pip install -r requirements.txt -c constraints.txt
 jupyter lab notebooks
 ```
 
+On Linux without an NVIDIA card, add `--extra-index-url https://download.pytorch.org/whl/cpu` to the line with `pip`: it saves
+several GB. PyTorch has no packages for Macs with an Intel processor any more: use Colab there.
+
 ## Working and handing in
 
 Write your answers where the notebook says so, and run the check cell below each exercise: it runs the public tests and
 says what is wrong. Hidden tests run at grading. The last cell of a notebook makes the file that you hand in. Keep the
-notebooks of all parts in one folder: later parts use functions that you wrote in earlier ones.{catch_up}
+notebooks of all parts in one folder: Part 3 uses functions that you wrote in Part 2.{catch_up}
 
 More help: `docs/students.md`. The code is under the MIT licence, the text under CC BY 4.0.
 """
