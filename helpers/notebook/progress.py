@@ -37,7 +37,7 @@ MARKS = {"passes": "✓", "fails": "✗", "written": "•", "answered": "•", "
 
 
 @dataclass(frozen=True)
-class Item:
+class QuestionState:
     """One question, and how far it is: a key of `MARKS`; `note` says why it fails."""
 
     part: int
@@ -56,7 +56,7 @@ class Item:
 class Progress:
     """Every question of the parts, and the files that were read."""
 
-    items: tuple[Item, ...]
+    items: tuple[QuestionState, ...]
     files: dict[int, str]
 
     def points(self, *states: str) -> float:
@@ -147,11 +147,11 @@ def _in_order(label: str) -> list[tuple[int, str]]:
 
 def _item(
     name: str, question: dict[str, Any], part: int, chosen: dict[int, Copy], results: dict[int, dict[str, Any]]
-) -> Item:
+) -> QuestionState:
     """A question and how far it is."""
 
-    def item(state: str, note: str = "") -> Item:
-        return Item(part, question["label"], question["points"], state, note)
+    def item(state: str, note: str = "") -> QuestionState:
+        return QuestionState(part, question["label"], question["points"], state, note)
 
     if part not in chosen:
         return item("open")
