@@ -35,7 +35,9 @@ PATIENCE = 30  # seconds that a host may say nothing
 
 
 def find_course(here):
-    fetched = [folder for folder in places(here) if (folder / "requirements.txt").exists()]  # its last file: it is whole
+    fetched = [
+        folder for folder in places(here) if (folder / "requirements.txt").exists()
+    ]  # its last file: it is whole
     uploaded = [path for depth in range(1, 6) for path in Path("/kaggle/input").glob("*/" * depth + START)]
     installed = importlib.util.find_spec("helpers")
     known = [Path(origin).parents[1] for origin in [installed and installed.origin] if origin]
@@ -62,7 +64,11 @@ def course_token():
 
 
 def by_git(half, token=""):
-    patience = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": str(PATIENCE), "GIT_TERMINAL_PROMPT": "0"}
+    patience = {
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
+        "GIT_HTTP_LOW_SPEED_TIME": str(PATIENCE),
+        "GIT_TERMINAL_PROMPT": "0",
+    }
     if token:
         login = base64.b64encode(f"oauth2:{token}".encode()).decode()
         patience |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader"}
@@ -85,7 +91,11 @@ def by_zip(half, token=""):
     headers = {"Authorization": f"Bearer {token}", "PRIVATE-TOKEN": token} if token else {}
     problems = []
     # the archive of a tag on GitHub, Gitea and Forgejo; on GitLab; on Bitbucket
-    for end in (f"archive/{COURSE_TAG}.zip", f"-/archive/{COURSE_TAG}/{name}-{COURSE_TAG}.zip", f"get/{COURSE_TAG}.zip"):
+    for end in (
+        f"archive/{COURSE_TAG}.zip",
+        f"-/archive/{COURSE_TAG}/{name}-{COURSE_TAG}.zip",
+        f"get/{COURSE_TAG}.zip",
+    ):
         try:
             request = urllib.request.Request(f"{base}/{end}", headers=headers)
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -136,7 +146,9 @@ def fetch_course(here):
                 return course
         break
     raise RuntimeError(
-        f"The course's files could not be fetched from {COURSE_REPOSITORY} ({COURSE_TAG}).\\n" + "\\n".join(problems) + "\\n"
+        f"The course's files could not be fetched from {COURSE_REPOSITORY} ({COURSE_TAG}).\\n"
+        + "\\n".join(problems)
+        + "\\n"
         "- Is the network on? On Kaggle it is a switch in the settings at the right. Behind a proxy, run in a cell above this\\n"
         "  one: import os; os.environ['HTTPS_PROXY'] = 'http://ADDRESS:PORT'\\n"
         "- Is the repository private? Then your instructor gives you a token. Keep it as a secret called COURSE_TOKEN (Colab:\\n"
