@@ -43,6 +43,8 @@ def find_course(here):
     known = [Path(origin).parents[1] for origin in [installed and installed.origin] if origin]
     if not {"COURSE_GRADING", "NBGRADER_EXECUTION"} & set(os.environ):  # an instructor's copy is not for students' work
         known = [folder for folder in known if not (folder / "autograder").exists()]
+    home = os.environ.get("COURSE_HOME")  # where a JupyterHub has the course for all
+    known += [Path(home)] if home else []
     folders = (here, *here.parents, *fetched, *known, *(path.parents[2] for path in uploaded))
     return next((folder for folder in folders if (folder / START).exists()), None)
 
