@@ -52,6 +52,7 @@ def {name}({function}):
 
     verify({function}, "{function}", {kinds})
 """
+LABEL = re.compile(r"\*\*((?:Exercise|Question|Written question) \w+\.\w+)")  # what a notebook calls a question
 
 
 class MasterError(ValueError):
@@ -110,6 +111,12 @@ class Cell:
     tags: tuple[str, ...] = ()
     where: str = ""  # file, line and question, for messages
     metadata: dict[str, Any] = field(default_factory=dict)  # what else stands on the cell's line
+
+
+def label_of(question: Question) -> str:
+    """What the notebook calls a question, e.g. "Question 2.A"; its short name if the notebook gives it none."""
+    found = LABEL.search(question.prompt)
+    return found[1] if found else question.name
 
 
 def master_path(part: int) -> Path:

@@ -53,7 +53,9 @@ DECIDES_NO_MARK = (
     "helpers/notebook/submission_file.py",
     "helpers/notebook/unsaved.py",
     "helpers/notebook/exercises.json",
+    "helpers/notebook/questions.json",
     "helpers/notebook/handed_out/*",
+    "helpers/notebook/progress.py",
 )
 
 

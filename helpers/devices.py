@@ -42,6 +42,12 @@ def choose_device(prefer: str | torch.device | None = None) -> torch.device:
     return torch.device("cpu")
 
 
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float64, without its gradients: where it lies, or on the CPU if it lies on Apple's MPS, which has none."""
+    tensor = tensor.detach()
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 

@@ -744,7 +744,7 @@ def test_weight_rules(dpo_gradient_weight):
 # </details>
 # <details><summary>Hint 2: the mean of bools</summary>
 #
-# Bools have no mean; turn them into numbers first (`.double()`). `.item()` makes a Python float at the end.
+# Bools have no mean; turn them into numbers first (`.float()`). `.item()` makes a Python float at the end.
 #
 # </details>
 # %%
@@ -758,8 +758,8 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
         A float from 0 to 1; a tie counts one half.
     """
     # BEGIN SOLUTION
-    wins = (chosen_rewards > rejected_rewards).double()  # [B]
-    ties = (chosen_rewards == rejected_rewards).double()  # [B]
+    wins = (chosen_rewards > rejected_rewards).float()  # [B]
+    ties = (chosen_rewards == rejected_rewards).float()  # [B]
     return (wins + ties / 2).mean().item()
     # END SOLUTION
 # %% points=1 success="The share of pairs is right, and a tie counts one half."
@@ -1328,7 +1328,7 @@ print("mean change of the log-prob, in nats per completion:")
 print(f"  all {len(moved)} samples of the reference: {moved.mean():+.2f} ± {error:.2f} (standard error); minus a KL")
 print(f"  chosen completions of the test pairs:   {final['chosen_change']:+.2f}")
 print(f"  rejected completions of the test pairs: {final['rejected_change']:+.2f}")
-print(f"  share of the reference's samples that have become less probable: {(moved < 0).double().mean():.0%}")
+print(f"  share of the reference's samples that have become less probable: {(moved < 0).float().mean():.0%}")
 # %% [markdown]
 # The first number is below 0 but for chance, in every run and with every β. Compare it with the other two. If the
 # chosen completions fall, too, they are texts that people (here: the reward model) *liked*, and the policy leaves them

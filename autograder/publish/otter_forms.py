@@ -28,7 +28,11 @@ SOLUTION_TAG = "otter_assign_solution_cell"
 ANSWER_TAG = "otter_answer_cell"
 QUESTION = r"[qw]\d+_\w+"  # a question's name, with which the ids of its cells begin
 NOT_FOR_GRADING = ("assets/recipes",)  # the recipe of the models: hours of training, of no use to a grader
-STUDENTS_ONLY = ("notebook/exercises.json", "notebook/handed_out")  # built of the masters: no mark depends on them
+STUDENTS_ONLY = (
+    "notebook/exercises.json",
+    "notebook/questions.json",
+    "notebook/handed_out",
+)  # built of the masters: no mark depends on them
 
 
 class BuildError(RuntimeError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder import masters
-from autograder.masters import MasterError
+from autograder.masters import MasterError, label_of
 from autograder.stamps import files_below
 from helpers.notebook.places import HANDED_OUT
 from helpers.parts import PARTS, ROOT
@@ -24,7 +24,12 @@ from .otter_forms import build_otter_forms
 from .settings import Course, load_course
 
 WORKERS = 2
-SHARED = (Path("notebooks", "tests", "hidden.json"), PAGE, Path("helpers", "notebook", "exercises.json"))
+SHARED = (
+    Path("notebooks", "tests", "hidden.json"),
+    PAGE,
+    Path("helpers", "notebook", "exercises.json"),
+    Path("helpers", "notebook", "questions.json"),
+)
 LONGEST_LINE = 120  # of a master's prose
 UNBREAKABLE = ("# |", "# $$", "# \\")  # rows of tables, lines of display formulas
 
@@ -95,10 +100,11 @@ def all_masters() -> dict[int, Path]:
 
 def write_shared(out: Path, sources: dict[int, Path]) -> None:
     """Write what is made of the masters of all parts together, `SHARED`, below `out`."""
-    counts, page, numbers = (out / path for path in SHARED)
+    counts, page, numbers, table = (out / path for path in SHARED)
     write_json(counts, hidden_counts(sources))
     write_text(page, exercises_page(sources))
     write_json(numbers, exercise_numbers(sources))
+    write_json(table, question_table(sources))
 
 
 def hidden_counts(sources: dict[int, Path]) -> dict[str, int]:
@@ -111,6 +117,12 @@ def exercise_numbers(sources: dict[int, Path]) -> dict[str, str]:
     """The number of each function's exercise, for the sentence that says that it is not written yet."""
     questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
     return {q.function: q.name.removeprefix("q").replace("_", ".") for q in questions if q.function}
+
+
+def question_table(sources: dict[int, Path]) -> dict[str, dict[str, object]]:
+    """What the student's view of progress says of each question: the notebook's name for it, its points, its function."""
+    questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
+    return {q.name: {"label": label_of(q), "points": q.points, "function": q.function or ""} for q in questions}
 
 
 def install(out: Path, destination: Path, parts: list[int]) -> BuildReport:

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches
+from helpers.devices import in_float64
 from helpers.evaluation import batch_seed
 from helpers.generation import generate
 from helpers.models import Policy, policy_logits
@@ -296,7 +297,7 @@ def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:
     for model in models:
         if model is not None:
             for name, weight in sorted(model.state_dict().items()):
-                digest.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item():.10g}".encode())
+                digest.update(f"{name} {tuple(weight.shape)} {in_float64(weight).sum().item():.10g}".encode())
     return digest.hexdigest()[:12]
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers import display, plots
+from helpers.devices import in_float64
 from helpers.models import RewardModel
 
 Score = Callable[[Sequence[str]], np.ndarray]
@@ -56,7 +57,7 @@ def log_odds(reward_model: RewardModel) -> Score:
     """
 
     def score(texts: Sequence[str]) -> np.ndarray:
-        p = reward_model([str(text) for text in texts]).double().clamp(1e-6, 1 - 1e-6)
+        p = in_float64(reward_model([str(text) for text in texts])).cpu().clamp(1e-6, 1 - 1e-6)
         return torch.logit(p).numpy()
 
     return score
@@ -211,7 +212,7 @@ def next_token_log_odds(
             ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
             batch = torch.tensor([ids], device=policy.device)
             logits = policy(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits[0, -1]
-            log_p = logits.double().log_softmax(dim=-1)[target]
+            log_p = in_float64(logits).log_softmax(dim=-1)[target]
             found.append((log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))).cpu())
         return torch.stack(found)
 

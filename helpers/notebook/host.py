@@ -33,3 +33,8 @@ def on_kaggle() -> bool:
 def on_hosted_notebook() -> bool:
     """True where only the notebook is ours and the Python is the host's: Colab and Kaggle."""
     return in_colab() or on_kaggle()
+
+
+def host() -> str:
+    """`"colab"`, `"kaggle"`, or an empty text for every place where the notebook is a file beside the kernel."""
+    return "colab" if in_colab() else "kaggle" if on_kaggle() else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
-from .host import being_graded, in_colab, on_kaggle
+from .host import being_graded, host, in_colab, on_kaggle
 from .notebook_file import UnreadableError, age, is_file, read_notebook
 from .selection import FUNCTIONS, UNREADABLE, read
 from .unwritten import is_stub, numbers
@@ -55,11 +55,6 @@ class Copy:
     def catch_up(self) -> bool:
         """Whether this is the notebook of functions that is handed out after a deadline."""
         return CATCH_UP in _plain(self.path.stem)
-
-
-def host() -> str:
-    """`"colab"`, `"kaggle"`, or an empty text for every place where the notebook is a file beside the kernel."""
-    return "colab" if in_colab() else "kaggle" if on_kaggle() else ""
 
 
 def how_to_save(part: int) -> str:

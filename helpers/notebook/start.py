@@ -14,7 +14,7 @@ from .grader import make_grader
 from .host import being_graded, on_hosted_notebook
 from .unsaved import keep_time
 from .unwritten import watch
-from .versions import install_missing, version_problems
+from .versions import install_missing, restart_needed, version_problems
 
 # While a grader runs a notebook: small sizes, the embedded models, no network. What is set already stays as it is.
 GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_PRESET": "tiny", "COURSE_OFFLINE": "1"}
@@ -37,7 +37,7 @@ def start(part: int, *, seed: int = 0) -> Any:
 
     Raises:
         ValueError: there is no such part.
-        RuntimeError: the libraries that Colab or Kaggle lack could not be installed.
+        RuntimeError: the libraries that Colab or Kaggle lack could not be installed, or the session must be restarted.
     """
     if part not in PARTS:
         raise ValueError(f"There is no part {part}; the parts are 1 to {len(PARTS)}.")
@@ -46,12 +46,14 @@ def start(part: int, *, seed: int = 0) -> Any:
             os.environ.setdefault(name, value)
     elif on_hosted_notebook():
         install_missing(ROOT / "requirements-colab.txt")
+        if said := restart_needed():
+            raise RuntimeError(said)
     from helpers.devices import memory_report, seed_everything
 
     seed_everything(seed)
     if not being_graded():
         print(f"Part {part} ({PARTS[part]}), Python {platform.python_version()}. {memory_report()}.")
-        for line in version_problems():
+        for line in [*version_problems(), *filter(None, [restart_needed()])]:
             print(f"Note: {line}")
         watch()
         keep_time()

@@ -17,9 +17,9 @@ from typing import Any
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS, ROOT
 
 from .grader import hidden_counts, tests_folder
-from .host import in_colab
+from .host import host, in_colab
 from .notebook_file import UnreadableError, is_file, read_notebook
-from .places import Copy, copies, has_work, host, how_to_save, listed, part_of, untouched
+from .places import Copy, copies, has_work, how_to_save, listed, part_of, untouched
 from .submission_file import Submission, SubmissionError, download, session_root, write_submission
 from .unsaved import defined, differing, shell, unsaved_work
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from helpers.parts import PARTS
 
-from .places import CONTENT, KAGGLE, Copy, host
+from .host import host
+from .places import CONTENT, KAGGLE, Copy
 
 
 class SubmissionError(RuntimeError):

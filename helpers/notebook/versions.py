@@ -4,25 +4,60 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.parts import ROOT
 
-from .host import on_hosted_notebook
+from .host import host, on_hosted_notebook
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 PYTHONS = ((3, 10), (3, 13))  # the oldest and the newest Python that the course is tested with
-CHECKED = ("torch", "transformers", "datasets", "numpy", "pandas", "matplotlib", "jaxtyping", "otter-grader")
+CHECKED = (
+    *(
+        "torch",
+        "transformers",
+        "datasets",
+        "numpy",
+        "pandas",
+        "matplotlib",
+        "jaxtyping",
+        "otter-grader",
+        "scipy",
+        "pyarrow",
+    ),
+    *("accelerate", "safetensors", "scikit-learn", "ipywidgets", "shap", "trl", "gymnasium"),
+)
+STATED = {  # what states its version as `__version__`, by the module's name
+    **{
+        name: name
+        for name in ("torch", "transformers", "datasets", "numpy", "pandas", "matplotlib", "scipy", "pyarrow")
+    },
+    **{
+        name: name
+        for name in ("accelerate", "safetensors", "ipywidgets", "shap", "trl", "gymnasium", "tokenizers", "tqdm")
+    },
+    **{"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "PIL": "pillow", "fsspec": "fsspec"},
+}
+RESTART = {
+    "colab": "Choose Runtime > Restart session",
+    "kaggle": "Choose Run > Restart & clear cell outputs",
+    "": "Restart the kernel (Kernel > Restart)",
+}
 
 
 def install_missing(requirements: Path) -> None:
-    """Install what the host lacks, quietly. The installed torch goes to pip as a constraint, so pip keeps it.
+    """Install what the host lacks, quietly, and so that nothing is replaced that this session has loaded, where that works.
+
+    The installed torch and all loaded packages go to pip as constraints. Where pip finds no solution with these, only torch is
+    kept, and `restart_needed` will say what was replaced.
 
     Raises:
         RuntimeError: if pip fails; the message quotes it.
@@ -31,18 +66,52 @@ def install_missing(requirements: Path) -> None:
     if not any(map(shortfall, wanted)):
         return
     print("Installing what this machine lacks (about a minute, once a session) …")
+    torch = installed_version("torch")
+    always = [f"torch=={torch}"] if torch else []
+    below = {r.name.lower() for r in wanted if shortfall(r)}  # what has to change
+    loaded = [f"{name}=={version}" for name, version in loaded_versions().items() if name not in below | {"torch"}]
+    for constraints in ([*always, *loaded], always):
+        done = _pip(requirements, constraints)
+        if done.returncode == 0:
+            importlib.invalidate_caches()
+            return
+    raise RuntimeError(
+        f"pip could not install the course's libraries:\n{done.stderr.strip()[-2000:]}\n"
+        f"Is the network on? {RESTART[host()]}, then run this cell again."
+    )
+
+
+def _pip(requirements: Path, constraints: Iterable[str]) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         keep = Path(folder, "keep.txt")
-        torch = installed_version("torch")
-        keep.write_text(f"torch=={torch}\n" if torch else "", encoding="utf-8")
+        keep.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "-r", str(requirements), "-c", str(keep)]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
-    if done.returncode != 0:
-        raise RuntimeError(
-            f"pip could not install the course's libraries:\n{done.stderr.strip()[-2000:]}\n"
-            "Is the network on? Then restart the session (Runtime > Restart session) and run this cell again."
-        )
-    importlib.invalidate_caches()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+
+
+def loaded_versions() -> dict[str, str]:
+    """The installed version of every package of which this session has loaded a module, by lower-case name."""
+    tops = {name.partition(".")[0] for name in sys.modules}
+    names = {
+        name for top, several in importlib.metadata.packages_distributions().items() if top in tops for name in several
+    }
+    versions = {name.lower(): installed_version(name) for name in sorted(names)}
+    return {name: version for name, version in versions.items() if version and re.fullmatch(r"[\w.!+-]+", version)}
+
+
+def restart_needed() -> str:
+    """What was replaced on the disk while this session has the former version loaded, and what to do; empty if nothing was."""
+    replaced = []
+    for module, package in STATED.items():
+        loaded, there = getattr(sys.modules.get(module), "__version__", None), installed_version(package)
+        if isinstance(loaded, str) and there and loaded.partition("+")[0] != there.partition("+")[0]:
+            replaced.append(f"{package} {loaded} by {there}")
+    if not replaced:
+        return ""
+    return (
+        f"While this session had them loaded, these were replaced: {', '.join(replaced)}. "
+        f"{RESTART[host()]}, then run this cell again: nothing has to be installed then."
+    )
 
 
 def parse_requirements(text: str) -> list[Requirement]:
@@ -87,13 +156,14 @@ def version_problems(root: Path = ROOT) -> list[str]:
         if requirement.name.lower() in CHECKED and (found := shortfall(requirement)):
             problems.append(
                 f"{requirement.name} is {found}; the course needs {requirement.specifier}. "
-                f"Install it: {install_hint()}, then restart the kernel."
+                f"Install it: {install_hint(requirement)}. {RESTART[host()]} after that."
             )
     return problems
 
 
-def install_hint() -> str:
-    """The command that installs the course's libraries on this machine."""
+def install_hint(requirement: Requirement | None = None) -> str:
+    """The line that installs the course's libraries on this machine, or one of them where only the notebook is ours."""
     if on_hosted_notebook():
-        return "%pip install -q -r requirements-colab.txt"
-    return "pip install -r requirements.txt -c constraints.txt"
+        return f'%pip install -q "{requirement or "otter-grader"}"'
+    pinned = " -c constraints.txt" if (ROOT / "constraints.txt").exists() else ""
+    return f"pip install -r requirements.txt{pinned} (in a terminal, in the folder {ROOT})"

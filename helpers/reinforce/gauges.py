@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from helpers.devices import in_float64
+
 
 @contextmanager
 def step_sizes(policy: nn.Module) -> Iterator[dict[str, float]]:
@@ -25,7 +27,7 @@ def step_sizes(policy: nn.Module) -> Iterator[dict[str, float]]:
 
     def note(parameter: Tensor) -> None:
         if parameter.grad is not None:
-            squares[id(parameter)] = parameter.grad.detach().double().square().sum().cpu()
+            squares[id(parameter)] = in_float64(parameter.grad).square().sum().cpu()
 
     hooks = [parameter.register_post_accumulate_grad_hook(note) for parameter in parameters]
     before = [parameter.detach().clone() for parameter in parameters]
@@ -37,7 +39,7 @@ def step_sizes(policy: nn.Module) -> Iterator[dict[str, float]]:
             hook.remove()
     sizes["gradient"] = float(sum(squares.values(), torch.zeros((), dtype=torch.float64)).sqrt())
     moved = (
-        (parameter.detach() - was).double().square().sum().cpu()
+        in_float64(parameter.detach() - was).square().sum().cpu()
         for parameter, was in zip(parameters, before, strict=True)
     )
     sizes["step_length"] = float(sum(moved, torch.zeros((), dtype=torch.float64)).sqrt())

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.formulas import mathml
 from autograder.grade.intake.apart import to_html
-from autograder.grade.results import asked, class_report, outputs, written
+from autograder.grade.results import class_report, outputs, written
 from autograder.grade.results.pages import script_hash, templates
 from autograder.grade.results.store import HandMark, Store, StoredSubmission
 from autograder.testing import TestResult
@@ -217,7 +217,7 @@ def test_feedback_speaks_as_the_notebook_does(store):
 def test_every_question_has_the_notebooks_label():
     for part in written.masters.existing_parts():
         for question in written.masters.load_questions(part):
-            assert re.fullmatch(r"(Exercise|Question|Written question) \w+\.\w+", asked.label_of(question)), (
+            assert re.fullmatch(r"(Exercise|Question|Written question) \w+\.\w+", written.label_of(question)), (
                 question.name
             )
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from autograder import masters
 from autograder.grade.intake.apart import to_html as students_html
-from autograder.masters import Question
+from autograder.masters import label_of
 
 from .pages import to_html
 from .store import StoredSubmission
-
-LABEL = re.compile(r"\*\*((?:Exercise|Question|Written question) \w+\.\w+)")
 
 
 @dataclass(frozen=True)
@@ -25,12 +22,6 @@ class AskedQuestion:
     prompt: str = ""
     answer: str = ""
     rubric: tuple[Markup, ...] = ()
-
-
-def label_of(question: Question) -> str:
-    """What the notebook calls a question, e.g. "Question 2.A"; its short name if the notebook gives it none."""
-    found = LABEL.search(question.prompt)
-    return found[1] if found else question.name
 
 
 def asked(submission: StoredSubmission) -> dict[str, AskedQuestion]:

@@ -22,9 +22,8 @@ from autograder import masters
 from autograder.grade.intake.apart import to_html as students_html
 from autograder.grade.jobs import written_questions
 from autograder.grade.tables import TableError, read_table
-from autograder.masters import Question
+from autograder.masters import Question, label_of
 
-from .asked import label_of
 from .outputs import one_by_one, write_rows, write_text
 from .pages import render, to_html
 from .rows import sheet, version_to_mark
