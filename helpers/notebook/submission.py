@@ -212,7 +212,7 @@ def save(path: Path, part: int, patience: float = 5.0) -> bool:
     return False
 
 
-def unsaved_changes(content: dict[str, Any], part: int = 0, path: Path | None = None) -> list[str]:
+def unsaved_changes(content: dict[str, Any], part: int, path: Path | None = None) -> list[str]:
     """Work that is in the running notebook and not in its file, each with what to do."""
     return [] if _shell() is None else unsaved_work(_shell(), content, part, path)
 

@@ -45,7 +45,7 @@ def unsaved_work(running: Any, content: dict[str, Any], part: int, path: Path | 
     Args:
         running: IPython's shell.
         content: the notebook as it is in the file.
-        part: its number; 0 for the exercises of all parts.
+        part: its number.
         path: the file, for its age.
     """
     step = how_to_save(part)
@@ -66,7 +66,7 @@ def differing(running: Any, content: dict[str, Any], part: int) -> list[str]:
     for name, node in _bindings(sources):
         there.setdefault(name, set()).add(ast.dump(node))
     functions = {name for name, node in ran.items() if isinstance(node, FUNCTIONS)}
-    exercises = {name for name in numbers() if part in (0, exercise_part(name))}
+    exercises = {name for name in numbers() if part == exercise_part(name)}
     asked = _needed(ran, exercises | (functions & there.keys()))
     return [
         name

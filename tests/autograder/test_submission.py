@@ -208,7 +208,7 @@ def test_work_that_is_not_in_the_file_is_noticed(folder, monkeypatch):
     solve(folder, "return values")
     content = json.loads((folder / f"{NAME}.ipynb").read_text())
     monkeypatch.setattr(submission, "_shell", lambda: Shell("def double(values):\n    return values * 2"))
-    (warning,) = submission.unsaved_changes(content)
+    (warning,) = submission.unsaved_changes(content, 1)
     assert warning.startswith("double: the file differs")
     monkeypatch.setattr(submission, "_shell", lambda: Shell("def double(values):\n    return values"))
-    assert submission.unsaved_changes(content) == []
+    assert submission.unsaved_changes(content, 1) == []

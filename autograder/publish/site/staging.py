@@ -92,7 +92,7 @@ def build_site(folder: Path | None = None, *, solutions: bool = False, parts: Se
         options = ["-q", "-c", str(CONF), "-d", str(Path(work, "doctrees")), "-w", str(complaints)]
         options += ["-D", f"html_theme_options.announcement={WARNING}"] if solutions else []
         command = [sys.executable, "-m", "sphinx", *options, str(source), str(folder)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode != 0:
             raise SiteError(f"Sphinx failed:\n{done.stderr.strip()[-2000:]}")
         lines = complaints.read_text(encoding="utf-8").replace(f"{source}/", "").splitlines()
@@ -210,7 +210,9 @@ def command_pages() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as work:
         page = Path(work, "commands.md")
         arguments = ["-m", "typer", "autograder.cli", "utils", "docs", "--name", "course", "--output", str(page)]
-        done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace"
+        )
         if done.returncode != 0:
             raise SiteError(f"typer could not describe the commands:\n{done.stderr.strip()[-2000:]}")
         _, *sections = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
