@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from autograder.publish.cells import setup_cells
 from helpers.notebook import grader, start, versions
@@ -175,6 +178,24 @@ def test_a_python_that_is_too_new_is_named(tmp_path, monkeypatch):
 
 def test_installed_versions_of_this_project_are_in_range():
     assert versions.version_problems() == []
+
+
+def test_what_is_pinned_for_the_oldest_python_can_be_installed_there(root):
+    """README promises Python 3.10; a pin of a package that has left it behind needs a second one, with a marker."""
+    oldest = {"python_version": "3.10", "python_full_version": "3.10.12"}
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    known = {package.name.lower(): package for package in importlib.metadata.distributions()}
+    too_new = []
+    for pin in pins:
+        package = known.get(pin.name.lower())
+        same = package is not None and str(pin.specifier) == f"=={package.version}"
+        if package is None or not same or (pin.marker and not pin.marker.evaluate(oldest)):
+            continue
+        if not SpecifierSet(package.metadata["Requires-Python"] or "").contains("3.10.12"):
+            too_new.append(str(pin))
+    assert len(pins) > 100
+    assert too_new == []
 
 
 def test_start_refuses_a_part_that_does_not_exist():
