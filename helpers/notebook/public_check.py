@@ -32,7 +32,8 @@ def tests_folders(part: int, *folders: Path) -> list[Path]:
 def load_tests(folder: Path, part: int) -> dict[str, list[Any]]:
     """The public test cases of a part, by question; each has otter's `body` with the test function."""
     files = sorted(
-        folder.glob(f"q{part}_*.py"), key=lambda path: [int(n) if n.isdigit() else n for n in path.stem.split("_")]
+        folder.glob(f"q{part}_*.py"),
+        key=lambda path: [(0, int(n), "") if n.isdigit() else (1, 0, n) for n in path.stem.split("_")],
     )
     return {file.stem: load_cases(file) for file in files}
 

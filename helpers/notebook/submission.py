@@ -22,12 +22,17 @@ from .notebook_file import UnreadableError, is_file, read_notebook
 from .places import Copy, copies, has_work, how_to_save, listed, part_of, untouched
 from .submission_file import Submission, SubmissionError, download, session_root, write_submission
 from .unsaved import defined, differing, shell, unsaved_work
+from .unwritten import watching
 
 LARGEST = 50 * 2**20  # bytes; more than this and the upload may be refused
 SECONDS = 600  # for the public tests
 
 
-def submit(part: int, notebook: str | Path | None = None, *, folder: str | Path | None = None) -> Submission:
+class UntouchedError(SubmissionError):
+    """The notebook is as it was handed out."""
+
+
+def submit(part: int, notebook: str | Path | None = None, *, folder: str | Path | None = None) -> Submission | None:
     """Make the one file to hand in, and say what it holds.
 
     The functions and answers that the tests ask for are taken into a fresh Python process, with what they need;
@@ -38,15 +43,24 @@ def submit(part: int, notebook: str | Path | None = None, *, folder: str | Path 
         notebook: the notebook's file, where it is not found by itself.
         folder: where to write the file; beside the notebook by default.
 
+    Returns:
+        What was made; None in a notebook in which no exercise is written or was run: "Run all" goes to its end.
+
     Raises:
         SubmissionError: the notebook is not found, is another part's, or is as it was handed out, or the file cannot be
             written; nothing is written then.
     """
     if part not in PARTS:
         raise SubmissionError(f"There is no part {part}; the parts are 1 to {len(PARTS)}.")
-    content, source = current_notebook(part, notebook)
-    confirm_part(content, part)
-    confirm_work(content, part, source)
+    try:
+        content, source = current_notebook(part, notebook)
+        confirm_part(content, part)
+        confirm_work(content, part, source)
+    except UntouchedError as error:
+        if not watching() or defined(_shell(), part):
+            raise
+        print(error)
+        return None
     warnings = unsaved_changes(content, part, Path(source)) if source != "colab" else []
     content.setdefault("metadata", {}).setdefault("otter", {})["assignment_name"] = PARTS[part]
     earlier = earlier_notebooks(part)
@@ -134,7 +148,7 @@ def find_notebook(part: int, given: str | Path | None) -> Path:
     if broken := next((copy for copy in found if copy.problem), None):
         raise SubmissionError(f"{broken.path}: {broken.problem} {_ask(part)}")
     if found:
-        raise SubmissionError(f"{_as_handed_out(found[0].path, part)} {_ask(part)}")
+        raise UntouchedError(f"{_as_handed_out(found[0].path, part)} {_ask(part)}")
     raise SubmissionError(f"This notebook's file was not found. {_ask(part)}")
 
 
@@ -241,7 +255,7 @@ def confirm_work(content: dict[str, Any], part: int, source: str) -> None:
     if not untouched(content, part):
         return
     what = "This notebook" if source == "colab" else source
-    raise SubmissionError(f"{_as_handed_out(what, part)} {_ask(part)}")
+    raise UntouchedError(f"{_as_handed_out(what, part)} {_ask(part)}")
 
 
 def unanswered(content: dict[str, Any]) -> list[str]:

@@ -46,4 +46,5 @@ def test_run_all_on_an_untouched_notebook_goes_to_the_end(part, tmp_path):
         kind = "Question" if number[-1].isupper() else "Exercise"
         assert f"{kind} {number} is not written yet: `" in shown[name]
     assert sum("left out" in text for text in shown.values()) > len(checks)
-    assert list(work.glob("*-submission.zip"))
+    assert "is as it was handed out: nothing is written in it" in printed(code[-1])
+    assert not list(work.glob("*-submission.zip"))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.notebook.carry import MissingFunctionError, load_functions
+from helpers.notebook.public_check import load_tests
 
 GOOD = [
     "%matplotlib inline\n!pip install something\nimport math\nimport torch.nn.functional as F",
@@ -57,6 +58,13 @@ def test_only_what_is_needed_is_executed(here, capsys):
     assert other(1) == "the second definition"
     assert functions.wanted is wanted
     assert "must not run" not in capsys.readouterr().out
+
+
+def test_tests_of_exercises_and_of_questions_come_in_order(here):
+    """Exercises have numbers, questions letters; they lie side by side, and a part is carried on from all the same."""
+    for name in ("q2_A", "q2_10", "q2_9", "q3_1"):
+        (here / f"{name}.py").write_text(TEST.format(value=4.0), encoding="utf-8")
+    assert list(load_tests(here, 2)) == ["q2_9", "q2_10", "q2_A"]
 
 
 def test_failing_public_tests_are_told(here, capsys):

@@ -93,7 +93,8 @@ def carried() -> str:
     return carry.load_functions(NAME, ["token_log_probs"], tests=False).token_log_probs(None, None)
 
 
-def handed_in(made: submission.Submission) -> str:
+def handed_in(made: submission.Submission | None) -> str:
+    assert made is not None
     with zipfile.ZipFile(made.path) as archive:
         content = json.loads(archive.read(f"{NAME}.ipynb"))
     return next(cell["source"] for cell in content["cells"] if "token_log_probs(logits" in cell["source"])
