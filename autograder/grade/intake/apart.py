@@ -129,16 +129,17 @@ def course() -> dict[str, Any]:
         questions = masters.load_questions(part)
         cells = masters.read_cells(masters.master_path(part))
         texts = [cell.source for cell in cells if cell.kind == "markdown" and cell.role != "answer"]
-        code = []
+        code, asked = [], {}  # a question's text as it was handed out: the build writes the points behind its title
         built = ROOT / "notebooks" / f"{PARTS[part]}.ipynb"
         if built.exists():
             found = json.loads(built.read_text(encoding="utf-8"))["cells"]
             texts += ["".join(cell["source"]) for cell in found if cell["cell_type"] == "markdown"]
             code = ["".join(cell["source"]).strip() for cell in found if cell["cell_type"] == "code"]
+            asked = {cell["id"]: "".join(cell["source"]) for cell in found}
         given = {squeeze(paragraph) for text in texts for paragraph in paragraphs(text)}
         content[str(part)] = {
             "functions": [q.function for q in questions if q.function],
-            "written": {q.name: q.prompt for q in questions if q.manual},
+            "written": {q.name: asked.get(f"{q.name}-text", q.prompt) for q in questions if q.manual},
             "given": sorted(given),
             "code": code,
         }
