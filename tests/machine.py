@@ -21,6 +21,8 @@ def missing() -> list[str]:
         lacking.append("no working bubblewrap: the sandbox of the grader is not tested, nor the attacks on it")
     if shutil.which("pdftotext") is None:
         lacking.append("no pdftotext (poppler-utils): the PDF files are not read back")
+    if sys.version_info < (3, 11):
+        lacking.append("Python 3.10: the web site's generator needs 3.11, so the site is not built")
     if shutil.which("git") is None:
         lacking.append("no git: the set-up in Colab is not tried")
     return lacking

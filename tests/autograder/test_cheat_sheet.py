@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
@@ -16,7 +15,6 @@ from autograder import masters
 from autograder.publish import cheat_sheet, paper
 from autograder.publish.page import Sheet, markdown
 from autograder.reference.spec import load_registry
-from autograder.rehearse.doctor import find_chromium
 from helpers.parts import PARTS
 
 ROWS = cheat_sheet.rows_of(cheat_sheet.FORMULAS.read_text(encoding="utf-8"))
@@ -68,7 +66,7 @@ def test_the_shapes_have_as_many_axes_as_what_the_references_are_asked(part: int
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None or shutil.which("pdfinfo") is None, reason="needs Chromium and pdfinfo")
+@pytest.mark.poppler
 @pytest.mark.parametrize("size", ["A4", "Letter"])
 def test_the_formulas_fit_one_sheet(size: str, tmp_path: Path) -> None:
     page = paper.write_page(tmp_path / "sheet.html", cheat_sheet.sheet_html())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -19,9 +18,6 @@ from autograder.publish.page import PrintError, Sheet, markdown, page_html, to_p
 from autograder.rehearse.doctor import find_chromium
 from helpers.parts import ANSWER_PLACEHOLDER, PARTS
 
-on_paper = pytest.mark.skipif(
-    find_chromium() is None or shutil.which("pdftotext") is None, reason="needs Chromium and pdftotext"
-)
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 BAR = "  0%|          | 0/9 [00:00<?, ?it/s]\r 55%|#####     | 5/9 [00:01<00:01, 4.8it/s]"
 LONG = f"values = [{', '.join(f'number_{n:02}' for n in range(9))}]"[:120].ljust(120, "]")
@@ -141,7 +137,7 @@ def printed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.browser
-@on_paper
+@pytest.mark.poppler
 def test_fractions_and_raised_letters_stand_where_they_belong(printed: Path) -> None:
     """Read back from the PDF: a numerator is above its denominator, an exponent above its base, in every kind of place."""
     words = words_of(printed)
@@ -156,7 +152,7 @@ def test_fractions_and_raised_letters_stand_where_they_belong(printed: Path) -> 
 
 
 @pytest.mark.browser
-@on_paper
+@pytest.mark.poppler
 def test_a_sheet_has_its_header_number_bookmarks_and_size(printed: Path, request: pytest.FixtureRequest) -> None:
     facts = subprocess.run(["pdfinfo", printed], capture_output=True, text=True, check=True).stdout
     size = request.node.callspec.params["printed"]
@@ -171,7 +167,7 @@ def test_a_sheet_has_its_header_number_bookmarks_and_size(printed: Path, request
 
 
 @pytest.mark.browser
-@on_paper
+@pytest.mark.poppler
 def test_a_line_of_120_characters_is_not_broken(printed: Path) -> None:
     words = words_of(printed)
     (begin,) = (word for word in words if word.text == "values")
@@ -180,7 +176,7 @@ def test_a_line_of_120_characters_is_not_broken(printed: Path) -> None:
 
 
 @pytest.mark.browser
-@on_paper
+@pytest.mark.poppler
 def test_a_formula_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     page = paper.write_page(tmp_path / "page.html", page_html("T", markdown().render("$\\frac{$"), ["print"]))
     with pytest.raises(PrintError, match="formulas that cannot be read"):

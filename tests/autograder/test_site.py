@@ -20,13 +20,12 @@ import nbformat
 import pytest
 import typer
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from autograder import masters
 from autograder.cli import app
 from autograder.publish.site import staging
 from autograder.rehearse import run
-from autograder.rehearse.doctor import find_chromium
 from helpers.parts import PARTS, ROOT
 from helpers.plots import AltImage
 
@@ -254,17 +253,6 @@ def test_the_bibliography_has_every_paper_that_a_master_cites():
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield made
-        made.close()
-
-
 @contextmanager
 def shown(browser: Browser, path: Path, view: str = "light", query: str = "") -> Iterator[Page]:
     """A page as it is seen from its folder; what it complains of or asks the network for is an error."""
@@ -282,7 +270,6 @@ def shown(browser: Browser, path: Path, view: str = "light", query: str = "") ->
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 def test_no_page_shuts_anybody_out(browser, site, view):
     """Nothing serious for axe; no page scrolls sideways as a whole. Of a page's sections and cells four stand for all."""
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -300,7 +287,6 @@ def test_no_page_shuts_anybody_out(browser, site, view):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 def test_search_works_from_the_folder(browser, site):
     with shown(browser, site.folder / "search.html", query="?q=advantage") as page:
         page.locator("#search-results li a", has_text="REINFORCE").wait_for()
@@ -308,7 +294,6 @@ def test_search_works_from_the_folder(browser, site):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 def test_every_formula_takes_room_and_has_the_font(browser, site):
     rooms = "[...document.querySelectorAll('math')].map(m => m.getBoundingClientRect()).map(r => [r.width, r.height])"
     folded = "document.querySelectorAll('details:not([open]) math').length"
@@ -321,7 +306,6 @@ def test_every_formula_takes_room_and_has_the_font(browser, site):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 def test_dark_and_light_are_chosen_on_the_page(browser, site):
     ground = "getComputedStyle(document.body).backgroundColor"
     with shown(browser, site.folder / "index.html") as page:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
@@ -62,7 +61,7 @@ def test_a_heading_with_nothing_below_is_left_out_and_what_belongs_together_stay
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None or shutil.which("pdfinfo") is None, reason="needs Chromium and pdfinfo")
+@pytest.mark.poppler
 def test_nothing_runs_over_a_slide(tmp_path: Path) -> None:
     """The letters of a slide that is too full become smaller."""
     rows = "\n".join(f"| {n} | {'word ' * 20} |" for n in range(16))

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from autograder.grade import runner
 from autograder.grade.result import CellError, LoadReport, Protection, QuestionResult, SubmissionResult, Usage
 from autograder.grade.results import written
 from autograder.grade.results.store import Store, StoredSubmission
-from autograder.rehearse.doctor import find_chromium
 from autograder.testing import TestResult
 from tests.grade.samples import SECRET
 from tests.grade.test_similarity import LEAKED
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="needs Chromium"),
-]
+pytestmark = pytest.mark.browser
 LONG = "no_blank_in_" * 30
 ANSWER = (
     f"# A heading\n\nText, `{LONG}`, {LONG} and $$\\sum_{{i=1}}^n {'x_i + ' * 40} 1$$\n\n"
@@ -69,17 +64,6 @@ def judged(student: str, number: int) -> SubmissionResult:
         protection=Protection(sandboxed=number > 0, bubblewrap=True, seccomp=True, cgroup="v2"),
         measured={"q2_7": {"kl": 0.1 * number, "reward": 0.5}},
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield made
-        made.close()
 
 
 def shown(browser: Browser, path: Path, view: str = "light") -> Page:
