@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 
+import icalendar
+
 from autograder import masters
 from autograder.grade.deadlines import Deadline, parse_deadlines
 from helpers.parts import PARTS, ROOT
@@ -42,7 +44,7 @@ def write_syllabus(folder: Path = FOLDER, parts: Sequence[int] | None = None) ->
     if not deadlines:
         dates.unlink(missing_ok=True)  # of a course that had some
         return [folder / "syllabus.md"]
-    dates.write_text(calendar(course, deadlines), encoding="utf-8", newline="")
+    dates.write_bytes(calendar(course, deadlines))
     return [folder / "syllabus.md", dates]
 
 
@@ -63,21 +65,19 @@ def page(course: Course, parts: Sequence[int], deadlines: dict[int, Deadline], z
     return PAGE.format(name=course.name, table="\n".join(f"| {' | '.join(row)} |" for row in table), late=late)
 
 
-def calendar(course: Course, deadlines: dict[int, Deadline]) -> str:
+def calendar(course: Course, deadlines: dict[int, Deadline]) -> bytes:
     """The deadlines in the form of RFC 5545, an event each; the same settings give the same bytes."""
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//course syllabus//EN"]
+    made = icalendar.Calendar({"version": "2.0", "prodid": "-//course syllabus//EN"})
     for part, found in sorted(deadlines.items()):
         for word, moment in (("due", found.due), ("closes", found.closes)):
             if moment is not None:
-                at = moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-                lines += [
-                    "BEGIN:VEVENT",
-                    f"UID:{PARTS[part]}-{word}-{course.tag}@course",
-                    f"DTSTAMP:{at}",
-                    f"DTSTART:{at}",
-                ]
-                lines += [f"SUMMARY:{_escaped(f'{course.name}: Part {part} {word}')}", "END:VEVENT"]
-    return "\r\n".join([*map(_folded, lines), "END:VCALENDAR", ""])
+                at = moment.astimezone(timezone.utc)
+                event = icalendar.Event({"uid": f"{PARTS[part]}-{word}-{course.tag}@course"})
+                event.add("dtstamp", at)
+                event.add("dtstart", at)
+                event.add("summary", f"{course.name}: Part {part} {word}")
+                made.add_component(event)
+    return made.to_ical()
 
 
 def _rule(part: int, found: Deadline | None) -> str:
@@ -96,19 +96,3 @@ def _rule(part: int, found: Deadline | None) -> str:
 
 def _local(moment: datetime | None, zone: tzinfo | None) -> str:
     return moment.astimezone(zone or timezone.utc).strftime("%a %Y-%m-%d %H:%M %Z") if moment else ""
-
-
-def _escaped(text: str) -> str:
-    for sign in "\\;,":
-        text = text.replace(sign, f"\\{sign}")
-    return text
-
-
-def _folded(line: str) -> str:
-    """A line of at most 75 bytes, the rest on lines that begin with a blank."""
-    parts = [""]
-    for sign in line:
-        if len((parts[-1] + sign).encode()) > 74:
-            parts.append("")
-        parts[-1] += sign
-    return "\r\n ".join(parts)
