@@ -11,9 +11,8 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from autograder import site_command
+from autograder import handing_out
 from autograder.grade import commands
-from autograder.publish import handing_out
 from autograder.terminal import (
     WRONG,
     AsJson,
@@ -348,7 +347,6 @@ def course(
     """The course's tools."""
 
 
-site_command.register(app)
 commands.register(app)
 handing_out.register(app)
 

@@ -52,7 +52,7 @@ def clear_errors() -> Iterator[None]:
 
     try:
         yield
-    except (BuildError, MasterError, ReleaseError, FileNotFoundError, ValueError) as error:
+    except (BuildError, MasterError, ReleaseError, OSError, ValueError) as error:
         errors.print("[bold red]Error:[/] ", end="")
         errors.print(str(error), highlight=False, markup=False)
         raise typer.Exit(WRONG) from error

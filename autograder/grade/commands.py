@@ -220,12 +220,7 @@ def _clear_errors() -> Iterator[None]:
     except NoSandboxError as error:
         errors.print(f"[bold red]No sandbox, so nothing was graded.[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(NO_SANDBOX) from error
-    except (
-        FileNotFoundError,
-        ConnectionError,
-        ValueError,
-        KeyError,
-    ) as error:  # wrong marks and masters are ValueErrors
+    except (OSError, ValueError, KeyError) as error:  # wrong marks and masters are ValueErrors
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         errors.print(f"[bold red]Error:[/] {escape(str(text))}", highlight=False)
         raise typer.Exit(MISUSE) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from autograder import cli, masters, stamps
 from autograder.rehearse import check, doctor, report, run
+from helpers.parts import ROOT
 
 from .conftest import COURSE
 
@@ -128,6 +131,35 @@ def test_marks_are_good_only_if_nothing_is_lost_or_given_away():
 
 
 # ------------------------------------------------------------------------------------------- doctor and CLI
+
+
+def test_the_command_line_starts_without_what_single_commands_need():
+    """`course --version` is there at once; Jupytext alone takes seconds on a busy machine."""
+    code = (
+        "import sys, autograder.cli; print(sorted({'jupytext', 'nbformat', 'torch', 'playwright'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "site FILE",
+        "syllabus --folder FILE",
+        "print --no-pdf -p 1 --folder FILE",
+        "release FILE",
+        "grade FILE --out FILE",
+    ],
+)
+def test_a_file_where_a_folder_must_be_is_one_sentence(line, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    result = runner.invoke(cli.app, line.replace("FILE", str(file)).split())
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert str(file) in result.stderr
+    assert file.read_text() == "mine"
 
 
 def test_doctor_as_json_has_a_state_and_advice_for_each_problem(monkeypatch):

@@ -56,7 +56,7 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }  # in the order of the site's head: title, a sentence, pages; a doc that stands nowhere here is a contributor's
 
 
-class SiteError(RuntimeError):
+class SiteError(ValueError):
     """The site cannot be built; the message says what to do."""
 
 

@@ -1,8 +1,12 @@
-"""The commands of who hands the course out: `course release`, `course syllabus` and `course new-term`."""
+"""The commands of who hands the course out: `course release`, `course site`, `course syllabus` and `course new-term`.
+
+They stand apart from `publish`, whose imports the other commands need not wait for.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -126,8 +130,39 @@ def new_term(
     )
 
 
+def site(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to write; build/site or build/site-solutions by default.")
+    ] = None,
+    solutions: Annotated[
+        bool, typer.Option("--solutions", help="The instructor's site: solutions, and all that they print.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the notebooks and the docs as a web site that needs no server and no network.
+
+    Every part as students get it, with the figures of the last `course run`; glossary, notation, bibliography, guides, and a page
+    for each command. Nothing is executed. Exit code 1 if a link or a formula is broken.
+    """
+    from autograder.publish.site.staging import build_site
+
+    with clear_errors():
+        made = build_site(folder, solutions=solutions)
+    if as_json:
+        show_json(asdict(made))
+    else:
+        console.print(f"Open {made.folder / 'index.html'}", highlight=False, soft_wrap=True)
+        for number in made.without_figures:
+            errors.print(f"[yellow]Note:[/] part {number} has no figures: `course run --part {number}` makes them.")
+        for line in made.warnings:
+            errors.print(line, markup=False, highlight=False)
+    if made.warnings:
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the console command `course`."""
     app.command()(release)
+    app.command()(site)
     app.command()(syllabus)
     app.command("new-term")(new_term)
