@@ -230,3 +230,19 @@ def test_what_a_session_leaves_is_not_committed(folder: str) -> None:
     left = [f"{folder}runs/{name}" for name in ("pairs/completions_1.json", "reinforce/x.safetensors", "frontier.json")]
     ignored = subprocess.run(["git", "check-ignore", "--no-index", *left], cwd=ROOT, capture_output=True, text=True)
     assert ignored.stdout.split() == left
+
+
+def test_the_tests_of_a_group_are_run_by_one_worker(tmp_path: Path) -> None:
+    """They share what is made once, which takes a minute; a pytest that xdist does not know yet spreads them in silence."""
+    (tmp_path / "test_grouped.py").write_text(
+        "import os, pathlib, pytest\n"
+        "@pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('number', range(6))\n"
+        "def test_grouped(number):\n"
+        "    with open(pathlib.Path(__file__).with_name('workers'), 'a') as file:\n"
+        "        print(os.environ['PYTEST_XDIST_WORKER'], file=file)\n"
+    )
+    line = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "."]
+    run = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert len(set((tmp_path / "workers").read_text().split())) == 1

@@ -75,8 +75,10 @@ THROUGHOUT = re.compile("plain|with the helper|micro-batches")
 ONE_IN = {True: 8, False: 3}
 
 
-def chosen(first: int = 0) -> list[Variant]:
+def chosen(first: int = 0, sparser: int = 1) -> list[Variant]:
     """Right answers and a fixed sample of the wrong ones, from the `first` on; with EVERY_VARIANT=1 in the environment all.
+
+    With `sparser` one in so many of that sample.
 
     The step's right answers are those that go through the whole of it.
     """
@@ -87,7 +89,7 @@ def chosen(first: int = 0) -> list[Variant]:
     for function in dict.fromkeys(variant.function for variant in known):
         mine, is_step = [variant for variant in known if variant.function == function], function in STEPS
         result += [v for v in mine if v.right and (not is_step or THROUGHOUT.search(v.title))]
-        result += [v for v in mine if not v.right][first :: ONE_IN[is_step]]
+        result += [v for v in mine if not v.right][first :: sparser * ONE_IN[is_step]]
     return result
 
 

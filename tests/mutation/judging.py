@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import resource
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from tests.mutation.truths import ORACLES
 from tests.test_variants import VARIANTS, exercises
 
 BATCH = 250  # mutants a child
-SECONDS = 60.0  # of computing, for one stage of one mutant
+LEAST, TIMES = (
+    5.0,
+    20,
+)  # seconds of computing for one stage of a mutant: so many, or so many times what the solution takes
 PATIENCE = 120.0  # seconds on the clock, for a mutant that waits and computes nothing
 ROOM = 4 << 30  # bytes that a child may take beyond what its parent has
 STAGES = ("public", "hidden", "oracle")
@@ -149,15 +153,21 @@ def _work(sender: Connection, batch: Sequence[Mutant], seconds: float) -> None:
     sender.close()
 
 
-def judge_all(waiting: Sequence[Mutant], seconds: float = SECONDS) -> Iterator[tuple[Mutant, Verdict]]:
+def judge_all(waiting: Sequence[Mutant], seconds: float = LEAST) -> Iterator[tuple[Mutant, Verdict]]:
     """The verdicts on many mutants. One that hangs or ends its process fails the stage it was in.
+
+    Args:
+        waiting: the mutants.
+        seconds: of computing for one stage; more where `TIMES` as long as the solution takes for all of them is more.
 
     Raises:
         ValueError: the solution itself fails, so that a mutant's failure would say nothing.
     """
     torch.set_num_threads(1)  # a child that is forked off threads would wait for them
     for function in sorted({mutant.function for mutant in waiting}):
+        began = time.process_time()
         plain = judge(function, exercises()[function][0].solution)  # fills the caches that the children share, too
+        seconds = max(seconds, TIMES * (time.process_time() - began))
         if plain.kind != "equivalent" or plain.faults:
             raise ValueError(f"the solution of {function} fails: {plain}")
     fork: Any = multiprocessing.get_context("fork")
