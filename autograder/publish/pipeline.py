@@ -17,6 +17,7 @@ from autograder.stamps import files_below
 from helpers.notebook.places import HANDED_OUT
 from helpers.parts import PARTS, ROOT
 
+from .effort import minutes_of
 from .exercises_page import PAGE, exercises_page
 from .nbgrader_forms import add_helpers, build_nbgrader_forms
 from .normalise import write_json, write_text
@@ -122,7 +123,12 @@ def exercise_numbers(sources: dict[int, Path]) -> dict[str, str]:
 def question_table(sources: dict[int, Path]) -> dict[str, dict[str, object]]:
     """What the student's view of progress says of each question: the notebook's name for it, its points, its function."""
     questions = [q for part, path in sources.items() for q in masters.load_questions_from(path, part)]
-    return {q.name: {"label": label_of(q), "points": q.points, "function": q.function or ""} for q in questions}
+    return {
+        q.name: {
+            "label": label_of(q), "points": q.points, "function": q.function or "", "minutes": 0 if q.optional else minutes_of(q),
+        }
+        for q in questions
+    }  # fmt: skip
 
 
 def install(out: Path, destination: Path, parts: list[int]) -> BuildReport:

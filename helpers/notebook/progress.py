@@ -7,7 +7,6 @@ handed in: training cells are not run.
 from __future__ import annotations
 
 import contextlib
-import functools
 import html
 import io
 import json
@@ -28,21 +27,20 @@ from .host import in_colab
 from .notebook_file import age
 from .places import Copy, copies, defines, has_work, part_of, text_of
 from .public_check import check_notebook, tests_folders
+from .questions import part_of_question, questions
 
-QUESTIONS = Path(__file__).with_name(
-    "questions.json"
-)  # every question's label, points and function; the build writes it
 SECONDS = 300  # for the public tests of all parts together
 MARKS = {"passes": "✓", "fails": "✗", "written": "•", "answered": "•", "open": "…"}
 
 
 @dataclass(frozen=True)
 class QuestionState:
-    """One question, and how far it is: a key of `MARKS`; `note` says why it fails."""
+    """One question, and how far it is: a key of `MARKS`; `minutes` are what it may take in all, `note` says why it fails."""
 
     part: int
     label: str
     points: float
+    minutes: float
     state: str
     note: str = ""
 
@@ -85,8 +83,12 @@ class Progress:
         return (
             f"exercises with {self.points('passes'):g} points pass their public tests, "
             f"{self.points('written', 'answered'):g} points are written, {self.points('fails'):g} fail, "
-            f"{self.points('open'):g} are open, of {self.points():g}."
+            f"{self.points('open'):g} are open, of {self.points():g}{self._left()}."
         )
+
+    def _left(self) -> str:
+        minutes = sum(item.minutes for item in self.items if item.state in ("open", "fails"))
+        return f"; what is open or fails is about {hours(minutes)} of work" if minutes else ""
 
     def __repr__(self) -> str:
         """The plain-text form."""
@@ -97,10 +99,12 @@ class Progress:
         return f"<pre style='white-space:pre-wrap'>{html.escape(repr(self))}</pre>"
 
 
-@functools.cache
-def questions() -> dict[str, dict[str, Any]]:
-    """Every question's `label`, `points` and `function` (empty for a written one), by name."""
-    return json.loads(QUESTIONS.read_text(encoding="utf-8"))
+def hours(minutes: float) -> str:
+    """A rule of thumb's minutes in words: in steps of five, from two hours on in half hours."""
+    if minutes < 120:
+        return f"{max(5, 5 * round(minutes / 5))} minutes"
+    whole, half = divmod(round(minutes / 30), 2)
+    return f"{whole}{'½' * half} hours"
 
 
 def progress(parts: Sequence[int] = tuple(PARTS)) -> Progress:
@@ -117,11 +121,6 @@ def progress(parts: Sequence[int] = tuple(PARTS)) -> Progress:
         if part_of_question(name) in parts
     ]
     return Progress(tuple(items), {part: _file(copy) for part, copy in chosen.items()})
-
-
-def part_of_question(name: str) -> int:
-    """The part of a question such as `q2_1`."""
-    return int(name[1:].split("_")[0])
 
 
 def _notebook(part: int) -> Copy | None:
@@ -151,7 +150,7 @@ def _item(
     """A question and how far it is."""
 
     def item(state: str, note: str = "") -> QuestionState:
-        return QuestionState(part, question["label"], question["points"], state, note)
+        return QuestionState(part, question["label"], question["points"], question["minutes"], state, note)
 
     if part not in chosen:
         return item("open")

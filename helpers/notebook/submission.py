@@ -20,6 +20,7 @@ from .grader import hidden_counts, tests_folder
 from .host import host, in_colab
 from .notebook_file import UnreadableError, is_file, read_notebook
 from .places import Copy, copies, has_work, how_to_save, listed, part_of, untouched
+from .questions import label_of_question
 from .submission_file import Submission, SubmissionError, download, session_root, write_submission
 from .unsaved import defined, differing, shell, unsaved_work
 from .unwritten import watching
@@ -264,7 +265,7 @@ def unanswered(content: dict[str, Any]) -> list[str]:
     for number, cell in enumerate(content.get("cells", []), start=1):
         if cell.get("cell_type") == "markdown" and "".join(cell["source"]).strip() == ANSWER_PLACEHOLDER:
             name = str(cell.get("id", "")).removesuffix("-answer")
-            names.append(f"question {name}" if name.startswith("w") else f"the answer in cell {number}")
+            names.append(label_of_question(name) if name.startswith("w") else f"the answer in cell {number}")
     return names
 
 

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from helpers.notebook import submission
+from helpers.parts import ANSWER_PLACEHOLDER
 
 pytestmark = pytest.mark.xdist_group("build")
 NAME = "01_baseline"
@@ -44,9 +45,18 @@ def test_an_untouched_notebook_is_written_with_what_is_missing(folder):
     made = submission.submit(1)
     assert not made.passed
     assert made.summary == "0 of 1 *public* tests passed; 1 hidden ones run at grading."
-    assert made.unanswered == ["question w1_1"]
+    assert made.unanswered == ["w1_1"]
     assert "the function returned None" in repr(made)
     assert made.path == folder / f"{NAME}-submission.zip"
+
+
+def test_an_open_question_is_told_by_the_name_that_the_notebook_gives_it():
+    cells = [
+        {"cell_type": "markdown", "id": name, "source": [ANSWER_PLACEHOLDER]}
+        for name in ("w2_1-answer", "3f", "w5_1-answer")
+    ]
+    told = ["Question 2.A", "the answer in cell 2", "Written question 5.1"]
+    assert submission.unanswered({"cells": cells}) == told
 
 
 def test_a_right_answer_passes_and_hidden_tests_are_announced(folder):

@@ -71,6 +71,25 @@ def test_each_question_is_told_with_its_points(here):
     assert "<pre" in found._repr_html_()
 
 
+def test_what_is_open_or_fails_is_told_with_the_time_it_may_take(here):
+    """A question that passes, or is answered, counts no more; an optional one never does."""
+    found = progress.progress([2])
+    left = sum(item.minutes for item in found.items if item.state in ("open", "fails"))
+    assert f"is about {progress.hours(left)} of work" in found.summary
+    assert left == sum(item.minutes for item in found.items) - (
+        20 + 40
+    )  # Exercise 2.1 (●●○) and the four points of 2.A
+    optional = [item for item in progress.progress().items if item.label == "Exercise 4.7"]
+    assert [item.minutes for item in optional] == [0]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(3, "5 minutes"), (72, "70 minutes"), (120, "2 hours"), (160, "2½ hours"), (1515, "25 hours")]
+)
+def test_time_is_told_no_finer_than_it_is_known(minutes, told):
+    assert progress.hours(minutes) == told
+
+
 def test_what_did_not_run_is_not_called_wrong(here, monkeypatch):
     """No tests beside the notebook (nbgrader), or a function that never ends."""
     monkeypatch.setattr(progress, "tests_folders", lambda part: [])
