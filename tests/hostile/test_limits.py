@@ -5,6 +5,7 @@ The limits here are small, so that what is to be killed is killed before anybody
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import stat
@@ -94,6 +95,9 @@ KILLED = ["plain", "renamed", "hidden", "daemons", "deaf"]
 REFUSED = ["shared_mapping", "shared_and_dropped", "zeros_shared", "memory_files", "shm_files"]
 
 
+TRIES = 5
+
+
 def free() -> int:
     """Bytes that the machine can still give."""
     return psutil.virtual_memory().available
@@ -122,11 +126,16 @@ def test_processes_that_take_too_much_together_are_killed(counted: Sandbox, bomb
 
 @pytest.mark.parametrize("bomb", REFUSED)
 def test_memory_that_no_process_shows_cannot_be_had(counted: Sandbox, bomb: str) -> None:
-    before = free()
-    with Conversation(counted, code(BOMBS), NAMES) as talk:
-        assert make_env(talk, NAMES)[bomb](4, 400 * MEBIBYTE) == "alive"
-        taken = before - free()
-        assert taken < TOGETHER, f"{bomb} took {taken >> 20} MB while nobody counted"
+    """What the machine has less of is measured some times: other tests take memory too, a bomb would take it every time."""
+    taken = []
+    for _ in range(TRIES):
+        before = free()
+        with Conversation(counted, code(BOMBS), NAMES) as talk:
+            assert make_env(talk, NAMES)[bomb](4, 400 * MEBIBYTE) == "alive"
+            taken.append(before - free())
+        if taken[-1] < TOGETHER:
+            return
+    pytest.fail(f"{bomb} took {[size >> 20 for size in taken]} MB while nobody counted")
 
 
 def test_what_forks_share_is_counted_once(counted: Sandbox) -> None:
@@ -281,7 +290,8 @@ def test_a_call_back_that_takes_too_much_is_the_students_fault(sandbox: Sandbox)
 
 
 def test_the_bound_of_the_judge_ends_with_the_submission() -> None:
-    size = 300 * MEBIBYTE
+    gc.collect()
+    size = 2048 * MEBIBYTE  # far more than earlier tests can have left to be freed within the bound
     with bounded_memory(100 * MEBIBYTE):
         assert len(b"x" * (10 * MEBIBYTE)) == 10 * MEBIBYTE
         with pytest.raises(MemoryError):
