@@ -194,7 +194,7 @@ def test_pictures_are_shown(pasted: str) -> None:
         ("image/svg+xml", "PHN2Zz4="), ("text/html", "PGI+"), ("image/png", "not base64!"), ("image/png", "PGI+"),
         ("image/png", base64.b64encode(b"\x89PNG" + bytes(2 << 20)).decode()), ("image/png", {"a": 1}), ("image/png", [1, None]),
     ],
-    ids=["svg", "page", "no base64", "no picture", "too large", "table", "list"],  # the large one's name would fill the environment
+    ids=["svg", "page", "no base64", "no picture", "too large", "table", "list"],  # a name of megabytes fills the environment
 )  # fmt: skip
 def test_what_is_no_picture_is_not(kind: str, content: Any) -> None:
     def change(cells: list[dict[str, Any]], at: int) -> None:
