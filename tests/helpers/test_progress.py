@@ -76,9 +76,8 @@ def test_what_is_open_or_fails_is_told_with_the_time_it_may_take(here):
     found = progress.progress([2])
     left = sum(item.minutes for item in found.items if item.state in ("open", "fails"))
     assert f"is about {progress.hours(left)} of work" in found.summary
-    assert left == sum(item.minutes for item in found.items) - (
-        20 + 40
-    )  # Exercise 2.1 (●●○) and the four points of 2.A
+    done = 20 + 40  # Exercise 2.1 (●●○) and the four points of 2.A
+    assert left == sum(item.minutes for item in found.items) - done
     optional = [item for item in progress.progress().items if item.label == "Exercise 4.7"]
     assert [item.minutes for item in optional] == [0]
 

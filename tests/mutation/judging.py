@@ -27,10 +27,8 @@ from tests.mutation.truths import ORACLES
 from tests.test_variants import VARIANTS, exercises
 
 BATCH = 250  # mutants a child
-LEAST, TIMES = (
-    5.0,
-    20,
-)  # seconds of computing for one stage of a mutant: so many, or so many times what the solution takes
+LEAST = 5.0  # seconds of computing, for one stage of one mutant;
+TIMES = 20  # or so many times what all stages of the solution take, where that is more
 PATIENCE = 120.0  # seconds on the clock, for a mutant that waits and computes nothing
 ROOM = 4 << 30  # bytes that a child may take beyond what its parent has
 STAGES = ("public", "hidden", "oracle")
