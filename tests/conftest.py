@@ -15,6 +15,11 @@ from jaxtyping import install_import_hook
 
 from tests import enforcement
 
+# Two threads are slower than one for tiny models on few cores; torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
 # While the tests run, every annotation of these packages is enforced, the shapes and dtypes of tensors included; left out for
 # speed are `assets` and the engine of the hidden tests, which is called a million times and takes whatever students return.
 # Nothing of them may be imported before this line. What runs inside the sandbox is another process, and does not have the hook.
@@ -32,10 +37,6 @@ ENFORCED = [
 for library in ("torch", "datasets", "shap", "IPython.display", "transformers.modeling_utils", "gymnasium"):
     importlib.import_module(library)  # what an enforced module imports first, the hook compiles anew: half a minute
 install_import_hook(ENFORCED, f"{enforcement.__name__}.enforce")
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads are slower than one for tiny models on few cores
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("MPLBACKEND", "Agg")
 
 NOTHING_SKIPPED = os.environ.get("CI") == "true"
 
