@@ -40,6 +40,26 @@ BOUND_LOOKS: dict[str, dict[str, Any]] = {
     OPTIMUM: {"color": "0.35", "linestyle": "-"},
     BEST_OF_N: {"color": "0.35", "linestyle": (0, (4, 2))},
 }
+# A method looks the same in every figure of the course, whatever stands beside it; the same policies have two names.
+METHODS = (
+    "fixed α",
+    "reference",
+    "PPO, 2 epochs",
+    "GRPO, 2 epochs",
+    "annealed α",
+    "controlled α",
+    "larger steps",
+    "DPO",
+)
+ALSO = {"REINFORCE + KL, fixed α": "fixed α", "untuned": "reference"}
+
+
+def look_of(method: str, others: Sequence[str] = ()) -> dict[str, Any]:
+    """Colour and marker of a method's points; one that is not in `METHODS` comes after them, by its place in `others`."""
+    known = [*METHODS, *(name for name in others if ALSO.get(name, name) not in METHODS)]
+    number = known.index(ALSO.get(method, method))
+    turn, place = divmod(number, len(MARKERS))
+    return {"color": colour_of(number), "marker": MARKERS[(place + 2 * turn) % len(MARKERS)]}
 
 
 def plot_directions(points: Sequence[float], target: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
@@ -211,12 +231,13 @@ def plot_frontier(
                 axes.plot([x[-1], far], [y[-1], y[-1]], linewidth=1, color="0.35", linestyle=":")
             if method == BEST_OF_N:
                 axes.plot(x, y, marker="x", linestyle="", color="0.35")
-        for number, name in enumerate(dict.fromkeys(str(point.get("method", "")) for point in trained)):
+        methods = list(dict.fromkeys(str(point.get("method", "")) for point in trained))
+        for name in methods:
             chosen = [point for point in trained if str(point.get("method", "")) == name]
             along, up = ([point.get(key, 0.0) for point in chosen] for key in ("kl_half_width", "half_width"))
             places, heights = ([point[key] for point in chosen] for key in ("kl", "reward"))
-            look = {"color": colour_of(number), "marker": MARKERS[number % len(MARKERS)], "linestyle": ""}
-            axes.errorbar(places, heights, yerr=up, xerr=along, label=name or None, capsize=2, elinewidth=1, **look)
+            bars = {"yerr": up, "xerr": along, "capsize": 2, "elinewidth": 1, "linestyle": ""}
+            axes.errorbar(places, heights, label=name or None, **bars, **look_of(name, methods))
         for point in trained:
             if point["name"] == highlight:
                 ring = {"s": 260, "facecolor": "none", "edgecolor": COLOURS["black"], "linewidth": 2}

@@ -19,7 +19,7 @@ from matplotlib.collections import PathCollection
 from helpers import devices, plots, widgets
 from helpers.display import Page, samples_page, token_page
 from helpers.dpo import figures as dpo_figures
-from helpers.kl.figures import plot_frontier
+from helpers.kl.figures import METHODS, plot_frontier
 from helpers.runs import History
 from helpers.widgets import frontier_slider
 
@@ -125,6 +125,24 @@ def test_names_of_neighbouring_points_are_readable():
     boxes = [text.get_window_extent() for text in texts]
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     plt.close(figure)
+
+
+def test_a_method_looks_the_same_in_every_frontier():
+    """Whatever stands beside it; and no two methods of one figure look alike."""
+    methods = [*METHODS, "REINFORCE"]
+
+    def looks(*shown: str) -> dict[str, tuple[str, str]]:
+        points = [{"name": m, "kl": 1.0 + n, "reward": 0.5, "method": m} for n, m in enumerate(shown)]
+        figure = plot_frontier(points)
+        found = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
+        plt.close(figure)
+        return {name: (str(line.get_color()), str(line.get_marker())) for name, line in found.items()}
+
+    together = looks(*methods)
+    assert len(set(together.values())) == len(methods)
+    alone = [looks(name) for name in METHODS]
+    assert {name: look for found in alone for name, look in found.items()} == {name: together[name] for name in METHODS}
+    assert looks("DPO", "REINFORCE + KL, fixed α")["REINFORCE + KL, fixed α"] == together["fixed α"]
 
 
 def test_the_running_mean_and_band():
