@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from safetensors.torch import load_file
+from scipy import stats
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -236,3 +238,18 @@ def outside(model: nn.Module, circuit: Sequence[Head]) -> list[Head]:
     if unknown:
         raise ValueError(f"this model has no heads {unknown}: a head is (layer, head), both counted from 0")
     return [head for head in every if head not in inside]
+
+
+def share_with_interval(part: Float[Tensor, " N"], whole: Float[Tensor, " N"]) -> tuple[float, float, float]:
+    """The mean of `part` as a share of the mean of `whole`, and the ends of its 95 % interval over the prompts.
+
+    The interval is a bootstrap's: the prompts are drawn anew, with replacement, 2,000 times (the same draws each time).
+    """
+
+    def ratio(x: np.ndarray, y: np.ndarray, axis: int) -> Any:
+        return x.mean(axis) / y.mean(axis)
+
+    pair = (part.double().cpu().numpy(), whole.double().cpu().numpy())
+    settings: dict[str, Any] = {"paired": True, "vectorized": True, "n_resamples": 2000, "method": "percentile"}
+    low, high = stats.bootstrap(pair, ratio, random_state=np.random.default_rng(0), **settings).confidence_interval
+    return float(ratio(*pair, axis=0)), float(low), float(high)

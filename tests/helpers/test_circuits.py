@@ -346,3 +346,17 @@ def test_the_history_and_the_checkpoints_show_the_transition():
     for step, model in models.items():
         right = (ioi.last_logits(model, batch.ids).argmax(-1) == batch.io_ids).float().mean().item()
         assert abs(right - history.loc[step]) < 0.02, step
+
+
+def test_a_share_comes_with_its_interval():
+    """Beside the delta method of the ratio of two means; the same figures twice; nothing uncertain, no interval."""
+    generator = torch.Generator().manual_seed(1)
+    whole = 7 + torch.randn(200, generator=generator, dtype=torch.float64)
+    part = 0.4 * whole + torch.randn(200, generator=generator, dtype=torch.float64)
+    share, low, high = ioi.share_with_interval(part, whole)
+    assert share == pytest.approx(float(part.mean() / whole.mean()))
+    half = 1.96 * float((part - share * whole).std() / whole.mean()) / 200**0.5
+    assert low == pytest.approx(share - half, abs=half / 5)
+    assert high == pytest.approx(share + half, abs=half / 5)
+    assert ioi.share_with_interval(part, whole) == (share, low, high)
+    assert ioi.share_with_interval(0.25 * whole, whole) == pytest.approx((0.25, 0.25, 0.25))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from helpers.interpretability import attribution, circuits, ioi
 
@@ -65,6 +65,64 @@ def from_clean(head: circuits.Head, clean: Tensor, positions: Tensor) -> circuit
         return outputs.index_put((rows, positions, torch.tensor(head[1])), clean[layer, rows, positions, head[1]])
 
     return edit
+
+
+MOVERS = ((23, 0), (23, 1), (23, 2), (23, 7))
+PATHS: tuple[tuple[circuits.Head, str, str, tuple[circuits.Head, ...], str], ...] = (
+    ((20, 0), "END", "the logits", (), "query"),
+    ((20, 0), "END", "queries of 23.0, 23.1, 23.2, 23.7", MOVERS, "query"),
+    ((20, 0), "END", "query of 23.3", ((23, 3),), "query"),
+    ((20, 0), "END", "query of 24.4", ((24, 4),), "query"),
+    ((19, 2), "END", "queries of 23.0, 23.1, 23.2, 23.7", MOVERS, "query"),
+    ((17, 4), "S2", "values of 20.0", ((20, 0),), "value"),
+    ((17, 4), "S2", "keys of 20.0", ((20, 0),), "key"),
+    ((14, 3), "S2", "values of 20.0", ((20, 0),), "value"),
+)
+
+
+def patch(outputs: Tensor, source: Tensor, heads: Sequence[int], positions: Sequence[int] | None = None) -> Tensor:
+    """Some heads' outputs from another run, at some positions: what the notebook's exercise asks for."""
+    chosen = list(heads)
+    result = outputs.clone()
+    if positions is None:
+        result[:, :, chosen] = source[:, :, chosen]
+    for position in positions or ():
+        result[:, position, chosen] = source[:, position, chosen]
+    return result
+
+
+def follow_paths(model: PreTrainedModel, batch: ioi.Batch, run: circuits.Recording) -> dict[str, list[dict]]:
+    """The two tests that could refute the heads' names: copying scores, and path patching with 95 % intervals."""
+    swapped = circuits.record(model, batch.swapped_ids)
+    corrupted = difference(swapped.logits[:, -1], batch)
+    way = difference(run.logits[:, -1], batch) - corrupted
+
+    def restored(logits: Tensor) -> list[float]:
+        return list(ioi.share_with_interval(difference(logits, batch) - corrupted, way))
+
+    single = [
+        {
+            "head": f"{head[0]}.{head[1]}",
+            "at": at,
+            "restored": restored(
+                circuits.patched_logits(model, batch.swapped_ids, [head], run.outputs, patch, batch.positions[at])
+            ),
+        }
+        for head, at in (*(((23, 3), "END"), ((20, 0), "END"), ((19, 2), "END")), ((17, 4), "S2"), ((14, 3), "S2"))
+    ]
+    paths = []
+    for sender, at, name, receivers, through in PATHS:
+        logits = circuits.path_patch(
+            model, batch.swapped_ids, swapped, run, patch, [sender], receivers, through, batch.positions[at]
+        )
+        paths.append({"sender": f"{sender[0]}.{sender[1]}", "at": at, "to": name, "restored": restored(logits)})
+    raises = attribution.copying_scores(model, batch.ids, batch.positions["IO"], batch.io_ids.unique())
+    order = raises.flatten().sort(descending=True).indices.tolist()
+    heads = circuits.anatomy(model).all_heads()
+    ends = [*order[:8], *order[-4:]]
+    copying = [{"head": "{}.{}".format(*heads[n]), "raises by": raises.flatten()[n].item()} for n in ends]
+    copying.append({"head": "all heads, standard deviation", "raises by": raises.std().item()})
+    return {"single heads": single, "paths": paths, "copying scores": copying}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -122,6 +180,7 @@ def main(arguments: Sequence[str]) -> None:
             line = describe(head, position) | {"restored": effect, "estimated": (screened[position][head] / way).item()}
             lines.append(line)
         found[f"patched at {position}"] = sorted(lines, key=lambda line: -abs(line["restored"]))
+    found |= follow_paths(model, batch, run)
     found["seconds"] = time.perf_counter() - begin
     print(json.dumps(found, indent=1))
 
