@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import functools
 import itertools
 import math
@@ -30,10 +29,8 @@ from tests.test_variants import VARIANTS, exercises
 BATCH = 250  # mutants a child
 LEAST = 5.0  # seconds of computing, for one stage of one mutant;
 TIMES = 20  # or so many times what all stages of the solution take, where that is more
-WAITING = 200.0  # seconds on the clock, after which a child that computes nothing says where it waits, and ends
-PATIENCE = 240.0  # seconds on the clock, after which nothing more is expected of a child
+PATIENCE = 240.0  # seconds on the clock, after which a child that neither computes nor answers is an error
 ROOM = 4 << 30  # bytes that a child may take beyond what its parent has
-IMPORTED = ("helpers.dpo", "helpers.evaluation", "helpers.worlds")  # what tests import, and with it the large libraries
 STAGES = ("public", "hidden", "oracle")
 
 
@@ -139,32 +136,15 @@ def judge(function: str, source: str, report: Callable[[str], None] = lambda sta
     return result
 
 
-def _work(sender: Connection, batch: Sequence[Mutant], least: float) -> None:
-    """A child's life: each stage of each mutant is announced, each verdict sent. An endless stage ends it by a signal.
-
-    It judges the solutions first: that fills its caches and tells how long a stage may take. A solution that fails makes
-    it send a `ValueError`.
-    """
+def _work(sender: Connection, batch: Sequence[Mutant], seconds: float) -> None:
+    """A child's life: each stage of each mutant is announced, each verdict sent. An endless stage ends it by a signal."""
     used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, resource.RLIM_INFINITY))
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends a process, whatever the parents' parents did with it
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
-    faulthandler.enable()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    seconds = least
-    for function in sorted({mutant.function for mutant in batch}):
-        began = time.process_time()
-        plain = judge(function, exercises()[function][0].solution)
-        seconds = max(seconds, TIMES * (time.process_time() - began))
-        if plain.kind != "equivalent" or plain.faults:
-            sender.send(ValueError(f"the solution of {function} fails: {plain}"))
-            return
 
     def report(stage: str) -> None:
         sender.send(stage)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        faulthandler.dump_traceback_later(WAITING, exit=True)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # by default, its signal ends a process
 
     for mutant in batch:
         sender.send(judge(mutant.function, mutant.source, report))
@@ -172,10 +152,7 @@ def _work(sender: Connection, batch: Sequence[Mutant], least: float) -> None:
 
 
 def judge_all(waiting: Sequence[Mutant], seconds: float = LEAST) -> Iterator[tuple[Mutant, Verdict]]:
-    """The verdicts on many mutants. One that computes without end, or ends its process, fails the stage it was in.
-
-    The children are forked off a server that has done nothing but import: a child of a process with a history, as a worker
-    of pytest is after a thousand other tests, can wait for a lock that some thread of its parent held.
+    """The verdicts on many mutants. One without end, or that ends its process, fails the stage it was in.
 
     Args:
         waiting: the mutants.
@@ -183,20 +160,26 @@ def judge_all(waiting: Sequence[Mutant], seconds: float = LEAST) -> Iterator[tup
 
     Raises:
         ValueError: the solution itself fails, so that a mutant's failure would say nothing.
-        TimeoutError: a child neither computes nor answers, so that nothing is known of its mutant.
+        TimeoutError: a child waits, so that nothing is known of its mutant.
     """
-    context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *IMPORTED])
+    torch.set_num_threads(1)  # a child that is forked off threads would wait for them
+    for function in sorted({mutant.function for mutant in waiting}):
+        began = time.process_time()
+        plain = judge(function, exercises()[function][0].solution)  # fills the caches that the children share, too
+        seconds = max(seconds, TIMES * (time.process_time() - began))
+        if plain.kind != "equivalent" or plain.faults:
+            raise ValueError(f"the solution of {function} fails: {plain}")
+    fork: Any = multiprocessing.get_context("fork")
     rest = list(waiting)
     while rest:
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_work, args=(sender, rest[:BATCH], seconds))
+        receiver, sender = fork.Pipe(duplex=False)
+        child = fork.Process(target=_work, args=(sender, rest[:BATCH], seconds))
         child.start()
         sender.close()
         done = 0
         try:
-            for verdict_ in _messages(receiver, rest[:BATCH]):
-                yield rest[done], verdict_
+            for found in _messages(receiver, min(BATCH, len(rest))):
+                yield rest[done], found
                 done += 1
         finally:
             receiver.close()
@@ -205,22 +188,21 @@ def judge_all(waiting: Sequence[Mutant], seconds: float = LEAST) -> Iterator[tup
         rest = rest[done:]
 
 
-def _messages(receiver: Connection, batch: Sequence[Mutant]) -> Iterator[Verdict]:
+def _messages(receiver: Connection, expected: int) -> Iterator[Verdict]:
     """The verdicts of one child, up to the first mutant that ended it."""
     stage = "public"
-    for mutant in batch:
+    for _ in range(expected):
         while True:
             if not receiver.poll(PATIENCE):
-                raise TimeoutError(f"no answer in {PATIENCE:.0f} s: {mutant.name}, {stage}")
+                raise TimeoutError(f"a child neither computes nor answers: {PATIENCE:.0f} s in the stage {stage!r}")
             try:
                 message = receiver.recv()
             except EOFError:
                 message = None
-            if isinstance(message, ValueError):
-                raise message
-            if not isinstance(message, str):
-                break
-            stage = message
+            if isinstance(message, str):
+                stage = message
+                continue
+            break
         if message is None:
             ended = {"oracle": "endless, or it ended the process"}
             yield Verdict(**(ended if stage == "oracle" else {stage: ended["oracle"], **ended}))

@@ -10,6 +10,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,30 @@ def _template(text: str) -> ast.Module:
     return ast.parse(text)
 
 
+def copied(node: Any) -> Any:
+    """A deep copy of a tree's fields, and of nothing else that hangs on its nodes.
+
+    `ast.Load()` is one object for all trees of a process, and libraries hang the parent of the node that they saw last on
+    it (`executing` does, for every traceback that IPython draws): `copy.deepcopy` would copy that foreign tree each time.
+    """
+    if isinstance(node, list):
+        return [copied(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    return ast.copy_location(type(node)(**{name: copied(value) for name, value in ast.iter_fields(node)}), node)
+
+
 class _Fill(ast.NodeTransformer):
     def __init__(self, pieces: dict[str, ast.expr]) -> None:
         self.pieces = pieces
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return copy.deepcopy(self.pieces[node.id]) if node.id in self.pieces else node
+        return copied(self.pieces[node.id]) if node.id in self.pieces else node
 
 
 def statements(text: str, **pieces: ast.expr) -> list[ast.stmt]:
     """The statements of a template, with its pieces filled in."""
-    return _Fill(pieces).visit(copy.deepcopy(_template(text))).body
+    return _Fill(pieces).visit(copied(_template(text))).body
 
 
 def expression(text: str, **pieces: ast.expr) -> ast.expr:

@@ -161,6 +161,24 @@ def test_mutants_are_different_each_time_the_same_and_no_answers() -> None:
     assert mutator.ast.unparse(plain) not in {mutant.source for mutant in found}
 
 
+def test_what_libraries_hang_on_the_nodes_of_all_trees_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One `ast.Load()` serves every tree of a process; it once led from each mutant to a whole module, copied every time."""
+    plain = sample_mutants()
+
+    class Foreign:
+        def __deepcopy__(self, memo: dict[int, Any]) -> None:
+            raise AssertionError("a foreign tree is copied")
+
+    def context(text: str) -> Any:
+        statement: Any = mutator.ast.parse(text).body[0]
+        return statement.value.ctx
+
+    shared = context("x")
+    assert shared is context("y")
+    monkeypatch.setattr(shared, "parent", Foreign(), raising=False)
+    assert sample_mutants() == plain
+
+
 # --- the oracle -----------------------------------------------------------------------------------------------------
 
 
