@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,15 @@ def test_mutants_do_not_harm_the_runner() -> None:
     waiting.append(Mutant("faithfulness", "sample", "right", 1, right))
     kinds = {mutant.operator: verdict.kind for mutant, verdict in judging.judge_all(waiting, seconds=1.0)}
     assert kinds == {**dict.fromkeys(ENDS, "public"), "right": "equivalent"}
+
+
+def test_a_child_that_waits_is_an_error_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no killed mutant: nothing was found out about it."""
+    monkeypatch.setattr(judging, "PATIENCE", 2.0)
+    waits = Mutant("faithfulness", "sample", "waits", 1, "import time; time.sleep(1000)")
+    with pytest.raises(TimeoutError, match="neither computes nor answers"):
+        list(judging.judge_all([waits]))
+    assert not multiprocessing.active_children()
 
 
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

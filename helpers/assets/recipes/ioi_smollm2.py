@@ -55,18 +55,9 @@ def estimate(model: torch.nn.Module, batch: ioi.Batch, clean: Tensor) -> dict[st
     return result
 
 
-def from_clean(head: circuits.Head, clean: Tensor, positions: Tensor) -> circuits.Edit:
-    """An edit that takes one head's outputs from the clean run, at one position of each text."""
-
-    def edit(layer: int, outputs: Tensor) -> Tensor:
-        if layer != head[0]:
-            return outputs
-        rows = torch.arange(len(outputs))
-        return outputs.index_put((rows, positions, torch.tensor(head[1])), clean[layer, rows, positions, head[1]])
-
-    return edit
-
-
+SINGLE: tuple[tuple[circuits.Head, str], ...] = (
+    ((23, 3), "END"), ((20, 0), "END"), ((19, 2), "END"), ((17, 4), "S2"), ((14, 3), "S2"),
+)  # fmt: skip
 MOVERS = ((23, 0), (23, 1), (23, 2), (23, 7))
 PATHS: tuple[tuple[circuits.Head, str, str, tuple[circuits.Head, ...], str], ...] = (
     ((20, 0), "END", "the logits", (), "query"),
@@ -100,16 +91,10 @@ def follow_paths(model: PreTrainedModel, batch: ioi.Batch, run: circuits.Recordi
     def restored(logits: Tensor) -> list[float]:
         return list(ioi.share_with_interval(difference(logits, batch) - corrupted, way))
 
-    single = [
-        {
-            "head": f"{head[0]}.{head[1]}",
-            "at": at,
-            "restored": restored(
-                circuits.patched_logits(model, batch.swapped_ids, [head], run.outputs, patch, batch.positions[at])
-            ),
-        }
-        for head, at in (*(((23, 3), "END"), ((20, 0), "END"), ((19, 2), "END")), ((17, 4), "S2"), ((14, 3), "S2"))
-    ]
+    single = []
+    for head, at in SINGLE:
+        logits = circuits.patched_logits(model, batch.swapped_ids, [head], run.outputs, patch, batch.positions[at])
+        single.append({"head": f"{head[0]}.{head[1]}", "at": at, "restored": restored(logits)})
     paths = []
     for sender, at, name, receivers, through in PATHS:
         logits = circuits.path_patch(
@@ -174,8 +159,8 @@ def main(arguments: Sequence[str]) -> None:
         lines = []
         for index in screened[position].abs().flatten().topk(count).indices.tolist():
             head = all_heads[index]
-            edit = from_clean(head, outputs, part.positions[position])
-            logits = circuits.run_with_heads(model, part.swapped_ids, edit)[:, -1]
+            where = part.positions[position]
+            logits = circuits.patched_logits(model, part.swapped_ids, [head], outputs, patch, where)
             effect = ((difference(logits, part).mean() - start) / way).item()
             line = describe(head, position) | {"restored": effect, "estimated": (screened[position][head] / way).item()}
             lines.append(line)
