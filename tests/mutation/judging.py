@@ -164,8 +164,9 @@ def judge_all(waiting: Sequence[Mutant], seconds: float = LEAST) -> Iterator[tup
     """
     torch.set_num_threads(1)  # a child that is forked off threads would wait for them
     for function in sorted({mutant.function for mutant in waiting}):
+        judge(function, exercises()[function][0].solution)  # fills the caches that the children share
         began = time.process_time()
-        plain = judge(function, exercises()[function][0].solution)  # fills the caches that the children share, too
+        plain = judge(function, exercises()[function][0].solution)
         seconds = max(seconds, TIMES * (time.process_time() - began))
         if plain.kind != "equivalent" or plain.faults:
             raise ValueError(f"the solution of {function} fails: {plain}")
