@@ -16,7 +16,7 @@ To show things
     plots           figures in one style, with alternative text
     diagrams        boxes and arrows
     display         coloured tokens and tables of samples
-    widgets         sliders, with a plain form beside them
+    widgets         lists and fields, with a plain form beside them
 
 To check things
     checks          compare with small literal values and name the mistake

@@ -1,4 +1,7 @@
-"""Sliders for notebooks. What they show is shown without widgets as well."""
+"""Controls for notebooks. What they show is shown without widgets as well.
+
+They are the browser's own fields and lists, which have names for screen readers and obey the keyboard.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,11 @@ def widgets_available() -> bool:
     return shell is not None and getattr(shell, "kernel", None) is not None
 
 
-def redraw_on_change(slider: Any, draw: Callable[[Any], None], caption: str = "") -> None:
-    """Show an `ipywidgets` slider, and below it what `draw` shows for its value, drawn anew whenever it is moved."""
+def redraw_on_change(control: Any, draw: Callable[[Any], None], caption: str = "") -> None:
+    """Show an `ipywidgets` control, and below it what `draw` shows for its value, drawn anew whenever it changes.
+
+    Take a list or a field: ipywidgets' sliders tell a screen reader no name.
+    """
     import ipywidgets
     from IPython.display import display
 
@@ -38,24 +44,24 @@ def redraw_on_change(slider: Any, draw: Callable[[Any], None], caption: str = ""
         with output:
             draw(value)
 
-    slider.observe(lambda change: redraw(change["new"]), names="value")
-    display(ipywidgets.VBox([*([ipywidgets.Label(caption)] if caption else []), slider, output]))
-    redraw(slider.value)
+    control.observe(lambda change: redraw(change["new"]), names="value")
+    display(ipywidgets.VBox([*([ipywidgets.Label(caption)] if caption else []), control, output]))
+    redraw(control.value)
 
 
-def frontier_slider(
+def frontier_choice(
     points: Sequence[Mapping[str, Any]],
     page: Callable[[Mapping[str, Any]], Page],
     figure: Callable[..., Any],
 ) -> None:
-    """Show a slider along the trained policies, from low KL to high, with the frontier plot and a page for each.
+    """Show a list of the trained policies, from low KL to high, with the frontier plot and a page for the chosen one.
 
     Without widgets, all policies are shown one below the other.
 
     Args:
         points: points of `helpers.runs.load_points`.
         page: makes what is shown for a point.
-        figure: draws the plot from the points and, where there is a slider, `highlight=`, the name of one.
+        figure: draws the plot from the points and, where there is a list, `highlight=`, the name of one.
     """
     ordered = sorted(points, key=lambda point: point["kl"])
     if not ordered:
@@ -72,10 +78,9 @@ def frontier_slider(
         plots.show(figure(ordered, highlight=ordered[index]["name"]))
         show_page(page(ordered[index]))
 
-    slider = ipywidgets.SelectionSlider(
-        options=[(point["name"], index) for index, point in enumerate(ordered)],
+    choice = ipywidgets.Dropdown(
+        options=[(f"{point['name']} (KL {point['kl']:.1f})", index) for index, point in enumerate(ordered)],
         description="policy",
-        layout=ipywidgets.Layout(width="90%"),
-        continuous_update=False,
+        layout=ipywidgets.Layout(width="min(90%, 30em)"),
     )
-    redraw_on_change(slider, draw)
+    redraw_on_change(choice, draw)

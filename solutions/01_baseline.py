@@ -1371,10 +1371,11 @@ plots.show(figure, f"Log loss against a constant forecast: a valley with its low
 # Do not look anything up, and use the whole range from 0 to 1. Your forecasts are not graded by how good they are.
 # What counts is what you learn from them, in the questions below.
 #
-# The form has one slider for each task. When you are done, copy the text at its end over the next exercise's cell.
+# The form has one field for each task, for a number from 0 to 1.
+# When you are done, copy the text at its end over the next exercise's cell.
 # %%
 tasks = quiz.load_tasks()
-quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without sliders
+quiz.forecast_form()  # quiz.forecast_form(plain=True) prints the tasks, without fields
 # %% [markdown] q="q1_8" level=1
 # **Exercise 1.8 · `my_forecasts`.** Return your 26 probabilities as a list, in the order of the tasks: copy the
 # finished cell from the end of the form over the next cell. The point is for complete forecasts, not for good ones.

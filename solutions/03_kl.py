@@ -58,7 +58,7 @@ from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point
 from helpers.training import rollout_source, train
-from helpers.widgets import frontier_slider
+from helpers.widgets import frontier_choice
 
 seed_everything(run_seed(0))
 preset = choose_preset("auto")
@@ -1242,11 +1242,11 @@ if has_witness:
 #
 # ### Reading the samples along the frontier
 #
-# Move the slider from the untuned policy to the far end. Each position shows the point on the frontier and five
+# Go through the list from the untuned policy to the far end. Each entry shows the point on the frontier and five
 # samples, tokens coloured by their log-ratio as before. Where widgets do not run, the same is shown as one list.
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}
-frontier_slider(
+frontier_choice(
     [run.point for run in everything.values()],
     page=lambda point: pages[point["name"]],
     figure=lambda points, highlight=None: figures.plot_frontier(points, bounds, highlight=highlight),

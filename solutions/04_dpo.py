@@ -791,7 +791,9 @@ def test_near_ties(preference_accuracy):
 # %% hidden={"values": 0.5, "edges dtypes purity": 0.5}
 # %% [markdown]
 # **See what you have written.** The figure draws your loss (left) and your weight (right) for one pair,
-# over its margin. In a live notebook you can also move a slider for β. Look for three things: every loss curve passes
+# over its margin.
+#
+# In a live notebook there is also a field for a β of yours. Look for three things: every loss curve passes
 # through ln 2 at margin 0; for a pair that is clearly wrong (far left) the loss is nearly a straight line;
 # and a larger β makes the change from "pulls fully" to "does not pull" happen within fewer nats.
 # %%

@@ -147,7 +147,7 @@ plots.show(
 # $$\varphi_i = \sum_{S \subseteq N \setminus \{i\}} \frac{s!\,(n-s-1)!}{n!}\,\big(v(S \cup \{i\}) - v(S)\big).$$
 #
 # The sum runs over all coalitions without $i$, the empty one included. There are $2^{n-1}$ of them.
-# %% [markdown] q="q5_1"
+# %% [markdown] q="q5_1" level=2
 # **Exercise 5.1 · `exact_shapley_values`.** Write the formula as a function.
 #
 # - `value` is a function: it takes a coalition, a `frozenset` of player numbers, and returns its worth, a float.
@@ -160,6 +160,27 @@ plots.show(
 #
 # `itertools.combinations([0, 1, 2], 2)` gives all choices of two out of three: `(0, 1)`, `(0, 2)`, `(1, 2)`.
 # `math.factorial(3)` is 3!.
+#
+# <details><summary>Hint 1: which coalitions, and when?</summary>
+#
+# Two passes are easier than one. First ask `value` for every coalition there is, sizes 0 to $n$, and keep the answers
+# in a dictionary whose keys are the frozensets. Then add up the formula and only look things up.
+#
+# </details>
+#
+# <details><summary>Hint 2: the sum for one player</summary>
+#
+# For player $i$, list the *others*. For each size $s$ from 0 to $n - 1$, go through all choices of $s$ others.
+# The weight depends on $s$ alone, so compute it once for each size.
+#
+# </details>
+#
+# <details><summary>Hint 3: types</summary>
+#
+# `frozenset(members)` makes a coalition of a tuple; `present | {player}` is the coalition with the player.
+# Collect the result in `torch.zeros(players, dtype=torch.float64)`.
+#
+# </details>
 # %%
 def exact_shapley_values(value, players):
     """Shapley value of each player of a game.
@@ -300,7 +321,7 @@ print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
 # Let $s$ be the standard deviation of these $M$ numbers (with $M - 1$ in the denominator).
 # The **standard error** of their mean is $s/\sqrt{M}$. If $M$ is not small, the true value lies within
 # two standard errors of the estimate in about 95 of 100 cases. Four times as many orders halve the error.
-# %% [markdown] q="q5_2"
+# %% [markdown] q="q5_2" level=2
 # **Exercise 5.2 · `sampled_shapley_values`.** Estimate Shapley values from given orders of arrival.
 #
 # - `value` and `players` are as in exercise 5.1.
@@ -309,6 +330,27 @@ print(f"additivity:  largest difference {(both - (a + b)).abs().max():.1e}")
 #   and the standard error of this mean. With a single order there is no standard error: it is `nan`.
 # - Along an order, what was worth $v(S \cup \{i\})$ a moment ago is the $v(S)$ of the next player. So keep it.
 #   **Call `value` at most $M \cdot$ `players` $+ 1$ times**: for the empty coalition once, before the first order.
+#
+# <details><summary>Hint 1: one order by hand</summary>
+#
+# In the order 2, 0, 1 the coalitions are {}, {2}, {2, 0}, {2, 0, 1}. Three differences of neighbours: the first belongs
+# to player 2, the second to player 0, the third to player 1.
+#
+# </details>
+#
+# <details><summary>Hint 2: where to put the differences</summary>
+#
+# Keep a table `[M, players]` of zeros, float64. In row $m$ each difference goes into the *column of the player*
+# who arrived, not into the column of the place in the order. Then both results are one line each.
+#
+# </details>
+#
+# <details><summary>Hint 3: the error</summary>
+#
+# `std(dim=0)` has $M - 1$ in the denominator by itself, and gives `nan` for one row. `permutations.tolist()` gives the
+# player numbers as plain ints, which a frozenset wants.
+#
+# </details>
 # %%
 def sampled_shapley_values(value, players, permutations):
     """Estimate the Shapley value of each player from some orders of arrival.
@@ -460,8 +502,8 @@ sampling.round(3)
 # Now the players are the tokens of a sentence, and the value function is the reward model. What does it mean
 # that a token is *absent*? You cannot run a model on a sentence with holes. The usual answer is to **mask** it:
 # put the tokenizer's mask token (for this model `[MASK]`, which it has seen during its pretraining,
-# where it meant "some word stands here") in its place. This choice is part of the question you ask.
-# With another choice, such as leaving the word out, you get other Shapley values.
+# where it meant "some word stands here") in its place. This choice is part of the question you ask;
+# further down you try two others.
 #
 # The score is the reward model's verdict as **log-odds**, $\ln\frac{p}{1-p}$, where $p$ is P(positive).
 # Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
@@ -491,6 +533,11 @@ def exact_for_text(text):
     return explain.Explained(pieces, values, worth(frozenset()), worth(frozenset(range(len(pieces)))))
 
 
+def worth_of_mask(coalition):
+    """The score of the sentence with the other tokens masked."""
+    return float(score([explain.masked_text(tokens, coalition, mask)])[0])
+
+
 begin = time.perf_counter()
 exact = exact_for_text(sentence)
 print(f"{2 ** len(tokens)} coalitions in {time.perf_counter() - begin:.1f} s")
@@ -514,25 +561,120 @@ for size in range(len(others) + 1):
             gains[name].append(after_it - before_it)
 for name, values in gains.items():
     print(f"good adds {np.mean(values):+.2f} {name}, on average over {len(values)} sets of the other words")
+not_alone, with_not = np.mean(gains["without not"]), np.mean(gains["with not"])
+print(f"the pair's interaction, the difference of the two: {with_not - not_alone:+.2f}")
+claim("5_not_turns_good", "'good' raises the score without 'not' and lowers it beside 'not'", with_not < 0 < not_alone)
+# %% [markdown]
+# The last number is an **interaction index**: what two players do together beyond what each does alone.
+# (With all companies counted alike it is Banzhaf's; weighted by size as in the formula above it is Shapley's.)
+# A list of one number for each token has no place for it.
+#
+# ### What does "absent" mean?
+#
+# The mask was a choice. Here are two others:
+#
+# - **Leave the word out.** The text gets shorter, and its neighbours move together.
+# - **Put in the words of other texts.** Take a real text, keep its words where ours are absent, and average
+#   over several texts. With texts drawn *whatever the words that are present*, this is called
+#   **interventional**. (**Conditional** would be: only from texts that agree with the words present. That asks what
+#   one would *expect* of the absent words. It pays a word also for what usually goes with it, even if the model
+#   never reads it; and to draw such texts one needs a model of the texts.)
+#
+# **Predict, then look:** the sentence and the model stay as they are. Do the numbers? Do the signs?
+# %%
+typical = [
+    "it was a very long show",
+    "here is the same old story",
+    "we saw a rather quiet play",
+    "they made one more short film",
+]
+typical = [text.split() for text in typical]  # six words each, as in the sentence
+
+
+def worth_if_replaced(coalition):
+    """Mean score of the sentence with the absent words taken from typical texts."""
+    words = sentence.split()
+    texts = [" ".join(w if n in coalition else other[n] for n, w in enumerate(words)) for other in typical]
+    return float(score(texts).mean())
+
+
+ways = {"masked": exact}
+for name, worth in {
+    "left out": lambda coalition: float(score([explain.masked_text(tokens, coalition, "")])[0]),
+    "from typical texts": worth_if_replaced,
+}.items():
+    values = exact_shapley_values(worth, len(tokens)).numpy()
+    ways[name] = explain.Explained(tokens, values, worth(frozenset()), worth(frozenset(range(len(tokens)))))
+plots.show(explain.draw_tokens(ways, title="One sentence, one model, three meanings of “absent”"))
+spread = max(np.ptp([way.values[n] for way in ways.values()]) for n in range(len(tokens)))
+claim(
+    "5_absent_matters",
+    "what 'absent' means moves a token's value by more than half a logit",
+    spread > 0.5,
+    float(spread),
+)
+# %% [markdown]
+# Score and model are the same in all three rows; the **base** and the values are not. None of the three is wrong.
+# Each asks another question, so say which one you asked.
+#
+# All three also ask the model about texts that nobody writes, such as "[MASK] [MASK] not [MASK] good [MASK]".
+# How it judges them, no training has ever checked. Worse, a model can *notice* that it reads such a text, and
+# behave well just there: Slack et al. (2020, [arXiv 1911.02508](https://arxiv.org/abs/1911.02508)) built classifiers
+# that discriminate on real inputs and look innocent to SHAP. That is the problem of **inputs off the data**.
+#
+# ### Shapley values as a regression
+#
+# The paper that gave `shap` its name has a third way to the same numbers, **KernelSHAP**. Look for the *sum of single
+# contributions* that imitates the game best: numbers $\varphi_0, \varphi_1, \dots, \varphi_n$ such that
+# $\varphi_0 + \sum_{i \in S} \varphi_i \approx v(S)$ for all coalitions $S$, by weighted least squares.
+# With the weight $\frac{n-1}{\binom{n}{s}\, s\,(n-s)}$ for a coalition of $s$ players (and an exact fit where
+# $s$ is 0 or $n$)
+# the solution is the Shapley values. So a few hundred coalitions, drawn by their weight, give an estimate.
+# The next cell uses all 64, and should find your numbers again.
+# %%
+count = len(tokens)
+coalitions = [frozenset(c) for size in range(count + 1) for c in itertools.combinations(range(count), size)]
+present = torch.tensor(
+    [[float(player in c) for player in range(count)] for c in coalitions], dtype=torch.float64
+)  # [64, 6]
+worths = torch.tensor([worth_of_mask(c) for c in coalitions], dtype=torch.float64)  # [64]
+inner = [n for n, c in enumerate(coalitions) if 0 < len(c) < count]
+weights = torch.tensor(
+    [
+        (count - 1) / (math.comb(count, len(coalitions[n])) * len(coalitions[n]) * (count - len(coalitions[n])))
+        for n in inner
+    ],
+    dtype=torch.float64,
+)
+# The exact fit at both ends fixes φ₀ and the sum of all φ, so the last player's number follows from the others.
+total = worths[-1] - worths[0]
+design = present[inner, :-1] - present[inner, -1:]
+goal = worths[inner] - worths[0] - present[inner, -1] * total
+root = weights.sqrt()[:, None]
+found = torch.linalg.lstsq(root * design, root * goal[:, None]).solution[:, 0]
+by_regression = torch.cat([found, (total - found.sum())[None]])
+print("by regression:", [round(x, 3) for x in by_regression.tolist()])
+print("exact (yours):", [round(x, 3) for x in exact.values.tolist()])
 # %% [markdown]
 # ### The `shap` library
 #
 # `shap` (Lundberg and Lee 2017; [arXiv 1705.07874](https://arxiv.org/abs/1705.07874), optional reading) is a widely
 # used library that *estimates* Shapley values. You give it a function to explain and a **masker**, which knows how to
 # leave parts of an input out. For text the masker is made from the model's tokenizer. An **explainer** then scores
-# masked versions of the input and returns an **explanation**: values, base value and the tokens. Three of its methods:
+# masked versions of the input and returns an **explanation**: values, base value and the tokens. Four of its methods:
 #
 # - `exact` scores all coalitions, as you did.
 # - `permutation` draws random orders of arrival and averages over them, as your `sampled_shapley_values` does
 #   (it goes along each order forwards and backwards, which makes the errors of the two directions partly cancel).
 #   (For text, `shap` by itself only looks at orders in which neighbouring tokens arrive together, in this method
 #   and in the first; `explain.explain` switches that off, so that all orders can occur.)
+# - `kernel` is the regression above (made for tables; for texts `shap` does not offer it).
 # - `partition`, its choice for text, first treats neighbouring tokens as groups, then divides the groups.
 #   It needs fewer evaluations. What it computes are **Owen values**: Shapley's idea
 #   for players who come in fixed groups. They obey the sum rule too, but single numbers can differ.
 #
 # `explain.explain` in `helpers/interpretability/explain.py` calls it, in a few lines.
-# Here are its three methods beside your two functions.
+# Here are three of its methods beside your two functions.
 # %%
 begin = time.perf_counter()
 by_shap = explain.explain(score, reward_model.tokenizer, [sentence], evaluations=2 ** len(tokens), kind="exact")[0]
@@ -545,15 +687,10 @@ partition = explain.explain(
 print(f"{time.perf_counter() - begin:.1f} s for the three methods")
 
 
-def worth_of_sentence(coalition):
-    """The score of the sentence with the other tokens masked."""
-    return float(score([explain.masked_text(tokens, coalition, mask)])[0])
-
-
 drawing = torch.Generator().manual_seed(0)
 count = sizes.shap_evaluations // len(tokens)  # as many orders as that many evaluations pay for
 drawn_orders = torch.stack([torch.randperm(len(tokens), generator=drawing) for _ in range(count)])  # [M, 6]
-sampled, sampled_error = sampled_shapley_values(worth_of_sentence, len(tokens), drawn_orders)
+sampled, sampled_error = sampled_shapley_values(worth_of_mask, len(tokens), drawn_orders)
 
 comparison = pd.DataFrame(
     {
@@ -634,20 +771,21 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # large effects near 0 and 1 are squeezed); Shapley or Owen values (the partition method); words or tokens as players.
 #
 # **Rubric**
-# - 1 point: Explains what a contribution means here: mean change of the score (log-odds) over all orders of arrival,
-#   relative to the fully masked text; not the score of the word alone and not a cause in the world.
-# - 1 point: Explains why 'not' and 'good' interact: the contribution of each depends on whether the other is present,
-#   and Shapley shares the interaction between them; a single number per token cannot show it.
-# - 1 point: Names at least one choice that changes the numbers (mask token or deletion, log-odds or probability, exact,
-#   permutation or partition), and says how.
+# - 1 point: Explains what a contribution means here (mean change of the score over all orders of arrival,
+#   relative to the fully masked text; not the score of the word alone and not a cause in the world),
+#   and names two choices that change the numbers.
+# - 1 point: Explains with numbers why 'not' and 'good' interact: the contribution of each depends on whether the other
+#   is present, and Shapley shares the interaction between them; a single number per token cannot show it.
 # %% [markdown]
 # ## 5.3 What the reward model looks at
 #
 # Your reward model decides what the policy of Part 2 becomes. So look at what *it* looks at.
 # The next cell explains nine sentences: praise, blame, negation, sarcasm and mixed feelings.
-# `explain.text_plot` shows `shap`'s own interactive plot. In it, **red pushes the score up and blue down**
-# (its colours, not ours), and pointing at a word shows its number. The line on top is the score: the red
-# and blue arrows meet at the sentence's score. The plot needs HTML with JavaScript. Where that does not run,
+# They are short, so `shap` can score all coalitions: these are exact values.
+# `explain.text_plot` shows `shap`'s own interactive plot, in our colours: **blue pushes the score up and orange down**
+# (by itself `shap` draws red for up and blue for down: look twice when you see its plots elsewhere).
+# Pointing at a word shows its part of the line on top, where the blue and the orange arrows meet at the score;
+# the table below it has the numbers. The plot needs HTML with JavaScript. Where that does not run,
 # for example in a PDF, you see the numbers as plain text, and below stands the same as a picture.
 # (If you see a jumble of numbers instead of the plot, the notebook was opened but the cell not yet run: run it.)
 # %%
@@ -664,13 +802,11 @@ sentences = {
 }
 sentences = dict(itertools.islice(sentences.items(), sizes.sentences))
 begin = time.perf_counter()
-explained = dict(
-    zip(
-        sentences,
-        explain.explain(score, reward_model.tokenizer, list(sentences.values()), evaluations=sizes.shap_evaluations),
-        strict=True,
-    )
-)
+longest = max(len(explain.split_text(reward_model.tokenizer, text)) for text in sentences.values())
+views = explain.explain(
+    score, reward_model.tokenizer, list(sentences.values()), evaluations=2**longest, kind="exact"
+)  # short sentences: all coalitions
+explained = dict(zip(sentences, views, strict=True))
 print(f"{time.perf_counter() - begin:.0f} s for {len(sentences)} sentences")
 # %%
 # shap's interactive plot of one sentence. Change the key to see another.
@@ -685,34 +821,30 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but*
 # as a reader does? (d) What would you expect a policy to write that is trained to please this model?
 # %% [markdown]
-# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2) and "lifeless"
-# (−0.7) carry the low score, "a" and "and" almost nothing: right, for the right reason. *Negated praise* is right
-# as well: "not" carries −3.3, and "good" keeps only +0.3 where it brings far more in other company.
+# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−0.8), "lifeless" (−0.7),
+# "predictable" (−0.6) and "mess" (−0.5) carry the low score, "a" and "and" almost nothing: right, for the right reason.
+# *Negated praise* is right as well: "not" carries −3.1, and "good" keeps only +0.4 where it brings far more
+# in other company.
 #
 # (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too
 # weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind;
-# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.42): "dull" still costs 1.1.
-# In *praise*, even "film" (+0.4) and "a" (+0.4) are paid: a part of the verdict that no reader would give.
+# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.42): "dull" still costs 0.8.
+# In *praise*, even "film" (+0.4) and "a" (+0.3) are paid: a part of the verdict that no reader would give.
 #
-# (c) "not" is no word with a value of its own: −3.3 before "good", +0.6 before "a dull moment", +0.5 before "without
+# (c) "not" is no word with a value of its own: −3.1 before "good", +0.7 before "a dull moment", −0.1 before "without
 # charm". So the model does use it as a switch, but a weak one where it should turn blame into praise.
 # In the mixed pair a reader gives weight to what follows "but"; so does the model: "terrible" costs 1.6
 # when the sentence goes on to praise, and 2.4 at the end, and "but" itself brings +1.1 in the first order
-# and +0.3 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
+# and +0.2 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
 #
 # (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order
 # and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
 #
 # **Rubric**
-# - 1 point: Names a sentence that the model gets right and says which tokens carry the verdict,
-#   with numbers from the plot.
-# - 1 point: Names a sentence that it gets wrong, or right for the wrong reason, with the token's number as evidence
-#   (for example a neutral word such as 'film' or 'a' with a large value, or an opinion word
-#   that outweighs the negation).
-# - 1 point: Compares the plain and the negated or turned sentence: whether 'not' works as a switch
-#   for the following word or as a bad word of its own; refers to the two plots.
-# - 1 point: Draws a consequence for training: which cheap words or phrases a policy
-#   that maximises this reward would be pushed towards.
+# - 1 point: Names a sentence that the model gets right and one that it gets wrong (or right for the wrong reason), each
+#   with the tokens that carry the verdict and their numbers from the plot.
+# - 1 point: Compares the plain and the negated or turned sentences (does 'not' work as a switch for the following word,
+#   or as a bad word of its own?) and draws a consequence for training: which cheap words a policy is pushed towards.
 # %% [markdown]
 # ## 5.4 Before and after RLHF
 #
@@ -853,12 +985,9 @@ plots.show(
 # with the prompt's words as players; it says nothing about reward.
 #
 # **Rubric**
-# - 1 point: Says which words carry the reward in the tuned policies' texts and how this differs from the base policy
-#   (few words, often repeated; larger share of the total).
-# - 1 point: Argues from the attributions whether this is reward hacking: the reward comes from isolated praise words
-#   and not from a judgement that a reader would share; or says what speaks against it. Compares REINFORCE with DPO.
-# - 1 point: Says what attribution of the reward model cannot show (why the policy writes the words),
-#   and how the next-word attribution differs: another model, another score, other players.
+# - 1 point: Argues from the attributions whether this is reward hacking: which words carry the reward before and after,
+#   how large their share of the total is, and how DPO compares with REINFORCE; and says what the attribution of
+#   the reward model cannot show (why the policy writes the words), which the last figure can.
 # %% [markdown]
 # ## 5.5 A task and a circuit
 #
@@ -916,13 +1045,26 @@ for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_eac
 # when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the model writes
 # (you will use that in 5.7), and everything that raises both names alike drops out.
 # The last is also its weakness, which is why there is a second measure, the **probability of IO**.
-# %% [markdown] q="q5_3"
+# %% [markdown] q="q5_3" level=1
 # **Exercise 5.3 · `logit_difference`.**
 # For each prompt of a batch, the logit of the IO name minus the logit of the S name.
 #
 # - `logits` `[B, V]`: the model's scores of all `V` words at the last position; one row for each prompt.
 # - `io_ids`, `s_ids` `[B]`: the two names' token numbers; each prompt has its own pair.
 # - Returns `[B]`.
+#
+# <details><summary>Hint 1: one prompt</summary>
+#
+# For prompt $b$ it is `logits[b, io_ids[b]] - logits[b, s_ids[b]]`. All prompts at once need no loop.
+#
+# </details>
+#
+# <details><summary>Hint 2: the operation</summary>
+#
+# `logits.gather(1, ids[:, None])` picks from each row the entry that `ids` names for it, shape `[B, 1]`.
+# The last axis, of length 1, has to go: `[:, 0]`.
+#
+# </details>
 # %%
 def logit_difference(logits, io_ids, s_ids):
     """How strongly the model prefers the indirect object to the subject.
@@ -967,12 +1109,19 @@ def test_difference_rules(logit_difference):
 # %% hidden={"values": 1.5, "edges dtypes gradients purity": 0.5}
 # Random batches, also of one prompt.
 # Large logits and several dtypes; gradients pass to the logits, and the arguments are left unchanged.
-# %% [markdown] q="q5_4"
+# %% [markdown] q="q5_4" level=1
 # **Exercise 5.4 · `io_probability`.** The logit difference looks at two words only. The second measure is the
 # probability of the IO name among *all* words: the softmax over the whole vocabulary, taken at the IO name.
 #
 # - `logits` `[B, V]`, `io_ids` `[B]`; returns `[B]`.
 # - Logits may be as large as ±10,000, where `exp` overflows: let PyTorch's `softmax` or `log_softmax` do the work.
+#
+# <details><summary>Hint 1: two steps</summary>
+#
+# First turn each row of logits into probabilities over the vocabulary, the *last* axis. Then pick one entry from each
+# row, as in the exercise before.
+#
+# </details>
 # %%
 def io_probability(logits, io_ids):
     """Probability that the model gives to the indirect object's name.
@@ -1081,7 +1230,7 @@ plots.show(
 # What is "a head's output"? A head mixes the values of the tokens it attends to. This mixture, `D` numbers at each
 # position, is the output; it is then multiplied by the layer's output matrix and added to the residual stream.
 # For one layer the outputs of all heads form a tensor `[B, T, H, D]`: batch, position (T tokens), head, head width.
-# %% [markdown] q="q5_5"
+# %% [markdown] q="q5_5" level=1
 # **Exercise 5.5 · `ablate_heads`.** Knock out some heads of one layer.
 #
 # - `head_outputs` `[B, T, H, D]`: what each of the layer's `H` heads says at each position of each prompt.
@@ -1090,6 +1239,20 @@ plots.show(
 #   with the mean output of each head at each position.
 # - Returns a **copy** `[B, T, H, D]` in which the named heads are replaced, and all others are as they were.
 #   The argument stays unchanged: the notebook uses the same recording many times.
+#
+# <details><summary>Hint 1: what stays</summary>
+#
+# Begin with a copy, `head_outputs.clone()`, and write into the copy only. Which of the four axes counts heads?
+#
+# </details>
+#
+# <details><summary>Hint 2: shapes</summary>
+#
+# `result[:, :, head]` has the shape `[B, T, D]`. `mean_outputs[:, head]` has `[T, D]`:
+# PyTorch repeats it for each prompt
+# when it is assigned.
+#
+# </details>
 # %%
 def ablate_heads(head_outputs, heads, mean_outputs=None):
     """Replace the outputs of some heads by zero or by their mean.
@@ -1209,24 +1372,36 @@ def difference_without(heads, means=means):
 nothing = difference_without([])
 print(f"no head knocked out: {nothing.mean():.3f}, the whole model: {full.mean():.3f} (must be equal)")
 print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
-# %%
-# Knock out each head alone, by its mean and by 0. What share of the logit difference is lost?
-lost_mean = torch.tensor([1 - (difference_without([h]).mean() / full.mean()).item() for h in all_heads]).reshape(3, 4)
-lost_zero = torch.tensor([1 - (difference_without([h], None).mean() / full.mean()).item() for h in all_heads]).reshape(
-    3, 4
-)
-plots.show(
-    figures.head_maps(
-        {"mean ablation": lost_mean, "zero ablation": lost_zero},
-        title="Share of the logit difference lost when one head is knocked out",
-    )
-)
 # %% [markdown]
 # (With all heads knocked out the model knows nothing of the names, and the logit difference ought to be 0. What is left
 # is the noise of means over so few prompts: differences as small as that say nothing.)
 #
-# Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say the same.
-# For **0.2** they do not: zero ablation makes it look half as important as mean ablation does (0.21 against 0.42).
+# **Predict, then look.** The next cell knocks out each head alone, and gives the share of the logit difference
+# that is lost. How many of the twelve heads matter? In which layers are they? Do both kinds of knock-out agree?
+#
+# Each bar has its **95 % interval**: the prompts are drawn anew, with replacement, 2,000 times,
+# and the share is computed each time (a *bootstrap*). It says how far other prompts of this kind would move the bar.
+# %%
+names_of_heads = [f"{layer}.{head}" for layer, head in all_heads]
+lost = {}  # for each kind of knock-out [12, 3]: share lost, lower and upper end of its interval
+for kind, replacement in [("mean ablation", means), ("zero ablation", None)]:
+    each = [ioi.share_with_interval(full - difference_without([head], replacement), full) for head in all_heads]
+    lost[kind] = torch.tensor(each)
+plots.show(
+    figures.head_bars(
+        lost, names_of_heads, title="What is lost when one head is knocked out", ylabel="share of the logit difference"
+    )
+)
+lost_mean, lost_zero = (lost[kind][:, 0].reshape(3, 4) for kind in lost)
+apart = [name for name, a, b in zip(names_of_heads, *lost.values(), strict=True) if a[1] > b[2] or b[1] > a[2]]
+print("heads for which the two kinds differ by more than their intervals:", apart)
+# %% [markdown]
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
+# Three heads matter: 0.2, 2.0 and 2.3. For the heads of layer 2 both kinds of knock-out say nearly the same.
+# For **0.2** they do not: zero ablation makes it look half as important as mean ablation does.
+#
+# </details>
 #
 # ### An experiment: when zero ablation misleads
 #
@@ -1300,13 +1475,26 @@ run = circuits.record(ioi_model, batch.ids)  # one run, with everything kept: he
 writes = attribution.head_writes(ioi_model, run)  # [L, B, H, M]
 direction = attribution.answer_direction(ioi_model, batch.io_ids, batch.s_ids)  # [B, M]
 print(f"writes {list(writes.shape)}, direction {list(direction.shape)}")
-# %% [markdown] q="q5_6"
+# %% [markdown] q="q5_6" level=2
 # **Exercise 5.6 · `direct_logit_attribution`.** How far does each head push along the direction?
 #
 # - `head_writes` `[B, H, M]`: what each of the `H` heads of one layer wrote, for each prompt.
 # - `direction` `[B, M]`: for each prompt the direction in which the answer lies. It need not have length 1,
 #   and it is used as it is: then the result is in logits.
 # - Return `[B, H]`: the dot product of each head's write with the direction of its own prompt.
+#
+# <details><summary>Hint 1: one prompt, one head</summary>
+#
+# It is the sum over $m$ of `head_writes[b, h, m] * direction[b, m]`. The direction lacks the axis of the heads.
+#
+# </details>
+#
+# <details><summary>Hint 2: the operation</summary>
+#
+# Either give `direction` an axis of length 1 in the middle, multiply, and sum over the last axis; or say it by letters:
+# `torch.einsum("bhm,bm->bh", …)`.
+#
+# </details>
 # %%
 def direct_logit_attribution(head_writes, direction):
     """What each head's write adds to the logit difference directly.
@@ -1372,9 +1560,15 @@ plots.show(
         unit="logits",
     )
 )
+two = (direct.flatten().topk(2).values.sum() / full.mean()).item()
+claim("5_two_writers", "two heads write more than half of the logit difference", two > 0.5, two)
 # %% [markdown]
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
 # Heads 2.0 and 2.3 write most of the answer themselves.
 # Head 0.2, without which 40 % of the answer is gone, writes almost nothing. It must work *through other heads*.
+#
+# </details>
 #
 # ### Activation patching
 #
@@ -1388,7 +1582,7 @@ plots.show(
 # as IO minus S of the clean prompt) is negative. Now run the corrupted prompt,
 # but put *one head's output from the clean run* into it, at one position. If the logit difference climbs back,
 # this head, at this position, carries the information that makes the difference: who was repeated.
-# %% [markdown] q="q5_7"
+# %% [markdown] q="q5_7" level=2
 # **Exercise 5.7 · `patch_heads`.** Put some heads' outputs from one run into another.
 #
 # - `receiver` `[B, T, H, D]`: one layer's head outputs in the run that is to be changed.
@@ -1397,6 +1591,19 @@ plots.show(
 # - `positions`: a list of positions, or `None` for all positions. An empty list names no position.
 # - Return a **copy** of `receiver` in which every named head, at every named position, holds what `donor` holds there.
 #   Gradients pass to both.
+#
+# <details><summary>Hint 1: two loops are enough</summary>
+#
+# Begin with a copy of `receiver`.
+# For every named position and every named head, `result[:, position, head]` is `[B, D]`.
+#
+# </details>
+#
+# <details><summary>Hint 2: None and the empty list</summary>
+#
+# `None` means all positions, an empty list means none. `if positions` treats both alike; `positions is None` does not.
+#
+# </details>
 # %%
 def patch_heads(receiver, donor, heads, positions=None):
     """Take the outputs of some heads, at some positions, from another run.
@@ -1478,7 +1685,7 @@ def test_patch_rules(patch_heads):
 # Random outputs, also with as many prompts as positions and heads.
 # No head, all heads, no position, one position, numbers in the thousands.
 # Gradients pass to receiver and donor; several dtypes; the arguments are left unchanged, and the result is a copy.
-# %% [markdown] q="q5_8"
+# %% [markdown] q="q5_8" level=1
 # **Exercise 5.8 · `patching_effect`.**
 # Of the way from the corrupted run to the clean run, which share does the patched run go?
 #
@@ -1486,6 +1693,20 @@ def test_patch_rules(patch_heads):
 # - Take the mean of each over the prompts **first**. The effect is (mean patched − mean corrupted) / (mean clean − mean
 #   corrupted): a Python float. 0 means that the patch restored nothing, 1 that it restored everything.
 # - If the clean and the corrupted mean are equal there is no way to go: raise a `ValueError`.
+#
+# <details><summary>Hint 1: the order of means and fraction</summary>
+#
+# Three means first, three plain numbers; the fraction comes last. A mean of fractions would be another number.
+#
+# </details>
+#
+# <details><summary>Hint 2: the float and the error</summary>
+#
+# `.item()` makes a Python float of a tensor with one entry. Compute the way from corrupted to clean first,
+# and test whether
+# it is exactly 0 before you divide.
+#
+# </details>
 # %%
 def patching_effect(clean, corrupted, patched):
     """Share of the clean behaviour that a patch restores.
@@ -1561,6 +1782,13 @@ plots.show(
         restored, title="Activation patching: share of the logit difference that one head restores at one position"
     )
 )
+for name, (layer, head) in {"S2": (0, 2), "END": (2, 3)}.items():
+    patched = circuits.patched_logits(
+        ioi_model, batch.swapped_ids, [(layer, head)], run.outputs, patch_heads, batch.positions[name]
+    )
+    gained = logit_difference(patched, batch.io_ids, batch.s_ids) - corrupted
+    share, low, high = ioi.share_with_interval(gained, full - corrupted)
+    print(f"{layer}.{head} at {name}: {share:.2f}, 95 % interval {low:.2f} to {high:.2f}")
 # %% [markdown]
 # **Sanity check.**
 # Patching *every* head at *every* position must restore everything, and patching nothing must restore nothing.
@@ -1570,10 +1798,127 @@ everything = circuits.patched_logits(ioi_model, batch.swapped_ids, all_heads, ru
 print(f"all heads: {patching_effect(full, corrupted, logit_difference(everything, batch.io_ids, batch.s_ids)):.3f}")
 print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
 # %% [markdown]
+# ### Where is the information, and when does it move?
+#
+# The same experiment with the **residual stream** in place of a head: at one position, the whole vector that enters a
+# layer comes from the clean run. It holds all that the position knows by then. **Predict, then look:**
+# the two prompts differ in one word. At which position is everything before layer 0, and where must it be in the end?
+# %%
+stream = torch.tensor(
+    [
+        [
+            patching_effect(full, corrupted, logit_difference(own, batch.io_ids, batch.s_ids))
+            for name in ioi.POSITIONS
+            for own in [
+                circuits.stream_patched_logits(ioi_model, batch.swapped_ids, layer, run.before, batch.positions[name])
+            ]
+        ]
+        for layer in range(3)
+    ]
+)  # [L, 5]
+plots.show(
+    figures.head_maps(
+        {"stream that enters the layer": stream},
+        title="Share of the logit difference that one position restores",
+        columns=ioi.POSITIONS,
+    )
+)
+# %% [markdown]
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
 # Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the information.
 # Nothing is restored at IO, S1 or S1+1: those tokens stand *before* the word that differs, and in GPT-2 a token cannot
-# see what comes after it. At **END**, heads **2.0** and **2.3** carry it. So the information is made at S2 in layer 0
-# and is read at END in layer 2. Is it the same information? That is what path patching asks.
+# see what comes after it. At **END**, heads **2.0** and **2.3** carry it. The map of the stream agrees: before layer 0
+# everything is at S2, before layer 2 a good quarter is at END, and the last layer brings the rest there.
+# So the information is worked on at S2 in layer 0 and most of it is read at END in layer 2.
+# Is it the same information? That is what path patching asks.
+#
+# </details>
+#
+# ### In which direction, from which prompt, by which measure?
+#
+# Three choices were made without a word. Each can change the answer
+# ([Heimersheim and Nanda 2024](https://arxiv.org/abs/2404.15255),
+# [Zhang and Nanda 2023](https://arxiv.org/abs/2309.16042)).
+#
+# - **Direction.** *Denoising* puts a clean output into the corrupted run: does this head **suffice** to restore?
+#   *Noising* puts a corrupted output into the clean run: is it **necessary**? Suppose two heads must both work (AND):
+#   then each is necessary, and none suffices. If either of two is enough (OR), each suffices and none is necessary.
+# - **The other prompt.** In the one above, the *other* person is repeated. Its twin is the prompt with three
+#   unrelated names. Noising from such a prompt is also called **resample ablation**: the head says
+#   what it would say in some other prompt, and not the mean of what it says in many.
+# - **The measure.** Share of the logit difference, or of P(IO).
+#
+# **Predict, then look.** The clean prompt and the one with the other person repeated are mirror images: each is a
+# correct prompt of the task. What does that mean for denoising and noising between those two?
+# %%
+unrelated_run = circuits.record(ioi_model, batch.unrelated_ids)
+unrelated = logit_difference(unrelated_run.logits[:, -1], batch.io_ids, batch.s_ids)  # [N]
+writers = [all_heads[n] for n in direct.flatten().topk(2).indices.sort().values.tolist()]  # the two that write most
+carriers = torch.stack(list(restored.values())).amax(0).flatten().topk(4)  # those that restore most at some position
+watched = [[all_heads[n]] for n in carriers.indices.sort().values.tolist()] + [writers]
+
+
+def restores(ids, start, heads):
+    """Denoising: share with interval of the way from `start` to the clean logit difference, on the prompts `ids`."""
+    own = circuits.patched_logits(ioi_model, ids, heads, run.outputs, patch_heads)
+    return ioi.share_with_interval(logit_difference(own, batch.io_ids, batch.s_ids) - start, full - start)
+
+
+def loses(other, end, heads):
+    """Noising: share with interval of the way from the clean logit difference to `end`, with outputs of the run `other`."""
+    own = circuits.patched_logits(ioi_model, batch.ids, heads, other.outputs, patch_heads)
+    return ioi.share_with_interval(full - logit_difference(own, batch.io_ids, batch.s_ids), full - end)
+
+
+choices = {
+    "other person, denoising": [restores(batch.swapped_ids, corrupted, heads) for heads in watched],
+    "other person, noising": [loses(swapped_run, corrupted, heads) for heads in watched],
+    "unrelated names, denoising": [restores(batch.unrelated_ids, unrelated, heads) for heads in watched],
+    "unrelated names, noising (resampling)": [loses(unrelated_run, unrelated, heads) for heads in watched],
+    "mean ablation": [ioi.share_with_interval(full - difference_without(heads), full) for heads in watched],
+}
+choices = {name: torch.tensor(rows) for name, rows in choices.items()}  # [5, 3] each
+labels = [" and ".join(f"{layer}.{head}" for layer, head in heads) for heads in watched]
+plots.show(
+    figures.head_bars(
+        choices, labels, title="One question, five ways to ask it: the heads at all positions",
+        ylabel="share of the logit difference",
+    )
+)  # fmt: skip
+base_p, clean_p = (io_probability(one.logits[:, -1], batch.io_ids).mean() for one in (swapped_run, run))
+for label, heads in zip(labels, watched, strict=True):
+    own = circuits.patched_logits(ioi_model, batch.swapped_ids, heads, run.outputs, patch_heads)
+    by_p = (io_probability(own, batch.io_ids).mean() - base_p) / (clean_p - base_p)
+    print(
+        f"{label}: restored {choices['other person, denoising'][labels.index(label), 0]:.2f} of the logit difference, {by_p:.2f} of P(IO)"
+    )
+mirror = (choices["other person, denoising"][:, 0] - choices["other person, noising"][:, 0]).abs().max()
+claim(
+    "5_mirror_prompts", "between mirror-image prompts denoising and noising agree", bool(mirror < 0.05), float(mirror)
+)
+resampled, averaged = choices["unrelated names, noising (resampling)"], choices["mean ablation"]
+claim(
+    "5_resampling_differs", "a resampled output costs more than a mean one, beyond the intervals, for some head",
+    bool((resampled[:, 1] > averaged[:, 2]).any()), f"{resampled[:, 0].max():.2f} and {averaged[:, 0].max():.2f} at most",
+)  # fmt: skip
+# %% [markdown]
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
+# - **Mirror images agree.** To denoise the corrupted prompt is, seen from the other person's side,
+#   to noise a clean one.
+#   With such pairs there is nothing to learn from the second direction.
+# - **Unrelated names do not.** For 0.2 noising (0.65) finds more than denoising (0.44): without the right message the
+#   others go wrong, but the right message alone does not suffice: it needs readers that were told the rest (AND).
+# - **A resampled message does more harm than a mean one** (0.65 against 0.42 for 0.2, 0.20 against 0.03 for 0.0):
+#   it does not fall silent, it names somebody else.
+# - **The measure.** One writer restores a third of the logit difference and hardly any P(IO): the
+#   answer changes only when the difference changes sign. The two together restore most of both.
+#
+# So "head 0.0 does not matter" (knocked out by its mean) and "it matters" (resampled) are both true.
+# Report what you did.
+#
+# </details>
 #
 # ## 5.8 Following the paths backwards
 #
@@ -1592,9 +1937,6 @@ print(f"no head:   {patching_effect(full, corrupted, corrupted):.3f}")
 # If the logit difference drops, the path from sender to receiver matters. One starts at the end, with the logits
 # as receiver, and goes backwards: who matters to the logits? Who matters to those?
 # %%
-unrelated_run = circuits.record(ioi_model, batch.unrelated_ids)
-
-
 def path_loss(senders, receivers=(), through="query", positions=None):
     """Share of the logit difference lost when the senders tell the receivers what they would say about unrelated names."""
     changed = circuits.path_patch(
@@ -1608,12 +1950,12 @@ plots.show(
     figures.head_maps({"to the logits": to_logits}, title="Path patching, step 1: who matters to the logits directly?")
 )
 # %% [markdown]
-# As with direct attribution: 2.0 and 2.3. (Path patching to the logits
+# The same heads as with direct attribution. (Path patching to the logits
 # and direct logit attribution answer almost the same question; the first lets the normalisation and the MLPs react.)
 #
 # **One step back.** A head has three inputs: its **query** (what am I looking for?), its **keys**
 # (what do the other tokens offer to be found by?) and its **values** (what do they hand over when found?).
-# Which heads of layers 0 and 1 matter to heads 2.0 and 2.3, and through which input?
+# Which heads of layers 0 and 1 matter to heads 2.0 and 2.3, and through which input? **Predict, then look.**
 # %%
 readers = [(2, 0), (2, 3)]
 earlier = [head for head in all_heads if head[0] < 2]
@@ -1653,6 +1995,19 @@ for name, ids in [
     numbers["logit of the third name"] = at_s2.gather(1, third_names[:, None]).mean().item()
     carried.append({"0.2 says what it says about": name} | numbers)
 print(f"logit of the third name in the whole model: {logits.gather(1, third_names[:, None]).mean():.2f}")
+_, renamed_too, once_only = carried
+by_value = renamed_too["lost through the value"] > 0.03 > abs(renamed_too["lost through the key"])
+by_key = once_only["lost through the key"] > 0.03 > abs(once_only["lost through the value"])
+claim(
+    "5_values_carry_the_name",
+    "another name, also repeated, is told through the values and not through the keys",
+    by_value,
+)
+claim(
+    "5_keys_carry_the_repetition",
+    "the end of the repetition is told through the keys and not through the values",
+    by_key,
+)
 pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
 # %% [markdown]
 # Compare the last two lines. Change the name and keep the repetition: as much as before is lost through the
@@ -1740,7 +2095,13 @@ for heads in ([], [(0, 2)]):
         }
         state = {"order": order, "model": "without 0.2" if heads else "whole", "accuracy": right[chosen].mean()}
         found.append(state | looks)
-pd.DataFrame(found).set_index(["model", "order"]).astype(float).round(2)
+sentences_counted = pd.DataFrame(found).set_index(["model", "order"]).astype(float)
+astray = sentences_counted["accuracy"].unstack("model")  # a row for each order
+claim(
+    "5_repetition_found_by_0_2", "without 0.2 the counting sentences go wrong in every order, most in S IO S",
+    bool((astray["without 0.2"] < astray["whole"] - 0.05).all()), str(astray.round(2).to_dict("index")),
+)  # fmt: skip
+sentences_counted.round(2)
 # %% [markdown]
 # In the whole model they look at the repeated name in all three orders, mostly at its second mention,
 # and never at IO, not even where IO is the last name. So it is the repetition that they look for.
@@ -1792,17 +2153,15 @@ pd.DataFrame(found).set_index(["model", "order"]).astype(float).round(2)
 # (in the presence of all others); patching shows that it carries the information; path patching shows to whom.
 #
 # **Rubric**
-# - 1 point: Head 0.2: at S2 it attends to S1, the earlier mention of the same name: a duplicate-token head.
-#   Evidence from the attention figure and from activation patching at S2.
-# - 1 point: Heads 2.0 and 2.3: from END they attend to S2 and lower the logit of the name there: they suppress S
-#   (negative copying). Evidence from attention, direct attribution and copying scores.
+# - 1 point: Heads 0.2, 2.0 and 2.3: 0.2 attends from S2 to S1 (a duplicate-token head);
+#   2.0 and 2.3 attend from END to S2
+#   and lower the logit of the name there. Each with a number from patching, direct attribution or copying scores;
+#   attention alone is a hint, not evidence of use.
 # - 1 point: Path from 0.2 to 2.0 and 2.3: mainly through the values, with a number from the figure of step 2, and what
 #   they carry: the name, not the repetition, with a number from the table "name or repetition".
 # - 1 point: Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly
 #   and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says
 #   which heads do a little of it); backup heads not shown by these experiments.
-# - 1 point: Says what kind of evidence each claim has (attribution, ablation, patching, attention) and
-#   that attention alone is a hint, not evidence of use.
 # %% [markdown]
 # ### The three methods in one table
 # %%
@@ -1852,12 +2211,19 @@ print(f"the whole model: {full.mean():.2f}, of which head 1.0 wrote {direct[1, 0
 #   though it is faithful: without its main heads the circuit is dead, while the model still works.
 # - **Minimality**: nothing in it is idle. For every head $v$ of the circuit there is some subset $K$ such that taking
 #   $v$ out in addition to $K$ changes the result much: $|F(C \setminus (K \cup \{v\})) - F(C \setminus K)|$ is large.
-# %% [markdown] q="q5_9"
+# %% [markdown] q="q5_9" level=1
 # **Exercise 5.9 · `faithfulness`.** How far is the circuit alone from the whole model?
 #
 # - `circuit`, `full`: `[B]`, the logit differences of the same prompts, once
 #   with everything outside the circuit knocked out, once in the whole model.
 # - Returns |mean(full) − mean(circuit)|, a Python float. It is a **gap**: 0 is perfectly faithful, large is bad.
+#
+# <details><summary>Hint 1: which first?</summary>
+#
+# The mean over the prompts first, then the difference, then its size. Where would gaps of two signs cancel,
+# and where not?
+#
+# </details>
 # %%
 def faithfulness(circuit, full):
     """Gap between the mean logit difference of a circuit and of the whole model.
@@ -1971,7 +2337,13 @@ minimal = {}
 for head in my_circuit:
     others = [k for k in value_of if head not in k]
     minimal[f"{head[0]}.{head[1]}"] = max((abs(value_of[k | {head}] - value_of[k]) for k in others), default=0.0)
-plots.show(plots.plot_bars(minimal, title="Minimality: the most that each head changes", ylabel="logit difference"))
+most = torch.tensor([[value] * 3 for value in minimal.values()])  # a largest value has no interval
+plots.show(
+    figures.head_bars(
+        {"the most that it changes": most}, list(minimal), size=5.5, ylabel="logit difference",
+        title="Minimality: the most that each head changes",
+    )
+)  # fmt: skip
 # %% [markdown]
 # ### The heads as players
 #
@@ -2013,19 +2385,17 @@ print(f"sum of the Shapley values {head_values.sum():.2f}, whole model − no he
 print(f"{time.perf_counter() - begin:.0f} s for {sizes.head_orders} orders")
 shares.round(2)
 # %%
-with plots.figure(size=(8, 3.4)) as (fig, ax):
-    rows_of_heads = np.arange(len(shares))
-    for shift, (name, colour) in enumerate(
-        {"alone (comes first)": "#E69F00", "Shapley value": "#0072B2", "knock-out (comes last)": "#999999"}.items()
-    ):
-        errors = 2 * shares["standard error"] if name == "Shapley value" else None
-        ax.bar(rows_of_heads + 0.27 * (shift - 1), shares[name], 0.27, yerr=errors, capsize=2, color=colour, label=name)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_xticks(rows_of_heads, shares.index)
-    ax.set(title="What a head is worth: first, on average, last", xlabel="head", ylabel="logit difference")
-    ax.legend()
-told = "; ".join(f"{head} {row['Shapley value']:.1f}" for head, row in shares.iterrows())
-plots.show(fig, f"Bars for each of twelve heads: alone, Shapley value with two standard errors, knock-out. {told}.")
+bars = {}
+for name in ("alone (comes first)", "Shapley value", "knock-out (comes last)"):
+    value = torch.tensor(shares[name].to_numpy())
+    wide = 2 * torch.tensor(shares["standard error"].to_numpy()) if name == "Shapley value" else 0 * value
+    bars[name] = torch.stack([value, value - wide, value + wide], dim=1)  # [12, 3]
+plots.show(
+    figures.head_bars(
+        bars, names_of_heads, ylabel="logit difference",
+        title="What a head is worth: first, on average (± 2 standard errors), last",
+    )
+)  # fmt: skip
 # %% [markdown]
 # The sum rule holds again: the values share out all that the heads together do.
 # Compare the three bars of a head. Where the last is the tallest, the head *needs* others. 0.2 is the clearest case:
@@ -2080,16 +2450,11 @@ print(
 # It is not complete: with K = {A}, the model still answers (A′ takes over), the circuit without K is dead.
 #
 # **Rubric**
-# - 1 point: States the circuit with its share kept, and judges faithfulness, completeness and minimality each
-#   with a number or figure of the notebook.
-# - 1 point: Explains the difference between the share of the logit difference kept and P(IO):
-#   the logit difference ignores what raises both names or other words alike.
-# - 1 point: Span, independence, basis: faithfulness/completeness is like spanning (the parts suffice),
-#   minimality like independence (none is idle), a circuit with all three like a basis.
-# - 1 point: Where the likeness ends: no vector space or addition of heads (effects interact, backups),
-#   criteria are graded with thresholds, no fixed dimension: two minimal circuits may differ in size;
-#   depends on the task's data and the kind of ablation.
-# - 1 point: Explains with an example why a circuit can be faithful but not complete (a forgotten backup head).
+# - 1 point: States the circuit with its share kept, judges faithfulness, completeness and minimality each with a number
+#   or figure of the notebook, and explains why P(IO) falls further:
+#   the logit difference ignores what raises both names.
+# - 1 point: Span, independence, basis, and where the likeness ends (no addition of heads, graded criteria,
+#   no fixed dimension); explains with an example why a circuit can be faithful but not complete (a forgotten backup).
 # %% [markdown]
 # ## 5.10 How the circuit came into being
 #
@@ -2119,8 +2484,19 @@ plots.show(
 )
 plateau = history[history["step"].between(75, 150)]
 print("loss on the plateau:", dict(zip(plateau["step"], plateau["answer_loss"].round(3), strict=True)))
-pd.DataFrame(then_right, index=pd.Index(sorted(checkpoints), name="step")).round(2)
+then = pd.DataFrame(then_right, index=pd.Index(sorted(checkpoints), name="step"))
+costs = {
+    name: then.loc[250, "whole model"] - then.loc[250, name] for name in ("without layer 1", "without 2.0 and 2.3")
+}
+claim(
+    "5_layer_1_jumps", "in the jump the ability hangs on layer 1 and not on the two heads that write the answer in the end",
+    costs["without layer 1"] > 0.1 > costs["without 2.0 and 2.3"],
+    ", ".join(f"{name} {cost:.2f} lost at step 250" for name, cost in costs.items()),
+)  # fmt: skip
+then.round(2)
 # %% [markdown]
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
 # Around step 150 the model stands at an accuracy below 0.4, and its loss stands still: it has learned that a name
 # is due and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the
 # name that it saw twice. Then, within about 100 steps, it finds a rule. (Olsson and others 2022,
@@ -2134,6 +2510,8 @@ pd.DataFrame(then_right, index=pd.Index(sorted(checkpoints), name="step")).round
 #
 # So **the circuit of the finished model is not the one that made the jump**.
 # What you find by taking a model apart is what it does now, on these prompts, and not how it got there.
+#
+# </details>
 #
 # ## 5.11 Did the reward break it?
 #
@@ -2224,7 +2602,23 @@ for name, start in [("relearned after the reward", last), ("learned by an untrai
             own = ioi.last_logits(pupil, batch.ids)
             right = (own.argmax(-1) == batch.io_ids).float().mean().item()
             rows.append({"what": f"{name}, {step} steps", "says IO": right})
-pd.DataFrame(rows).set_index("what").round(2)
+experiments = pd.DataFrame(rows).set_index("what")
+says = experiments["says IO"]
+restored_share = says["all heads of the original"]
+claim(
+    "5_readers_intact",
+    "with the original's head outputs the trained model answers again",
+    restored_share > 0.9,
+    restored_share,
+)
+back, new = says["relearned after the reward, 15 steps"], says["learned by an untrained model, 15 steps"]
+claim(
+    "5_relearned_sooner",
+    "the ability comes back in fewer steps than it was learned in",
+    back > new + 0.5,
+    f"{back:.2f} and {new:.2f} after 15 steps",
+)
+experiments.round(2)
 # %% [markdown] q="w5_6"
 # **Written question 5.6.** (a) What did the reward do to what the model *says*, and what to the heads?
 # (b) Would you say the ability was *destroyed* or *covered up*? What follows
@@ -2248,12 +2642,9 @@ pd.DataFrame(rows).set_index("what").round(2)
 # probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate.
 #
 # **Rubric**
-# - 1 point: Describes what happened to the behaviour (says IO, P(IO)) and to the mechanism (logit difference,
-#   the share of prompts with IO before S, the heads' attributions), with numbers.
-# - 1 point: Concludes from patching back or relearning that behaviour can vanish while most of the mechanism survives,
-#   and says what this means for judging a fine-tuned model from its outputs, and for undoing fine-tuning.
-# - 1 point: Proposes a further experiment or a change of the training that would protect the ability
-#   (KL penalty to the original model, a few steps of the old task, a probe or patching experiment).
+# - 1 point: Describes what happened to the behaviour and to the mechanism, with numbers; concludes from patching back
+#   or relearning that behaviour can vanish while most of the mechanism survives; and proposes a change of the training
+#   that would protect the ability (KL penalty to the original model, a few steps of the old task).
 # %% [markdown] q="w5_7"
 # **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %.
 # Which rules might the model follow? What would each score with both orders? (b) *Another task.*
@@ -2284,15 +2675,10 @@ pd.DataFrame(rows).set_index("what").round(2)
 # and would have missed how a model can refer to "the one in second place" without naming it.
 #
 # **Rubric**
-# - 1 point: Both orders: with ABBA only, position shortcuts succeed; gives the accuracy such a shortcut has
-#   with both orders (one half).
-# - 1 point: Double negatives: proposes a circuit of named heads with roles at named positions (find negation words,
-#   detect the second one or count them, cancel, write the verdict), in an order that a transformer can compute
-#   (left to right).
-# - 1 point: Double negatives: proposes how to test it: clean and corrupted prompts that differ in one word,
-#   a measure such as a logit difference, and what patching should show.
-# - 1 point: Position and token signals: explains an experiment that separates them (for example keep the names,
-#   change the order, or keep the order, change the names) and what would be missed with one signal only.
+# - 1 point: Double negatives: proposes a circuit of named heads with roles at named positions, in an order that
+#   a transformer can compute (left to right), and how to test it: clean and corrupted prompts that differ in one word,
+#   a measure such as a logit difference, and what patching should show. Says what ABBA prompts alone cannot exclude,
+#   and an experiment that separates token signal from position signal.
 # %% [markdown]
 # ## 5.12 Optional: a real language model
 #
@@ -2389,8 +2775,15 @@ if sizes.real_model and smollm2.available():
     told = []
     for name, sender, origin, receiver, receivers, through in paths:
         changed = circuits.path_patch(
-            smol, smol_batch.swapped_ids, smol_swapped_run, smol_run, patch_heads,
-            [sender], receivers, through, smol_batch.positions[origin],
+            smol,
+            smol_batch.swapped_ids,
+            smol_swapped_run,
+            smol_run,
+            patch_heads,
+            [sender],
+            receivers,
+            through,
+            smol_batch.positions[origin],
         )
         told.append({"sender": name, "to": receiver, "restored (95 %)": smol_restored(changed)})
     display(pd.DataFrame(told).set_index("sender"))

@@ -116,15 +116,15 @@ class TestForecasts:
         tasks = " ".join(row["task"] for row in ROWS)
         assert not any(row["answer"] in printed for row in ROWS if row["answer"] not in tasks)
 
-    def test_form_has_a_slider_for_each_task_and_fills_the_cell(self):
+    def test_form_has_a_field_for_each_task_and_fills_the_cell(self):
         widgets = pytest.importorskip("ipywidgets")
         form = quiz._form(widgets)
-        sliders = [row.children[1] for row in form.children[:-2]]
-        sliders[2].value = 0.9
+        fields = [row.children[1] for row in form.children[:-2]]
+        fields[2].value = 0.9
         space: dict = {}
         exec(form.children[-1].value, space)
         assert space["my_forecasts"]() == [0.5, 0.5, 0.9] + [0.5] * (len(ROWS) - 3)
-        assert f"1 of {len(ROWS)} sliders moved" in form.children[-2].value
+        assert f"1 of {len(ROWS)} forecasts made" in form.children[-2].value
 
 
 WORDS = "token embedding,position index,add,dropout,layer norm,attention,add,feed-forward,output layer,softmax".split(

@@ -130,6 +130,8 @@ def test_explain_with_all_orders_is_exact_shapley():
     assert "good" in page.text
     assert "good" in page.html
     assert "np.float64" not in page.html  # browsers would draw every token black
+    assert '<th scope="col">good</th>' in page.html, "shap's words can only be clicked: the keyboard has the table"
+    assert "rgb(255.0, 0.0" not in page.html, "blue raises in the course's figures, and must not lower in shap's"
 
 
 def test_counted_game_notices_repetition_and_strange_questions():
@@ -144,6 +146,67 @@ def test_counted_game_notices_repetition_and_strange_questions():
         games.verify_evaluations(lambda value, players: value((0,)))
     with pytest.raises(AssertionError, match="players are the ints 0 to 2"):
         games.verify_evaluations(lambda value, players: value(frozenset({7})))
+
+
+def test_shap_masks_whole_words_too():
+    """By itself shap masks the pieces of a word: "asked" without "ask" would be read as the word "ed"."""
+    pytest.importorskip("shap")
+    from transformers import AutoTokenizer
+
+    from helpers.hub import ASSETS
+    from helpers.interpretability import explain
+
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
+    text, read = "an unmissable film", set()
+
+    def score(texts) -> np.ndarray:
+        read.update(" ".join(str(item).split()) for item in texts)
+        return np.array([float("unmissable" in str(item)) for item in texts])
+
+    for kind in ("exact", "permutation", "partition"):
+        found = explain.explain(score, tokenizer, [text], evaluations=50, kind=kind)[0]
+        assert [token.strip() for token in found.tokens] == ["an", "unmissable", "film"]
+        np.testing.assert_allclose(found.values, [0, 1, 0], atol=1e-9)
+    assert {word for item in read for word in item.split()} == {"an", "unmissable", "film", "[MASK]"}
+
+
+def test_colours_of_shap_become_the_courses():
+    from helpers.interpretability import explain
+
+    def turned(colour: str) -> str:
+        return explain.RGB.sub(explain.recoloured, colour)
+
+    assert turned("rgba(255.0, 13.0, 87.0, 0.5)") == "rgba(86, 180, 233, 0.5)"
+    assert turned("rgb(0.0, 138.5, 250.7)") == "rgb(230, 159, 0)"
+    assert turned("rgb(120,120,120)") == "rgb(120,120,120)"
+
+
+def test_tokens_and_their_numbers_stand_below_each_other_without_overlap():
+    from helpers.interpretability import explain
+
+    item = explain.Explained([f"{'w' * (n % 7)}a " for n in range(60)], np.linspace(-12, 12, 60), 0.0, 0.0)
+    cells = explain.laid_out(item, lambda text, size: 0.6 * size * len(text), longest=200)
+    assert max(cell.line for cell in cells) > 3
+    for before, after in itertools.pairwise(cells):
+        room = {
+            cell: max(0.6 * 11 * len(cell.token) + 7, 0.6 * 8.5 * len(f"{cell.value:+.2f}")) for cell in (before, after)
+        }
+        if before.line == after.line:
+            assert after.centre - room[after] / 2 >= before.centre + room[before] / 2 + 6.9
+        else:
+            assert after.centre == pytest.approx(room[after] / 2)
+            assert after.line == before.line + 1
+
+
+def test_bars_of_heads_have_their_intervals():
+    from helpers.interpretability import figures
+
+    table = torch.tensor([[0.4, 0.3, 0.6], [0.1, 0.1, 0.1]])
+    figure = figures.head_bars({"mean ablation": table}, ["0.2", "2.0"], title="lost", ylabel="share")
+    assert "0.2 0.40 (0.30 to 0.60)" in figure.alt
+    (bars,) = [own for own in figure.axes[0].containers if hasattr(own, "errorbar")]
+    ends = bars.errorbar.lines[2][0].get_segments()[0][:, 1]
+    np.testing.assert_allclose(ends, [0.3, 0.6], rtol=1e-6)
 
 
 def test_words_stay_whole_and_masks_stand_apart():

@@ -64,10 +64,10 @@ def template(values: Sequence[float] | None = None) -> str:
 
 
 def forecast_form(plain: bool = False) -> None:
-    """Show the tasks, each with a slider, and below them the finished cell to copy.
+    """Show the tasks, each with a field, and below them the finished cell to copy.
 
     Args:
-        plain: print the tasks and an editable cell. Use it where sliders do not appear; it is also what happens by
+        plain: print the tasks and an editable cell. Use it where the form does not appear; it is also what happens by
             itself where widgets cannot run.
     """
     try:
@@ -77,7 +77,7 @@ def forecast_form(plain: bool = False) -> None:
     if plain or not widgets_available():
         _print_tasks()
     else:
-        print("No sliders below? Then run quiz.forecast_form(plain=True) instead.")
+        print("No form below? Then run quiz.forecast_form(plain=True) instead.")
         display(_form(ipywidgets))
 
 
@@ -90,42 +90,40 @@ def _print_tasks() -> None:
 
 def _form(widgets: ModuleType) -> Any:
     """The form; `widgets` is `ipywidgets`, which may be missing."""
-    sliders, rows = [], []
+    fields, rows = [], []
     for task in load_tasks():
         text = html.escape(task.text).replace("\n\n", "<br>").replace("\n", "<br>")
         label = widgets.HTML(
             f"<div style='line-height:1.4;margin-top:.5em'><b>{task.number}.</b> {text}<br>"
             f"<small>{html.escape(task.kind)} · {html.escape(task.rule)}</small></div>"
         )
-        slider = widgets.FloatSlider(
+        field = widgets.BoundedFloatText(
             value=0.5,
             min=0,
             max=1,
-            step=0.01,
-            readout_format=".2f",
+            step=0.05,
             description=f"P({task.number}. right)",
             style={"description_width": "7em"},
-            layout={"width": "28em"},
-            continuous_update=False,
+            layout={"width": "14em"},
         )
-        sliders.append(slider)
-        rows.append(widgets.VBox([label, slider]))
-    cell = widgets.Textarea(layout={"width": "98%", "height": "14em"}, description="")
+        fields.append(field)
+        rows.append(widgets.VBox([label, field]))
+    cell = widgets.Textarea(layout={"width": "98%", "height": "14em"}, description="cell")
     moved: set[int] = set()
     count = widgets.HTML()
 
     def refresh(change: dict | None = None) -> None:
         if change is not None:
-            moved.add(sliders.index(change["owner"]))
-        cell.value = template([slider.value for slider in sliders])
+            moved.add(fields.index(change["owner"]))
+        cell.value = template([field.value for field in fields])
         count.value = (
-            f"<p>{len(moved)} of {len(sliders)} sliders moved. "
+            f"<p>{len(moved)} of {len(fields)} forecasts made. "
             "<b>Copy the text below over the next exercise's cell</b> (click into it, select all, copy), "
             "so that your forecasts are part of your notebook.</p>"
         )
 
-    for slider in sliders:
-        slider.observe(refresh, "value")
+    for field in fields:
+        field.observe(refresh, "value")
     refresh()
     return widgets.VBox([*rows, count, cell])
 

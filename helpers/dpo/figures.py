@@ -91,25 +91,23 @@ def plot_loss_and_weight(loss: Curve, weight: Curve, betas: Sequence[float], hig
         + ", ".join(f"{beta:g}" for beta in betas)
         + ". Left: the loss falls; at margin 0 it is ln 2 for every β, for negative margins it rises nearly as a straight "
         "line of slope minus β, for positive ones it goes to 0. Right: the weight falls from 1 to 0 and is one half at "
-        "margin 0; the larger β, the steeper.",
+        "margin 0; the larger β, the steeper."
+        + ("" if highlight is None else f" The thick curve is that of β = {highlight:g}."),
     )
 
 
 def margin_explorer(loss: Curve, weight: Curve) -> None:
-    """Show `plot_loss_and_weight` for several β and, where widgets run, a slider for any other."""
+    """Show `plot_loss_and_weight` for several β and, where widgets run, a field for any other."""
     show(plot_loss_and_weight(loss, weight, (0.1, 0.25, 0.5, 1.0)))
     if not widgets_available():
         return
     import ipywidgets
 
-    slider = ipywidgets.FloatSlider(
-        value=0.1, min=0.02, max=2.0, step=0.02, description="β", continuous_update=False, readout_format=".2f",
-        layout=ipywidgets.Layout(width="60%"),
-    )  # fmt: skip
+    field = ipywidgets.BoundedFloatText(value=0.1, min=0.02, max=2.0, step=0.02, description="β")
     redraw_on_change(
-        slider,
+        field,
         lambda beta: show(plot_loss_and_weight(loss, weight, [0.1, 0.5, beta], highlight=beta)),
-        caption="Move the slider: the thick curve is your β.",
+        caption="Change β, from 0.02 to 2, with the arrow keys or by typing: the thick curve is yours.",
     )
 
 

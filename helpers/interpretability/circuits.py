@@ -207,6 +207,30 @@ def patched_logits(
     return run_with_heads(model, ids, swapping(patch, heads, source, positions))[:, -1]
 
 
+@torch.no_grad()
+def stream_patched_logits(
+    model: PreTrainedModel,
+    ids: Int[Tensor, "B T"],
+    layer: int,
+    source: Float[Tensor, "L B T W"],
+    positions: Int[Tensor, " B"],
+) -> Float[Tensor, "B V"]:
+    """Run on `ids` with the residual stream that enters a layer from another run, at one position of each text.
+
+    `source` is `Recording.before` of that run. Returns the logits at the last position.
+    """
+    rows = torch.arange(len(ids), device=ids.device)
+
+    def insert(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        stream = (args[0] if args else kwargs["hidden_states"]).clone()  # [B, T, W]
+        stream[rows, positions] = source[layer][rows, positions]
+        return ((stream, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": stream})
+
+    with ExitStack() as hooks:
+        hooks.enter_context(anatomy(model).blocks[layer].register_forward_pre_hook(insert, with_kwargs=True))
+        return model(ids, use_cache=False).logits[:, -1]
+
+
 def path_patch(
     model: PreTrainedModel,
     ids: Int[Tensor, "B T"],

@@ -6,16 +6,17 @@ from a list of texts to numbers, and a *masker*, which says how a text looks whe
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,6 +25,10 @@ from helpers import display, plots
 from helpers.devices import in_float64
 from helpers.models import RewardModel
 
+WORD, NUMBER = 11.0, 8.5  # font sizes of `draw_tokens`, in points
+PAD, GAP, LONGEST = 3.5, 7.0, 600.0  # points: inside a box, between boxes, of a line
+RGB = re.compile(r"rgba?\(([\d.]+), ?([\d.]+), ?([\d.]+)(?:, ?([\d.]+))?\)")
+KEY = "blue raises, orange lowers the {unit}; base + all contributions = score"
 Score = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -85,6 +90,19 @@ def split_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     return [text[begin:end] for begin, end in itertools.pairwise(starts)]
 
 
+def cut_for_shap(tokenizer: PreTrainedTokenizerBase) -> Callable[..., dict[str, list]]:
+    """`split_text` in the form in which shap's text masker asks for a tokenizer: whole words are masked, never pieces of one."""
+
+    def cut(text: str, **options: Any) -> dict[str, list]:
+        if text.strip() == tokenizer.mask_token:
+            return {"input_ids": [-1], "offset_mapping": [(0, len(text))]}
+        ends = list(itertools.accumulate(map(len, split_text(tokenizer, text)))) if text else []
+        # The ids only have to differ from the mask's: shap leaves out players that are the mask token.
+        return {"input_ids": list(range(len(ends))), "offset_mapping": list(zip([0, *ends], ends, strict=False))}
+
+    return cut
+
+
 def explain(
     score: Score,
     tokenizer: PreTrainedTokenizerBase,
@@ -107,7 +125,8 @@ def explain(
 
     state = np.random.get_state()
     np.random.seed(0)  # shap draws its random orders from NumPy's global generator
-    masker = shap.maskers.Text(tokenizer)
+    mask = f"{tokenizer.mask_token} "  # shap puts a blank before it and none behind
+    masker = shap.maskers.Text(cut_for_shap(tokenizer), mask_token=mask, collapse_mask_token=False)
     if kind != "partition":
         masker.clustering = None  # else shap draws only orders in which neighbours arrive together: again Owen values
     explainer = shap.Explainer(score, masker, algorithm=kind, seed=0)
@@ -129,8 +148,9 @@ def text_plot(item: Explained) -> display.Page:
     """`shap`'s interactive text plot, with a list of tokens and numbers where HTML is not shown.
 
     The plot is HTML with a little JavaScript of its own, no download. A notebook that was opened and not yet run is not
-    trusted, and JupyterLab then takes the drawing out of it: run the cell again. Red pushes the score up and blue down; this is
-    shap's choice of colours. Beside it always show `draw_tokens`, which is a picture and works everywhere.
+    trusted, and JupyterLab then takes the drawing out of it: run the cell again. shap's own colours, red for up and blue for
+    down, are exchanged for the course's, blue for up and orange for down. The numbers stand in a table below it, for the
+    keyboard and screen readers: shap's words can only be clicked.
     """
     import shap
 
@@ -139,34 +159,57 @@ def text_plot(item: Explained) -> display.Page:
     )
     page = shap.plots.text(explanation, display=False)
     page = re.sub(r"np\.float64\(([^()]*)\)", r"\1", page)  # shap 0.51 writes colours so, and no browser reads it
+    page = RGB.sub(recoloured, page)
     width = max(len(token.strip()) for token in item.tokens)
     lines = [f"{token.strip():<{width}}  {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True)]
+    names = "".join(f'<th scope="col">{html.escape(token.strip())}</th>' for token in item.tokens)
+    numbers = "".join(f"<td>{value:+.2f}</td>" for value in item.values)
+    table = (
+        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="contributions">'
+        f'<table><thead><tr><th scope="col">word</th>{names}</tr></thead>'
+        f'<tbody><tr><th scope="row">contribution</th>{numbers}</tr></tbody></table></div>'
+    )
     head = f"base {item.base:+.2f}, sum of contributions {item.values.sum():+.2f}, score {item.score:+.2f}"
-    return display.Page(f'<div style="background: white; color: black">{page}</div>', "\n".join([head, *lines]))
+    return display.Page(f'<div style="background: white; color: black">{page}{table}</div>', "\n".join([head, *lines]))
 
 
-def _cells(axes: Axes, item: Explained, scale: float, row: float, per_line: float) -> int:
-    """Draw one text as boxes with numbers from height `row` downwards; returns the number of lines it took."""
-    renderer = axes.figure.canvas.get_renderer()
-    inverse = axes.transData.inverted()
-    x, line = 0.0, 0
+def recoloured(match: re.Match[str]) -> str:
+    """A colour of shap's plot in the course's palette: red becomes blue and blue becomes orange, equally strong; greys stay."""
+    red, green, blue = (float(part) for part in match.groups()[:3])
+    if red > blue + 15:
+        end, strength = np.array([86, 180, 233]), (255 - green) / 242
+    elif blue > red + 15:
+        end, strength = np.array([230, 159, 0]), (255 - red) / 225
+    else:
+        return match[0]
+    mixed = 255 + (end - 255) * min(strength, 1)
+    rest = f", {match[4]})" if match[4] else ")"
+    return f"{'rgba' if match[4] else 'rgb'}({', '.join(f'{part:.0f}' for part in mixed)}{rest}"
+
+
+@dataclass(frozen=True)
+class PlacedToken:
+    """A token's place in the drawing, in points from the left end of its line."""
+
+    token: str
+    value: float
+    centre: float
+    line: int
+
+
+def laid_out(item: Explained, width: Callable[[str, float], float], longest: float) -> list[PlacedToken]:
+    """Where each token of a text stands, with breaks before `longest` points; the number below it has room as well.
+
+    `width` gives the width of a text in a font size, both in points.
+    """
+    cells, x, line = [], 0.0, 0
     for token, value in zip(item.tokens, item.values, strict=True):
-        word = token.strip() or "·"
-        share = float(np.clip(value / scale, -1, 1)) if scale else 0.0
-        end = np.array([0, 114, 178] if share > 0 else [230, 159, 0]) / 255
-        colour = 1 + (end - 1) * 0.75 * abs(share)
-        box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": "#999999", "linewidth": 0.5}
-        text = axes.text(x, row - line, word, fontsize=11, va="center", ha="left", bbox=box)
-        extent = text.get_window_extent(renderer)
-        right = max(inverse.transform((extent.x1, 0))[0], x + 5.0)  # room for the number below
-        if right > per_line and x > 0:
-            line, width = line + 1, right - x
-            text.set_position((0.0, row - line))
-            x, right = 0.0, width
-        number = {"fontsize": 7.5, "va": "center", "ha": "center", "color": "#333333"}
-        axes.text((x + right) / 2, row - line - 0.42, f"{value:+.2f}", **number)
-        x = right + 1.7
-    return line + 1
+        room = max(width(token.strip() or "·", WORD) + 2 * PAD, width(f"{value:+.2f}", NUMBER))
+        if x + room > longest and x > 0:
+            x, line = 0.0, line + 1
+        cells.append(PlacedToken(token.strip() or "·", float(value), x + room / 2, line))
+        x += room + GAP
+    return cells
 
 
 def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-odds of positive") -> Figure:
@@ -174,26 +217,67 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
 
     Blue boxes raise the score and orange ones lower it; all texts of the figure share one scale.
     """
-    scale = max((float(np.abs(item.values).max()) for item in items.values()), default=1.0)
-    rows = sum(2 + len(item.text) // 70 for item in items.values())
+    scale = max((float(np.abs(item.values).max()) for item in items.values()), default=1.0) or 1.0
+    heads = [
+        f"{name}:  base {item.base:+.2f}, score {item.score:+.2f}  (P = {probability(item.score):.2f})"
+        for name, item in items.items()
+    ]
     with plt.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
-        fig = plt.figure(figsize=(8.0, 0.56 * rows + 0.6))
-        axes = fig.add_axes((0.01, 0.01, 0.98, 0.98 - 0.45 / fig.get_figheight()))
+        fig = plt.figure()
+        renderer = (
+            fig.canvas.get_renderer()
+        )  # its points are the figure's: both have 72 to the inch once the dpi is divided out
+
+        def width(text: str, size: float) -> float:
+            drawn = fig.text(0, 0, text, fontsize=size)
+            extent = drawn.get_window_extent(renderer).width * 72 / fig.dpi
+            drawn.remove()
+            return extent
+
+        placed = [laid_out(item, width, LONGEST) for item in items.values()]
+        across = max(
+            [max(cell.centre for cell in cells) + 30 for cells in placed if cells]
+            + [width(text, 9) * 1.15 for text in [*heads, KEY.format(unit=unit)]]
+            + [width(title, 12)]
+        )
+        rows = [2 + max((cell.line for cell in cells), default=0) for cells in placed]  # the head is a row
+        height = 24 + 34 * sum(rows) + 18
+        fig.set_size_inches((across + 16) / 72, height / 72)
+        axes = fig.add_axes((0, 0, 1, 1), xlim=(-8, across + 8), ylim=(height, 0))  # in points, from the top
         axes.axis("off")
-        axes.set(xlim=(0, 100), ylim=(-rows - 0.2, 0.4))
-        fig.suptitle(title, fontsize=12, x=0.015, y=0.995, ha="left", va="top")
-        height = 0.0
-        for name, item in items.items():
-            head = f"{name}:  base {item.base:+.2f}, score {item.score:+.2f}  (P = {probability(item.score):.2f})"
-            axes.text(0, height, head, fontsize=9, va="center", fontweight="bold")
-            height -= 1 + 0.95 * _cells(axes, item, scale, height - 0.85, 97.0)
-        axes.set_ylim(height + 0.3, 0.4)
+        axes.text(0, 12, title, fontsize=12, va="center")
+        top = 24.0
+        for head, cells, count in zip(heads, placed, rows, strict=True):
+            axes.text(0, top + 18, head, fontsize=9, va="center", fontweight="bold")
+            for cell in cells:
+                y = top + 44 + 34 * cell.line
+                box = {"boxstyle": "round,pad=0.25", "facecolor": shade(cell.value / scale), "edgecolor": "#999999"}
+                axes.text(
+                    cell.centre, y, cell.token, fontsize=WORD, va="center", ha="center", bbox=box | {"linewidth": 0.5}
+                )
+                axes.text(
+                    cell.centre,
+                    y + 15,
+                    f"{cell.value:+.2f}",
+                    fontsize=NUMBER,
+                    va="center",
+                    ha="center",
+                    color="#333333",
+                )
+            top += 34 * count
+        axes.text(0, height - 8, KEY.format(unit=unit), fontsize=8.5, va="center", color="#333333")
     told = "; ".join(
         f"{name}: "
         + ", ".join(f"{token.strip()} {value:+.2f}" for token, value in zip(item.tokens, item.values, strict=True))
         for name, item in items.items()
     )
     return plots.describe(fig, f"{title}. Contributions in {unit}. {told}.")
+
+
+def shade(share: float) -> np.ndarray:
+    """The colour of a contribution, as a share of the largest: white for 0, blue above, orange below."""
+    end = np.array([0, 114, 178] if share > 0 else [230, 159, 0]) / 255
+    return 1 + (end - 1) * 0.75 * min(abs(share), 1)
 
 
 def next_token_log_odds(

@@ -14,11 +14,17 @@ from helpers.plots import COLOURS, LINES, MARKERS, describe, figure
 
 from .circuits import Head
 
+HATCHES = ("", "//", "..", "xx", "\\\\")  # beside the colour, for readers who cannot tell two of them apart
 DIVERGING = "PuOr_r"  # purple and orange can be told apart by colour-blind readers; white is zero
 
 
-def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share") -> Figure:
-    """One heat map of layers × heads for each entry, all on one colour scale, with the number in each field."""
+def head_maps(
+    maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str = "share", columns: Sequence[str] = ()
+) -> Figure:
+    """One heat map of layers × heads for each entry, all on one colour scale, with the number in each field.
+
+    With `columns` the second axis has these names, of positions say, in place of the heads' numbers.
+    """
     arrays = {name: np.asarray(values, dtype=float) for name, values in maps.items()}
     span = max((float(np.nanmax(np.abs(values))) for values in arrays.values()), default=1.0) or 1.0
     layers, heads = next(iter(arrays.values())).shape
@@ -36,7 +42,8 @@ def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str
                     colour = "white" if dark else "black"
                     text = f"{values[layer, head]:.2f}".replace("-0.00", "0.00")
                     axes.text(head, layer, text, ha="center", va="center", color=colour, fontsize=7)
-            axes.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
+            axes.set(xlabel="position" if columns else "head", xticks=range(heads), yticks=range(layers))
+            axes.set_xticklabels(columns or [str(head) for head in range(heads)])
             axes.set_title(name, fontsize=10)
             axes.grid(False)
         for axes in grid[:, 0]:
@@ -45,15 +52,44 @@ def head_maps(maps: Mapping[str, Float[Tensor, "L H"]], *, title: str, unit: str
             axes.axis("off")
         fig.colorbar(image, ax=grid, label=unit, shrink=0.9)
         fig.suptitle(title, fontsize=12)
-    told = "; ".join(f"{name}: {largest(values)}" for name, values in arrays.items())
-    return describe(fig, f"Heat maps over layers and heads. {title}. {told}.")
+    told = "; ".join(f"{name}: {largest(values, columns)}" for name, values in arrays.items())
+    return describe(fig, f"Heat maps over layers and {'positions' if columns else 'heads'}. {title}. {told}.")
 
 
-def largest(values: np.ndarray) -> str:
-    """The entries of greatest size, for an alternative text: "head 2.3 5.88, head 2.0 4.69"."""
+def largest(values: np.ndarray, columns: Sequence[str] = ()) -> str:
+    """The entries of greatest size, for an alternative text: "head 2.3 5.88", or with columns "layer 0 at S2 1.00"."""
     order = np.argsort(-np.abs(values), axis=None)[:3]
     places = [np.unravel_index(index, values.shape) for index in order]
-    return ", ".join(f"head {layer}.{head} {values[layer, head]:.2f}" for layer, head in places)
+    named = [f"layer {row} at {columns[column]}" if columns else f"head {row}.{column}" for row, column in places]
+    return ", ".join(f"{name} {values[place]:.2f}" for name, place in zip(named, places, strict=True))
+
+
+def head_bars(
+    values: Mapping[str, Float[Tensor, "N 3"]], heads: Sequence[str], *, title: str, ylabel: str, size: float = 8.5
+) -> Figure:
+    """Bars side by side for each head, one for each entry, with intervals: columns are value, lower and upper end."""
+    with figure(size=(size, 3.6)) as (fig, axes):
+        width = 0.8 / len(values)
+        for number, (name, table) in enumerate(values.items()):
+            value, low, high = np.asarray(table, dtype=float).T  # [N] each
+            where = np.arange(len(heads)) + width * (number - (len(values) - 1) / 2)
+            axes.bar(
+                where, value, width, yerr=(value - low, high - value), capsize=2, color=list(COLOURS.values())[number],
+                hatch=HATCHES[number], edgecolor="white", linewidth=0.5, label=name, error_kw={"linewidth": 0.8},
+            )  # fmt: skip
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xticks(range(len(heads)), heads)
+        axes.set(title=title, xlabel="head", ylabel=ylabel)
+        if len(values) > 1:
+            axes.legend()
+    told = "; ".join(
+        f"{name}: "
+        + ", ".join(
+            f"{head} {row[0]:.2f} ({row[1]:.2f} to {row[2]:.2f})" for head, row in zip(heads, table, strict=True)
+        )
+        for name, table in values.items()
+    )
+    return describe(fig, f"Bars for each head, with intervals. {title}. {told}.")
 
 
 def attention_to_names(

@@ -250,8 +250,9 @@ def plot_frontier(
             fig.legend(loc="outside lower center", ncols=4, fontsize=9)
         name_points(axes, [*trained, *(p for p in possible if p.get("method") == BEST_OF_N and p["kl"] > 0)])
     told = "; ".join(f"{p['name']}: KL {p['kl']:.3g}, reward {p['reward']:.3f}" for p in [*possible, *trained])
+    ringed = f" A ring marks {highlight}." if highlight in {point["name"] for point in trained} else ""
     return describe(
-        fig, f"Mean reward by KL to the reference: lines of what is possible, and trained policies. {told}."
+        fig, f"Mean reward by KL to the reference: lines of what is possible, and trained policies. {told}.{ringed}"
     )
 
 

@@ -18,7 +18,7 @@ OTHERWISE = (
 _made: dict[str, str] = {}  # sentence by name: two claims of one name would replace each other in the table
 
 
-def claim(name: str, sentence: str, holds: bool, value: float | str = "") -> bool:
+def claim(name: str, sentence: str, holds: bool, value: float | str = "") -> None:
     """Say whether a sentence about this run holds, and record it for `course claims`.
 
     Args:
@@ -26,9 +26,6 @@ def claim(name: str, sentence: str, holds: bool, value: float | str = "") -> boo
         sentence: the claim, in the present tense, without the figures of one run.
         holds: whether the run's figures agree with it.
         value: the figure that decides, or a short text with several.
-
-    Returns:
-        `holds`.
 
     Raises:
         ValueError: another sentence was claimed under this name.
@@ -45,4 +42,3 @@ def claim(name: str, sentence: str, holds: bool, value: float | str = "") -> boo
         record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         record[name] = {"sentence": sentence, "holds": holds, "value": shown}
         path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return holds

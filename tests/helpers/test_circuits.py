@@ -162,6 +162,21 @@ def test_patching_at_one_position_of_each_text(model):
         close(got[row], circuits.run_with_heads(model, IDS[row : row + 1], edit)[0, -1])
 
 
+def test_a_patched_stream_before_the_first_layer_is_another_word_there(model):
+    """Nothing but the word (and its place) is in the stream that enters layer 0; a run's own stream changes nothing."""
+    where = torch.tensor([0, 3, 6])
+    other, own = circuits.record(model, OTHER), circuits.record(model, IDS)
+    exchanged = IDS.clone()
+    exchanged[torch.arange(3), where] = OTHER[torch.arange(3), where]
+    got = circuits.stream_patched_logits(model, IDS, 0, other.before, where)
+    torch.testing.assert_close(got, circuits.record(model, exchanged).logits[:, -1])
+    for layer in (0, 1):
+        unchanged = circuits.stream_patched_logits(model, IDS, layer, own.before, where)
+        torch.testing.assert_close(unchanged, own.logits[:, -1])
+    late = circuits.stream_patched_logits(model, IDS, 1, other.before, torch.full((3,), 6))
+    assert not torch.allclose(late, own.logits[:, -1])
+
+
 def test_direct_logit_attribution_adds_up_and_each_part_is_right(model):
     run = circuits.record(model, IDS)
     plus, minus = torch.tensor([3, 7, 11]), torch.tensor([4, 8, 12])

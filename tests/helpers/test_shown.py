@@ -21,7 +21,7 @@ from helpers.display import Page, samples_page, token_page
 from helpers.dpo import figures as dpo_figures
 from helpers.kl.figures import METHODS, plot_frontier
 from helpers.runs import History
-from helpers.widgets import frontier_slider
+from helpers.widgets import frontier_choice
 
 HISTORY = History(records=[{"step": float(n), "reward": n / 10} for n in range(10)])
 POINTS = [
@@ -222,26 +222,24 @@ def named(point):
     return Page("", f"the page of {point['name']}")
 
 
-def test_the_frontier_slider(with_widgets, capsys):
+def test_the_frontier_choice(with_widgets, capsys):
     drawn: list[str | None] = []
 
     def drawing(points, highlight=None):
         drawn.append(highlight)
         return plot_frontier(points, highlight=highlight)
 
-    frontier_slider(POINTS, named, drawing)
-    slider = find(
-        with_widgets[-1] if not find(with_widgets[0], "SelectionSlider") else with_widgets[0], "SelectionSlider"
-    )[0]
-    slider.value = 1
+    frontier_choice(POINTS, named, drawing)
+    choice = find(with_widgets[-1] if not find(with_widgets[0], "Dropdown") else with_widgets[0], "Dropdown")[0]
+    choice.value = 1
     assert drawn == ["α = 0.1", "α = 0"], "in the order of their KL"
-    frontier_slider([], named, plot_frontier)
+    frontier_choice([], named, plot_frontier)
     assert "No policy" in capsys.readouterr().out
 
 
 def test_the_frontier_without_widgets(monkeypatch, capsys):
     monkeypatch.setattr("IPython.display.display", lambda shown: None)
-    frontier_slider([POINTS[0]], named, plot_frontier)
+    frontier_choice([POINTS[0]], named, plot_frontier)
     assert "the page of α = 0" in capsys.readouterr().out
 
 
