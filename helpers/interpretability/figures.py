@@ -81,7 +81,7 @@ def head_bars(
         axes.set_xticks(range(len(heads)), heads)
         axes.set(title=title, xlabel="head", ylabel=ylabel)
         if len(values) > 1:
-            axes.legend()
+            fig.legend(loc="outside lower center", ncols=3, fontsize=9)
     told = "; ".join(
         f"{name}: "
         + ", ".join(
