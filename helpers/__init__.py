@@ -15,6 +15,7 @@ For every part
 To show things
     plots           figures in one style, with alternative text
     diagrams        boxes and arrows
+    concepts        the drawn idea of a part
     display         coloured tokens and tables of samples
     widgets         lists and fields, with a plain form beside them
 

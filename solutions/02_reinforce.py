@@ -51,7 +51,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import plots
+from helpers import concepts, plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
@@ -95,6 +95,10 @@ print(sizes)
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
 words = ["a", "quiet", "delight", "<eos>"]
 plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
+# %% [markdown]
+# And this is what the whole part comes to. You will write every box but the reward model.
+# %%
+plots.show(concepts.draw_step())
 # %% [markdown]
 # Three things differ from **supervised learning**, where a model is trained on pairs of an input
 # and its correct answer:

@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 
-from helpers import plots
+from helpers import concepts, plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_page
@@ -568,6 +568,10 @@ for name, values in {"samples of the policy": right, "samples of the wrong model
 # Part 2. So **we treat R as a plain number, detached from the graph, and use REINFORCE as it is.**
 # (What happens if one puts the fine into the loss instead, the cell after the next exercise shows.)
 #
+# The picture has the whole idea; its right half is your next exercise.
+# %%
+plots.show(concepts.draw_leash())
+# %% [markdown]
 # ### Which tokens count
 #
 # A rollout holds padding, the prompt, the completion, and more padding. Only the completion's tokens were chosen by the

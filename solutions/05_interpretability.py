@@ -45,7 +45,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import plots
+from helpers import concepts, plots
 from helpers.devices import run_seed, seed_everything
 from helpers.interpretability import attribution, circuits, explain, figures, ioi, policies, smollm2
 from helpers.models import load_policy, load_reward_model
@@ -111,6 +111,9 @@ orders = pd.DataFrame(rows, dtype=float).T[["not", "very", "good"]]
 orders.loc["mean = Shapley value"] = orders.mean()
 orders["sum"] = orders.sum(axis=1)
 orders.round(3)
+# %%
+# The same as a net: each way from left to right is an order. Every thick arrow is an arrival of "good".
+plots.show(concepts.draw_coalitions(table, ("not", "very", "good")))
 # %% [markdown]
 # Read the first line aloud: *not* arrives and the score goes from 0 to −1; *very* arrives and nothing changes; *good*
 # arrives and the score goes from −1 to −2. **Check one other line by hand with the table above before you go on.**
@@ -2166,6 +2169,38 @@ sentences_counted.round(2)
 # - 1 point: Compares with GPT-2's published circuit: duplicate-token head present; S is suppressed directly
 #   and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says
 #   which heads do a little of it); backup heads not shown by these experiments.
+# %%
+# Room to draw your circuit, if you like: plots.figure() gives axes, helpers/diagrams.py has boxes and arrows.
+# BEGIN SOLUTION NO PROMPT
+# The sample answer as a picture.
+from helpers.diagrams import arrow, box
+
+with plots.figure(size=(9.2, 3.6), grid=False) as (fig, axes):
+    for x, text in ((0.8, "S1: “John”"), (4.0, "S2: “John”"), (8.2, "END: “to”")):
+        axes.text(x, -0.55, text, ha="center", weight="bold")
+        axes.plot([x, x], [-0.3, 3.2], color="#BBBBBB", linewidth=6, zorder=0, solid_capstyle="round")
+    box(axes, 4.0, 0.8, "head 0.2\nfinds the earlier mention", "#FAECCC", width=2.5, height=0.75,
+        edge=plots.COLOURS["orange"], size=9)  # fmt: skip
+    box(axes, 8.2, 2.1, "heads 2.0 and 2.3\nnot this name", "#CCE3F0", width=2.3, height=0.75,
+        edge=plots.COLOURS["blue"], size=9)  # fmt: skip
+    box(axes, 8.2, 3.25, "logits: Mary, not John", "#CCECE3", width=2.3, height=0.45,
+        edge=plots.COLOURS["green"], size=9)  # fmt: skip
+    arrow(axes, (0.95, 0.1), (2.7, 0.75), "looks at the first mention")
+    arrow(axes, (5.3, 0.95), (7.0, 1.9), color=plots.COLOURS["orange"], lw=2.4)
+    axes.text(5.55, 1.75, "values: which name", color="#8A5A00", fontsize=9, ha="center")
+    arrow(axes, (5.3, 0.6), (7.3, 1.68), color=plots.COLOURS["purple"], lw=1.2, linestyle="--")
+    axes.text(7.15, 0.85, "keys: it is repeated", color="#8E4A75", fontsize=9, ha="center")
+    arrow(axes, (8.2, 2.5), (8.2, 3.0))
+    for layer, y in enumerate((0.8, 1.45, 2.1)):
+        axes.text(-0.95, y, f"layer {layer}", fontsize=8, va="center")
+    axes.set(xlim=(-1.2, 9.8), ylim=(-0.8, 3.6), title="The circuit that was found")
+    axes.axis("off")
+plots.show(
+    fig,
+    "Diagram over three positions. At S2, head 0.2 of layer 0 looks at the first mention, S1. It tells heads 2.0 and 2.3 "
+    "at END through their values which name it is, and through their keys that it is repeated. Those lower that name in the logits.",
+)
+# END SOLUTION
 # %% [markdown]
 # ### The three methods in one table
 # %%
