@@ -17,7 +17,7 @@ To show things
     diagrams        boxes and arrows
     concepts        the drawn idea of a part
     display         coloured tokens and tables of samples
-    widgets         lists and fields, with a plain form beside them
+    widgets         panels of fields, with a plain form beside them
 
 To check things
     checks          compare with small literal values and name the mistake

@@ -59,7 +59,7 @@ import pandas as pd
 import torch
 
 from helpers import plots
-from helpers.baseline import quiz, transformer_picture
+from helpers.baseline import panels, quiz, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, run_seed, seed_everything
 from helpers.display import show_samples, show_tokens
@@ -546,6 +546,12 @@ plots.show(  # the text is what a reader who cannot see the figure gets
     "Left: bars (the share of each token among 4,000 draws) nearly reach dots (its probability). "
     "Right: the probabilities of the eight likely tokens at the temperatures 0.5, 1 and 2.",
 )
+# %% [markdown]
+# **Your turn.** Change the prompt, the temperature and the `k`, and watch the bars (they use your `top_k_filter`).
+# Find a prompt after which the model is nearly sure of the next token, and one after which it is not sure at all.
+# What does a temperature of 3 do to each? (Where fields do not appear, three settings are shown.)
+# %%
+panels.next_token_panel(policy, tokenizer, top_k_filter)
 # %% [markdown]
 # **From one token to a text.** To write a text, the model does the same again and again: score every entry of the
 # vocabulary as the next token, choose one, put it at the end, and score again. Each new token depends on all before it.

@@ -60,7 +60,7 @@ from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.reinforce import figures, gauges, letters
+from helpers.reinforce import figures, gauges, letters, panels
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
@@ -1210,6 +1210,11 @@ print(f"your log-probs against those noted while sampling: largest difference {d
 rewards = reward_model(rollout.texts)  # [B]
 for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(rewards).tolist(), strict=True):
     print(f"reward {r:.2f}, advantage {a:+.2f}: {text!r}")
+# %% [markdown]
+# **Your turn.** Rewrite the first text and press Enter. What happens to its reward, to its advantage, and to the
+# advantages of the *other* texts, which you did not touch? Can you give all six the same advantage?
+# %%
+panels.advantage_panel(rollout.texts, reward_model, leave_one_out_advantages)
 # %% [markdown]
 # ### Padding on the left, and the positions
 #

@@ -1246,7 +1246,7 @@ if has_witness:
 #
 # ### Reading the samples along the frontier
 #
-# Go through the list from the untuned policy to the far end. Each entry shows the point on the frontier and five
+# Go from the untuned policy (number 1) to the far end. Each number shows the point on the frontier and five
 # samples, tokens coloured by their log-ratio as before. Where widgets do not run, the same is shown as one list.
 # %% tags=["training"]
 pages = {name: sweep.run_page(run) for name, run in everything.items()}

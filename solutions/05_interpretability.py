@@ -47,7 +47,7 @@ import torch
 
 from helpers import concepts, plots
 from helpers.devices import run_seed, seed_everything
-from helpers.interpretability import attribution, circuits, explain, figures, ioi, policies, smollm2
+from helpers.interpretability import attribution, circuits, explain, figures, ioi, panels, policies, smollm2
 from helpers.models import load_policy, load_reward_model
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
@@ -1410,6 +1410,17 @@ print("heads for which the two kinds differ by more than their intervals:", apar
 #
 # </details>
 #
+# **Your turn.** Tick heads to knock them out together (by their means). Which pair hurts most? Is there a head
+# that hurts more when another is gone already?
+# %%
+def measure_without(heads):
+    """Logit differences and P(IO), [N] each, with some heads mean-ablated."""
+    own = ioi.ablated_logits(ioi_model, batch, heads, ablate_heads, means)
+    return logit_difference(own, batch.io_ids, batch.s_ids), io_probability(own, batch.io_ids)
+
+
+panels.knockout_panel(measure_without, all_heads, still=[[(2, 0)], [(2, 0), (2, 3)]])
+# %% [markdown]
 # ### An experiment: when zero ablation misleads
 #
 # Is that difference real? Here is a clean experiment.

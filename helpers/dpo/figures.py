@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from helpers.diagrams import arrow, box
 from helpers.plots import COLOURS, MARKERS, colour_of, curve, describe, figure, show, smooth
 from helpers.runs import History
-from helpers.widgets import redraw_on_change, widgets_available
+from helpers.widgets import number, panel, widgets_available
 
 # (margins, beta) -> one number for each margin
 Curve = Callable[[np.ndarray, float], Any]  # (margins, β) -> a number for each margin
@@ -101,14 +101,12 @@ def margin_explorer(loss: Curve, weight: Curve) -> None:
     show(plot_loss_and_weight(loss, weight, (0.1, 0.25, 0.5, 1.0)))
     if not widgets_available():
         return
-    import ipywidgets
+    print("Change β, from 0.02 to 2, with the arrow keys or by typing: the thick curve is yours.")
 
-    field = ipywidgets.BoundedFloatText(value=0.1, min=0.02, max=2.0, step=0.02, description="β")
-    redraw_on_change(
-        field,
-        lambda beta: show(plot_loss_and_weight(loss, weight, [0.1, 0.5, beta], highlight=beta)),
-        caption="Change β, from 0.02 to 2, with the arrow keys or by typing: the thick curve is yours.",
-    )
+    def draw(β: float) -> None:
+        show(plot_loss_and_weight(loss, weight, [0.1, 0.5, β], highlight=β))
+
+    panel(draw, {"β": number(0.1, 0.02, 2.0, 0.02)})
 
 
 def plot_dpo_training(history: History, *, title: str = "") -> Figure:

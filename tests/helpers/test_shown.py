@@ -230,8 +230,10 @@ def test_the_frontier_choice(with_widgets, capsys):
         return plot_frontier(points, highlight=highlight)
 
     frontier_choice(POINTS, named, drawing)
-    choice = find(with_widgets[-1] if not find(with_widgets[0], "Dropdown") else with_widgets[0], "Dropdown")[0]
-    choice.value = 1
+    field = find(
+        with_widgets[-1] if not find(with_widgets[0], "BoundedFloatText") else with_widgets[0], "BoundedFloatText"
+    )[0]
+    field.value = 2
     assert drawn == ["α = 0.1", "α = 0"], "in the order of their KL"
     frontier_choice([], named, plot_frontier)
     assert "No policy" in capsys.readouterr().out

@@ -1,0 +1,33 @@
+"""Part 5's panel: heads to knock out by a click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from helpers.widgets import grid, panel
+
+from .circuits import Head
+
+Measure = Callable[[list[Head]], tuple[Tensor, Tensor]]  # heads knocked out -> logit differences [N], P(IO) [N]
+
+
+def knockout_panel(measure: Measure, heads: Sequence[Head], still: Sequence[Sequence[Head]] = ()) -> None:
+    """Tick heads to knock them out, and see what is left; without widgets the settings of `still` are printed."""
+    names = {f"{layer}.{head}": (layer, head) for layer, head in heads}
+    whole, _ = measure([])
+    layers = [
+        [name for name, (own, _) in names.items() if own == layer] for layer in sorted({head[0] for head in heads})
+    ]
+
+    def draw(knock_out: Sequence[str]) -> None:
+        left, p = measure([names[name] for name in knock_out])
+        share = left.mean() / whole.mean()
+        print(
+            f"without {', '.join(knock_out) or 'none'}: logit difference {left.mean():.2f} ({share:.0%} of the whole model's), "
+            f"IO before S in {(left > 0).float().mean():.0%} of the prompts, P(IO) {p.mean():.2f}"
+        )
+
+    shown = [{"knock_out": tuple(f"{layer}.{head}" for layer, head in some)} for some in still]
+    panel(draw, {"knock out": grid(layers)}, still=[{}, *shown])
