@@ -59,7 +59,7 @@ import pandas as pd
 import torch
 
 from helpers import plots
-from helpers.baseline import panels, quiz, transformer_picture
+from helpers.baseline import quiz, token_bars, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, run_seed, seed_everything
 from helpers.display import show_samples, show_tokens
@@ -551,7 +551,7 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # Find a prompt after which the model is nearly sure of the next token, and one after which it is not sure at all.
 # What does a temperature of 3 do to each? (Where fields do not appear, three settings are shown.)
 # %%
-panels.next_token_panel(policy, tokenizer, top_k_filter)
+token_bars.next_token_panel(policy, tokenizer, top_k_filter)
 # %% [markdown]
 # **From one token to a text.** To write a text, the model does the same again and again: score every entry of the
 # vocabulary as the next token, choose one, put it at the end, and score again. Each new token depends on all before it.

@@ -60,7 +60,7 @@ from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.reinforce import figures, gauges, letters, panels
+from helpers.reinforce import figures, gauges, letters, rewriting
 from helpers.runs import save_point
 from helpers.training import rollout_source, train
 
@@ -1214,7 +1214,7 @@ for text, r, a in zip(rollout.texts, rewards.tolist(), leave_one_out_advantages(
 # **Your turn.** Rewrite the first text and press Enter. What happens to its reward, to its advantage, and to the
 # advantages of the *other* texts, which you did not touch? Can you give all six the same advantage?
 # %%
-panels.advantage_panel(rollout.texts, reward_model, leave_one_out_advantages)
+rewriting.advantage_panel(rollout.texts, reward_model, leave_one_out_advantages)
 # %% [markdown]
 # ### Padding on the left, and the positions
 #

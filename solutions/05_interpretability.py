@@ -47,7 +47,7 @@ import torch
 
 from helpers import concepts, plots
 from helpers.devices import run_seed, seed_everything
-from helpers.interpretability import attribution, circuits, explain, figures, ioi, panels, policies, smollm2
+from helpers.interpretability import attribution, circuits, explain, figures, ioi, knockouts, policies, smollm2
 from helpers.models import load_policy, load_reward_model
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
@@ -1419,7 +1419,7 @@ def measure_without(heads):
     return logit_difference(own, batch.io_ids, batch.s_ids), io_probability(own, batch.io_ids)
 
 
-panels.knockout_panel(measure_without, all_heads, still=[[(2, 0)], [(2, 0), (2, 3)]])
+knockouts.knockout_panel(measure_without, all_heads, still=[[(2, 0)], [(2, 0), (2, 3)]])
 # %% [markdown]
 # ### An experiment: when zero ablation misleads
 #

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from helpers import widgets
-from helpers.interpretability.panels import knockout_panel
+from helpers.interpretability.knockouts import knockout_panel
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "panels"
@@ -29,9 +29,9 @@ sys.path.insert(0, {root!r})
 import torch
 from helpers.presets import choose_preset
 from helpers.models import load_policy, load_reward_model
-from helpers.baseline import panels as first, quiz
-from helpers.reinforce import panels as second
-from helpers.interpretability import panels as fifth
+from helpers.baseline import quiz, token_bars as first
+from helpers.reinforce import rewriting as second
+from helpers.interpretability import knockouts as fifth
 from helpers.dpo import figures as fourth
 from helpers.kl import figures as third
 from helpers.display import Page
