@@ -28,7 +28,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,13 @@ import jupytext
 
 from helpers.parts import PARTS, ROOT
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib  # type: ignore[no-redef]
+
 SOLUTIONS = ROOT / "solutions"
+SETTINGS = ROOT / "course.toml"
 
 CELL = "# %%"
 _TEXT_KEYS = {"q", "level", "optional"}
@@ -211,7 +217,56 @@ def load_questions_from(path: Path, part: int) -> list[Question]:
         FileNotFoundError: if there is no such master.
         MasterError: if it does not follow the format.
     """
-    return list(_parse(path, part, path.stat().st_mtime_ns))
+    return weighted(_parse(path, part, path.stat().st_mtime_ns), set_points())
+
+
+def set_points() -> dict[str, float]:
+    """The table `[points]` of `course.toml`: what an instructor lets single questions be worth.
+
+    What is wrong there is refused by `publish.settings`, with its line; here it is left out.
+    """
+    return _read_points(SETTINGS, SETTINGS.stat().st_mtime_ns) if SETTINGS.exists() else {}
+
+
+@functools.lru_cache(maxsize=4)
+def _read_points(path: Path, _modified: int) -> dict[str, float]:
+    try:
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig")).get("points", {})
+    except ValueError:
+        return {}
+    if not isinstance(table, dict):
+        return {}
+    return {name: float(worth) for name, worth in table.items() if type(worth) in (int, float) and worth >= 0}
+
+
+def weighted(questions: Sequence[Question], points: Mapping[str, float]) -> list[Question]:
+    """The questions, those in `points` worth what stands there: their tests, or the lines of their rubric, keep their shares.
+
+    A question that is worth nothing may be left out by students.
+    """
+    return [_worth(question, points[question.name]) if question.name in points else question for question in questions]
+
+
+def _worth(question: Question, points: float) -> Question:
+    lines = [line.split(": ", 1) for line in question.rubric]
+    worth = shared([test.points for test in question.tests] or [float(line[0].split()[0]) for line in lines], points)
+    return replace(
+        question,
+        points=points,
+        rubric=tuple(
+            f"{own:g} {'point' if own == 1 else 'points'}: {line[1]}" for own, line in zip(worth, lines, strict=False)
+        ),
+        tests=tuple(replace(test, points=own) for test, own in zip(question.tests, worth, strict=False)),
+        optional=question.optional or points == 0,
+    )
+
+
+def shared(parts: Sequence[float], total: float) -> list[float]:
+    """`parts` scaled to add up to `total`, in hundredths; the largest takes what rounding leaves over."""
+    scaled = [round(total * part / sum(parts), 2) for part in parts]
+    largest = scaled.index(max(scaled))
+    scaled[largest] = round(scaled[largest] + total - sum(scaled), 2)
+    return scaled
 
 
 @functools.lru_cache(maxsize=32)

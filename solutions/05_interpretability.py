@@ -47,6 +47,7 @@ import torch
 
 from helpers import concepts, plots
 from helpers.devices import run_seed, seed_everything
+from helpers.diagrams import arrow, box
 from helpers.interpretability import attribution, circuits, explain, figures, ioi, knockouts, policies, smollm2
 from helpers.models import load_policy, load_reward_model
 from helpers.notebook.claims import claim
@@ -2181,11 +2182,9 @@ sentences_counted.round(2)
 #   and not by way of name movers' queries; no name movers that attend to IO and copy it as the main writers (or says
 #   which heads do a little of it); backup heads not shown by these experiments.
 # %%
-# Room to draw your circuit, if you like: plots.figure() gives axes, helpers/diagrams.py has boxes and arrows.
+# Room to draw your circuit, if you like: `plots.figure(grid=False)` gives axes, `box` and `arrow` draw on them.
 # BEGIN SOLUTION NO PROMPT
 # The sample answer as a picture.
-from helpers.diagrams import arrow, box
-
 with plots.figure(size=(9.2, 3.6), grid=False) as (fig, axes):
     for x, text in ((0.8, "S1: “John”"), (4.0, "S2: “John”"), (8.2, "END: “to”")):
         axes.text(x, -0.55, text, ha="center", weight="bold")

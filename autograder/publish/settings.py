@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from autograder import masters
 from autograder.grade.deadlines import DeadlineError, parse_deadlines
 from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
@@ -26,6 +27,7 @@ COURSE = ROOT / "course.toml"
 TABLES: dict[str, tuple[str, ...]] = {  # the tables of course.toml with their settings
     "course": ("name",),
     "student_repository": ("url", "tag"),
+    "points": (),  # read by `masters.set_points`, refused where it is wrong by `check_points`
     "deadlines": (),  # read, and refused where it is wrong, by `parse_deadlines`
 }
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
@@ -86,6 +88,7 @@ def load_course(path: Path | None = None) -> Course:
             raise SettingError(f"{where(path, text, name)} must be a table: [{name}]")
         if known:
             check_names(path, text, name, table, known)
+    check_points(path, text, content.get("points", {}))
     load_deadlines(path)
     course, students = content.get("course", {}), content.get("student_repository", {})
     return Course(
@@ -93,6 +96,21 @@ def load_course(path: Path | None = None) -> Course:
         take(path, text, students, "student_repository.url", clean_address),
         take(path, text, students, "student_repository.tag", clean_tag),
     )
+
+
+def check_points(path: Path, text: str, table: dict[str, Any]) -> None:
+    """Refuse a question that there is not, and points that are no number of at least 0.
+
+    Raises:
+        SettingError: for the first; the message names its line.
+    """
+    if not table:
+        return
+    names = [question.name for part in masters.existing_parts() for question in masters.load_questions(part)]
+    check_names(path, text, "points", table, names)
+    for name, worth in table.items():
+        if type(worth) not in (int, float) or not 0 <= worth < 1000:
+            raise SettingError(f"{where(path, text, f'points.{name}')} must be a number from 0 to 999, not {worth!r}")
 
 
 def one_line(text: str) -> str:

@@ -198,3 +198,29 @@ def test_imports_stand_in_the_first_code_cell(part):
     for tree in others:
         late = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         assert all(line.startswith("from helpers.dpo.trl_beside ") for line in late), late
+
+
+def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch, tmp_path):
+    """An instructor's points reach every form by way of the questions: nothing else knows the masters' own."""
+    before = {question.name: question for question in masters.load_questions(2)}
+    settings = tmp_path / "course.toml"
+    monkeypatch.setattr(masters, "SETTINGS", settings)
+    settings.write_text("[points]\nq2_3 = 6\nw2_1 = 0\n", encoding="utf-8")
+    after = {question.name: question for question in masters.load_questions(2)}
+    changed = after["q2_3"]
+    assert changed.points == 6
+    assert sum(test.points for test in changed.tests) == pytest.approx(6, abs=1e-9), "full marks must be reachable"
+    shares = [test.points / changed.points for test in changed.tests]
+    assert shares == pytest.approx([test.points / before["q2_3"].points for test in before["q2_3"].tests], abs=2e-3)
+    assert after["w2_1"].points == 0
+    assert after["w2_1"].optional
+    assert all(line.startswith("0 points: ") for line in after["w2_1"].rubric)
+    others = set(before) - {"q2_3", "w2_1"}
+    assert all(after[name] == before[name] for name in others)
+    settings.write_text("[points]\nw2_1 = 5\n", encoding="utf-8")
+    worth = [float(line.split()[0]) for line in {q.name: q for q in masters.load_questions(2)}["w2_1"].rubric]
+    assert sum(worth) == pytest.approx(5, abs=1e-9)
+
+
+def test_the_committed_settings_change_no_points():
+    assert masters.set_points() == {}

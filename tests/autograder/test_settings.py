@@ -53,6 +53,17 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
         ),
         ('tag = "v1"', 'tag = "v 1"', r"line 7: student_repository.tag: 'v 1' is no name of a tag"),
         ("https://github.com/x/y", "git.example.edu/x", r"line 6: student_repository.url: .* no https address"),
+        (
+            "[deadlines]",
+            "[points]\nq2_33 = 1\n[deadlines]",
+            r"line 10: points.q2_33 is no setting; did you mean q2_3\?",
+        ),
+        (
+            "[deadlines]",
+            "[points]\nq2_3 = -1\n[deadlines]",
+            r"line 10: points.q2_3 must be a number from 0 to 999, not -1",
+        ),
+        ("[deadlines]", '[points]\nq2_3 = "4"\n[deadlines]', r"line 10: points.q2_3 must be a number .*, not '4'"),
         ("[deadlines]", "[deadline]", r"line 9: deadline is no setting; did you mean deadlines\?"),
         ("timezone =", "timezon =", r"line 10: deadlines.timezon: .* did you mean timezone\?"),
         ("due =", "dew =", r"line 12: deadlines.2.dew is no setting; did you mean due\?"),
