@@ -203,7 +203,7 @@ def test_bars_of_heads_have_their_intervals():
 
     table = torch.tensor([[0.4, 0.3, 0.6], [0.1, 0.1, 0.1]])
     figure = figures.head_bars({"mean ablation": table}, ["0.2", "2.0"], title="lost", ylabel="share")
-    assert "0.2 0.40 (0.30 to 0.60)" in figure.alt
+    assert "0.2 0.40 (0.30 to 0.60), 2.0 0.10." in figure.alt
     (bars,) = [own for own in figure.axes[0].containers if hasattr(own, "errorbar")]
     ends = bars.errorbar.lines[2][0].get_segments()[0][:, 1]
     np.testing.assert_allclose(ends, [0.3, 0.6], rtol=1e-6)

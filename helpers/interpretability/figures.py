@@ -72,9 +72,10 @@ def head_bars(
         width = 0.8 / len(values)
         for number, (name, table) in enumerate(values.items()):
             value, low, high = np.asarray(table, dtype=float).T  # [N] each
+            known = np.where(high > low, 1.0, np.nan)  # a value without an interval gets no bar of error
             where = np.arange(len(heads)) + width * (number - (len(values) - 1) / 2)
             axes.bar(
-                where, value, width, yerr=(value - low, high - value), capsize=2, color=list(COLOURS.values())[number],
+                where, value, width, yerr=known * (value - low, high - value), capsize=2, color=list(COLOURS.values())[number],
                 hatch=HATCHES[number], edgecolor="white", linewidth=0.5, label=name, error_kw={"linewidth": 0.8},
             )  # fmt: skip
         axes.axhline(0, color="black", linewidth=0.8)
@@ -85,11 +86,12 @@ def head_bars(
     told = "; ".join(
         f"{name}: "
         + ", ".join(
-            f"{head} {row[0]:.2f} ({row[1]:.2f} to {row[2]:.2f})" for head, row in zip(heads, table, strict=True)
+            f"{head} {value:.2f}" + (f" ({low:.2f} to {high:.2f})" if high > low else "")
+            for head, (value, low, high) in zip(heads, table, strict=True)
         )
         for name, table in values.items()
     )
-    return describe(fig, f"Bars for each head, with intervals. {title}. {told}.")
+    return describe(fig, f"Bars for each head, with intervals where there are some. {title}. {told}.")
 
 
 def attention_to_names(
