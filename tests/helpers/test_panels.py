@@ -111,9 +111,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def page(lab: str, browser: Any) -> Generator[Any]:
     """The notebook, run from top to bottom."""
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(240_000)
     page.goto(lab)
     page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.get_by_text(
+        "Python 3 (ipykernel) | Idle"
+    ).first.wait_for()  # what is run before the kernel is there is not run at all
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.get_by_label("2.1").first.wait_for(state="attached")  # a box of the last panel
