@@ -37,13 +37,9 @@ import jupytext
 
 from helpers.parts import PARTS, ROOT
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[no-redef]
+from .points import set_points, shared
 
 SOLUTIONS = ROOT / "solutions"
-SETTINGS = ROOT / "course.toml"
 
 CELL = "# %%"
 _TEXT_KEYS = {"q", "level", "optional"}
@@ -220,25 +216,6 @@ def load_questions_from(path: Path, part: int) -> list[Question]:
     return weighted(_parse(path, part, path.stat().st_mtime_ns), set_points())
 
 
-def set_points() -> dict[str, float]:
-    """The table `[points]` of `course.toml`: what an instructor lets single questions be worth.
-
-    What is wrong there is refused by `publish.settings`, with its line; here it is left out.
-    """
-    return _read_points(SETTINGS, SETTINGS.stat().st_mtime_ns) if SETTINGS.exists() else {}
-
-
-@functools.lru_cache(maxsize=4)
-def _read_points(path: Path, _modified: int) -> dict[str, float]:
-    try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig")).get("points", {})
-    except ValueError:
-        return {}
-    if not isinstance(table, dict):
-        return {}
-    return {name: float(worth) for name, worth in table.items() if type(worth) in (int, float) and worth >= 0}
-
-
 def weighted(questions: Sequence[Question], points: Mapping[str, float]) -> list[Question]:
     """The questions, those in `points` worth what stands there: their tests, or the lines of their rubric, keep their shares.
 
@@ -259,14 +236,6 @@ def _worth(question: Question, points: float) -> Question:
         tests=tuple(replace(test, points=own) for test, own in zip(question.tests, worth, strict=False)),
         optional=question.optional or points == 0,
     )
-
-
-def shared(parts: Sequence[float], total: float) -> list[float]:
-    """`parts` scaled to add up to `total`, in hundredths; the largest takes what rounding leaves over."""
-    scaled = [round(total * part / sum(parts), 2) for part in parts]
-    largest = scaled.index(max(scaled))
-    scaled[largest] = round(scaled[largest] + total - sum(scaled), 2)
-    return scaled
 
 
 @functools.lru_cache(maxsize=32)

@@ -5,31 +5,28 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from .diagrams import arrow, box
+from .diagrams import arrow, box, boxes
 from .plots import COLOURS, describe, figure
-
-
-def pale(name: str) -> tuple[float, ...]:
-    """A colour of the course, light enough for black letters on it."""
-    return tuple(1 - 0.2 * (1 - part) for part in to_rgb(COLOURS[name]))
 
 
 def draw_step() -> Figure:
     """One step of REINFORCE as a circle: write, judge, compare, push."""
     with figure(size=(9.2, 3.3), grid=False) as (fig, axes):
-        for x, y, width, text, name in (
-            (1.0, 2.0, 1.9, "policy\nwrites completions", "blue"),
-            (4.2, 2.0, 2.0, "reward model\ngives each a reward", "orange"),
-            (7.6, 2.0, 2.3, "advantage:\nreward − baseline", "orange"),
-        ):
-            box(axes, x, y, text, pale(name), width=width, height=0.8, edge=COLOURS[name], size=9)
-        box(axes, 4.3, 0.9, "above 0: make this completion's tokens more probable", pale("green"), width=4.4,
-            height=0.5, edge=COLOURS["green"], size=9)  # fmt: skip
-        box(axes, 4.3, 0.15, "below 0: make them less probable", pale("vermilion"), width=4.4,
-            height=0.5, edge=COLOURS["vermilion"], size=9)  # fmt: skip
+        boxes(
+            axes,
+            [
+                (1.0, 2.0, 1.9, "policy\nwrites completions", "blue"),
+                (4.2, 2.0, 2.0, "reward model\ngives each a reward", "orange"),
+                (7.6, 2.0, 2.3, "advantage:\nreward − baseline", "orange"),
+            ],
+        )
+        outcomes = [
+            (4.3, 0.9, 4.4, "above 0: make this completion's tokens more probable", "green"),
+            (4.3, 0.15, 4.4, "below 0: make them less probable", "vermilion"),
+        ]
+        boxes(axes, outcomes, height=0.5)
         arrow(axes, (2.0, 2.0), (3.15, 2.0))
         arrow(axes, (5.25, 2.0), (6.4, 2.0))
         arrow(axes, (7.3, 1.58), (6.55, 0.95))
@@ -50,15 +47,17 @@ def draw_step() -> Figure:
 def draw_leash() -> Figure:
     """Two models read what the policy wrote; their difference is taken off the reward, times α."""
     with figure(size=(9.2, 3.4), grid=False) as (fig, axes):
-        for x, y, width, text, name in (
-            (0.9, 1.2, 1.7, "completion\nof the policy", "blue"),
-            (4.0, 2.4, 2.5, "reward model:\nhow positive is it?", "orange"),
-            (4.0, 1.2, 2.5, "policy:\nits log-prob, log π", "blue"),
-            (4.0, 0.0, 2.5, "reference, frozen:\nits log-prob, log π_ref", "sky"),
-            (7.2, 0.6, 1.9, "log-ratio\nlog π − log π_ref", "purple"),
-            (9.9, 1.6, 1.9, "reward\n− α · log-ratio", "green"),
-        ):
-            box(axes, x, y, text, pale(name), width=width, height=0.8, edge=COLOURS[name], size=9)
+        boxes(
+            axes,
+            [
+                (0.9, 1.2, 1.7, "completion\nof the policy", "blue"),
+                (4.0, 2.4, 2.5, "reward model:\nhow positive is it?", "orange"),
+                (4.0, 1.2, 2.5, "policy:\nits log-prob, log π", "blue"),
+                (4.0, 0.0, 2.5, "reference, frozen:\nits log-prob, log π_ref", "sky"),
+                (7.2, 0.6, 1.9, "log-ratio\nlog π − log π_ref", "purple"),
+                (9.9, 1.6, 1.9, "reward\n− α · log-ratio", "green"),
+            ],
+        )
         for end in (2.3, 1.2, 0.1):
             arrow(axes, (1.8, 1.2), (2.7, end))
         arrow(axes, (5.3, 2.35), (8.9, 1.75))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch
+
+from .plots import COLOURS
 
 INK = "#444444"
 
@@ -33,6 +37,13 @@ def box(
     corner, style = (x - width / 2, y - height / 2), "round,pad=0.02,rounding_size=0.08"
     axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, fc=colour, ec=edge, lw=1.2))
     axes.text(x, y, text, ha="center", va="center", fontsize=size)
+
+
+def boxes(axes: Axes, rows: Iterable[tuple[float, float, float, str, str]], height: float = 0.8) -> None:
+    """Draw boxes in the course's colours: of each the middle `x` and `y`, the width, the text and the colour's name."""
+    for x, y, width, text, name in rows:
+        pale = tuple(1 - 0.2 * (1 - part) for part in to_rgb(COLOURS[name]))  # light enough for black letters
+        box(axes, x, y, text, pale, width=width, height=height, edge=COLOURS[name], size=9)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = "", **style: Any) -> None:

@@ -27,7 +27,7 @@ COURSE = ROOT / "course.toml"
 TABLES: dict[str, tuple[str, ...]] = {  # the tables of course.toml with their settings
     "course": ("name",),
     "student_repository": ("url", "tag"),
-    "points": (),  # read by `masters.set_points`, refused where it is wrong by `check_points`
+    "points": (),  # read by `autograder.points`, refused where it is wrong by `check_points`
     "deadlines": (),  # read, and refused where it is wrong, by `parse_deadlines`
 }
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it

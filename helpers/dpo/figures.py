@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from helpers.diagrams import arrow, box
+from helpers.diagrams import arrow, boxes
 from helpers.plots import COLOURS, MARKERS, colour_of, curve, describe, figure, show, smooth
 from helpers.runs import History
 from helpers.widgets import number, panel, widgets_available
@@ -20,17 +19,15 @@ Curve = Callable[[np.ndarray, float], Any]  # (margins, β) -> a number for each
 
 def draw_two_roads() -> Figure:
     """Diagram: from preference pairs to a policy by a reward model and online RL, and directly by DPO."""
-    boxes = [  # left end, middle of its height, width, text, colour
-        (0.0, 1.0, 1.9, "preference pairs\n(chosen, rejected)", "blue"),
-        (3.1, 2.0, 1.7, "reward model", "orange"),
-        (6.0, 2.0, 2.0, "sample, score,\nPPO or REINFORCE\nwith a KL penalty", "orange"),
-        (4.0, 0.0, 2.9, "DPO: logistic loss on\nfour log-probs per pair", "green"),
-        (9.3, 1.0, 1.3, "policy", "blue"),
+    stations = [
+        (0.95, 1.0, 1.9, "preference pairs\n(chosen, rejected)", "blue"),
+        (3.95, 2.0, 1.7, "reward model", "orange"),
+        (7.0, 2.0, 2.0, "sample, score,\nPPO or REINFORCE\nwith a KL penalty", "orange"),
+        (5.45, 0.0, 2.9, "DPO: logistic loss on\nfour log-probs per pair", "green"),
+        (9.95, 1.0, 1.3, "policy", "blue"),
     ]
     with figure(size=(9.2, 3.1), grid=False) as (fig, axes):
-        for left, y, width, text, name in boxes:
-            colour = COLOURS[name]
-            box(axes, left + width / 2, y, text, to_rgba(colour, 0.18), width=width, height=0.64, edge=colour, size=9)
+        boxes(axes, stations, height=0.64)
         arrow(axes, (1.9, 1.15), (3.1, 1.9), "fit")
         arrow(axes, (4.8, 2.0), (6.0, 2.0), "reward")
         arrow(axes, (8.0, 1.9), (9.3, 1.15))

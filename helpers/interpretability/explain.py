@@ -224,9 +224,7 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
     ]
     with plt.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
         fig = plt.figure()
-        renderer = (
-            fig.canvas.get_renderer()
-        )  # its points are the figure's: both have 72 to the inch once the dpi is divided out
+        renderer = fig.canvas.get_renderer()
 
         def width(text: str, size: float) -> float:
             drawn = fig.text(0, 0, text, fontsize=size)
@@ -252,18 +250,9 @@ def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-
             for cell in cells:
                 y = top + 44 + 34 * cell.line
                 box = {"boxstyle": "round,pad=0.25", "facecolor": shade(cell.value / scale), "edgecolor": "#999999"}
-                axes.text(
-                    cell.centre, y, cell.token, fontsize=WORD, va="center", ha="center", bbox=box | {"linewidth": 0.5}
-                )
-                axes.text(
-                    cell.centre,
-                    y + 15,
-                    f"{cell.value:+.2f}",
-                    fontsize=NUMBER,
-                    va="center",
-                    ha="center",
-                    color="#333333",
-                )
+                middle = {"ha": "center", "va": "center"}
+                axes.text(cell.centre, y, cell.token, fontsize=WORD, bbox=box | {"linewidth": 0.5}, **middle)
+                axes.text(cell.centre, y + 15, f"{cell.value:+.2f}", fontsize=NUMBER, color="#333333", **middle)
             top += 34 * count
         axes.text(0, height - 8, KEY.format(unit=unit), fontsize=8.5, va="center", color="#333333")
     told = "; ".join(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder import masters, testing
+from autograder import masters, points, testing
 
 SAMPLE = Path(__file__).with_name("sample_master.py")
 
@@ -204,7 +204,7 @@ def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch,
     """An instructor's points reach every form by way of the questions: nothing else knows the masters' own."""
     before = {question.name: question for question in masters.load_questions(2)}
     settings = tmp_path / "course.toml"
-    monkeypatch.setattr(masters, "SETTINGS", settings)
+    monkeypatch.setattr(points, "SETTINGS", settings)
     settings.write_text("[points]\nq2_3 = 6\nw2_1 = 0\n", encoding="utf-8")
     after = {question.name: question for question in masters.load_questions(2)}
     changed = after["q2_3"]
@@ -223,4 +223,4 @@ def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch,
 
 
 def test_the_committed_settings_change_no_points():
-    assert masters.set_points() == {}
+    assert points.set_points() == {}
