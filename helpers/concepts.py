@@ -34,7 +34,7 @@ def draw_step() -> Figure:
         arrow(axes, (2.05, 0.95), (1.3, 1.58))
         arrow(axes, (2.05, 0.2), (0.8, 1.58))
         axes.text(1.0, 2.55, "with new weights, from new prompts, again and again", fontsize=8, ha="left")
-        axes.set(xlim=(-0.1, 9.0), ylim=(-0.1, 2.8), title="One step of REINFORCE")
+        axes.set(xlim=(-0.1, 9.0), ylim=(-0.25, 2.8), title="One step of REINFORCE")
         axes.axis("off")
     return describe(
         fig,

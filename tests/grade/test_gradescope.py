@@ -181,6 +181,9 @@ def test_the_zip_holds_the_judge_and_one_master() -> None:
     names |= {f"sandbox/inside/{name}.py" for name in ("child", "confine")}
     assert {f"course/autograder/grade/{name}" for name in names} <= set(made)
     assert "course/autograder/reference/verify.py" in made
+    assert "course/course.toml" in made, (
+        "without it the judge in the container gives the masters' points, not the instructor's"
+    )
     assert not [name for name in made if "__pycache__" in name or "/build/" in name]
 
 
