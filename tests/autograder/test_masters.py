@@ -222,5 +222,14 @@ def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch,
     assert sum(worth) == pytest.approx(5, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("parts", "total"), [([1, 1, 1], 1), ([1, 1, 1], 2), ([3, 1, 1, 1, 1], 1), ([0.5, 0, 2], 7), ([2], 0)]
+)
+def test_shares_add_up_however_they_are_rounded(parts, total):
+    got = points.shared(parts, total)
+    assert sum(got) == pytest.approx(total, abs=1e-9)
+    assert got == pytest.approx([total * part / sum(parts) for part in parts], abs=0.025)
+
+
 def test_the_committed_settings_change_no_points():
     assert points.set_points() == {}

@@ -36,7 +36,13 @@ def test_a_picture_is_legible(draw, told):
         assert frame.x1 <= figure.bbox.x1
         assert figure.bbox.y0 <= frame.y0
         assert frame.y1 <= figure.bbox.y1
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(frames, 2))
+    boxes = [patch.get_window_extent(renderer) for patch in axes.patches]
+    assert len(boxes) > 4
+    for kind in (frames, boxes):
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(kind, 2))
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 for box in boxes), (
+        "a box is cut off"
+    )
 
 
 def test_the_net_of_coalitions_shows_what_the_last_player_adds():
