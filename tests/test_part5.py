@@ -157,10 +157,7 @@ def test_shap_masks_whole_words_too():
     from helpers.interpretability import explain
 
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "reward")
-    text, read = (
-        "unmissable old film",
-        set(),
-    )  # what counts comes first: shap leaves out a player with the mask's number
+    text, read = "unmissable old film", set()
 
     def score(texts) -> np.ndarray:
         read.update(" ".join(str(item).split()) for item in texts)

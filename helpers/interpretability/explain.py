@@ -94,10 +94,8 @@ def cut_for_shap(tokenizer: PreTrainedTokenizerBase) -> Callable[..., dict[str, 
     """`split_text` in the form in which shap's text masker asks for a tokenizer: whole words are masked, never pieces of one."""
 
     def cut(text: str, **options: Any) -> dict[str, list]:
-        if text.strip() == tokenizer.mask_token:
-            return {"input_ids": [-1], "offset_mapping": [(0, len(text))]}
         ends = list(itertools.accumulate(map(len, split_text(tokenizer, text)))) if text else []
-        # The ids only have to differ from the mask's: shap leaves out players that are the mask token.
+        # shap masks by the offsets; of the ids it wants no more than that there are as many
         return {"input_ids": list(range(len(ends))), "offset_mapping": list(zip([0, *ends], ends, strict=False))}
 
     return cut
