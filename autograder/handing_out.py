@@ -109,16 +109,19 @@ def new_term(
     days: Annotated[
         int, typer.Option(help="Move all dates in [deadlines] by so many days; 364 keeps the weekday.")
     ] = 0,
+    term: Annotated[
+        str, typer.Option(help='The new term\'s name, such as "Spring 2027"; needed where there is one.')
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Begin a new term: write a new tag, and moved deadlines, into course.toml, and say what to do next.
+    """Begin a new term: write a new tag, its name, and moved deadlines, into course.toml, and say what to do next.
 
     Comments and everything else in the file stay as they are. Nothing is written if a date cannot be moved.
     """
     from autograder.publish.new_term import begin_term
 
     with clear_errors():
-        dates = begin_term(tag, days)
+        dates = begin_term(tag, days, term=term)
     if as_json:
         show_json({"tag": tag, "dates": dates})
         return

@@ -37,7 +37,7 @@ import jupytext
 
 from helpers.parts import PARTS, ROOT
 
-from .points import set_points, shared
+from .chosen import ANY_PRESET, Chosen, chosen, kept, shared
 
 SOLUTIONS = ROOT / "solutions"
 
@@ -133,8 +133,29 @@ def existing_parts() -> list[int]:
     return [part for part in PARTS if master_path(part).exists()]
 
 
-def read_cells(path: Path) -> list[Cell]:
-    """Read a master's cells in order.
+def read_cells(path: Path, choice: Chosen | None = None) -> list[Cell]:
+    """Read a master's cells in order, without the optional sections that an instructor leaves out, and with the preset.
+
+    Args:
+        path: the master.
+        choice: what to leave out; by default what `course.toml` says.
+
+    Raises:
+        MasterError: if a cell's line holds something unknown, or a question's cells are not in order.
+    """
+    choice = chosen() if choice is None else choice
+    cells = read_all_cells(path)
+    texts = kept([cell.source if cell.kind == "markdown" else "" for cell in cells], choice.leave_out)
+    stay = [(cell, text) for cell, text in zip(cells, texts, strict=True) if text is not None]
+    preset = ANY_PRESET.replace("auto", choice.preset)
+    return [
+        replace(cell, source=text if cell.kind == "markdown" else cell.source.replace(ANY_PRESET, preset))
+        for cell, text in stay
+    ]
+
+
+def read_all_cells(path: Path) -> list[Cell]:
+    """Read a master's cells in order, as they stand there.
 
     Raises:
         MasterError: if a cell's line holds something unknown, or a question's cells are not in order.
@@ -213,7 +234,8 @@ def load_questions_from(path: Path, part: int) -> list[Question]:
         FileNotFoundError: if there is no such master.
         MasterError: if it does not follow the format.
     """
-    return weighted(_parse(path, part, path.stat().st_mtime_ns), set_points())
+    choice = chosen()
+    return weighted(_parse(path, part, path.stat().st_mtime_ns, choice.leave_out), choice.points)
 
 
 def weighted(questions: Sequence[Question], points: Mapping[str, float]) -> list[Question]:
@@ -239,9 +261,9 @@ def _worth(question: Question, points: float) -> Question:
 
 
 @functools.lru_cache(maxsize=32)
-def _parse(path: Path, part: int, _modified: int) -> tuple[Question, ...]:
+def _parse(path: Path, part: int, _modified: int, leave_out: frozenset[str]) -> tuple[Question, ...]:
     groups: dict[str, list[Cell]] = {}
-    for cell in read_cells(path):
+    for cell in read_cells(path, Chosen(leave_out=leave_out)):
         if cell.role == "text" and cell.question in groups:
             raise MasterError(f"{cell.where}: two questions have this name")
         if cell.question:

@@ -32,8 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from autograder import masters  # noqa: E402
 from autograder.grade import schedule  # noqa: E402
-from autograder.grade.intake import notebook  # noqa: E402
-from autograder.grade.intake.apart import course  # noqa: E402
+from autograder.grade.intake.apart import Reader  # noqa: E402
 from autograder.grade.jobs import Job  # noqa: E402
 from autograder.grade.limits import Limits  # noqa: E402
 from autograder.grade.schedule import Plan  # noqa: E402
@@ -56,10 +55,12 @@ def solution_file(part: int) -> Path:
     return ROOT / "solutions" / f"{PARTS[part]}.ipynb"
 
 
-def job(part: int, only: tuple[str, ...], name: str) -> Job:
-    """The solution as a submission."""
-    read = notebook.read(solution_file(part).read_bytes(), course())
-    return Job(name, part, tuple(read["code"]), SECRET, only=only)
+def job(part: int, only: tuple[str, ...], name: str, reader: Reader) -> Job:
+    """The solution as a submission, read as `course grade` reads it: in a process apart, which serves the whole class."""
+    answer = reader.ask(
+        "read_file", path=str(solution_file(part)), entries=10, size=solution_file(part).stat().st_size * 2
+    )
+    return Job(name, part, tuple(answer["files"][0]["notebook"]["code"]), SECRET, only=only)
 
 
 def timed(calls: Sequence[Callable[[], object]]) -> list[float]:
@@ -72,11 +73,11 @@ def timed(calls: Sequence[Callable[[], object]]) -> list[float]:
     return times
 
 
-def ours(part: int, only: tuple[str, ...]) -> Callable[[], None]:
-    """What grades one submission as a worker does; the first call warms up."""
+def ours(part: int, only: tuple[str, ...], reader: Reader) -> Callable[[], None]:
+    """What reads and grades one submission; the first call warms up."""
 
     def one() -> None:
-        result = schedule.on_worker(job(part, only, "s"), Limits(), False)  # what Dask calls
+        result = schedule.on_worker(job(part, only, "s", reader), Limits(), False)  # what Dask calls
         assert result.points == result.possible, result
 
     return one
@@ -168,9 +169,9 @@ def show(name: str, times: Sequence[float]) -> None:
     print(f"  {name:<40} median {statistics.median(times):.2f}, worst {max(times):.2f}", flush=True)
 
 
-def throughput(part: int, size: int, only: tuple[str, ...], workers: int) -> float:
+def throughput(part: int, size: int, only: tuple[str, ...], workers: int, reader: Reader) -> float:
     """Submissions a second with so many workers, warm-up left out."""
-    jobs = [job(part, only, f"s{n}") for n in range(size + 2 * workers)]
+    jobs = [job(part, only, f"s{n}", reader) for n in range(size + 2 * workers)]
     ends = [time.perf_counter() for _ in schedule.run(jobs, Plan(workers=workers))]
     return (len(ends) - 2 * workers) / (ends[-1] - ends[2 * workers - 1])
 
@@ -187,17 +188,20 @@ def main() -> None:
     options = parser.parse_args()
     quick, slow = split(options.part)
     print(f"Part {options.part}; seconds a submission; load of this machine before: {os.getloadavg()[0]:.1f}")
-    mine = ours(options.part, quick)
-    show("course grade, the first, with warm-up", timed([mine]))
-    if options.only_ours:
-        show("course grade, loss tests", timed([mine] * options.size))
-    else:
-        side_by_side(options.part, quick, mine, options.size)
-    if slow:
-        show("course grade, training steps alone", timed([ours(options.part, slow)] * 2))
-    for count in options.workers:
-        rate = throughput(options.part, options.size, quick, count)
-        print(f"  {count} worker{'s' if count > 1 else ''}: {rate:.2f} submissions a second, loss tests", flush=True)
+    with Reader() as reader:
+        mine = ours(options.part, quick, reader)
+        show("course grade, the first, with warm-up", timed([mine]))
+        if options.only_ours:
+            show("course grade, loss tests", timed([mine] * options.size))
+        else:
+            side_by_side(options.part, quick, mine, options.size)
+        if slow:
+            show("course grade, training steps alone", timed([ours(options.part, slow, reader)] * 2))
+        for count in options.workers:
+            rate = throughput(options.part, options.size, quick, count, reader)
+            print(
+                f"  {count} worker{'s' if count > 1 else ''}: {rate:.2f} submissions a second, loss tests", flush=True
+            )
 
 
 if __name__ == "__main__":

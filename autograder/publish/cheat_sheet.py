@@ -59,7 +59,7 @@ def sheet_html(path: Path = FORMULAS) -> str:
     Raises:
         ValueError: if the page of formulas names a function that no exercise asks for.
     """
-    course = load_course().name
+    course = load_course().title
     body = [f"<h1>{html.escape(course)}: formulas and shapes</h1>", '<div class="sheet">']
     for part, rows in rows_of(path.read_text(encoding="utf-8")).items():
         questions = {f"`{question.function}`": question for question in masters.load_questions(part)}

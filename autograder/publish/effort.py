@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from autograder.chosen import NOT_HERE
 from autograder.masters import Cell, Question
 
 WORDS_A_MINUTE = 150  # of prose with formulas
@@ -43,7 +44,7 @@ def minutes_by_section(cells: Sequence[Cell], questions: dict[str, Question]) ->
     working: dict[str, float] = defaultdict(float)
     section = ""
     for cell in cells:
-        if cell.kind != "markdown" or cell.role == "answer":
+        if cell.kind != "markdown" or cell.role == "answer" or NOT_HERE in cell.source:
             continue
         found = SECTION.search(cell.source)
         section = found[1] if found else section

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.points import SETTINGS
+from autograder.chosen import SETTINGS
 from autograder.stamps import files_below
 from helpers.parts import PARTS, ROOT
 
@@ -62,7 +62,7 @@ def with_grader(entries: Mapping[str, bytes], master: Path, part: int, pins: Map
         **entries,
         **judge_files(),
         f"{HOME}/solutions/{PARTS[part]}.py": master.read_bytes(),
-        f"{HOME}/{SETTINGS.name}": SETTINGS.read_bytes(),  # what an instructor lets questions be worth
+        f"{HOME}/{SETTINGS.name}": SETTINGS.read_bytes(),  # what an instructor lets questions be worth, and leaves out
         "environment.yml": ("\n".join([environment, *lines]) + "\n").encode(),
         "run_autograder": RUN.encode(),
         "setup.sh": entries["setup.sh"].rstrip(b"\n") + SETUP.encode(),

@@ -14,26 +14,31 @@ from .addresses import clean_tag
 from .setting_errors import SettingError, line_of
 
 TAG = re.compile(r"""(tag\s*=\s*)(["'])[^"']*\2""")
+TERM = re.compile(r"""(term\s*=\s*)(["'])[^"']*\2""")
 DATE = re.compile(r"""(\b(?:due|closes)\s*=\s*["']?)(\d{4}-\d\d-\d\d)""")
 
 
-def begin_term(tag: str, days: int = 0, path: Path | None = None) -> dict[str, str]:
+def begin_term(tag: str, days: int = 0, path: Path | None = None, term: str = "") -> dict[str, str]:
     """Write a new tag into `course.toml`, and move every deadline; what comes out is read before it is written.
 
     Args:
         tag: the new tag.
         days: how far the dates move.
+        term: the new term's name; where the file has one, it must be given.
         path: the file; `course.toml` by default.
 
     Returns:
         The new dates, by setting, as the file has them.
 
     Raises:
-        ValueError: the settings or the tag are wrong, the tag is the old one, or a date is written in a way that cannot be
-            moved; nothing is written then.
+        ValueError: the settings or the tag are wrong, the tag or the term is the old one, or a date is written in a way that
+            cannot be moved; nothing is written then.
     """
     path = path or settings.COURSE
-    if settings.load_course(path).tag == clean_tag(tag):
+    old = settings.load_course(path)
+    if old.term and term in ("", old.term):
+        raise ValueError(f'{path.name} says that the term is {old.term}: give the new one, --term "…"')
+    if old.tag == clean_tag(tag):
         raise ValueError(
             f"{path.name} has the tag {tag} already: students' notebooks of the last term are pinned to it"
         )
@@ -41,11 +46,16 @@ def begin_term(tag: str, days: int = 0, path: Path | None = None) -> dict[str, s
     lines = text.splitlines(keepends=True)
     at = line_of(text, "student_repository.tag") - 1
     lines[at] = TAG.sub(rf'\g<1>"{tag}"', lines[at], count=1)
+    if term:
+        lines = _named(lines, text, settings.one_line(term).replace('"', "'"))
     lines = [DATE.sub(lambda found: found[1] + moved(found[2], days), _code(line)) + _comment(line) for line in lines]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-term-") as folder:
         new = Path(folder, path.name)
         new.write_text("".join(lines), encoding="utf-8", newline="")
-        if settings.load_course(new).tag != tag:
+        made = settings.load_course(new)
+        if term and made.term != settings.one_line(term).replace('"', "'"):
+            raise SettingError(f'{path.name}: course.term could not be replaced: write term = "…" on a line of its own')
+        if made.tag != tag:
             raise SettingError(
                 f'{path.name}, line {at + 1}: student_repository.tag could not be replaced: write tag = "…" on one line'
             )
@@ -57,6 +67,15 @@ def begin_term(tag: str, days: int = 0, path: Path | None = None) -> dict[str, s
         table = settings.load_deadlines(new)
         Path(new).replace(path)
     return {name: str(table[name.split(".")[1]][name.split(".")[2]]) for name in after}
+
+
+def _named(lines: list[str], text: str, term: str) -> list[str]:
+    """The lines with the term's name: in its line, or in a new one behind the course's name."""
+    at = line_of(text, "course.term") - 1
+    if TERM.search(lines[at]):
+        return [*lines[:at], TERM.sub(lambda found: f'{found[1]}"{term}"', lines[at], count=1), *lines[at + 1 :]]
+    behind = line_of(text, "course.name")
+    return [*lines[:behind], f'term = "{term}"\n', *lines[behind:]]
 
 
 def moved(day: str, days: int) -> str:

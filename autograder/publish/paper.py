@@ -150,7 +150,7 @@ def print_part(part: int, kind: str, folder: Path = PAGES, *, pdf: bool = True, 
     points = {question.name: question.points for question in masters.load_questions(part)}
     heading = title + (" · with solutions" if kind == "solution" else "")
     page = write_page(folder / f"{PARTS[part]}-{kind}.html", to_html(prepare(notebook, kind, points), heading))
-    sheet = Sheet(size, load_course().name, heading)
+    sheet = Sheet(size, load_course().title, heading)
     return PrintedPart(part, kind, page, pdf_beside(page, sheet) if pdf else None)
 
 

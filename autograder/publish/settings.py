@@ -11,6 +11,7 @@ from typing import Any
 from packaging.version import Version
 
 from autograder import masters
+from autograder.chosen import optional_sections
 from autograder.grade.deadlines import DeadlineError, parse_deadlines
 from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
@@ -25,9 +26,9 @@ except ModuleNotFoundError:  # Python 3.10
 
 COURSE = ROOT / "course.toml"
 TABLES: dict[str, tuple[str, ...]] = {  # the tables of course.toml with their settings
-    "course": ("name",),
+    "course": ("name", "term", "preset", "leave_out"),
     "student_repository": ("url", "tag"),
-    "points": (),  # read by `autograder.points`, refused where it is wrong by `check_points`
+    "points": (),  # read by `autograder.chosen`, refused where it is wrong by `check_points`
     "deadlines": (),  # read, and refused where it is wrong, by `parse_deadlines`
 }
 GRADING_PYTHON = "3.12"  # the Python of the Gradescope image; every pin has wheels for it
@@ -38,11 +39,17 @@ POSITION = re.compile(r"\s*\(at line (\d+), column \d+\)")  # in an error of tom
 
 @dataclass(frozen=True)
 class Course:
-    """The settings of a course: its name, and the repository that students get."""
+    """The settings of a course: its name, the repository that students get, and its term, if it has one."""
 
     name: str
     repository: str
     tag: str
+    term: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, and the term behind it."""
+        return f"{self.name}, {self.term}" if self.term else self.name
 
     @property
     def has_repository(self) -> bool:
@@ -88,13 +95,17 @@ def load_course(path: Path | None = None) -> Course:
             raise SettingError(f"{where(path, text, name)} must be a table: [{name}]")
         if known:
             check_names(path, text, name, table, known)
-    check_points(path, text, content.get("points", {}))
-    load_deadlines(path)
     course, students = content.get("course", {}), content.get("student_repository", {})
+    check_points(path, text, content.get("points", {}))
+    check_sections(path, text, course.get("leave_out", []))
+    if "preset" in course:
+        take(path, text, course, "course.preset", known_preset)
+    load_deadlines(path)
     return Course(
         take(path, text, course, "course.name", one_line),
         take(path, text, students, "student_repository.url", clean_address),
         take(path, text, students, "student_repository.tag", clean_tag),
+        take(path, text, course, "course.term", one_line) if "term" in course else "",
     )
 
 
@@ -106,11 +117,47 @@ def check_points(path: Path, text: str, table: dict[str, Any]) -> None:
     """
     if not table:
         return
-    names = [question.name for part in masters.existing_parts() for question in masters.load_questions(part)]
+    cells = [cell for part in masters.existing_parts() for cell in masters.read_all_cells(masters.master_path(part))]
+    names = list(dict.fromkeys(cell.question for cell in cells if cell.question))
     check_names(path, text, "points", table, names)
     for name, worth in table.items():
         if type(worth) not in (int, float) or not 0 <= worth < 1000:
             raise SettingError(f"{where(path, text, f'points.{name}')} must be a number from 0 to 999, not {worth!r}")
+
+
+def check_sections(path: Path, text: str, sections: Any) -> None:
+    """Refuse what is no list of optional sections.
+
+    Raises:
+        SettingError: the message names the line, and the sections that there are to choose from.
+    """
+    if not sections and isinstance(sections, list):
+        return
+    found = []
+    for part in masters.existing_parts():
+        cells = masters.read_all_cells(masters.master_path(part))
+        found += optional_sections([cell.source for cell in cells if cell.kind == "markdown"])
+    wrong = [name for name in sections if name not in found] if isinstance(sections, list) else [sections]
+    if wrong:
+        listed = ", ".join(f'"{name}"' for name in found)
+        place = where(path, text, "course.leave_out")
+        raise SettingError(
+            f"{place} must be a list of optional sections, in quotes: [{listed}] are there, not {wrong[0]!r}"
+        )
+
+
+def known_preset(name: str) -> str:
+    """A preset's name.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    from helpers.presets import PRESETS  # imports torch, which takes seconds
+
+    known = ["auto", *PRESETS]
+    if name not in known:
+        raise ValueError(f"there is no preset {name}; choose from {', '.join(known)}")
+    return name
 
 
 def one_line(text: str) -> str:

@@ -58,7 +58,7 @@ def slides_html(notebook: NotebookNode, title: str) -> str:
         title: of the part.
     """
     slides = [
-        f'<section class="slide first"><h1>{html.escape(title)}</h1><p>{html.escape(load_course().name)}</p></section>'
+        f'<section class="slide first"><h1>{html.escape(title)}</h1><p>{html.escape(load_course().title)}</p></section>'
     ]
     for section, items in groupby(items_of(notebook), key=lambda item: item.section):
         for bodies in in_slides(list(items)):

@@ -75,7 +75,7 @@ def student_readme(
         more += MORE_SOLUTIONS.format(files=", ".join(f"[`{f}`]({f})" for f in map(solution_name, solutions)))
     picture = f"\n![Part 1 in JupyterLab: text, an exercise and its check]({PICTURE.as_posix()})\n"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        name=course.name,
+        name=course.title,
         first=PARTS[parts[0]],
         table="\n".join(part_rows(course, parts)),
         picture=picture if (ROOT / PICTURE).exists() else "",

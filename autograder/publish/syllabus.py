@@ -62,7 +62,7 @@ def page(course: Course, parts: Sequence[int], deadlines: dict[int, Deadline], z
     used = [column for column in range(len(head)) if column < 4 or any(row[column] for row in rows)]
     table = [[row[column] for column in used] for row in [head, ["---"] * len(head), *rows]]
     late = LATE.format(rules="; ".join(filter(None, map(_rule, parts, map(deadlines.get, parts))))) if deadlines else ""
-    return PAGE.format(name=course.name, table="\n".join(f"| {' | '.join(row)} |" for row in table), late=late)
+    return PAGE.format(name=course.title, table="\n".join(f"| {' | '.join(row)} |" for row in table), late=late)
 
 
 def calendar(course: Course, deadlines: dict[int, Deadline]) -> bytes:

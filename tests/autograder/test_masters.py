@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder import masters, points, testing
+from autograder import chosen, masters, testing
 
 SAMPLE = Path(__file__).with_name("sample_master.py")
 
@@ -204,7 +204,7 @@ def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch,
     """An instructor's points reach every form by way of the questions: nothing else knows the masters' own."""
     before = {question.name: question for question in masters.load_questions(2)}
     settings = tmp_path / "course.toml"
-    monkeypatch.setattr(points, "SETTINGS", settings)
+    monkeypatch.setattr(chosen, "SETTINGS", settings)
     settings.write_text("[points]\nq2_3 = 6\nw2_1 = 0\n", encoding="utf-8")
     after = {question.name: question for question in masters.load_questions(2)}
     changed = after["q2_3"]
@@ -226,10 +226,6 @@ def test_points_of_the_settings_keep_the_shares_of_tests_and_rubric(monkeypatch,
     ("parts", "total"), [([1, 1, 1], 1), ([1, 1, 1], 2), ([3, 1, 1, 1, 1], 1), ([0.5, 0, 2], 7), ([2], 0)]
 )
 def test_shares_add_up_however_they_are_rounded(parts, total):
-    got = points.shared(parts, total)
+    got = chosen.shared(parts, total)
     assert sum(got) == pytest.approx(total, abs=1e-9)
     assert got == pytest.approx([total * part / sum(parts) for part in parts], abs=0.025)
-
-
-def test_the_committed_settings_change_no_points():
-    assert points.set_points() == {}

@@ -56,11 +56,24 @@ def test_tag_and_dates_move_and_all_else_stays(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["course.toml"]
 
 
+@pytest.mark.parametrize("line", ["", 'term = "Autumn"  # of this year\n'])
+def test_the_term_is_named_where_it_stood_or_behind_the_name(file: Path, line: str) -> None:
+    file.write_text(TEXT.replace("# ours\n", f"# ours\n{line}"), encoding="utf-8")
+    code, output = new_term("v2027.1", "--term", 'The "spring" of 2027')
+    assert code == 0, output
+    named = "term = \"The 'spring' of 2027\"" + ("  # of this year\n" if line else "\n")
+    assert file.read_text(encoding="utf-8") == TEXT.replace("# ours\n", f"# ours\n{named}").replace(
+        "v2026.1", "v2027.1"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "old", "new", "told"),
     [
         (["v2026.1"], "", "", "already"),
         (["main"], "", "", "a branch"),
+        (["v2"], "# ours", '\nterm = "Autumn"', "give the new one"),
+        (["v2", "--term", "Autumn"], "# ours", '\nterm = "Autumn"', "give the new one"),
         (
             ["v2", "--days", "7"],
             '"2026-10-30 12:00"',

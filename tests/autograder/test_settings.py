@@ -30,6 +30,13 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
     assert load_course(tmp_path / "course.toml") == Course("A course", "https://github.com/x/y", "v1")
 
 
+def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
+    chosen = 'name = "A course"\nterm = "Spring"\npreset = "tiny"\nleave_out = ["2.11", "4.9"]'
+    (tmp_path / "course.toml").write_text(GOOD.replace('name = "A course"', chosen), encoding="utf-8")
+    course = load_course(tmp_path / "course.toml")
+    assert (course.term, course.title) == ("Spring", "A course, Spring")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -64,6 +71,14 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
             r"line 10: points.q2_3 must be a number from 0 to 999, not -1",
         ),
         ("[deadlines]", '[points]\nq2_3 = "4"\n[deadlines]', r"line 10: points.q2_3 must be a number .*, not '4'"),
+        (
+            '"A course"',
+            '"A course"\nleave_out = "2.11"',
+            r"line 4: course.leave_out must be a list .*\"2.11\", .*, not '2.11'",
+        ),
+        ('"A course"', '"A course"\nleave_out = ["2.11", "2.1"]', r"line 4: course.leave_out .* are there, not '2.1'"),
+        ('"A course"', '"A course"\npreset = "gpt3"', r"line 4: course.preset: there is no preset gpt3; choose .*tiny"),
+        ('"A course"', '"A course"\nterm = 2026', r"line 4: course.term must be a text"),
         ("[deadlines]", "[deadline]", r"line 9: deadline is no setting; did you mean deadlines\?"),
         ("timezone =", "timezon =", r"line 10: deadlines.timezon: .* did you mean timezone\?"),
         ("due =", "dew =", r"line 12: deadlines.2.dew is no setting; did you mean due\?"),

@@ -20,7 +20,7 @@ from autograder.publish.settings import load_course
 FONT = resources.files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"  # few systems have a font for formulas
 LONG = 45  # signs of a formula in a line: on a telephone it may have to be scrolled
 
-project = load_course().name
+project = load_course().title
 release = version = metadata.version("steering-language-models")
 extensions = ["myst_nb", "sphinx.ext.githubpages"]
 templates_path = ["templates"]

@@ -160,7 +160,7 @@ def front_page(parts: Sequence[int]) -> str:
     course = load_course()
     rows = [f"1. [{masters.read_title(masters.master_path(n))}](notebooks/{PARTS[n]}.ipynb)" for n in parts]
     rest = [f"- [{title}]({name}.md): {text}" for name, (title, text, _) in SECTIONS.items() if name != "parts"]
-    return "\n".join([f"# {course.name}", "", WELCOME, "", *rows, "", *rest, "", toctree(SECTIONS, hidden=True)])
+    return "\n".join([f"# {course.title}", "", WELCOME, "", *rows, "", *rest, "", toctree(SECTIONS, hidden=True)])
 
 
 def part_page(part: int, *, solutions: bool) -> NotebookNode:
