@@ -21,6 +21,7 @@ from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
 from .generation import Rollout, generate
 from .runs import Checkpoint, History, Record, fingerprint
+from .side_by_side import is_told, tell
 
 BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # shown in the progress bar where a step reports them
 
@@ -130,12 +131,13 @@ def train(
             print(f"Going on with the run in {folder} from step {done}; resume=False begins anew.")
     call = step if _takes_two(step) else lambda batch, number: step(batch)
     bar = tqdm(
-        total=steps, initial=done, desc=description, unit="step", disable=not progress, file=sys.stdout, ncols=100
-    )
+        total=steps, initial=done, desc=description, unit="step", disable=not progress or is_told(), file=sys.stdout,
+        ncols=100,
+    )  # fmt: skip
     whole = True
     with bar, _stop_button() as stop, out_of_memory_help():
         try:
-            while done < steps and not stop.pressed:
+            while done < steps and not stop.pressed and tell(done, steps):
                 samples.before(done)
                 batch = source(done) if callable(source) else source[done % len(source)]
                 record = _record(done, call(batch, done), batch)
@@ -144,9 +146,10 @@ def train(
                 bar.update()
                 bar.set_postfix({name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record})
                 saver.after(done)
+            tell(done, steps)
         except KeyboardInterrupt:  # the second one, or one outside the main thread: a step is cut in two
             whole = False
-    history.stopped = "finished" if whole and not stop.pressed else "interrupted"
+    history.stopped = "finished" if whole and not stop.pressed and done == steps else "interrupted"
     samples.end(done)
     saver.end(done, whole)
     if history.stopped == "interrupted" and progress:
@@ -249,7 +252,7 @@ class _Stop:
 def _stop_button() -> Iterator[_Stop]:
     """Catch the first Ctrl-C so that the step under way can be finished; a second one interrupts at once."""
     stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
+    if is_told() or threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = signal.getsignal(signal.SIGINT)

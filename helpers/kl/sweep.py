@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
 from helpers.presets import Preset
 from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
+from helpers.side_by_side import in_turn, side_by_side
 
 from .possible import optimum, reward_at
 
@@ -89,6 +91,7 @@ def sweep(
     *,
     common: Settings,
     folder: str | Path = RUNS / "kl",
+    workers: int = 1,
 ) -> dict[str, SweepRun]:
     """Train and examine one policy for each entry of the plan, and skip those that are already done.
 
@@ -101,38 +104,49 @@ def sweep(
         examine_one: `policy -> (scores, samples)`, see `examine`.
         common: what all runs share (steps, learning rate …), plain values.
         folder: where the results are kept.
+        workers: how many runs go side by side, in processes of their own; the results are the same.
 
     Returns:
         The runs by name, in the order of the plan; without those after an interruption.
     """
     folder = Path(folder)
     done: dict[str, SweepRun] = {}
-    began = time.perf_counter()
-    trained = 0
-    for number, (name, settings) in enumerate(plan.items(), start=1):
+    waiting: dict[str, Callable[[], SweepRun | None]] = {}
+    for name, settings in plan.items():
         mark = fingerprint(train_one, {"settings": dict(settings), "common": dict(common), "name": name})
         path = folder / f"{slug(name)}.json"
         kept = load_run(path)
         if kept is not None and kept.mark == mark:
             done[name] = kept
-            print(f"run {number} of {len(plan)}, {name}: done before, read from {path}", flush=True)
+            print(f"{name}: done before, read from {path}", flush=True)
+        else:
+            waiting[name] = partial(one_run, name, dict(settings), train_one, examine_one, folder / slug(name), mark)
+    together = workers > 1 and len(waiting) > 1
+    ended = side_by_side(waiting, min(workers, len(waiting))) if together else in_turn(waiting)
+    for name, run in ended:
+        if run is None:
             continue
-        started = time.perf_counter()
-        left = f", about {(started - began) / trained * (len(plan) - number + 1):.0f} s left" if trained else ""
-        print(f"run {number} of {len(plan)}, {name}{left}", flush=True)
-        checkpoints = folder / slug(name)
-        policy, history = train_one(name, settings, checkpoints)
-        if history.stopped == "interrupted":
-            print("Interrupted. Run this cell again to go on from here.")
-            break
-        scores, samples = examine_one(policy)
-        run = SweepRun(name, dict(settings), scores, history.records, samples, time.perf_counter() - started, mark)
-        save_run(run, path)
-        shutil.rmtree(checkpoints, ignore_errors=True)  # the result stands in the file; weights would fill the disk
+        save_run(run, folder / f"{slug(name)}.json")
+        shutil.rmtree(
+            folder / slug(name), ignore_errors=True
+        )  # the result stands in the file; weights would fill the disk
         done[name] = run
-        trained += 1
-        print(f"    {summary(run)}", flush=True)
-    return done
+        print(f"{name}: {summary(run)}", flush=True)
+    if len(done) < len(plan):
+        print("Interrupted. Run this cell again to go on from here.")
+    return {name: done[name] for name in plan if name in done}
+
+
+def one_run(
+    name: str, settings: dict[str, Any], train_one: Callable, examine_one: Callable, checkpoints: Path, mark: str
+) -> SweepRun | None:
+    """Train and examine one policy; None if it was interrupted."""
+    started = time.perf_counter()
+    policy, history = train_one(name, settings, checkpoints)
+    if history.stopped == "interrupted":
+        return None
+    scores, samples = examine_one(policy)
+    return SweepRun(name, settings, scores, history.records, samples, time.perf_counter() - started, mark)
 
 
 def summary(run: SweepRun) -> str:
