@@ -63,9 +63,10 @@ from helpers.baseline import quiz, token_bars, transformer_picture
 from helpers.data import load_prompts, load_snippets
 from helpers.devices import choose_device, memory_report, run_seed, seed_everything
 from helpers.display import show_samples, show_tokens
-from helpers.evaluation import evaluate
+from helpers.evaluation import evaluate, repetition
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model
+from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 
@@ -236,7 +237,8 @@ def test_without_positions(three_models):
 # The policy gives probabilities. To write text, one token must be *chosen*.
 # Then it is appended, and the policy is asked again. There are several ways to choose:
 #
-# * **greedy**: always take the most likely token. The same prompt always gives the same text, often a repetitive one.
+# * **greedy**: always take the most likely token. The same prompt always gives the same text.
+#   Section 1.7 measures what such texts are like.
 # * **sampling**: draw a token at random, with the probabilities that the policy gives. This is what the policy "means".
 # * sampling with a **temperature** $\tau$: divide the logits by $\tau$ before the softmax. $\tau < 1$ makes likely
 #   tokens even more likely, $\tau > 1$ makes the choice more even, and $\tau \to 0$ becomes greedy.
@@ -885,10 +887,20 @@ borders, names_of_groups = [-4, -2, -1, 0, 1, 2, 4], ["−4 to −2", "−2 to �
 judged["people's rating"] = pd.cut(judged["rating"], borders, labels=names_of_groups, include_lowest=True)
 
 print(f"The reward model agrees with people on {judged['agrees'].mean():.0%} of {len(judged)} sentences.")
+claim(
+    "1_agrees_with_people", "the reward model agrees with people on more than three sentences in four",
+    judged["agrees"].mean() > 0.75, judged["agrees"].mean(),
+)  # fmt: skip
+clear, mild = (judged.loc[rows, "agrees"].mean() for rows in (judged["rating"].abs() > 2, judged["rating"].abs() <= 1))
+claim(
+    "1_mild_is_harder", "it agrees more often on ratings beyond 2 than on ratings of at most 1, by more than 0.05",
+    clear > mild + 0.05, f"{clear:.2f} and {mild:.2f}",
+)  # fmt: skip
 groups = judged.groupby("people's rating", observed=True)
 groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
 # %% [markdown]
-# *What to look for:* compare the outer rows, where people were sure, with the two rows around 0. In which rows is the
+# *What to look for:* the lines that begin with ✓ or ✗ are statements of the course that your run has just checked.
+# Compare the outer rows, where people were sure, with the two rows around 0. In which rows is the
 # reward model wrong most often, and is its mean reward there near ½ as well?
 #
 # Where the agreement is below 100 %, the judge is imperfect.
@@ -1027,7 +1039,7 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 # From left to right: the share of the batches that are done, their number, the time gone and the time that is left
 # (an estimate), the speed, and the mean reward of *all* completions so far.
 #
-# *Before you run it:* the prompts are beginnings of real reviews, positive and negative ones.
+# *Before you run it:* the prompts are beginnings of what people write about films, kind and unkind.
 # Which mean reward do you expect?
 #
 # First the prompts. Where there are very many, as with the preset `gpt2`, the cell takes the first ones only,
@@ -1132,6 +1144,29 @@ def test_bar_precision(bar_numbers):
 samples = evaluate(policy, tokenizer, reward_model, test_prompts[:5], preset, seed=11, progress=False)
 who = "the untouched policy"
 show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: samples.rewards.tolist()})
+# %% [markdown]
+# **Greedy or sampled?** The same prompts, completed greedily: what changes? *Repetition* is the share of a completion's
+# pairs of neighbouring words that came before in it. *Different words* are counted over all completions together.
+#
+# *Before you run it:* which way repeats itself more, and which has more words?
+# %%
+some = test_prompts[:128]
+both_ways = {
+    "greedy": generate(policy, tokenizer, some, preset.new_tokens, temperature=0).completions,
+    "sampled": baseline.completions[: len(some)],
+}
+repeats = {way: repetition(texts) for way, texts in both_ways.items()}
+words = {way: len({word for text in texts for word in text.lower().split()}) for way, texts in both_ways.items()}
+claim(
+    "1_greedy_repeats", "greedy completions repeat themselves more, and have less than two thirds of the different words",
+    repeats["greedy"] > repeats["sampled"] and words["greedy"] < 2 / 3 * words["sampled"], words["greedy"] / words["sampled"],
+)  # fmt: skip
+for way, texts in both_ways.items():
+    print(f"{way}: {texts[:3]}")
+pd.DataFrame({"repetition": repeats, "different words": words}).round(3)
+# %% [markdown]
+# The likeliest token is often one that fits almost anywhere. Texts that are made of few such words resemble each other.
+# Training by reward needs attempts that differ: all later parts sample.
 # %% [markdown] q="w1_3"
 # **Question 1.C.** Read the five samples. (a) How good are they as English, and as reviews?
 # (b) For each one, is it positive, negative or neither *to you*, and does the reward agree? (c) What is odd in them?
@@ -1140,24 +1175,25 @@ show_samples({who: samples.completions}, prompts=samples.prompts, rewards={who: 
 # *(The texts depend on the preset and on the machine, so this answer says what there is to find.
 # What counts is that each statement is backed by a quotation.)*
 #
-# (a) Stretches of five to ten words are mostly correct English and sound like a review. Over a whole sentence or two
-# the sense is often lost: the subject changes, or two constructions are mixed.
+# (a) For each sample, two questions. Is it English: do the words agree, is it a sentence to its end? And does it say
+# one thing about a film, or does the subject change on the way? The first is usually answered better than the second:
+# a small model has learnt which words follow each other, and less well what a text is to say.
 #
 # (b) For each sample: what I make of it, its reward, and the words that may explain a difference.
-# There are two typical cases. A text says nothing clear and gets a reward near 0 or 1 all the same, for a single
+# Look for two cases. A text says nothing clear and gets a reward near 0 or 1 all the same, for a single
 # strong word. Or praise and blame stand in one text, and the reward follows one of them.
 #
-# (c) Typical oddities are invented words, wrong forms, a sudden break in topic, a repetition, and a text that is cut
-# off. Likely causes: a small model knows which pieces often follow each other, but not what a sentence is to say.
-# It puts rare words together from pieces, and some combinations do not exist. It is sampled from the full distribution,
-# where one unlikely token leads the rest astray. And `new_tokens` cuts a text off, finished or not.
+# (c) What may be found: a sudden break in topic, a statement that contradicts itself or means nothing, a repetition,
+# a phrase that would fit any film, a text that is cut off. Likely causes: a small model continues what stands just
+# before and has no plan for the whole. It is sampled from the full distribution, where one unlikely token leads the
+# rest astray. A short prompt allows almost any continuation. And `new_tokens` cuts a text off, finished or not.
 #
 # **Rubric**
 # - 1 point: Judges the English of the texts and the sentiment of each sample in own words, with examples,
 #   and names an agreement or a disagreement with the reward.
-# - 1 point: Names something odd with a quotation (repetition, a break in topic, invented or half words, a text that is
-#   cut off) and a plausible cause: model size, training text, sampling from the whole distribution, the fixed number
-#   of new tokens, a prompt that allows any continuation.
+# - 1 point: Names something odd with a quotation (repetition, a break in topic, a contradiction, an empty phrase,
+#   a text that is cut off) and a plausible cause: model size, training text, sampling from the whole distribution,
+#   the fixed number of new tokens, a prompt that allows any continuation.
 # %% [markdown]
 # ## 1.8 The distribution of the rewards
 #
@@ -1171,19 +1207,23 @@ figure = plots.plot_histogram(
 )
 plots.show(figure)
 sure = (baseline.rewards < 0.1) | (baseline.rewards > 0.9)
-print(f"below 0.1 or above 0.9: {sure.float().mean():.0%} of the rewards")
+print(f"below 0.1 or above 0.9: {sure.float().mean():.0%} of the rewards (20 % if all rewards were equally frequent)")
+claim(
+    "1_peaks_at_the_ends", "rewards below 0.1 or above 0.9 are more frequent than if all were equally frequent",
+    sure.float().mean() > 0.2, sure.float().mean(),
+)  # fmt: skip
 print(f"standard deviation of single rewards: {baseline.rewards.std():.2f} (0.50 if half of them were 0 and half 1)")
 print(f"half width of the mean's interval:    {half_width:.3f}")
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
-# Are there peaks at the ends? There the classifier is nearly sure, and the first printed line says how often.
+# Are there peaks at the ends? There the classifier is nearly sure, and the first printed lines say how often.
 # A mean of 0.5 can come from texts that are neutral, or from as many that are called positive as negative:
 # the mean alone cannot tell, the histogram can.
 #
 # Then compare the two spreads. A standard deviation of 0.50 is the largest that numbers between 0 and 1 can have.
 # The half width is smaller than the deviation by the factor $\sqrt N / 1.96$: the mean of many wild numbers
-# is a tame number. Part 2 learns from single rewards, and there their spread will be the main difficulty.
+# is a tame number. Part 2 learns from single rewards, and there their spread is a main difficulty.
 #
 # </details>
 # %% [markdown]

@@ -58,6 +58,7 @@ from helpers.display import show_samples
 from helpers.evaluation import evaluate
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.reinforce import figures, gauges, letters, rewriting
@@ -737,17 +738,27 @@ estimates = {name: torch.stack(values) for name, values in estimates.items()}  #
 # 3. Mean and variance. The means should lie within their error bars of the exact gradient (19 times in 20);
 #    the variances should not be alike.
 plots.show(figures.plot_baseline_experiment(estimates, true_gradient))
+errors = {name: (v.mean(0) - true_gradient).abs() for name, v in estimates.items()}  # name -> [3]
+in_errors = {name: (errors[name] / v.std(0) * len(v) ** 0.5).max().item() for name, v in estimates.items()}
+variance = {name: v.var(0).sum().item() for name, v in estimates.items()}  # summed over the entries
+claim(
+    "2_unbiased", "no mean is more than 3.5 standard errors away from the exact gradient",
+    max(in_errors.values()) < 3.5, max(in_errors.values()),
+)  # fmt: skip
+ratio = variance["no baseline"] / variance["leave one out"]
+claim("2_less_noise", "without a baseline the variance is more than ten times that of leave one out", ratio > 10, ratio)
 pd.DataFrame(
     {
-        "largest error of the mean": {k: (v.mean(0) - true_gradient).abs().max().item() for k, v in estimates.items()},
-        "variance (sum over entries)": {k: v.var(0).sum().item() for k, v in estimates.items()},
+        "largest error of the mean": {name: error.max().item() for name, error in errors.items()},
+        "in standard errors": in_errors,
+        "variance (sum over entries)": variance,
     }
 ).round(5)
 # %% [markdown]
-# All three means agree with the exact gradient: **none of the baselines makes the estimate wrong**.
-# Without a baseline the variance is tens of times larger. As the error falls
+# Where all three means agree with the exact gradient, **none of the baselines makes the estimate wrong**.
+# The lines with ✓ or ✗ are statements of the course that your run has just checked. As the error falls
 # with the square root of the number of samples, a variance ten times smaller is worth ten times as many samples.
-# The leave-one-out baseline comes close to the exact expected reward, which in practice nobody knows.
+# Compare also the last two rows: the exact expected reward is a good baseline, but in practice nobody knows it.
 # %% [markdown]
 # ## 2.6 Continuous actions: the Gaussian policy
 #
@@ -1157,7 +1168,7 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # | `second_reward_model` | also reads texts; the policy is *never* trained on its opinion | no |
 #
 # The second reward model is another network, trained apart from the first. (Cards beside the models in
-# `helpers/assets/` say on what.) It is no better a judge than the first, and not wholly independent: judges that were
+# `helpers/assets/` say on what.) It need not be the better judge, and it is not wholly independent: judges that were
 # made in similar ways share some errors. What makes it useful is one thing alone: the policy is never trained to
 # please it. If the first finds that the texts become better, does the second? Section 2.9 finds out. (The larger
 # preset has no second reward model; there the cells leave that comparison out.)
@@ -1243,6 +1254,11 @@ errors = {name: ((token_log_probs(x, rollout.ids) - rollout.log_probs) * mask).s
 padding = (~rollout.attention_mask[:, : rollout.prompt_length]).sum(1)  # [B] columns of padding on the left
 off = errors["mask, no positions"].abs().mean().item()
 print(f"without positions, a completion's log-prob is off by {off:.2f} nats on average")
+wrong, right = (errors["mask, no positions"].abs().cpu()[rows.cpu()].mean() for rows in (padding > 0, padding == 0))
+claim(
+    "2_left_padding_bug", "without positions padded rows are off by more than 0.1 nats on average, the longest by less than 0.01",
+    bool(wrong > 0.1 and right < 0.01), f"{wrong:.2f} and {right:.4f}",
+)  # fmt: skip
 pd.DataFrame({"padding on the left": padding.cpu(), **{name: e.cpu() for name, e in errors.items()}}).round(2)
 # %% [markdown]
 # The longest prompt has no padding, so its row is right in any case. That is why the bug hides: a test with one text,
@@ -1262,9 +1278,14 @@ several = [prompt for prompt in train_prompts[:12] for _ in range(8)]  # complet
 rewards = reward_model(generate(policy, tokenizer, several, preset.new_tokens, generator=seed).texts)  # [96]
 within = rewards.reshape(12, 8).var(dim=1).mean()  # variance of the completions of one prompt, on average
 between = (rewards.reshape(12, 8).mean(dim=1).var() - within / 8).clamp(min=0)  # of the prompts' own expected rewards
+of_batch, of_prompt = (leave_one_out_advantages(rewards, size).var().item() for size in (None, 8))
 print(f"share of the reward's variance that is the prompt's: {(between / (between + within)).item():.0%}")
-print(f"variance of the advantages, others of the batch:       {leave_one_out_advantages(rewards).var().item():.4f}")
-print(f"variance of the advantages, others of the same prompt: {leave_one_out_advantages(rewards, 8).var().item():.4f}")
+print(f"variance of the advantages, others of the batch:       {of_batch:.4f}")
+print(f"variance of the advantages, others of the same prompt: {of_prompt:.4f}")
+claim(
+    "2_prompts_differ", "advantages vary less if completions are compared with others of the same prompt",
+    of_prompt < of_batch, of_prompt / of_batch,
+)  # fmt: skip
 # %% [markdown] q="q2_7" level=3
 # **Exercise 2.7 · `reinforce_step`.** Write one training step: lines 6 to 11 of the algorithm above, with your
 # functions.
@@ -1451,7 +1472,8 @@ def test_reinforce_step_report(reinforce_step):
 first_run = letters.run(reinforce_step, seed=seed)
 for sample in first_run.samples[:: len(first_run) // 4]:
     print(f"step {sample['step']:2}: {sample['prompt']}{sample['completion']}")
-print(f"mean reward of the last ten batches: {first_run.mean('reward', last=10):.2f}")
+letters_reward = first_run.mean("reward", last=10)
+claim("2_letters", "the last ten batches have a mean reward above 0.9", letters_reward > 0.9, letters_reward)
 plots.show(figures.plot_letter_runs({"your step": first_run}, chance=1 / len(letters.LETTERS)))
 # %% [markdown]
 # ### Three broken steps
@@ -1714,6 +1736,11 @@ headline("test reward before", before.mean)  # for the report of a whole run; it
 headline("test reward after", after.mean)
 reached = "reached." if after.mean >= 0.75 else "not reached: train longer, or look at your step again."
 print("The goal of 0.75 is", reached)
+gain = after.mean - before.mean
+claim(
+    "2_reward_rises", "the mean reward on test prompts rises, and the two intervals do not touch",
+    gain > before.half_width + after.half_width, gain,
+)  # fmt: skip
 plots.show(
     plots.plot_bars(
         {"before": before.mean, "after": after.mean},
@@ -1743,18 +1770,19 @@ show_samples(
 # %% [markdown]
 # (What can be quoted depends on the run. A full answer has these three parts.)
 #
-# *More positive?* Two or three pairs with their rewards, among them one whose completion was unkind before. Usually
-# nearly every completion praises after training, and the reward of each says the same.
+# *More positive?* Two or three pairs with their rewards, among them one whose completion was unkind before. For each:
+# does the new text praise the film to a reader, and does its reward say the same? The mean over all test prompts says
+# whether the five pairs are typical.
 #
 # *What else?* What a reader sees and the reward does not say. Look for these: the same few words or one phrase in
 # completion after completion; little that has to do with the prompt; all completions of one form and one length;
-# sentences that break off or are none. Before training the texts differ from each other, whatever their faults.
+# sentences that break off or are none. Does the column "before" show the same, or do its texts differ from each other?
 # Each of these that is named has its quotation.
 #
-# *A measurement.* For example: "The share of repeated bigrams is … after training and was … before, which is the
-# phrase that I quoted"; or the number of different words in the last table; the length; the KL, by which such texts
-# are far less likely under the reference than under the policy; the surprise; or the second reward model, which
-# thinks less of them.
+# *A measurement.* For example: "All completions together have … different words after training and had … before, and
+# the phrase that I quoted stands in … of five"; or the share of repeated bigrams; the length; the KL, by which
+# such texts are less likely under the reference than under the policy; the surprise; or the second reward model, if it
+# thinks less of them than the first. Whichever it is, before and after are both named.
 #
 # **Rubric**
 # - 1 point: says whether the texts are more positive and what else changed, with quotations: repeated phrases, a small
@@ -1769,12 +1797,13 @@ show_samples(
 # The reward mentions neither. Both may change all the same, if that helps the reward.
 # %% tags=["training"]
 # Two things that nobody asked for, recorded at every step.
+# What to look for: where do they begin to move, and what did the reward do at that step?
 plots.show(figures.plot_side_effects(history))
 # %% [markdown]
 # ### A second opinion
 #
-# A reward model is a stand-in for what we want. It was trained on sentences that people wrote, and on those it is a
-# fair judge. The policy is free to write sentences that no person would write, and it searches for the ones to
+# A reward model is a stand-in for what we want. On sentences that people wrote it is a fair judge: Part 1 counted how
+# often. The policy is free to write sentences that no person would write, and it searches for the ones to
 # which *this* model gives a high score. The texts may become better in the model's opinion without becoming better.
 # This is called **over-optimisation**, or **reward hacking**, and it is an instance of Goodhart's law:
 # when a measure becomes a target, it ceases to be a good measure.
@@ -1799,21 +1828,33 @@ plots.show(figures.plot_opinions_by_step(opinions))
 for name, values in opinions.items():
     best, last = values.idxmax(), values.index[-1]
     print(f"{name}: highest at step {best} ({values[best]:.2f}), at the end (step {last}) {values[last]:.2f}")
+if has_second:
+    lost_by = [opinion[best] - opinion.iloc[-1] for opinion in opinions.values()]  # since the second was highest
+    claim(
+        "2_judges_part", "from its highest point the second opinion falls by more than 0.05, and by more than the first does",
+        lost_by[1] > max(0.05, lost_by[0]), f"the first {-lost_by[0]:+.2f}, the second {-lost_by[1]:+.2f}",
+    )  # fmt: skip
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
 # %% [markdown]
-# **What to make of it.** Usually there are two stretches. In the first both judges rise: the texts become kinder, and
-# both see it. In the second they part: the first still rises, or stays high, and the second does not follow, or
-# turns. The line under the figure says where the second was highest *in your run*. From there on the policy collects
-# what the first model gets wrong. Where a run is so short, or two judges are so alike, that they never part, they
+# **What to make of it.** Look for three phases, and for the steps at which one becomes the next.
+#
+# 1. **Better.** Both judges rise: the texts become kinder, and both see it.
+# 2. **Hacked.** The judges part. The first still rises, or stays high; the second does not follow, or turns. The lines
+#    under the figure say where the second was highest, and what each judge lost since then. From there on the policy
+#    collects what the first model gets wrong.
+# 3. **Collapsed.** Little is left to gain, and the texts change all the same, often until they are all alike. A later
+#    figure of this section shows why.
+#
+# Where a run is short, a later phase may be missing. Where two judges are so alike that they never part, they
 # agree also in their errors. *An independent judge helps only where it is independent.*
 #
 # The surprise is a judge of another kind. If it climbs above its first value, the policy leaves the texts that the
 # reference knows, as repetition and KL tell as well. And the best judge of all is a person who reads the samples.
 #
-# **What do the judges say to a heap of words?** Policies are good at finding texts that are no language at all, and
-# get a high reward. The next cell asks both judges about a sentence, about a heap of praise, and about the sentence
+# **What do the judges say to a heap of words?** Where texts that are no language get a high reward, a policy may find
+# them. The next cell asks both judges about a sentence, about a heap of praise, and about the sentence
 # in disorder.
 # %% tags=["training"]
 # A sentence, a heap of praise and a sentence in disorder, as the judges see them.
@@ -1825,6 +1866,8 @@ probes = {
 asked = {"the reward model": reward_model(list(probes.values()))}
 if has_second:
     asked["the second reward model"] = second_reward_model(list(probes.values()))
+heap = asked["the reward model"][1].item()
+claim("2_heap_of_praise", "the reward model gives the heap of praise more than 0.8", heap > 0.8, heap)
 pd.DataFrame(asked, index=list(probes)).round(2)
 # %% [markdown]
 # A judge that gives the second and third text nearly as much as the first one reads words and no sentences.
@@ -1843,20 +1886,38 @@ watched = {"advantage": "mean |advantage|", "gradient": "norm of the gradient", 
 plots.show(figures.plot_shrinking(history, watched))
 table = history.to_pandas()[list(watched)]
 table["step / gradient"] = table["step_length"] / table["gradient"].clip(lower=1e-30)
-pd.DataFrame({"first ten steps": table.head(10).median(), "last ten steps": table.tail(10).median()}).round(4)
+early, late = table.head(10).median(), table.tail(10).median()
+parts = late / early
+claim(
+    "2_advantages_shrink", "the advantages of the last ten steps are less than half as large as those of the first",
+    parts["advantage"] < 0.5, parts["advantage"],
+)  # fmt: skip
+claim(
+    "2_steps_stay_long", "for the same gradient the last steps go more than twice as far as the first",
+    parts["step / gradient"] > 2, parts["step / gradient"],
+)  # fmt: skip
+means = history.to_pandas()[["reward", "kl"]].rolling(10, min_periods=1).mean()
+since_middle = means.iloc[-1] - means.iloc[len(means) // 2]
+claim(
+    "2_moves_on", "in the second half of the run the KL grows by more than a quarter, and the reward by less than 0.1",
+    since_middle["kl"] > 0.25 * means["kl"].iloc[len(means) // 2] and since_middle["reward"] < 0.1,
+    f"KL {since_middle['kl']:+.3g}, reward {since_middle['reward']:+.3f}",
+)  # fmt: skip
+pd.DataFrame({"first ten steps": early, "last ten steps": late}).round(4)
 # %% [markdown]
 # **What to make of it.** Compare the first two curves with the third, once the reward has levelled off. The gradient
-# fades with the advantages, since it is made of them. The steps usually shrink far less: the last row of the table says
-# how far a step goes for each unit of gradient, early and late. Two things see to that. *Adam divides*: the length of
+# fades with the advantages, since it is made of them. Do the steps shrink as much? The last row of the table says
+# how far a step goes for each unit of gradient, early and late. Two things lengthen it. *Adam divides*: the length of
 # its step depends on how the latest gradients compare with the average of earlier ones, not on how large they are.
 # *Clipping cuts*: if your step clips the norm, large gradients of the beginning reach Adam no larger than 1, and a
 # later gradient of that length counts as much.
 #
-# So late steps are much longer than their gradients are worth, and have hardly any direction: what is left of a
+# Where late steps are longer than their gradients are worth, they have hardly any direction: what is left of a
 # gradient comes from the few completions that happen to differ. The policy wanders. No reward pulls it back, as all
 # places where it wanders are rewarded alike; and if completions become rare on the way, they are not tried and so not
 # learned about again. That is how a run that has long reached its reward can still change the texts, often all at
 # once: a jump of KL, repetition or surprise with no gain in reward. This is called a **collapse**.
+# Is there such a jump in your figures? If the reward itself falls there, the advantages grow again.
 #
 # What helps: stop when the reward levels off, lower the learning rate towards the end, or add a force that pulls
 # back to the reference. Part 3 does the last.
@@ -1894,10 +1955,27 @@ table = pd.DataFrame(
     },
     index=["before", "after"],
 )
+change = table.loc["after"] - table.loc["before"]
+left = table.loc["after", "different words"] / table.loc["before", "different words"]
+claim(
+    "2_fewer_words",
+    "after training all completions together have less than half of the different words",
+    left < 0.5,
+    left,
+)
+claim(
+    "2_repeats_more", "the share of repeated bigrams grows by more than 0.05", change["repetition"] > 0.05, change["repetition"]
+)  # fmt: skip
+if has_second:
+    claim(
+        "2_second_gains_less", "on the test prompts the second opinion gains less than the reward, by more than 0.05",
+        change["second reward model"] < change["reward"] - 0.05,
+        f"{change['second reward model']:+.2f} and {change['reward']:+.2f}",
+    )  # fmt: skip
 table.round(3)
 # %% [markdown]
-# The last column counts the different words in all completions together.
-# A policy that has found out what is rewarded tends to say it in few words. Read each column against the others: a
+# The last column counts the different words in all completions together: a small number means that the policy
+# says what is rewarded in few words. Read each column against the others: a
 # judge's mean may rise from "before" to "after" although the texts are worse than they were on the way.
 #
 # Keep the trained policy as a point for the picture of Part 3, where reward is plotted against KL.
@@ -1923,22 +2001,23 @@ print("saved to runs/frontier.json")
 # %% [markdown]
 # (Evidence is to be taken from the student's own run. Four limits with what to look for:)
 #
-# **Over-optimisation.** The reward is high at the end, yet the texts are worse than it says: name a text, and
-# repetition, the number of different words, the reference's surprise or the second reward model, with their values.
+# **Over-optimisation.** The reward is high at the end or was on the way, yet the texts are worse than it says: name a
+# text, and repetition, the number of different words, the surprise or the second reward model, with their values.
 # The cause: the reward model judges well only near the texts that it was trained on, and nothing in the objective
 # ties the policy to such texts. The policy moves to where the model is wrong in its favour. A penalty for the
 # distance to the reference (Part 3) helps, as does stopping early; several reward models help if they differ in kind.
 #
-# **Noise.** The reward of single batches jumps about. The gradient is estimated from one batch, and one number
-# for a whole text must serve for all of its tokens, those that earned it and those that did not.
-# A baseline, larger batches and a smaller learning rate help.
+# **Noise.** The reward of single batches jumps about: the width of the band says by how much. The gradient is
+# estimated from one batch, and one number for a whole text must serve for all of its tokens, those that earned it and
+# those that did not. A baseline, larger batches and a smaller learning rate help.
 #
 # **Waste.** The method is on-policy: each batch is used for one step and thrown away,
-# and most of the time is spent on sampling. PPO reuses a batch for several steps with a correction.
+# although sampling takes one forward pass for each new token. PPO reuses a batch for several steps with a correction.
 #
 # **Loss of variety, and collapse.** A completion that is no longer tried can no longer be learned about.
-# The policy settles on the first thing that works. When all advantages are near 0 the optimizer's steps are still long,
-# and the policy wanders (the figure of what shrinks, and how far). Stopping, a lower learning rate or a KL
+# The policy may settle on the first thing that works: compare the number of different words before and after. When all
+# advantages are near 0 the optimizer's steps may still be long for their gradients, and the policy wanders (the figure
+# of what shrinks, and how far). Stopping, a lower learning rate or a KL
 # penalty help.
 #
 # **Rubric**
@@ -2051,9 +2130,16 @@ if have_gymnasium:
     cartpole = {f"seed {s}": policy_gradient("CartPole-v1", s, sizes.cartpole_iterations, 8) for s in range(3)}
     plots.show(figures.plot_seeds(cartpole, title="CartPole: reward per iteration, three seeds", best=500))
     spread(cartpole)
+    worst = min(sum(curve[-10:]) / len(curve[-10:]) for curve in cartpole.values())
+    claim(
+        "2_pole",
+        "with every seed the last ten iterations stand more than five times random pushing",
+        worst > 100,
+        worst,
+    )
 # %% tags=["training"]
 # The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
-# It learns to come down without a crash; 200 takes longer than this.
+# Compare where it ends with random firing, about −180, and with a solved task, 200, which takes longer than this.
 if have_gymnasium and have_box2d:
     ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
     lander = {f"seed {s}": policy_gradient(ship, s, iterations, episodes, max_steps=300) for s in range(3)}
@@ -2090,8 +2176,8 @@ else:
 #   Its value means nothing; watch the reward.
 # - Before the first update, compare log-probs with those noted while sampling: that finds a missing shift and the
 #   left-padding bug. A rising reward does not prove that a step is right.
-# - The texts seldom improve as much as the reward says: the policy learns what the reward *model* likes,
-#   and it goes on changing when there is nothing left to gain.
+# - A rising reward does not prove that the texts are better: the policy learns what the reward *model* likes,
+#   and it can go on changing when there is nothing left to gain.
 #
 # In Part 3 a second term in the objective holds the policy near the reference,
 # and the two goals are weighed against each other.
