@@ -55,10 +55,12 @@ from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.dpo import figures, measures
 from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
+from helpers.evaluation import NORMAL_975
 from helpers.generation import generate
 from helpers.kl import possible, sweep
 from helpers.kl.figures import plot_frontier
 from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point, save_policy
@@ -72,7 +74,7 @@ seed_everything(run_seed(0))
 # If you are in a hurry, make them smaller; the results get noisier.
 # %%
 recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
-beta = recipe.beta  # 0.1
+beta = recipe.beta  # the first one; section 4.6 tries others
 kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
 sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
 print(sizes)
@@ -313,8 +315,8 @@ def test_pairs_below_zero(make_preference_pairs):
     check_rules(make_preference_pairs, torch.tensor([[0.5, 1.0], [2.0, 0.0]]), gradients=None)
 # %% hidden={"values": 1, "edges dtypes purity": 0.5}
 # %% [markdown]
-# **Sampling.** The next cell samples the completions and scores them, in about a minute on a laptop;
-# a second run reads them from the folder `runs/pairs`.
+# **Sampling.** The next cell samples the completions and scores them; its bar says how long that takes.
+# A second run reads them from the folder `runs/pairs`.
 # The test pairs come from prompts of the test split, so **no prompt of a test pair is in any training pair**.
 # Otherwise a policy that has only memorised its training prompts would look as if it had learned something.
 # %% tags=["training"]
@@ -327,7 +329,7 @@ def completions_of(prompts, seed):
 train_completions = completions_of(load_prompts(preset, "train")[: sizes.train_prompts], seed=1)
 test_completions = completions_of(load_prompts(preset, "test")[: sizes.test_prompts], seed=2)
 
-min_gap = recipe.min_gap  # 0.3: keep only pairs whose rewards differ by more than this
+min_gap = recipe.min_gap  # keep only pairs whose rewards differ by more than this
 train_pairs = pairs_from(train_completions, make_preference_pairs(train_completions.rewards, min_gap))
 test_pairs = pairs_from(test_completions, make_preference_pairs(test_completions.rewards, min_gap))
 shared = {pair.prompt for pair in train_pairs} & {pair.prompt for pair in test_pairs}
@@ -1220,6 +1222,7 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # We also want to know what it *writes*: the mean **reward** of fresh samples, and their **KL** to the reference,
 # estimated as in Part 3 (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the
 # policy were noted while sampling; those under the reference come from your `sequence_log_prob`.
+# `half_width` is half of the 95 % interval of the reward: it shrinks with the number of prompts.
 # A second reward model, where the preset has one, is a witness: it did not make the labels.
 # %% tags=["training"]
 evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
@@ -1229,7 +1232,7 @@ if preset.second_reward_model:
 
 
 def reward_and_kl(policy):
-    """Mean reward, KL to the reference (nats per completion, estimate k1), length and repetition of fresh samples."""
+    """Mean reward with its interval, KL to the reference (nats, estimate k1), length, repetition of fresh samples."""
     return measures.reward_and_kl(
         policy, reference, tokenizer, evaluation_prompts, judges, sequence_log_prob, new_tokens=preset.new_tokens
     )
@@ -1241,7 +1244,7 @@ print("the reference:", {key: round(value, 3) for key, value in base_scores.item
 # **Train.** The sizes at the top say how many epochs, the recipe of the preset how many pairs a batch; AdamW updates.
 # Every few steps the policy is measured on the test pairs, which it never trains on; and after each epoch it writes
 # fresh samples, which section 4.6 looks at.
-# This takes about a minute on a laptop. The stop button of the notebook ends a run early and keeps what there is.
+# The bar says how long this takes. The stop button of the notebook ends a run early and keeps what there is.
 # %% tags=["training"]
 def train_dpo(
     pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, start=reference, look=False,
@@ -1284,6 +1287,13 @@ print(
     f"test loss {math.log(2):.3f} → {final['loss']:.3f}, "
     f"pair accuracy {final['accuracy']:.3f} on {len(test_pairs)} test pairs"
 )
+half = NORMAL_975 * math.sqrt(final["accuracy"] * (1 - final["accuracy"]) / len(test_pairs))  # of its 95 % interval
+told = f"{final['accuracy']:.2f} ± {half:.2f}"
+sentence = "the policy orders more than half of the test pairs rightly"
+claim("4_orders_new_pairs", sentence, final["accuracy"] - half > 0.5, told)
+seen = measure(policies[beta], train_pairs, kept_train, beta)["loss"]
+told = f"{seen:.3f} and {final['loss']:.3f}"
+claim("4_overfits", "the loss ends lower on the training pairs than on the test pairs", seen < final["loss"], told)
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
@@ -1293,23 +1303,26 @@ plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}
 # %% [markdown]
 # <details><summary><b>What to see (open after you have looked)</b></summary>
 #
-# *Loss.* Both curves start at ln 2. From the second epoch on each pair is seen again, and the training loss usually
-# falls further than the test loss. The gap between them is overfitting. If the test loss *rises*, stop earlier.
+# *Loss.* Both curves start at ln 2. In the first epoch every training pair is new to the policy, so the two curves
+# belong together. From the second epoch on each pair is seen again, and the training loss can fall further than the
+# test loss. The gap between them is overfitting; the line above the figure has it at the end, with the same policy on
+# all pairs. If the test loss *rises*, stop earlier.
 #
-# *Accuracy.* It rises from ½ and usually stays clearly below 1 on test pairs: where the gap is small, the two texts
-# hardly differ in what counts, and a small model knows little about sentiment.
+# *Accuracy.* It starts at ½. How near does it come to 1 on test pairs? The pairs with the narrowest gaps are the ones
+# to look for among those that stay wrong: their two texts hardly differ in what counts.
 #
-# *Implicit rewards.* DPO only sees the **difference** of the two. It grows.
+# *Implicit rewards.* DPO only sees the **difference** of the two. A loss below ln 2 is possible only if it is above 0
+# on average.
 #
-# *Log-probs.* Look at the two curves apart. The rejected one falls. The chosen one may rise a little or **fall as
-# well**, only less. That is no bug. The loss depends on the difference alone, and the two completions of a pair share
-# many tokens and habits: what pushes the rejected one down pulls the chosen one along.
+# *Log-probs.* Look at the two curves apart. The chosen one may rise a little, or **fall as well**, only less than the
+# rejected one. That is no bug. The loss depends on the difference alone, and the two completions of a pair share
+# many tokens and habits: what pushes the rejected one down pulls the chosen one along. The next cell has the figures.
 #
 # </details>
 # %% [markdown]
 # ### Where the probability goes
 #
-# That the chosen log-prob falls in DPO has a name, **likelihood displacement** (Razin and others 2024), and a simple
+# That the chosen log-prob can fall in DPO has a name, **likelihood displacement** (Razin and others 2024), and a simple
 # reason. Both completions of a pair were sampled from the *reference*. On the reference's own samples the mean of the
 # log-ratio is a KL, with a minus sign and the other way round than the one we usually measure:
 #
@@ -1331,6 +1344,10 @@ print(f"  all {len(moved)} samples of the reference: {moved.mean():+.2f} ± {err
 print(f"  chosen completions of the test pairs:   {final['chosen_change']:+.2f}")
 print(f"  rejected completions of the test pairs: {final['rejected_change']:+.2f}")
 print(f"  share of the reference's samples that have become less probable: {(moved < 0).float().mean():.0%}")
+sinking = final["rejected_change"] < final["chosen_change"] < 0
+told = f"{final['chosen_change']:+.1f} and {final['rejected_change']:+.1f} nats"
+sentence = "the chosen completions of the test pairs lose probability as well, and the rejected ones more"
+claim("4_displacement", sentence, sinking, told)
 # %% [markdown]
 # The first number is below 0 but for chance, in every run and with every β. Compare it with the other two. If the
 # chosen completions fall, too, they are texts that people (here: the reward model) *liked*, and the policy leaves them
@@ -1344,7 +1361,7 @@ print(f"  share of the reference's samples that have become less probable: {(mov
 #
 # (a) What is the test loss before training at β = 0.5 (`"start"`)?
 #
-# (b) In the second epoch the training loss falls much further than the test loss. Why (`"gap"`)?
+# (b) In the second epoch of a run the training loss falls much further than the test loss. Why (`"gap"`)?
 #
 # * "A": The test pairs are harder, as their gaps are narrower.
 # * "B": Each training pair is seen again, and the policy begins to remember it.
@@ -1394,7 +1411,7 @@ def test_change_of_samples(what_training_does):
 # Let us train the same pairs with several values, and measure for each policy what we care about:
 # the reward of what it writes, and its KL to the reference.
 #
-# *You may add other values to `betas` in the cell of the sizes.* Each takes about a minute.
+# *You may add other values to `betas` in the cell of the sizes.* Each takes as long as the training above.
 # %% tags=["training"]
 for value in sizes.betas:
     if value not in policies:
@@ -1410,6 +1427,21 @@ for value in sizes.betas:
     row |= {"margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"]}
     rows.append(row | scores_by_beta[value])
 display(pd.DataFrame(rows).set_index("name").round(3))
+
+trained = [scores_by_beta[value] for value in sizes.betas]
+low, base_high = min(s["reward"] - s["half_width"] for s in trained), base_scores["reward"] + base_scores["half_width"]
+told = f"lower end {low:.2f}, the reference's upper end {base_high:.2f}"
+sentence = "at every β the policy's texts have more reward than the reference's, beyond both intervals"
+claim("4_more_reward", sentence, low > base_high, told)
+if "second_reward" in base_scores:
+    gains = [[s[key] - base_scores[key] for key in ("reward", "second_reward")] for s in trained]
+    told = ", ".join(f"{gain:+.2f} beside {first:+.2f}" for first, gain in gains)
+    sentence = "the second reward model, too, finds a gain at every β, of more than a third of the first's"
+    claim("4_witness_agrees", sentence, all(gain > first / 3 > 0 for first, gain in gains), told)
+near, far = scores_by_beta[max(sizes.betas)]["kl"], scores_by_beta[min(sizes.betas)]["kl"]
+told = f"{far:.1f} and {near:.1f} nats"
+sentence = "the smallest β ends more than a fifth farther from the reference than the largest"
+claim("4_small_beta_goes_far", sentence, far > 1.2 * near, told)
 # %% tags=["training"]
 named = {f"β = {value:g}": histories[value] for value in sizes.betas}
 plots.show(
@@ -1453,6 +1485,11 @@ print(f"mean margin {margins.mean():+.1f} nats; margins below 0: {(margins < 0).
 if len(ruler_losses) == len(rulers):
     trained_with = f"trained with β = {beta:g}"
     plots.show(figures.plot_rulers(rulers, {trained_with: ruler_losses}, {trained_with: beta}))
+    least = min(range(len(rulers)), key=ruler_losses.__getitem__)
+    lower = compute_dpo_loss(*four, beta=beta)[0].item() - ruler_losses[least]
+    told = f"{lower:.3f} lower at β = {rulers[least]:.2g}"
+    sentence = "this policy's loss is more than 0.01 lower at another β than at that of its training"
+    claim("4_other_ruler", sentence, lower > 0.01, told)
 else:
     print("`ruler_losses` is not filled yet.")
 # %% [markdown]
@@ -1473,8 +1510,9 @@ else:
 # and pairs stop pulling earlier.
 #
 # What *can* be compared are things measured with one ruler: pair accuracy, the reward of fresh samples, the KL, and the
-# samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference,
-# and to get more reward for it. Which policy is best then depends on how far you are willing to go.
+# samples themselves. The price of a nat of KL differs with β, so expect the small β to go farther from the reference;
+# the lines below the table above say whether it did. Did it get more reward for it, by more than the half widths?
+# Which policy is best then depends on how far you are willing to go.
 # %% [markdown] q="w4_3"
 # **Question 4.D.** Train with three values of β between 0.1 and 0.5, and show their loss plots.
 # (a) Report the test losses. (b) Show the plot of one policy's loss against β. Explain its shape: where does it
@@ -1499,8 +1537,8 @@ else:
 # reference. With a large β few nats are enough, and the policy stays near. I compare reward, second reward, KL,
 # accuracy and samples in the tables. If natural text matters, I take the β whose KL is small for most of the reward;
 # if only the reward counts, the one with the highest, as long as its samples are readable and the second reward model
-# agrees. Limits: one seed for each run, a confidence interval that may be as wide as the difference of two neighbours,
-# and a reward model that both judges and made the labels.
+# agrees. Limits: one seed for each run, a confidence interval (twice `half_width`) that may be as wide as the
+# difference of two neighbours, and a reward model that both judges and made the labels.
 #
 # **Rubric**
 # - 1 point: Shows the loss of one policy against β and explains it by the signs of the margins: ln 2 at β → 0, positive
@@ -1530,13 +1568,19 @@ for value in sizes.betas:
 # (step 3 of 4.1), fitted to few pairs, and it is optimised against its own errors just the same: Rafailov and others
 # (2024) find that quality rises and then falls as the KL grows, often within the first epoch. So look at each epoch,
 # and not at the end alone. In the table: does the reward still rise while the KL does? Does the second reward model
-# agree? Does the test loss agree with either of them?
+# agree? Does the test loss agree with either of them, or does it rise in a later epoch?
 # %% tags=["training"]
 epochs_seen = []
 for value in sizes.betas:
     last_look = {"test loss": measure(policies[value], test_pairs, kept_test, value)["loss"]} | scores_by_beta[value]
     epochs_seen += measures.epoch_rows(f"β = {value:g}", histories[value], last_look)
-display(pd.DataFrame(epochs_seen).set_index(["run", "epoch"]).round(3))
+epochs_seen = pd.DataFrame(epochs_seen).set_index(["run", "epoch"])
+changes = epochs_seen.groupby("run")["test loss"].diff().dropna()  # from each epoch to the next
+if len(changes):
+    told = f"changes from {changes.min():+.3f} to {changes.max():+.3f}"
+    sentence = "the test loss rises in no epoch by more than 0.01"
+    claim("4_no_epoch_too_many", sentence, (changes < 0.01).all(), told)
+display(epochs_seen.round(3))
 # %% [markdown]
 # If test loss and reward disagree about the best epoch, that is no contradiction: the loss is measured on texts of the
 # reference, the reward on texts that the policy writes by now. With `preset.sizes("dpo", epochs=4)` in the cell of the
@@ -1617,7 +1661,20 @@ for name in [*sets, "wide, drawn, conservative"]:
     row = {"name": name, "test loss": tested["loss"], "accuracy": tested["accuracy"]}
     row |= {"mean |margin|": (shifts[:, 0] - shifts[:, 1]).abs().mean().item(), "wrong labels learned": learned}
     experiment_rows.append(row)
-display(pd.DataFrame(experiment_rows).set_index("name").round(3))
+experiment = pd.DataFrame(experiment_rows).set_index("name")
+display(experiment.round(3))
+accuracy = experiment["accuracy"]
+told = f"{accuracy['wide']:.2f} and {accuracy['narrow']:.2f}"
+sentence = "with the judge's labels the wide pairs teach more: accuracy is higher by more than 0.03"
+claim("4_wide_pairs_teach_more", sentence, accuracy["wide"] > accuracy["narrow"] + 0.03, told)
+wrong = sum(pair.gap < 0 for pair in sets["wide, drawn"]) / len(wide)
+told = f"{accuracy['wide'] - accuracy['wide, drawn']:.2f} lost, {wrong:.2f} of the labels wrong"
+sentence = "drawn labels cost the wide pairs less accuracy than their share of wrong labels"
+claim("4_noise_costs_less_than_its_share", sentence, accuracy["wide"] - accuracy["wide, drawn"] < wrong, told)
+plain, careful = (experiment.loc[name] for name in ("wide, drawn", "wide, drawn, conservative"))
+told = ", ".join(f"{key} {careful[key]:.3g} for {plain[key]:.3g}" for key in ("mean |margin|", "test loss"))
+sentence = "conservative DPO ends with margins smaller by more than a tenth than DPO on the same labels"
+claim("4_smoothing_holds_back", sentence, careful["mean |margin|"] < 0.9 * plain["mean |margin|"], told)
 plots.show(
     figures.plot_panels(
         experiment_rows,
@@ -1637,12 +1694,12 @@ plots.show(
 # *Gap, with the judge's labels.* No label is wrong in either set, so a difference between them is not noise. In a
 # narrow pair the rejected completion is the second best of its prompt, so often a good text itself; pushing it down
 # pushes the policy away from what we want more of. And the two texts differ less in what counts and as much in
-# everything else, so less of what the pair teaches holds for new prompts.
+# everything else, so less of what the pair teaches can hold for new prompts.
 #
 # *Gap, with drawn labels.* Now a narrow gap brings doubtful labels as well: σ(scale · gap) is nearer to ½. The lines
-# above the table print how many labels are wrong. Right labels agree with each other and wrong ones pull in all
-# directions, so accuracy on clean pairs usually falls by less than the share of wrong labels; with a share of one half,
-# nothing is left to learn.
+# above the table print how many labels are wrong in each set. Which set loses more accuracy depends on a second thing,
+# too: how much it had to lose. Right labels agree with each other and wrong ones pull in all directions, so accuracy
+# on clean pairs can fall by less than the share of wrong labels; with a share of one half, nothing is left to learn.
 #
 # *Conservative DPO.* Plain DPO has no defence of its own: a wrong label that the policy contradicts with a large
 # margin gets the *largest* weight, up to 1. Smoothing pulls margins back that grow beyond ln((1 − ε)/ε)/β, which is
@@ -1688,15 +1745,28 @@ plots.show(plot_frontier(points, bounds, title="DPO on the frontier of Part 3"))
 # Two more columns keep the comparison honest. **Length:** the KL of a completion is a sum over its tokens, so
 # policies that write texts of different lengths are not alike at equal KL; look at the KL *per token* as well.
 # **Feedback:** count the texts that were scored. DPO scored K texts for each training prompt, once; a run of REINFORCE
-# scores a fresh batch at each step.
+# scores a fresh batch at each step. And `half_width` is half of the 95 % interval of a reward.
 # %% tags=["training"]
 by_name = {f"DPO, β = {value:g}": scores_by_beta[value] for value in sizes.betas}
 texts_for_pairs = len(train_completions) * sizes.completions_per_prompt
 counted = {"scored": texts_for_pairs, "batch_size": preset.kl.batch_size}
 display(measures.beside_reinforce(by_name, earlier, base_scores, **counted).round(3))
+cheap = (bounds[-1]["reward"] - scores_given[:, 0].mean().item()) / bounds[-1]["kl"]  # reward for a nat, at least
+bought = {s["kl"]: s["reward"] - base_scores["reward"] for s in by_name.values()}
+told = f"{cheap:.2f} a nat; DPO " + ", ".join(f"{gain:.2f} for {nats:.1f} nats" for nats, gain in bought.items())
+sentence = "a nat of KL buys more reward from best-of-n than from any DPO policy"
+claim("4_best_of_n_is_cheap", sentence, all(gain < cheap * nats for nats, gain in bought.items()), told)
+free = [run for run in earlier if run.settings["alpha"] == 0]
+if free:
+    farthest, highest = (max(s[key] for s in by_name.values()) for key in ("kl", "reward"))
+    reward, nats = (free[0].scores[key] for key in ("reward", "kl"))
+    told = f"{reward:.2f} at {nats:.0f} nats; DPO at most {highest:.2f} and {farthest:.0f}"
+    beyond = reward > highest and nats > 2 * farthest
+    sentence = "REINFORCE without a fine has more reward than any DPO policy, at more than twice the KL"
+    claim("4_no_fine_goes_farthest", sentence, beyond, told)
 # %% [markdown]
-# Before you say that one method is better, ask of each pair of rows: is the difference of the rewards larger than a
-# confidence interval (about ±0.04 for some hundred completions)? Are the lengths alike? Had one of them more feedback?
+# Before you say that one method is better, ask of each pair of rows: is the difference of the rewards larger than
+# their half widths together? Are the lengths alike? Had one of them more feedback?
 # And how many texts would best-of-n score to get there, for every answer that it gives?
 # %% [markdown]
 # **Five fixed prompts**, completed by up to four policies: the untouched reference, REINFORCE without a fine, REINFORCE
@@ -1709,7 +1779,6 @@ def five_samples(policy, prompts):
     return rollout.completions, reward_model(rollout.texts).tolist()
 
 
-free = [run for run in earlier if run.settings["alpha"] == 0]
 fined = [run for run in earlier if run.settings["alpha"] > 0]
 side_by_side = {}
 if free:
@@ -1747,7 +1816,7 @@ show_samples(
 # | noise | a gradient estimated from samples; needs baselines, clipping, care | an ordinary supervised gradient |
 # | can find | texts better than any in the data, and texts that fool the reward model | what the pairs show; little beyond |
 # | KL control | the fine acts on what the policy really writes | β acts on the log-ratios of the pairs; texts in no pair are not watched |
-# | typical failure | reward hacking, collapse | overfitting to the pairs, chosen log-probs fall, labels' noise |
+# | known failures | reward hacking, collapse | overfitting to the pairs, chosen log-probs fall, labels' noise |
 #
 # In this notebook both had the same judge, so the comparison is about the *use* of its feedback.
 #
@@ -1766,20 +1835,21 @@ show_samples(
 # What explains the difference? (b) Describe the five completions of the DPO policy beside those of the reference and
 # of REINFORCE without a fine.
 # %% [markdown]
-# (a) The tables hold the numbers. REINFORCE without a fine usually ends with the highest reward of all, and many times
-# farther from the reference than DPO. At equal KL I compare the columns "reward" and "reward at equal KL"; a
-# difference of a few hundredths is within the interval. The lengths differ as well, so equal KL per completion is not
-# equal KL per token, and the number of texts that were scored is not the same: a lead may be bought with feedback.
-# Three causes of DPO's lower end point: DPO sees only pairs that the reference wrote, so it learns to prefer the
-# better half of the reference's own texts and gets no feedback about texts it moves to; the weight of a pair falls as
-# soon as the pair is settled, so training slows down by itself; and there are few pairs, seen again and again.
-# REINFORCE samples anew all the time and follows the reward wherever it leads, also into the region where the reward
-# model is wrong.
+# (a) The tables hold the numbers. The line below the table says whether REINFORCE without a fine ends with the highest
+# reward of all, and how much farther from the reference than DPO; in a usual run it does. At equal KL I compare the
+# columns "reward" and "reward at equal KL"; a difference within the half widths says nothing. Where the lengths differ,
+# equal KL per completion is not equal KL per token. The number of texts that were scored is not the same either: a
+# lead may be bought with feedback.
+# Three causes hold DPO back: it sees only pairs that the reference wrote, so it learns to prefer the better half of
+# the reference's own texts and gets no feedback about texts it moves to; the weight of a pair falls as soon as the
+# pair is settled, so training slows down by itself; and there are few pairs, seen again and again. REINFORCE samples
+# anew all the time and follows the reward wherever it leads, also into the region where the reward model is wrong;
+# whether it got there, the second reward model shows.
 #
 # (b) (As the five texts are in your run; what to look for:) Do the DPO completions keep the reference's style and
-# variety, with the slips of its model? Are they more often kind than unkind, longer or shorter, do phrases come back?
-# REINFORCE without a fine usually writes praise whatever the prompt says, with few words that come back in every
-# completion.
+# variety? Are they more often kind than unkind, longer or shorter, do phrases come back? And REINFORCE without a fine:
+# does it write praise whatever the prompt says, and do the same few words come back in every completion? I quote
+# the words on which my answer rests.
 #
 # **Rubric**
 # - 1 point: Reports the reward of the DPO policy beside REINFORCE's (own numbers or the recorded ones), at the end and
@@ -1959,7 +2029,7 @@ table.round(1)
 # does a difference tell something about the new texts. *Predict first:* which of the two gets more reward, and which
 # more KL?
 # %% tags=["training"]
-round_gap = min_gap / 3  # a trained policy's completions score more alike, so the gap must be smaller
+round_gap = min_gap / 3  # a trained policy's completions may score more alike, so a smaller gap is asked for
 again_prompts = load_prompts(preset, "train")[: sizes.experiment_pairs]
 sampling = (again_prompts, sizes.completions_per_prompt, preset.new_tokens)
 second = sample_completions(policies[beta], tokenizer, reward_model, *sampling, seed=8, folder=kept_files)
@@ -1974,11 +2044,17 @@ for name, pairs in rounds.items():
     policy, _ = train_dpo(pairs, kept, beta, name=f"second round, {name}", test_every=10**6, start=policies[beta])
     scored = texts_for_pairs + (len(again_prompts) * sizes.completions_per_prompt if name == "new pairs" else 0)
     round_rows.append({"policy": f"second round, {len(pairs)} {name}", **reward_and_kl(policy), "texts scored": scored})
+if len(round_rows) == 3:
+    before, fresh, again = (row["reward"] for row in round_rows)
+    told = f"{before:.3f}, then {fresh:.3f} with new pairs and {again:.3f} with old ones"
+    sentence = "a second round with new pairs ends with more reward than the first, and than one with old pairs"
+    claim("4_second_round_pays", sentence, fresh > max(before, again), told)
 display(pd.DataFrame(round_rows).set_index("policy").round(3))
 # %% [markdown]
-# Judge by more than the reward: does the second reward model agree, and what did it cost in KL, in length and in texts
-# scored? With more rounds DPO becomes an online method, with the strengths *and* the dangers of one: it can improve on
-# texts that were in no pair before, and it can follow the reward model wherever that is wrong.
+# Judge by more than the reward: is the difference larger than the half widths, does the second reward model agree, and
+# what did it cost in KL, in length and in texts scored? With more rounds DPO becomes an online method, with the
+# strengths *and* the dangers of one: it can improve on texts that were in no pair before, and it can follow the reward
+# model wherever that is wrong.
 # %% [markdown]
 # ## 4.10 Optional: TRL beside your own
 #

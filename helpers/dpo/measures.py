@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches
-from helpers.evaluation import batch_seed, repetition
+from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import generate
 from helpers.kl.sweep import SweepRun
 from helpers.models import policy_logits
@@ -50,7 +50,7 @@ def reward_and_kl(
 
     Returns:
         Means over the completions: a reward for each reward model, `kl` to the reference (nats per completion, the
-        estimate `k1`), `length` in tokens, `repetition`.
+        estimate `k1`), `length` in tokens, `repetition`; and `half_width`, of the 95 % interval of the first reward.
     """
     found: dict[str, list[float]] = {name: [] for name in (*reward_models, "kl", "length")}
     completions: list[str] = []
@@ -63,7 +63,9 @@ def reward_and_kl(
         for name, model in reward_models.items():
             found[name] += model(rollout.texts).tolist()
         completions += rollout.completions
-    return {name: sum(values) / len(values) for name, values in found.items()} | {"repetition": repetition(completions)}
+    means = {name: sum(values) / len(values) for name, values in found.items()}
+    half_width = NORMAL_975 * float(pd.Series(found[next(iter(reward_models))]).sem())
+    return {**means, "half_width": half_width, "repetition": repetition(completions)}
 
 
 def timed_steps(
@@ -131,7 +133,7 @@ def beside_reinforce(
     kls, rewards, lengths = zip(*known, strict=True)
     rows = {}
     for name, scores in [*policies.items(), *((f"REINFORCE, {run.name}", run.scores) for run in runs)]:
-        row = {key: scores[key] for key in ("kl", "reward", "second_reward", "length") if key in scores}
+        row = {key: scores[key] for key in ("kl", "reward", "half_width", "second_reward", "length") if key in scores}
         row["KL per token"] = scores["kl"] / scores["length"]
         if name in policies:
             beyond = {"right": float("nan")}  # an estimate of a small KL may lie below 0: that is the reference

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 
 from helpers.dpo import figures, measures
 from helpers.dpo import pairs as preferences
 from helpers.kl.sweep import SweepRun
+from helpers.models import load_policy
+from helpers.presets import choose_preset
 from helpers.runs import History
 from helpers.worlds import dpo as world
 
@@ -78,6 +81,21 @@ def test_epochs_are_rows_and_the_trained_policy_is_the_last_of_them() -> None:
 @pytest.mark.parametrize(("steps", "texts"), [([0, 5, 10], 15 * 8), ([0, 1, 2, 3], 4 * 8), ([0], 8), ([], 0)])
 def test_scored_texts_are_counted_also_where_records_are_few(steps: list[int], texts: int) -> None:
     assert measures.texts_scored(run_of_part_3("r", 1.0, 0.5, 10.0, steps), 8) == texts
+
+
+def test_the_interval_of_a_reward_is_that_of_the_first_judge() -> None:
+    """Two judges, of whom the second never differs: its interval would be 0; the first's is 1.96 standard errors."""
+    preset = choose_preset("tiny", quiet=True)
+    policy, tokenizer = load_policy(preset, torch.device("cpu"))
+    judges = {
+        "reward": lambda texts: torch.arange(len(texts)) / 2,
+        "second_reward": lambda texts: torch.ones(len(texts)),
+    }
+    prompts = ["It is", "The film", "A story", "We saw"]
+    nothing = lambda _logits, ids, _mask: torch.zeros(len(ids))  # noqa: E731
+    got = measures.reward_and_kl(policy, policy, tokenizer, prompts, judges, nothing, new_tokens=2)
+    assert (got["reward"], got["second_reward"]) == (0.75, 1.0)
+    assert got["half_width"] == pytest.approx(1.96 * math.sqrt(1.25 / 3) / 2, rel=1e-3)
 
 
 def test_the_table_beside_reinforce_compares_at_equal_kl() -> None:
