@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Part 3 · Staying close to the reference: KL regularisation
 #
-# In Part 2 the reward rose and the text rotted. The policy found texts that the reward model likes and no reader does.
-# This is called **reward hacking**: the reward model is only a stand-in for what we want, and a policy
-# that is free to go anywhere finds the places where the stand-in is wrong.
+# In Part 2 nothing but the reward counted. The reward model is only a stand-in for what we want, and a policy
+# that is free to go anywhere finds, sooner or later, the places where the stand-in is wrong:
+# texts that the reward model likes and no reader does. This is called **reward hacking**.
 #
 # The usual remedy is a leash. We measure how far the policy has moved from the language model it started from,
 # and we take a fine off the reward for the distance.
@@ -54,6 +54,7 @@ from helpers.generation import generate
 from helpers.kl import figures, possible, sweep
 from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.carry import load_functions
+from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point
@@ -66,7 +67,7 @@ device = choose_device()
 # %% [markdown]
 # **Sizes.** All that decides how long this notebook takes stands in the next cell. `quick = True` is the classroom
 # setting: fewer and shorter runs in less than half the time. With half the steps the policies go less far,
-# above all that of α = 0, whose text then rots less.
+# above all that of α = 0.
 # %%
 quick = False  # True: the classroom setting, less than half the time
 sizes = preset.sizes("kl", quick=quick)  # to change one yourself: preset.sizes("kl", steps=40)
@@ -314,7 +315,8 @@ for kept in (1000, 500, 100, 10, 1):
 # %% [markdown]
 # Every sentence that is left is exactly as plausible as before, and yet the policy pays: ln(1000/kept) nats.
 # Half of the sentences cost ln 2 = 0.69, one sentence alone costs ln 1000 = 6.91.
-# Keep this in mind when you look at samples later: much of a large KL is the price of lost variety.
+# Keep this in mind when you look at samples later: a part of a large KL can be the price of lost variety.
+# The entropy, which the tables show beside the KL, tells.
 # %% [markdown]
 # ## 3.2 Estimating the KL from samples
 #
@@ -491,16 +493,25 @@ plots.show(
         {f"τ = {temperature}\nKL {kl.mean():.2f}": statistics for temperature, (_, kl, statistics) in results.items()},
     )
 )
+spread = {at: {name: std for name, (_, std) in found.items()} for at, (*_, found) in results.items()}
+told = {at: f"k1 {std['k1']:.1f} and k3 {std['k3']:.1f} times the KL" for at, std in spread.items()}
+near, far = spread[0.9], spread[0.5]
+claim("3_k3_steady_near", "near the reference, at τ = 0.9, k3 spreads less than k1", near["k3"] < near["k1"], told[0.9])
+claim("3_k3_wild_far", "far from it, at τ = 0.5, k3 spreads more than k1", far["k3"] > far["k1"], told[0.5])
+bias = {at: abs(found["k2"][0]) for at, (*_, found) in results.items()}
+told = ", ".join(f"{value:.2f} at τ = {at}" for at, value in bias.items())
+claim("3_k2_bias", "the bias of k2 is smallest where the models are nearest", min(bias, key=bias.get) == 0.9, told)
 # %% [markdown]
 # **What to look for.** Left (τ = 0.7): k1 lies on both sides of 0; k2 and k3 do not. Middle: k1 and k3 have no bias at
-# any distance. k2 has one; it is small when the models are near (τ = 0.9), and grows with the distance.
-# Right (note the logarithmic axis): when the models are near, at τ = 0.9, the spread of a single token's k1 is several
-# times the KL itself, a small mean under a lot of noise, and k3 is steadier.
-# **Far from the reference it is the other way round.** At τ = 0.5 a single k3 spreads many times as far
-# as the KL is large. The reason is the ratio $r$: for a token that the policy has made much rarer than the reference,
-# $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
+# any distance, as their proof says. k2 has one: compare it where the models are near (τ = 0.9) and where they are not.
+# Right (note the logarithmic axis): compare k1 with k3 at τ = 0.9, where the spread of a single token's k1 is
+# a large multiple of the KL itself, a small mean under a lot of noise. Then compare them at τ = 0.5.
+# The lines below the plot say what it shows.
 #
-# So k3 is the better *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will
+# **Why can k3 be wild far from the reference?** Because of the ratio $r$: for a token that the policy has made much
+# rarer than the reference, $r$ is huge. Such a token is seldom sampled, but when it is, it alone moves the average.
+#
+# So k3 is a good *measure* near the reference, and a treacherous one far away. As a **fine on the reward** we will
 # use k1: what we need there is the right average of its *gradient*, and section 3.3 shows that k1 gives it.
 #
 # ### When an estimate of the KL is negative
@@ -525,16 +536,22 @@ mask = rollout.completion_mask[:, 1:]
 with torch.no_grad():
     logits = policy_logits(reference, rollout.ids, rollout.attention_mask)
 wrong = kl_estimates(token_log_probs(logits / 0.7, rollout.ids)[mask], token_log_probs(logits, rollout.ids)[mask])
+away = []  # how many standard errors the mean k1 lies from 0
 for name, values in {"samples of the policy": right, "samples of the wrong model": wrong}.items():
     k1, k3 = values["k1"], values["k3"]
     error = k1.std() / len(k1) ** 0.5
+    away.append((k1.mean() / error).item())
     print(
         f"{name:27s} tokens with negative k1: {(k1 < 0).float().mean():.0%}   mean k1 {k1.mean():+.3f} ± {error:.3f}"
-        f" ({k1.mean() / error:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
+        f" ({away[-1]:+.1f} standard errors)   mean k3 {k3.mean():.3f}"
     )
+claim(
+    "3_wrong_samples_show", "the mean k1 lies at least 3 standard errors above 0 with the right samples, and below 0 with the wrong ones",
+    away[0] > 3 and away[1] < -3, f"{away[0]:+.1f} and {away[1]:+.1f}",
+)  # fmt: skip
 # %% [markdown]
-# With the right samples a good part of the tokens have a negative k1, and yet their mean is clearly positive.
-# With the wrong samples the mean is far below 0. Note that **k3 stays positive even then**: it cannot be negative,
+# Compare the first figure of each line, the share of tokens with a negative k1, with the mean. Single tokens below 0
+# are no bug; a mean many standard errors below 0 is. Note that **k3 stays positive even then**: it cannot be negative,
 # so it hides the bug, and its value is wrong. Log k1 beside k3.
 # %% [markdown]
 # ## 3.3 A reward with a fine
@@ -946,10 +963,12 @@ bounds = [*optima, *best_of]
 for point in bounds:
     save_point(**point)  # kept in runs/frontier.json, for Part 4
 plots.show(figures.plot_frontier([], bounds, title="What is possible without training"))
+short = max(possible.reward_at(optima, point["kl"]) - point["reward"] for point in best_of)
+claim("3_best_of_n_is_near", "best-of-n earns at most 0.1 less than the optimum's curve at its KL", short < 0.1, short)
 # %% [markdown]
 # **What to look for.** Read the nats off the axis: the first tenth of a nat buys more than any later one.
 # On the optimum's curve one more nat buys exactly the α of that point: that is why one stops there.
-# And best-of-n, which knows nothing of α, lies close to the optimum.
+# And best-of-n, which knows nothing of α: how close to the optimum does it lie?
 # %% [markdown]
 # ### The training step
 #
@@ -1099,8 +1118,8 @@ common = {
 #
 # It starts at exactly 0: the policy *is* the reference. Then it rises. Nothing in the objective holds it back: as long
 # as any change of the text raises the reward a little, the policy makes it.
-# We expect it to go on rising after the reward has nearly reached its ceiling of 1,
-# because REINFORCE keeps sharpening whatever scores best. We expect it to reach tens of nats per completion, or more.
+# We expect it to go on rising while the reward nears its ceiling of 1 and has less and less to gain,
+# because REINFORCE keeps sharpening whatever scores best. And we expect it to end much further out than with a fine.
 # </details>
 #
 # The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
@@ -1110,10 +1129,21 @@ runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=comm
 free = runs["α = 0"]
 plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
+late = {}  # what the last third of the training has added, as a share of what was gained since the first third
+for name in ("k1", "reward"):
+    first, middle, last = (part.mean() for part in torch.tensor(free.history[name]).tensor_split(3))
+    late[name] = ((last - middle) / (last - first)).item()
+claim(
+    "3_free_kl_goes_on", "with α = 0 the last third of the training adds a larger share of the KL than of the reward gained",
+    late["k1"] > late["reward"], f"{late['k1']:.2f} of the KL and {late['reward']:.2f} of the reward",
+)  # fmt: skip
+k1, kl = free.scores["kl_k1"], free.scores["kl"]
+told = f"{k1:.2f} and {kl:.2f} nats"
+claim("3_k1_agrees", "held out, k1 is within a tenth of the exact KL", abs(k1 / kl - 1) < 0.1, told)
 # %% [markdown]
-# **What to look for.** The KL starts at 0 and climbs. It goes on climbing while the reward has little left to gain:
-# compare the right halves of the two plots. In the first plot the dots are the exact KL, computed at every fifth step;
-# the line is its estimate from the sampled tokens, k1. They agree.
+# **What to look for.** The KL starts at 0. How far does it climb, and does it go on climbing while the reward has
+# little left to gain? Compare the right halves of the two plots. In the first plot the dots are the exact KL,
+# computed at every fifth step; the line is its estimate from the sampled tokens, k1.
 #
 # The next cell shows what the distance looks like as text. Each token is coloured by its log-ratio: **blue**
 # where the policy finds the token more probable than the reference does, **orange** where less.
@@ -1124,25 +1154,28 @@ show_page(sweep.run_page(free))
 # **Question 3.A.** Describe how the KL develops at α = 0 in your own run. Why does it rise? Why is that
 # unwelcome, although the reward is high? Support your answer with something you see in the run: a sample, or a number.
 # %% [markdown]
-# The KL starts at 0, because the policy begins as a copy of the reference, and it rises through the whole run. It rises
-# because the objective contains only the reward: each update makes texts with a positive advantage more probable
-# and others less, and no term asks what that does to the language. Even when the mean reward is nearly 1,
-# small differences between completions remain, and the updates keep sharpening the distribution.
+# *(How far and how fast: see the two plots and the sentence below them.)* The KL starts at 0, because the policy begins
+# as a copy of the reference, and it rises, as a rule through the whole run. It rises because the objective contains
+# only the reward: each update makes texts with a positive advantage more probable and others less, and no term asks
+# what that does to the language. Even when the mean reward is nearly 1, small differences between completions remain,
+# and the updates keep sharpening the distribution.
 #
 # It is unwelcome because the reward is only a stand-in. The reward model learned from human sentences,
 # and its judgement means something for texts like those. Far from the reference the texts are unlike anything it was
 # trained on, and there the policy finds inputs that score high for the wrong reasons.
-# In the run one sees it in the samples (the same few words of praise in nearly every completion, often repeated),
-# in the entropy, which falls while the KL rises, in the share of repeated bigrams beside the untuned policy's,
-# and, where there is a second reward model, in its opinion of the same texts.
+# Signs of it, of which an answer names one that its own run shows: the same words of praise in many samples, or
+# repeated in one; praise strung together where a sentence should be; more repeated bigrams than the untuned policy's;
+# an entropy far from the untuned policy's (lower: the same texts again and again; higher: heaps of words that
+# no sentence holds together); or, where there is a second reward model, an opinion far below the first one's.
 #
 # **Rubric**
-# - 1 point: describes the trend and says why: the KL starts at 0 and rises, also after the reward has levelled off,
-#   as nothing in the objective opposes it and each update makes high-reward text more probable
+# - 1 point: describes the trend of the own run (from 0 upwards, as a rule also while the reward hardly rises any more)
+#   and says why: nothing in the objective opposes it, and each update makes high-reward text more probable
 # - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
 #   far from the reference it is exploited (reward hacking)
-# - 1 point: points to evidence in the run: repetition, unnatural samples, or loss of variety (entropy)
-#   (the second reward model counts too, if there is one and it disagrees)
+# - 1 point: points to evidence in the own run: unnatural samples, repetition, or an entropy that fell or rose far
+#   (the second reward model counts too, if there is one and it disagrees; so does a number that shows how little
+#   of it there is, if the run was too short)
 # %% [markdown]
 # ## 3.5 The sweep
 #
@@ -1158,9 +1191,9 @@ show_page(sweep.run_page(free))
 #
 # The optimum is above it: the cell above has shown that some change pays at every α, if only a small one.
 # Whether *training* ends above it is another matter. Every update is made from one batch, and the noise of the batches
-# pushes the policy about. At a small α that is cheap; at a large one each nat of it costs more than the whole range
-# of the reward, and a policy that learned something may end below one that did nothing. The table will tell:
-# compare the row's J with the untuned policy's reward and with the best J.
+# pushes the policy about. At a small α that is cheap; at a large one each nat of it costs as much as the whole range
+# of the reward, or more, and a policy that learned something may end below one that did nothing, (c).
+# The table will tell: compare the row's J with the untuned policy's reward and with the best J.
 # </details>
 # %% tags=["training"]
 plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
@@ -1172,6 +1205,24 @@ scores, samples = examine(reference)
 untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
 everything = {"untuned": untuned, **runs}
 display(sweep.table(everything, drawn=drawn, possible=bounds))
+fixed = {run.settings["alpha"]: run for run in runs.values() if "method" not in run.settings}
+middle = preset.kl.alpha
+if {middle, *sizes.alphas} <= fixed.keys():  # else the sweep was stopped
+    kls = [fixed[alpha].scores["kl"] for alpha in sorted(fixed)]
+    told = ", ".join(f"{kl:.1f}" for kl in kls)
+    claim("3_alpha_orders_kl", "the larger α, the smaller the KL", kls == sorted(kls, reverse=True), told)
+    nothing = untuned.scores["reward"]  # also its J, since it pays no nats
+    gains = {alpha: run.objective() - nothing for alpha, run in fixed.items()}
+    margin = untuned.scores["half_width"] + fixed[middle].scores["half_width"]
+    sentence = "at the preset's α the run's J lies above the untuned policy's, beyond both intervals"
+    claim("3_leash_pays", sentence, gains[middle] > margin, gains[middle])
+    dear = gains[max(gains)]
+    claim("3_noise_is_dear", "at the largest α the run's J lies below the untuned policy's", dear < 0, dear)
+    best_j = {alpha: possible.optimum(drawn, alpha)["objective"] for alpha in fixed if alpha >= middle}
+    lacks = {alpha: j - fixed[alpha].objective() for alpha, j in best_j.items()}
+    told = ", ".join(f"{lack:.2f} at α = {alpha:g}" for alpha, lack in lacks.items())
+    sentence = "from the preset's α up, every run's J is below the best J"
+    claim("3_best_is_not_reached", sentence, min(lacks.values()) > 0, told)
 # %% [markdown]
 # Each row is one policy, measured on the same held-out prompts; "±" is the half width of the 95 % interval of the
 # reward. It covers the choice of prompts, not the training: another seed or another machine gives another policy,
@@ -1183,8 +1234,8 @@ display(sweep.table(everything, drawn=drawn, possible=bounds))
 #   A policy far below it has paid for nats that bought nothing.
 # - **Entropy** is the variety of a completion: −H is one of the two parts of the KL.
 # - **Repeated bigrams** is the share of neighbouring word pairs that already occurred in the same completion. It is
-#   counted on twice as many prompts, because the untuned policy hardly ever repeats itself: even
-#   so its share rests on a few completions only, and a difference of one or two in a thousand means nothing.
+#   counted on twice as many prompts, because sentences that are not tuned hardly ever repeat a pair: even
+#   so a small share rests on a few completions only, and a difference of one or two in a thousand means nothing.
 #
 # If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
 # %% [markdown]
@@ -1193,9 +1244,10 @@ display(sweep.table(everything, drawn=drawn, possible=bounds))
 # <details><summary><b>Before you look:</b> sketch on paper the KL curves you expect for the values of α,
 # in one plot.</summary>
 #
-# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL.
-# And a curve with a fine should level off, where the pull of the reward, that of the fine and the noise of the batches
-# balance, while the curve of α = 0 goes on rising. (The optimum's own KL, at the same α, is in the list above.
+# Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL
+# (the first sentence below the table says whether they are). And a curve with a fine should level off, where the pull
+# of the reward, that of the fine and the noise of the batches balance, while nothing holds that of α = 0.
+# (The optimum's own KL, at the same α, is in the list above.
 # A curve that levels off far above it is held up there by the noise.)
 # </details>
 # %% tags=["training"]
@@ -1216,7 +1268,8 @@ plots.show(figures.plot_frontier(load_points(), bounds))  # all points recorded 
 # %% [markdown]
 # The horizontal axis is logarithmic from a tenth of a nat on, so that the near and the far policies both fit.
 # **Look at the slope** from one policy to the next: what does a nat buy near the reference, and what far from it?
-# And **look at the gap** between a policy and the grey lines: at the same KL, so much more reward is possible.
+# And **look at the gap** between a policy and the grey lines. If the policy lies below them, so much more reward is
+# possible at the same KL.
 # The lines end where the completions give out; further to the right their last value is possible as well.
 # The last column of the table has the same in numbers.
 #
@@ -1230,6 +1283,10 @@ plots.show(figures.plot_frontier(load_points(), bounds))  # all points recorded 
 # %% tags=["training"]
 if has_witness:
     plots.show(figures.plot_opinions_by_kl(everything))
+    apart = {name: run.scores["reward"] - run.scores["second_reward"] for name, run in everything.items()}
+    told = ", ".join(f"{gap:+.2f} ({name})" for name, gap in apart.items())
+    widest = max(apart, key=apart.get)
+    claim("3_opinions_part", "the first model is furthest above the second at α = 0", widest == "α = 0", told)
 # %% [markdown]
 # (The plot is there where the preset has a second reward model.)
 #
@@ -1240,8 +1297,8 @@ if has_witness:
 #
 # **Why can the witness see it?** It learned from other sentences, it has another architecture,
 # and it was shown heaps of words that are no sentences, with the verdict "undecided". A witness made exactly like the
-# first model would not help: when the authors of this course tried one that had only seen sentences,
-# it gave such texts 0.98, as the first does. **Two judges with the same blind spot are not two witnesses.**
+# first model would not help, as it would like the same heaps of praise.
+# **Two judges with the same blind spot are not two witnesses.**
 # That is why the table has more columns (the KL itself, repeated bigrams, length), and why the samples come next.
 #
 # ### Reading the samples along the frontier
@@ -1257,37 +1314,40 @@ frontier_choice(
 )
 # %% [markdown] q="w3_2"
 # **Question 3.B.** Choose three values of α from your sweep: one that is **too high**
-# (the reward stays near the untuned policy's), one that is **too low** (the text degenerates),
+# (the reward stays near the untuned policy's), one that is **too low** (the text suffers, or would with more steps),
 # and one in between that you would use (clearly more reward, mostly natural text).
 # For each, give reward, KL, J, repetition and, if there is one, the second reward model's score, say what its KL
 # and reward curves look like, and comment on its five samples: are they grammatical, varied, and really positive?
 # %% [markdown]
-# *The figures are in the table and the plots above; which value of α plays which part depends on the run.*
+# *The figures are in the table and the plots above; which value of α plays which part depends on the run.
+# An answer is right if it fits the figures and samples of its own run.*
 #
-# **Too high: the largest α.** The reward is hardly above the untuned policy's. One nat costs as much as the whole
-# range of the reward, or more, so little can pay. The samples cannot be told from the untuned policy's:
-# some positive, some not, with the same small faults. The KL is small but not 0. Compare J with the untuned policy's
-# reward and with the best J: the optimum gains a little at a small fraction of a nat,
-# and what the run has wandered beyond that is noise that it has to pay for.
+# **Too high: the largest α.** One nat costs as much as the whole range of the reward, or more, so little can pay, and
+# the reward is as a rule hardly above the untuned policy's. Then the samples can hardly be told from the untuned
+# policy's: some positive, some not, with the same faults. The KL is small but not 0. Compare J with the untuned
+# policy's reward and with the best J (the sentences below the table do): the optimum gains a little at a small
+# fraction of a nat, and what the run has wandered beyond that is noise that it has to pay for.
 #
-# **Too low: α = 0.** The reward is the highest of all, and the KL goes on climbing long after the reward has levelled
-# off. The samples are lists of words of praise without a sentence, the same words in every completion.
-# Repeated bigrams are many times the untuned policy's, and the entropy has collapsed.
-# A second reward model, if there is one, likes these texts less than those of a moderate α, although the first
-# likes them more: that is over-optimisation.
+# **Too low: α = 0.** As a rule the reward is among the highest, and the KL has gone the furthest and still climbs when
+# the reward hardly does. What to look for in the samples: praise where a sentence should be, the same words
+# in every completion. What to look for in the table: a length, an entropy or a share of repeated bigrams far from the
+# untuned policy's and, if there is one, a second reward model that is less convinced than the first,
+# by more than at any other α. If it likes these texts *less* than those of a moderate α, although the first
+# likes them more, that is over-optimisation. (After few steps the text may still be sound; then the KL curve,
+# which does not level off, and the gap between the two models say where it is going.)
 #
-# **In between.** The reward is clearly higher than the untuned policy's at a KL that is a small part of that of α = 0.
-# The KL curve rises at first and then levels off. The samples have the untuned policy's grammar (with its faults),
-# they differ from each other, and most are really positive; repeated bigrams are still about as rare as
+# **In between.** The reward is clearly higher than the untuned policy's, and so is J, at a KL well below that of α = 0.
+# The KL curve rises more slowly as it goes on. As a rule the samples keep the untuned policy's grammar (with
+# its faults), differ from each other, and most are really positive; length and repeated bigrams are not far from
 # the untuned policy's. The column "best reward at this KL" says how much of this distance was wasted.
 #
 # **Rubric**
 # - 1 point: a high α whose reward stays near the untuned policy's, with reward and KL, and a comment on the samples
-#   (indistinguishable from the untuned policy's)
-# - 1 point: a low α that degenerates, with reward, KL, repetition and, if there is one, the second model's score,
-#   and a comment on the samples (repetition, few words, praise without content)
-# - 2 points: a middle α with high reward and mostly natural text, with reward, KL and J; compares repetition with the
-#   untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
+#   (as a rule, hardly to be told from the untuned policy's)
+# - 1 point: a low α, with reward, KL, repetition and, if there is one, the second model's score, and a comment on the
+#   samples that names what has suffered (grammar, variety, praise without content) or what shows that it would
+# - 2 points: a middle α with clearly more reward and mostly natural text, with reward, KL and J; compares repetition
+#   with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers
 # %% [markdown]
 # ## 3.6 Does the fine shorten texts?
 #
@@ -1327,11 +1387,16 @@ display(sweep.table({"untuned": untuned, **pair}, alpha=preset.kl.alpha, drawn=d
 at_optimum = possible.optimum(drawn, preset.kl.alpha)
 print(f"mean length: untuned {drawn['length'].mean():.1f}, optimum at {usual} {at_optimum['length']:.1f}", end="")
 print("".join(f", {name} {run.scores['length']:.1f}" for name, run in pair.items()), "tokens")
+smaller, larger = (run.objective() for run in pair.values())
+claim("3_larger_steps_cost", "larger steps end at a lower J", larger < smaller, f"{larger:.3f} and {smaller:.3f}")
+off = [abs(run.scores["length"] - at_optimum["length"]) for run in pair.values()]
+told = f"{off[1]:.1f} and {off[0]:.1f} tokens away"
+claim("3_steps_change_length", "larger steps end further from the optimum's mean length", off[1] > off[0], told)
 show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # %% [markdown]
 # Compare three lengths: the untuned policy's, the optimum's and each run's. The optimum's differs from the
 # untuned policy's only as far as the reward itself goes with length. What a run has beyond that is its own doing.
-# Then compare KL, J and the best J: which of the two runs has paid more for the same reward, or less?
+# Then compare KL, J and the best J: which of the two runs has paid more for its reward?
 # Look at the KL *per token* as well: it says how far the policy has moved at each place, whatever the length.
 # And read the samples: reward and repetition alone would not have told you.
 # %% [markdown]
@@ -1343,12 +1408,13 @@ show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 #
 # No. The optimum is the reference with each text weighted by $e^{r/\alpha}$. The length does not occur in it:
 # texts of equal reward keep their odds, long or short, and a policy that goes on as the reference does pays nothing
-# for the further tokens. The weighted mean length that the cell prints for the optimum says the same:
-# it moves only as far as reward and length go together.
+# for the further tokens. The weighted mean length that the cell prints for the optimum moves, for this reason,
+# only as far as reward and length go together.
 #
 # Where a run's texts did become shorter, or longer, than the optimum's, it is training that did it: steps that are
 # too large for the noise of a batch make the policy differ at every token, and then each token costs. J tells: such a
-# run lies below the best J, and smaller steps bring J up and the length back.
+# run lies below the best J. The two sentences below the table say whether the larger steps did so in your runs:
+# they compare J, and how far the length is from the optimum's.
 #
 # Two policies with the same KL per completion have moved equally far at each token only if their texts
 # are equally long; one reports the length, or the KL per token, beside the sum, or fixes the length.
@@ -1856,12 +1922,21 @@ display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=dra
 halfway = best.history["reward"][: len(best.history) // 2][-10:]
 print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}")
 print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
+ppo = two_epochs["PPO"]
+ahead = ppo.objective() - best.objective()
+margin = ppo.scores["half_width"] + best.scores["half_width"]
+sentence = "from half the samples PPO gets no higher J than REINFORCE, to within the intervals"
+claim("3_half_the_samples", sentence, ahead < margin, ahead)
+clipped = ppo.history.mean("clip_fraction")
+sentence = "in PPO's second epoch more than 1 % of the tokens lie outside the clip range"
+claim("3_clip_acts", sentence, clipped > 0.01, clipped)
 # %% [markdown]
 # **What does the second epoch save?** It is said to save samples. The fair question is therefore: what had REINFORCE
 # reached *with the same samples*, at half its training? The printed lines compare just that. Where the numbers
-# are about equal, two epochs have saved nothing: the same samples, the same reward, twice the updates,
-# and as a rule more KL, because the second update of a batch follows the same noise once more.
-# Only if PPO is clearly ahead of REINFORCE's halfway mark has it made more of its samples.
+# are about equal, two epochs have saved nothing: the same samples, the same reward, twice the updates.
+# If PPO is clearly ahead of REINFORCE's halfway mark, it has made more of its samples. Then look at the price:
+# the second update of a batch follows the same noise once more. Compare KL and J with those of REINFORCE at its end,
+# which had as many updates and twice the samples.
 #
 # Compare J and the two gauges, too. If the clip fraction is near 0 in all steps, the run would have been the same
 # without the clip: what PPO is known for did not take part. If it is a large part of all tokens, a single update
@@ -2089,6 +2164,13 @@ plots.show(figures.plot_frontier([run.point for run in {**everything, **schedule
 display(sweep.table({"untuned": untuned, **compared}, alpha=best_alpha, drawn=drawn, possible=bounds))
 controlled = scheduled["controlled"].history
 print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
+start, *_, end = alphas = controlled["alpha"]
+told = f"{start:.2g}, {min(alphas):.2g}, {end:.2g}"
+turns = min(start, end) > 1.05 * min(alphas)
+claim("3_controller_turns", "the controller lowers α at first, and raises it later", turns, told)
+reached = controlled.mean("k1", last=10)
+sentence = "the controller's KL ends within a factor of two of its target"
+claim("3_controller_near", sentence, 0.5 < reached / target_kl < 2, reached)
 # %% [markdown]
 # The first panel shows α: a constant, a falling line, and the controller's path.
 #
@@ -2096,7 +2178,8 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 # falls by the same factor in every step until the KL comes near the target. Up to there the controller is a fixed plan;
 # it *controls* only after α has left this first clip. The printed sentence says whether it did, and when.
 # A horizon that is long beside the training never leaves it. A short one leaves it soon, but then α has fallen
-# low by the time the KL arrives, and the KL may shoot past the target before α is up again.
+# low by the time the KL arrives, and the KL may shoot past the target before α is up again. The plots of α and KL show
+# which it was here.
 #
 # For J the table takes your fixed α in every row, since three policies need one price to be compared.
 # On the frontier, see whether the new points lie above the points of the fixed values, among them, or below,
@@ -2136,18 +2219,20 @@ print("The controller:", sweep.controller_told(controlled["alpha"], controlled["
 # a better baseline or a second epoch are remedies of another.)
 # %% [markdown]
 # The main limit is α itself. It is an exchange rate between nats and units of this reward, so no value carries over to
-# another reward model or another policy, and a wrong one fails either way: too high and nothing is learned, too low and
-# the text rots. It must be found by a sweep, which costs as many training runs as there are values. Moreover,
+# another reward model or another policy, and a wrong one fails either way: too high and hardly anything is learned,
+# too low and the text is lost, at the latest after more steps. It must be found by a sweep, which costs as many
+# training runs as there are values. Moreover,
 # one value has to serve the whole training: the strong hold that protects the text late in training slows learning
 # at the beginning.
 #
 # (Another limit would do as well: the noise. The fine is one number for all tokens of a completion, the gradient comes
-# from one batch, and the policy pays for the nats that this noise has moved it. The runs lie below the best J,
-# and the remedy is smaller steps, larger batches, a better baseline.)
+# from one batch, and the policy pays for the nats that this noise has moved it. How far below the best J it ends
+# stands in the table, and the remedy is smaller steps, larger batches, a better baseline. Section 3.6 compares
+# two sizes of steps.)
 #
 # Remedies: annealing moves α along a plan, so that each phase of training gets its own exchange rate;
 # the controller replaces the unknown α by a target KL, which means the same for every reward, and finds α on the way.
-# Whether it did so in a run the sentence printed in section 3.8 says: as long as α stays in its first clip,
+# Whether it did so in a run the sentences printed in section 3.8 say: as long as α stays in its first clip,
 # the controller is a plan like any other. The frontier shows whether either of them lies nearer to what is possible.
 #
 # What stays unsolved: the reward model is as wrong as before, and at the same KL the same hacks are open.
@@ -2221,9 +2306,9 @@ def test_k3_change(k3_in_the_loss):
 # The KL term compares with the fixed reference and remembers. It has two tasks. It keeps the policy in the region
 # where the reward model was trained and can be trusted, so that reward hacking does not pay.
 # And it keeps the abilities of the pretrained model, grammar, facts, variety, which the reward says nothing about and
-# which would be lost otherwise. Too much of it and nothing is learned; too little,
-# and the policy collapses onto a few texts that the reward model overrates, as the sweep shows.
-# The KL is also the best gauge to watch during training: a sudden rise usually comes before the text breaks.
+# which could be lost otherwise. Too much of it and hardly anything is learned; too little,
+# and the policy may collapse onto a few texts that the reward model overrates: compare the two ends of the sweep.
+# The KL is also the best gauge to watch during training: a sudden rise often comes before the text breaks.
 #
 # **Rubric**
 # - 1 point: keeps the policy where the reward model is valid (against reward hacking / over-optimisation)
@@ -2280,10 +2365,10 @@ def test_wrong_sampler(negative_estimates):
 # - The fine α·log-ratio is added to the reward and detached.
 #   REINFORCE then maximises reward minus α·KL without any other change.
 #   The same estimates in the *loss* have other gradients: k1 none, k2 the right one, k3 that of KL(π_ref‖π).
-# - α = 0: the KL rises without end and the text rots. α too high: hardly anything is learned, and noise costs most.
+# - α = 0: nothing holds the KL, nor the text. α too high: hardly anything can be gained, and noise costs most.
 #   Compare policies by J, on the reward–KL frontier, with a second opinion, and by reading samples.
 # - The optimum is the reference with each text weighted by $e^{r/\alpha}$. One sampling pass of the reference gives its
-#   reward and KL for every α, and best-of-n as well. What a run lacks to them, it has lost to the noise of its steps.
+#   reward and KL for every α, and best-of-n as well. What a run lacks to them, training has not found.
 # - The objective does not reward brevity: at the optimum texts of equal reward keep the reference's odds.
 #   Steps that are too large may shorten texts all the same; report the length beside the KL.
 # - PPO takes several updates from one batch and corrects by the ratio; its clip limits each update, the KL term the

@@ -143,7 +143,8 @@ def plot_kl(run: SweepRun, title: str) -> Figure:
     return describe(
         fig,
         f"Line plot of the KL over training steps. Exact: {exact[0]:.3g} at step {dots[0]:.0f}, {exact[len(exact) // 2]:.3g} "
-        f"at step {dots[len(dots) // 2]:.0f}, {exact[-1]:.3g} at step {dots[-1]:.0f}. The estimate runs along the dots.",
+        f"at step {dots[len(dots) // 2]:.0f}, {exact[-1]:.3g} at step {dots[-1]:.0f}. "
+        f"Estimate: {estimate[0]:.3g} to {estimate[-1]:.3g}.",
     )
 
 
