@@ -58,6 +58,7 @@ from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point
+from helpers.side_by_side import cores_for
 from helpers.training import rollout_source, train
 from helpers.widgets import frontier_choice
 
@@ -1101,6 +1102,7 @@ def examine(policy):
     )  # fmt: skip
 
 
+workers = cores_for(preset.tiny, device)  # runs that go side by side; 1: one after the other
 common = {
     "preset": preset.name,
     "steps": sizes.steps,
@@ -1180,8 +1182,10 @@ show_page(sweep.run_page(free))
 # ## 3.5 The sweep
 #
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
-# held-out prompts. The values are multiples of the one that fits this preset's reward. It takes about seven minutes on
-# an idle machine with two cores, up to twice that on a busy one. **You may stop it at any time** (the square button):
+# held-out prompts. The values are multiples of the one that fits this preset's reward. With the small models on a CPU
+# with several cores, the runs go **side by side**, each on a core of its own: the results are those of one after the
+# other. The cell takes about seven minutes on an idle machine with two cores, up to twice that on a busy one.
+# **You may stop it at any time** (the square button):
 # each finished run is in the folder `runs/kl`, a half-finished one has a checkpoint, and calling the cell again goes on
 # from there. If you later change one of your functions, the runs that used it are trained anew.
 #
@@ -1197,7 +1201,7 @@ show_page(sweep.run_page(free))
 # </details>
 # %% tags=["training"]
 plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
-runs = sweep.sweep(plan, train_fixed, examine, common=common)
+runs = sweep.sweep(plan, train_fixed, examine, common=common, workers=workers)
 # %% [markdown]
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
 # %% tags=["training"]
@@ -1914,7 +1918,7 @@ two_epoch_plan = {
     "PPO": {"alpha": best_alpha, "group_size": 1, "method": "PPO, 2 epochs"},
     "GRPO": {"alpha": best_alpha, "group_size": 4, "method": "GRPO, 2 epochs"},
 }
-two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common)
+two_epochs = sweep.sweep(two_epoch_plan, train_two_epochs, examine, common=common, workers=workers)
 sweep.save_points(two_epochs)
 plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), title="Two epochs: does the clip act?"))
 plots.show(figures.plot_frontier([run.point for run in {**everything, **two_epochs}.values()], bounds))
@@ -2152,7 +2156,7 @@ schedule_plan = {
         "alpha": best_alpha, "target_kl": target_kl, "horizon": 3 * preset.kl.batch_size, "method": "controlled α",
     },
 }  # fmt: skip
-scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common)
+scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common, workers=workers)
 compared = {best.name: best, **scheduled}
 plots.show(
     figures.plot_sweep(
