@@ -1210,7 +1210,7 @@ sure = (baseline.rewards < 0.1) | (baseline.rewards > 0.9)
 print(f"below 0.1 or above 0.9: {sure.float().mean():.0%} of the rewards (20 % if all rewards were equally frequent)")
 claim(
     "1_peaks_at_the_ends", "rewards below 0.1 or above 0.9 are more frequent than if all were equally frequent",
-    sure.float().mean() > 0.2, sure.float().mean(),
+    bool(sure.float().mean() > 0.2), sure.float().mean().item(),
 )  # fmt: skip
 print(f"standard deviation of single rewards: {baseline.rewards.std():.2f} (0.50 if half of them were 0 and half 1)")
 print(f"half width of the mean's interval:    {half_width:.3f}")

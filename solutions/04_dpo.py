@@ -1428,13 +1428,13 @@ for value in sizes.betas:
     rows.append(row | scores_by_beta[value])
 display(pd.DataFrame(rows).set_index("name").round(3))
 
-trained = [scores_by_beta[value] for value in sizes.betas]
-low, base_high = min(s["reward"] - s["half_width"] for s in trained), base_scores["reward"] + base_scores["half_width"]
+of_betas = [scores_by_beta[value] for value in sizes.betas]
+low, base_high = min(s["reward"] - s["half_width"] for s in of_betas), base_scores["reward"] + base_scores["half_width"]
 told = f"lower end {low:.2f}, the reference's upper end {base_high:.2f}"
 sentence = "at every β the policy's texts have more reward than the reference's, beyond both intervals"
 claim("4_more_reward", sentence, low > base_high, told)
 if "second_reward" in base_scores:
-    gains = [[s[key] - base_scores[key] for key in ("reward", "second_reward")] for s in trained]
+    gains = [[s[key] - base_scores[key] for key in ("reward", "second_reward")] for s in of_betas]
     told = ", ".join(f"{gain:+.2f} beside {first:+.2f}" for first, gain in gains)
     sentence = "the second reward model, too, finds a gain at every β, of more than a third of the first's"
     claim("4_witness_agrees", sentence, all(gain > first / 3 > 0 for first, gain in gains), told)

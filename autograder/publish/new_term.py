@@ -35,10 +35,10 @@ def begin_term(tag: str, days: int = 0, path: Path | None = None, term: str = ""
             cannot be moved; nothing is written then.
     """
     path = path or settings.COURSE
-    old = settings.load_course(path)
-    if old.term and term in ("", old.term):
-        raise ValueError(f'{path.name} says that the term is {old.term}: give the new one, --term "…"')
-    if old.tag == clean_tag(tag):
+    present = settings.load_course(path)
+    if present.term and term in ("", present.term):
+        raise ValueError(f'{path.name} says that the term is {present.term}: give the new one, --term "…"')
+    if present.tag == clean_tag(tag):
         raise ValueError(
             f"{path.name} has the tag {tag} already: students' notebooks of the last term are pinned to it"
         )
