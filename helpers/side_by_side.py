@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 LOOK = 0.5  # seconds between two looks at the progress
 IDLE = 120  # seconds after which a process without work ends
