@@ -28,9 +28,8 @@ sys.path.insert(0, str(ROOT))
 from autograder.grade.judging.trusted import trusted_env  # noqa: E402
 from helpers.data import load_prompts  # noqa: E402
 from helpers.evaluation import repetition  # noqa: E402
-from helpers.generation import policy_logits  # noqa: E402
 from helpers.kl import possible, sweep  # noqa: E402
-from helpers.models import load_policy, load_reward_model  # noqa: E402
+from helpers.models import load_policy, load_reward_model, policy_logits  # noqa: E402
 from helpers.presets import PRESETS  # noqa: E402
 from helpers.training import rollout_source  # noqa: E402
 
