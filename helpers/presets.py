@@ -72,8 +72,8 @@ _TINY = Preset(
     learning_rate=5e-4,
     evaluation_batch_size=64,
     evaluation_prompts=0,
-    reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=100),
-    kl=Recipe(learning_rate=5e-4, batch_size=32, steps=60, alpha=0.03),
+    reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=140),
+    kl=Recipe(learning_rate=3e-4, batch_size=32, steps=75, alpha=0.03),
     dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, min_gap=0.3),
     tiny=True,
 )

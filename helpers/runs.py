@@ -19,7 +19,7 @@ from safetensors.torch import load_model, save_model
 from transformers import PreTrainedModel
 
 RUNS = Path("runs")
-FOLDERS = {"REINFORCE": "reinforce", "DPO": "dpo"}  # where in `runs` a trained policy's weights are
+FOLDERS = {"REINFORCE": "reinforce-kept", "DPO": "dpo"}  # where in `runs` a trained policy's weights are
 Record = dict[str, float]
 
 
@@ -171,6 +171,15 @@ def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
     load_model(policy, str(path), device=str(next(policy.parameters()).device))
 
 
+def save_weights(policy: torch.nn.Module, folder: str | Path) -> Path:
+    """Write a policy's weights, whole or not at all, to where `load_weights` looks for them; return that folder."""
+    target = Path(folder) / "checkpoint"
+    target.mkdir(parents=True, exist_ok=True)
+    save_model(policy, str(target / "policy.new"))
+    (target / "policy.new").replace(target / "policy.safetensors")
+    return target
+
+
 def fingerprint(step: Callable[..., Any], settings: Mapping[str, Any]) -> str:
     """Return a hash of the settings and of the compiled code of `step` and of the functions it calls by name."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -250,7 +259,4 @@ def load_points(*, folder: str | Path | None = None) -> list[dict[str, Any]]:
 
 def save_policy(policy: PreTrainedModel, name: str, folder: Path = RUNS) -> Path:
     """Keep a trained policy's weights in `runs/` for Part 5."""
-    target = folder / FOLDERS[name] / "checkpoint"
-    target.mkdir(parents=True, exist_ok=True)
-    save_model(policy, str(target / "policy.safetensors"))
-    return target
+    return save_weights(policy, folder / FOLDERS[name])

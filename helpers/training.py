@@ -20,7 +20,7 @@ from .data import batch_at
 from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
 from .generation import Rollout, generate
-from .runs import Checkpoint, History, Record, fingerprint
+from .runs import Checkpoint, History, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
 BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # shown in the progress bar where a step reports them
@@ -73,6 +73,7 @@ def train(
     sample_prompts: Sequence[str] = (),
     sample_every: int = 0,
     sample_tokens: int = 24,
+    keep_best: Callable[[list[str]], float] | None = None,
     state: dict[str, Any] | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 25,
@@ -100,6 +101,9 @@ def train(
         policy, optimizer: needed for checkpoints; `policy` and `tokenizer` for samples.
         sample_prompts, sample_every, sample_tokens: complete these prompts, with one fixed seed, each so many
             steps, before the update, and after the last one.
+        keep_best: early stopping: what judges the sampled texts (prompt and completion), the higher the better. The
+            weights with the best samples so far are kept in `folder/best` (see `load_weights`), and the history's state
+            has their `best_step` and `best_score`.
         state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
         description: what the progress bar is called.
@@ -121,8 +125,11 @@ def train(
         )
     if sample_every and (policy is None or tokenizer is None):
         raise ValueError("samples need the policy and the tokenizer: train(..., policy=policy, tokenizer=tokenizer)")
+    if keep_best is not None and (folder is None or not sample_every):
+        raise ValueError("keep_best needs samples to judge and a folder: train(..., sample_every=10, folder=folder)")
     history = History(state=state if state is not None else {})
-    samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens)
+    best = None if keep_best is None else Best(keep_best, Path(folder or ".") / "best")
+    samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, best)
     saver = Saver(history, policy, optimizer, checkpoint_every, steps)
     done = 0
     if folder is not None:
@@ -158,6 +165,21 @@ def train(
 
 
 @dataclass
+class Best:
+    """The policy whose samples a judge likes best."""
+
+    judge: Callable[[list[str]], float]
+    folder: Path
+
+    def after(self, texts: list[str], step: int, policy: Any, state: dict[str, Any]) -> None:
+        """Keep the policy's weights if its texts are the best so far; of equals the first stays."""
+        score = float(self.judge(texts))
+        if score > state.get("best_score", float("-inf")):
+            save_weights(policy, self.folder)
+            state.update(best_score=score, best_step=step)
+
+
+@dataclass
 class Samples:
     """Completes a few prompts every so many steps, always with the same seed; with `every` 0, never."""
 
@@ -167,6 +189,7 @@ class Samples:
     prompts: Sequence[str]
     every: int
     tokens: int
+    best: Best | None = None
 
     def before(self, step: int) -> None:
         """Sample if it is time to; step number `step`, counted from 0, is about to begin."""
@@ -182,6 +205,8 @@ class Samples:
         rollout = generate(self.policy, self.tokenizer, self.prompts, self.tokens, generator=0)
         for prompt, completion in zip(rollout.prompts, rollout.completions, strict=True):
             self.history.samples.append({"step": step, "prompt": prompt, "completion": completion})
+        if self.best is not None:
+            self.best.after(list(rollout.texts), step, self.policy, self.history.state)
 
 
 @dataclass

@@ -62,7 +62,7 @@ from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.reinforce import figures, gauges, letters, rewriting
-from helpers.runs import save_point
+from helpers.runs import load_weights, save_point, save_policy
 from helpers.training import rollout_source, train
 
 preset = choose_preset("auto")  # which models and which data; prints what it chose and why
@@ -1612,7 +1612,9 @@ def test_reset_one(resetting):
 # - every few steps it completes some fixed prompts and keeps the texts as **samples**;
 # - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies,
 #   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run;
-# - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then.
+# - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then;
+# - with `keep_best` it also keeps the policy from the best time of the run, in `runs/reinforce/best`. Section 2.9 says
+#   what that is good for.
 #
 # **What is the KL?** A number for how far the policy has moved from the reference. For a completion $y$ of the policy
 # it is $\log \pi(y \mid x) - \log \pi_\text{ref}(y \mid x)$: by how much more likely the policy finds its own text than
@@ -1687,8 +1689,13 @@ print("before training:", before)
 # %% tags=["training"]
 # The training run: one batch of completions for each step.
 # The dry run has said how long it will take.
+def second_opinion(texts):
+    """Mean of the second reward model on some texts; not a number where there is none."""
+    return second_reward_model(texts).mean().item() if has_second else float("nan")
+
+
 watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
-sample_every = max(1, sizes.training_steps // 10)
+sample_every = max(1, sizes.training_steps // 14)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
@@ -1703,6 +1710,7 @@ history = train(
     sample_every=sample_every,
     sample_tokens=preset.new_tokens,
     folder="runs/reinforce",
+    keep_best=second_opinion if has_second else None,
     settings={"seed": seed, "preset": preset.name},
     description="REINFORCE",
 )
@@ -1919,12 +1927,12 @@ pd.DataFrame({"first ten steps": early, "last ten steps": late}).round(4)
 # once: a jump of KL, repetition or surprise with no gain in reward. This is called a **collapse**.
 # Is there such a jump in your figures? If the reward itself falls there, the advantages grow again.
 #
-# What helps: stop when the reward levels off, lower the learning rate towards the end, or add a force that pulls
-# back to the reference. Part 3 does the last.
+# What helps: stop in time, lower the learning rate towards the end, or add a force that pulls
+# back to the reference. The end of this section does the first, Part 3 the last.
 # %% [markdown]
 # ### The texts on the way
 #
-# The next table follows three prompts through the training. Find the column in which you would have stopped.
+# The next table follows three prompts through the training. Find the column after which you would have stopped.
 # %% tags=["training"]
 # The same prompts at several steps of the training, with the reward of each text.
 prompts_shown = watched_prompts[:3]
@@ -1938,59 +1946,104 @@ for step in steps_shown:
     columns[f"step {step}"] = [at_step.loc[prompt, "completion"] for prompt in prompts_shown]
     rewards_shown[f"step {step}"] = [at_step.loc[prompt, "first"] for prompt in prompts_shown]
 show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three prompts during the training")
+# %% [markdown]
+# ### Early stopping
+#
+# Which of the policies on the way would you keep? Hardly the last one, if the run went through all three phases.
+# **Early stopping** is the common remedy, here as in all of machine learning. Watch a quantity that the training does
+# not optimise, on data that it does not use, and keep the weights from the time when this quantity was best.
+#
+# Here that is the second opinion on the watched prompts, which come from the validation split. `train` asked for it
+# whenever it took samples (`keep_best`), and kept the weights when the answer was better than all before.
+# This needs no second run, and nobody has to guess beforehand how many steps are right.
+#
+# Two things to bear in mind. The highest of some noisy numbers is too high: each is a mean over the watched prompts
+# alone, and the best was best partly by luck. So the kept policy is measured anew, on test prompts. And the second
+# judge is no longer a stranger: it has chosen one of the policies. That is little pressure, a choice among a few
+# instead of many steps along a gradient; still, whoever lets it choose among very many will find the ones that *it*
+# judges too kindly.
+#
+# **Predict, then look.** Where will the kept policy stand between the untuned one and the last one: in reward, in KL,
+# in repetition?
 # %% tags=["training"]
-# The same on all test prompts, before and after, as numbers.
-def second_opinion(evaluation):
-    """Mean of the second reward model on an evaluation's texts; not a number where there is none."""
-    return second_reward_model(evaluation.texts).mean().item() if has_second else float("nan")
-
-
+# The policy that was kept, and what it writes to the same five prompts. Takes some seconds.
+kept = copy.deepcopy(policy)
+if has_second:
+    load_weights(kept, "runs/reinforce/best")
+    print(f"kept: the policy of step {history.state['best_step']} of {len(history)}, "
+          f"when the second judge gave its samples {history.state['best_score']:.2f}")  # fmt: skip
+else:
+    print("This preset has no second judge: the policy at the end is kept.")
+save_policy(kept, "REINFORCE")  # in runs/reinforce-kept: Part 5 looks at what this policy writes
+stopped = evaluate(kept, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
+evaluations = {"before": before, "kept": stopped, "at the end": after}
+show_samples(
+    {name: found.completions[:5] for name, found in evaluations.items()},
+    prompts=fixed_prompts,
+    rewards={name: found.rewards[:5].tolist() for name, found in evaluations.items()},
+    title="Five test prompts: untuned, kept, and at the end",
+)
+# %% tags=["training"]
+# The same on all test prompts, as numbers. KL: to the reference, in nats per completion, on 256 of them.
+rollouts = {
+    name: generate(model, tokenizer, held_out_prompts[:256], preset.new_tokens, generator=seed)
+    for name, model in {"before": reference, "kept": kept, "at the end": policy}.items()
+}
 table = pd.DataFrame(
     {
-        "reward": [before.mean, after.mean],
-        "second reward model": [second_opinion(before), second_opinion(after)],
-        "repetition": [before.repetition, after.repetition],
-        "length (tokens)": [e.lengths.float().mean().item() for e in (before, after)],
-        "different words": [len({w for c in e.completions for w in c.lower().split()}) for e in (before, after)],
+        "reward": [found.mean for found in evaluations.values()],
+        "second reward model": [second_opinion(found.texts) for found in evaluations.values()],
+        "KL": [compare_with_reference(rollout)["kl"] for rollout in rollouts.values()],
+        "repetition": [found.repetition for found in evaluations.values()],
+        "length (tokens)": [found.lengths.float().mean().item() for found in evaluations.values()],
+        "different words": [
+            len({word for completion in found.completions for word in completion.lower().split()})
+            for found in evaluations.values()
+        ],
     },
-    index=["before", "after"],
+    index=list(evaluations),
 )
-change = table.loc["after"] - table.loc["before"]
-left = table.loc["after", "different words"] / table.loc["before", "different words"]
+change = table.loc["at the end"] - table.loc["before"]
+left = table.loc["at the end", "different words"] / table.loc["before", "different words"]
 claim(
-    "2_fewer_words",
-    "after training all completions together have less than half of the different words",
-    left < 0.5,
-    left,
+    "2_fewer_words", "at the end all completions together have less than half of the different words", left < 0.5, left
 )
-claim(
-    "2_repeats_more", "the share of repeated bigrams grows by more than 0.05", change["repetition"] > 0.05, change["repetition"]
-)  # fmt: skip
+repeats = change["repetition"]
+claim("2_repeats_more", "by the end the share of repeated bigrams grows by more than 0.05", repeats > 0.05, repeats)
 if has_second:
     claim(
-        "2_second_gains_less", "on the test prompts the second opinion gains less than the reward, by more than 0.05",
+        "2_second_gains_less", "by the end the second opinion gains less than the reward, by more than 0.05",
         change["second reward model"] < change["reward"] - 0.05,
         f"{change['second reward model']:+.2f} and {change['reward']:+.2f}",
     )  # fmt: skip
+    claim(
+        "2_kept_is_kinder", "the kept policy's mean reward lies above the untuned policy's, beyond both intervals",
+        stopped.mean - before.mean > stopped.half_width + before.half_width, stopped.mean - before.mean,
+    )  # fmt: skip
+    nearer = table.loc["kept", "KL"] / table.loc["at the end", "KL"]
+    claim("2_kept_is_nearer", "the kept policy has less than half of the last one's KL", nearer < 0.5, nearer)
+    liked = table.loc["kept", "second reward model"] - table.loc["at the end", "second reward model"]
+    sentence = "on test prompts, too, the second judge likes the kept policy's texts better than the last one's"
+    claim("2_kept_is_liked", sentence, liked > 0, liked)
 table.round(3)
 # %% [markdown]
-# The last column counts the different words in all completions together: a small number means that the policy
-# says what is rewarded in few words. Read each column against the others: a
-# judge's mean may rise from "before" to "after" although the texts are worse than they were on the way.
+# "Different words" are those of all completions together: a small number means that the policy
+# says what is rewarded in few words. Read each column against the others, from row to row: what did the way from
+# "kept" to "at the end" add to the reward, and what did it cost?
 #
-# Keep the trained policy as a point for the picture of Part 3, where reward is plotted against KL.
+# The two policies become points in the picture of Part 3, where reward is plotted against KL.
 # %% tags=["training"]
-# The trained policy's place in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
-test_rollout = generate(policy, tokenizer, held_out_prompts[:256], preset.new_tokens, generator=seed)
-save_point(
-    "REINFORCE (Part 2)",
-    compare_with_reference(test_rollout)["kl"],
-    after.mean,
-    method="REINFORCE",
-    repetition=after.repetition,
-    length=after.lengths.float().mean().item(),
-    samples=after.texts[:5],
-)
+# Their places in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
+for name, row in {"REINFORCE, stopped early (Part 2)": "kept", "REINFORCE (Part 2)": "at the end"}.items():
+    save_point(
+        name,
+        table.loc[row, "KL"],
+        evaluations[row].mean,
+        method="REINFORCE",
+        repetition=evaluations[row].repetition,
+        length=table.loc[row, "length (tokens)"],
+        samples=evaluations[row].texts[:5],
+    )
 print("saved to runs/frontier.json")
 # %% [markdown]
 # ## 2.10 Looking back

@@ -14,7 +14,7 @@ import torch
 from helpers.data import batch_at
 from helpers.generation import Rollout
 from helpers.models import policy_logits
-from helpers.runs import History, load_points, save_point
+from helpers.runs import History, load_points, load_weights, save_point
 from helpers.training import rollout_source, train
 
 PROMPTS = [f"the film {number}" for number in range(12)]
@@ -92,6 +92,51 @@ def test_it_really_resumed(new_policy, tokenizer, tmp_path, capsys):
     train(step, ["x"], steps=8, policy=policy, optimizer=optimizer, folder=tmp_path, progress=False)
     assert len(calls) == 8, "another step function must begin anew"
     assert "beginning anew" in capsys.readouterr().out
+
+
+def weights_at(new_policy, tokenizer, steps):
+    """The policy that a run of so many steps ends with."""
+    return make_run(new_policy, tokenizer, None, steps)[0]
+
+
+def test_early_stopping_keeps_the_policy_with_the_best_samples(new_policy, tokenizer, tmp_path):
+    """Of the samples before steps 0 and 4 and after step 8 the judge prefers the second, and equal scores change nothing."""
+    scores = iter([0.25, 0.75, 0.75])
+    seen = []
+
+    def judge(texts):
+        seen.append(texts)
+        return next(scores)
+
+    policy, history, state = make_run(new_policy, tokenizer, tmp_path, 8, keep_best=judge)
+    assert seen == [[s["prompt"] + s["completion"] for s in history.samples[i : i + 2]] for i in (0, 2, 4)]
+    assert (state["best_step"], state["best_score"]) == (4, 0.75)
+    kept = new_policy()
+    load_weights(kept, tmp_path / "best")
+    assert same(kept, weights_at(new_policy, tokenizer, 4))
+    assert not same(kept, policy)
+
+
+def test_early_stopping_survives_a_crash(new_policy, tokenizer, tmp_path):
+    """A run that dies after the best samples goes on with their score: later, worse ones do not replace them."""
+    with pytest.raises(RuntimeError, match="the kernel died"):
+        make_run(new_policy, tokenizer, tmp_path, 8, fail_at=7, keep_best=iter_judge(0.25, 0.75))
+    _, _, state = make_run(new_policy, tokenizer, tmp_path, 8, keep_best=iter_judge(0.5))
+    assert (state["best_step"], state["best_score"]) == (4, 0.75)
+    kept = new_policy()
+    load_weights(kept, tmp_path / "best")
+    assert same(kept, weights_at(new_policy, tokenizer, 4))
+
+
+def iter_judge(*scores):
+    """A judge that gives these scores, one after the other."""
+    left = iter(scores)
+    return lambda texts: next(left)
+
+
+def test_early_stopping_needs_samples_and_a_folder(new_policy, tokenizer):
+    with pytest.raises(ValueError, match="keep_best needs samples to judge and a folder"):
+        make_run(new_policy, tokenizer, None, 8, keep_best=iter_judge(0.5))
 
 
 def test_changed_settings_and_finished_runs_begin_anew(new_policy, tokenizer, tmp_path):
