@@ -72,7 +72,7 @@ _TINY = Preset(
     learning_rate=5e-4,
     evaluation_batch_size=64,
     evaluation_prompts=0,
-    reinforce=Recipe(learning_rate=5e-4, batch_size=32, steps=140),
+    reinforce=Recipe(learning_rate=3e-4, batch_size=32, steps=170),
     kl=Recipe(learning_rate=3e-4, batch_size=32, steps=75, alpha=0.03),
     dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, min_gap=0.3),
     tiny=True,

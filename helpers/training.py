@@ -74,6 +74,7 @@ def train(
     sample_every: int = 0,
     sample_tokens: int = 24,
     keep_best: Callable[[list[str]], float] | None = None,
+    least_gain: float = 0.0,
     state: dict[str, Any] | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 25,
@@ -104,6 +105,7 @@ def train(
         keep_best: early stopping: what judges the sampled texts (prompt and completion), the higher the better. The
             weights with the best samples so far are kept in `folder/best` (see `load_weights`), and the history's state
             has their `best_step` and `best_score`.
+        least_gain: by how much samples must be better than the best before to take their place.
         state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
         description: what the progress bar is called.
@@ -128,7 +130,7 @@ def train(
     if keep_best is not None and (folder is None or not sample_every):
         raise ValueError("keep_best needs samples to judge and a folder: train(..., sample_every=10, folder=folder)")
     history = History(state=state if state is not None else {})
-    best = None if keep_best is None else Best(keep_best, Path(folder or ".") / "best")
+    best = None if keep_best is None else Best(keep_best, Path(folder or ".") / "best", least_gain)
     samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, best)
     saver = Saver(history, policy, optimizer, checkpoint_every, steps)
     done = 0
@@ -170,11 +172,12 @@ class Best:
 
     judge: Callable[[list[str]], float]
     folder: Path
+    least_gain: float
 
     def after(self, texts: list[str], step: int, policy: Any, state: dict[str, Any]) -> None:
-        """Keep the policy's weights if its texts are the best so far; of equals the first stays."""
+        """Keep the policy's weights if its texts are better, by more than the least gain, than those of the kept ones."""
         score = float(self.judge(texts))
-        if score > state.get("best_score", float("-inf")):
+        if score > state.get("best_score", float("-inf")) + self.least_gain:
             save_weights(policy, self.folder)
             state.update(best_score=score, best_step=step)
 

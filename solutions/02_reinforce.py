@@ -1695,7 +1695,7 @@ def second_opinion(texts):
 
 
 watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
-sample_every = max(1, sizes.training_steps // 14)
+sample_every = max(1, sizes.training_steps // 17)
 policy, optimizer = fresh_start()  # also when you run this cell a second time
 batch_size = preset.reinforce.batch_size
 source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, batch_size, seed=seed)
@@ -1711,6 +1711,7 @@ history = train(
     sample_tokens=preset.new_tokens,
     folder="runs/reinforce",
     keep_best=second_opinion if has_second else None,
+    least_gain=0.05,
     settings={"seed": seed, "preset": preset.name},
     description="REINFORCE",
 )
@@ -1954,7 +1955,8 @@ show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three
 # not optimise, on data that it does not use, and keep the weights from the time when this quantity was best.
 #
 # Here that is the second opinion on the watched prompts, which come from the validation split. `train` asked for it
-# whenever it took samples (`keep_best`), and kept the weights when the answer was better than all before.
+# whenever it took samples (`keep_best`), and kept the weights when the answer was higher than that of the weights
+# kept before, by more than 0.05 (`least_gain`): less may be luck, and is not worth going further from the reference.
 # This needs no second run, and nobody has to guess beforehand how many steps are right.
 #
 # Two things to bear in mind. The highest of some noisy numbers is too high: each is a mean over the watched prompts
