@@ -19,7 +19,7 @@ from safetensors.torch import load_model, save_model
 from transformers import PreTrainedModel
 
 RUNS = Path("runs")
-FOLDERS = {"REINFORCE": "reinforce-kept", "DPO": "dpo"}  # where in `runs` a trained policy's weights are
+FOLDERS = {"REINFORCE": "reinforce", "REINFORCE + KL": "leashed", "DPO": "dpo"}  # where in `runs` the weights are
 Record = dict[str, float]
 
 

@@ -57,7 +57,7 @@ from helpers.notebook.carry import load_functions
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.runs import load_points, save_point
+from helpers.runs import load_points, save_point, save_policy
 from helpers.side_by_side import cores_for
 from helpers.training import rollout_source, train
 from helpers.widgets import frontier_choice
@@ -1095,8 +1095,11 @@ def run_training(name, settings, folder, alpha_at, after_step=None):
 
 
 def train_fixed(name, settings, folder):
-    """Train with one α from beginning to end."""
-    return run_training(name, settings, folder, lambda number, state: settings["alpha"])
+    """Train with one α from beginning to end. The policy of the preset's α is kept in runs/leashed, for Part 5."""
+    policy, history = run_training(name, settings, folder, lambda number, state: settings["alpha"])
+    if settings == {"alpha": preset.kl.alpha} and history.stopped == "finished":
+        save_policy(policy, "REINFORCE + KL")
+    return policy, history
 
 
 def examine(policy):

@@ -861,17 +861,22 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # %% [markdown]
 # ## 5.4 Before and after RLHF
 #
-# Now look at the texts of three policies through the eyes of the reward model: the base policy of Part 1,
-# the REINFORCE policy of Part 2 and the DPO policy of Part 4. If you trained them in this folder,
-# `helpers` finds your own in `runs/`. If not, recorded samples are used, and the output says so.
+# **RLHF** (reinforcement learning from human feedback) is the usual name for what Parts 2 to 4 did, where the reward model
+# has learned from people's judgements. Look at the texts of four policies through the eyes of the reward model: the
+# **base** policy of Part 1; **REINFORCE** at the end of Part 2's run, long after the second judge had turned away;
+# **REINFORCE + KL**, held by Part 3's leash; and **DPO** of Part 4. If you trained them in this folder, `helpers` finds
+# your own in `runs/`. If not, those that come with the course are used, and the output says so.
 # %%
 base, base_tokenizer = load_policy(preset, device="cpu")
-written = policies.policy_samples(base, base_tokenizer, preset, sizes.samples_per_policy)
+models = policies.all_policies(base, preset)
+written = {
+    name: policies.sample_texts(policy, base_tokenizer, preset, sizes.samples_per_policy) for name, policy in models.items()
+}
 for name, texts in written.items():
-    rewards = reward_model(texts)
-    print(f"{name:10s} mean reward {rewards.mean():.2f}   for example: {texts[0]!r}")
+    print(f"{name:15s} mean reward {reward_model(texts).mean():.2f}   for example: {texts[0]!r}")
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
+# What to look for: is the verdict that of a sentence, or the sum of a few words?
 middle = {}
 for name, texts in written.items():
     order = reward_model(texts).argsort()
@@ -945,62 +950,73 @@ shares = ", ".join(f"{name} {value:.0%}" for name, value in share.items())
 if "REINFORCE" in share:
     few = share["REINFORCE"] > share["base"]
     claim("5_few_words", "after REINFORCE ten words carry a larger share of the praise than before", few, shares)
-if "DPO" in share and "REINFORCE" in share:
-    between = share["DPO"] < share["REINFORCE"]
-    claim("5_dpo_spreads", "DPO's texts spread the praise over more words than REINFORCE's", between, shares)
+for name, claimed in {"DPO": "5_dpo_spreads", "REINFORCE + KL": "5_leash_spreads"}.items():
+    if {name, "REINFORCE"} <= share.keys():
+        spreads = share[name] < share["REINFORCE"]
+        claim(claimed, f"{name}'s texts spread the praise over more words than REINFORCE's", spreads, shares)
 # %% [markdown]
 # ### Why did the policy write this word?
 #
-# So far you explained the *reward model*. The same tool explains the *policy's own choice*:
-# the score is then the log-odds with which the policy continues a prompt by a certain word.
-# The players are the words of the prompt. A GPT-2 has no mask token, so here an absent word is **left out**.
-# Compare the base policy with your REINFORCE policy, if there is one in `runs/`; else you see the base policy alone.
+# So far you explained the *reward model*. The same tool explains the *policy's own choice*. After "… the acting is" a
+# policy may say "good" or "bad". The score is ln p(good) − ln p(bad): above 0 it prefers "good". The players are the
+# words of the clause before; "the acting is" always stays. A GPT-2 has no mask token, so here an absent word is
+# **left out**. With all five words absent, the score is that of "the acting is" alone.
+#
+# **Predict first,** for the base policy, which has read many reviews. "The story is clever, **but** the acting is …":
+# which word turns the choice, and which way? "The story is dull, **and** the acting is …"? And for the REINFORCE
+# policy, to which almost any text is an occasion to praise?
 # %%
-tuned = policies.load_tuned(base, "REINFORCE")  # from runs/, or None
-prompt, next_word = "the story is dull but the acting is", "good"
-prompt_tokens = [(" " if n else "") + word for n, word in enumerate(prompt.split())]
+beginnings, end = ("The story is clever, but", "The story is dull, and"), "the acting is"
+preferences = {name: explain.next_word_preference(policy, base_tokenizer, "good", "bad") for name, policy in models.items()}
+moved = dict.fromkeys(models, 0.0)  # sums of |values|: how much the words before decide
+for beginning in beginnings:
+    words = [" " + word for word in beginning.split()]
+    views = {}
+    for name, preference in preferences.items():
 
-next_word_views = {}
-for name, model in [("base", base), ("REINFORCE", tuned)]:
-    if model is None:
-        continue
-    continuation = explain.next_token_log_odds(model, base_tokenizer, next_word)
+        def worth(coalition, words=words, preference=preference):
+            present = [words[number] for number in sorted(coalition)]
+            return float(preference(["".join([*present, " " + end])])[0])
 
-    def worth(coalition, continuation=continuation):
-        return float(continuation([explain.masked_text(prompt_tokens, coalition, "")])[0])
-
-    values = exact_shapley_values(worth, len(prompt_tokens)).numpy()
-    next_word_views[name] = explain.Explained(
-        prompt_tokens, values, worth(frozenset()), worth(frozenset(range(len(prompt_tokens))))
-    )
-plots.show(
-    explain.draw_tokens(
-        next_word_views, title=f"What makes the policy continue by “{next_word}”?", unit=f"log-odds of {next_word}"
-    )
-)
+        values = exact_shapley_values(worth, len(words)).numpy()
+        views[name] = explain.Explained(words, values, worth(frozenset()), worth(frozenset(range(len(words)))))
+        moved[name] += float(np.abs(values).sum())
+    title = f"“{beginning} {end} …”: what makes the policy say good and not bad?"
+    plots.show(explain.draw_tokens(views, title=title, unit="ln p(good) − ln p(bad)", chance=False))
+told = ", ".join(f"{name} {value:.1f}" for name, value in moved.items())
+if "REINFORCE" in moved:
+    less = moved["REINFORCE"] < moved["base"]
+    claim("5_prompt_counts_less", "after REINFORCE the words before move the choice less than in the base policy", less, told)
+# %% [markdown]
+# Read one row after the other. "base" is the score with no word before "the acting is", "score" that with all five;
+# the values lead from the one to the other. In the base policy's rows look at "but" and at "dull,": a contrast turns
+# a good story into bad acting, and an "and" adds blame to blame. In which rows does this still decide? The sentence
+# below the figures adds up, for each policy, the sizes of all values. A policy that has been paid for praise can
+# do without reading what stands before.
 # %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
-# (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO. (c) The bar plot explains the reward
-# model, the last figure explains the policy. What can the one not tell you that the other can?
+# (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO and with REINFORCE + KL. (c) The bar plot explains the reward
+# model, the last two figures explain the policy. What can the one not tell you that the other can?
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words.
-# After REINFORCE a handful of praise words earns most of it (the line under the plot says how much comes from ten),
-# and they occur many times; there are fewer different words.
-# After DPO the words are more varied than after REINFORCE; there are only more words of praise among them.
-# (b) Yes, to a degree that depends on your run: the reward rises because certain words occur,
+# After REINFORCE a handful of praise words earns more of it (the lines under the plot say how much comes from ten words,
+# and how many words there are in all), and they occur many times.
+# With the leash, and after DPO, the words are more varied than after REINFORCE; there are only more words of praise
+# among them. (Whether this is so in a run, the sentences below those lines say.)
+# (b) Yes, to a degree that depends on the run: the reward rises because certain words occur,
 # and the attributions are those of single words, not of a judgement; a reader of the same praise three times over would
-# not call it a better review. DPO learned from pairs that the same reward model had labelled,
-# of texts of the base policy,
-# and was held near the reference by β; so its words are more varied and its reward lower.
+# not call it a better review. DPO learned from pairs that the same reward model had labelled, of texts of the base
+# policy, and was held near the reference by β; so its words are more varied, at a lower reward. The same holds for
+# the policy that paid for its distance (REINFORCE + KL).
 # (c) The bar plot says which words the reward model pays for.
 # It says nothing about why the policy produces them: a policy may write a paid word for other reasons, or avoid it.
-# The next-word attribution explains the policy's choice at one point of one prompt, in its own log-odds,
-# with the prompt's words as players; it says nothing about reward.
+# The last figures explain the policy's choice between two words at one point of two prompts, in its own log-probs,
+# with the prompt's words as players; they say nothing about reward.
 #
 # **Rubric**
 # - 1 point: Argues from the attributions whether this is reward hacking: which words carry the reward before and after,
 #   how large their share of the total is, and how DPO compares with REINFORCE; and says what the attribution of
-#   the reward model cannot show (why the policy writes the words), which the last figure can.
+#   the reward model cannot show (why the policy writes the words), which the last figures can.
 # %% [markdown]
 # ## 5.5 A task and a circuit
 #

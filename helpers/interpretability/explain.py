@@ -210,14 +210,18 @@ def laid_out(item: Explained, width: Callable[[str, float], float], longest: flo
     return cells
 
 
-def draw_tokens(items: Mapping[str, Explained], *, title: str, unit: str = "log-odds of positive") -> Figure:
+def draw_tokens(
+    items: Mapping[str, Explained], *, title: str, unit: str = "log-odds of positive", chance: bool = True
+) -> Figure:
     """Draw texts as coloured boxes, the contribution beneath each token: a picture, so it also works in print.
 
-    Blue boxes raise the score and orange ones lower it; all texts of the figure share one scale.
+    Blue boxes raise the score and orange ones lower it; all texts of the figure share one scale. With `chance` the scores
+    are log-odds, and the head of each text also has its probability.
     """
     scale = max((float(np.abs(item.values).max()) for item in items.values()), default=1.0) or 1.0
     heads = [
-        f"{name}:  base {item.base:+.2f}, score {item.score:+.2f}  (P = {probability(item.score):.2f})"
+        f"{name}:  base {item.base:+.2f}, score {item.score:+.2f}"
+        + (f"  (P = {probability(item.score):.2f})" if chance else "")
         for name, item in items.items()
     ]
     with plt.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):
@@ -267,24 +271,22 @@ def shade(share: float) -> np.ndarray:
     return 1 + (end - 1) * 0.75 * min(abs(share), 1)
 
 
-def next_token_log_odds(
-    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, word: str
+def next_word_preference(
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, word: str, other: str
 ) -> Callable[[Sequence[str]], Float[Tensor, " N"]]:
-    """A score of prompts: the log-odds with which the policy continues the prompt by `word` (its first token).
+    """A score of prompts: ln p(word) − ln p(other), for the policy's next token after the prompt (their first tokens).
 
-    One prompt at a time, so no padding is needed. An empty prompt is scored after the end-of-text token.
+    One prompt at a time, so no padding is needed.
     """
-    target = tokenizer(" " + word.strip(), add_special_tokens=False)["input_ids"][0]
+    first, second = (tokenizer(" " + w.strip(), add_special_tokens=False)["input_ids"][0] for w in (word, other))
 
     @torch.no_grad()
     def score(prompts: Sequence[str]) -> Tensor:
         found = []
         for prompt in prompts:
-            ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
-            batch = torch.tensor([ids], device=policy.device)
-            logits = policy(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits[0, -1]
-            log_p = in_float64(logits).log_softmax(dim=-1)[target]
-            found.append((log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))).cpu())
+            ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"].to(policy.device)  # [1, T]
+            logits = in_float64(policy(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, -1])  # [V]
+            found.append((logits[first] - logits[second]).cpu())
         return torch.stack(found)
 
     return score

@@ -1,25 +1,32 @@
-"""The policies of Parts 2 and 4 as Part 5 looks at them: a student's own from `runs/`, or recorded samples."""
+"""The policies of Parts 2 to 4 as Part 5 looks at them: a student's own from `runs/`, or those that come with the course."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from helpers.data import load_prompts, load_recorded
+from helpers.data import load_prompts
 from helpers.generation import generate
+from helpers.hub import ASSETS
 from helpers.presets import Preset
 from helpers.runs import FOLDERS, RUNS, load_weights
 
+SHIPPED = ASSETS / "tuned"  # of the preset tiny
+LARGEST = 127  # of a signed byte
 
-def load_tuned(base: PreTrainedModel, name: str = "REINFORCE", folder: Path = RUNS) -> PreTrainedModel | None:
+
+def load_own(base: PreTrainedModel, name: str, folder: Path = RUNS) -> PreTrainedModel | None:
     """The policy that this student trained, from `runs/`; None where there is none or it is of another preset.
 
     Args:
         base: the policy before training; it is copied, not changed.
-        name: "REINFORCE" (Part 2) or "DPO" (Part 4).
+        name: a name of `helpers.runs.FOLDERS`.
     """
     tuned = copy.deepcopy(base)
     try:
@@ -32,36 +39,58 @@ def load_tuned(base: PreTrainedModel, name: str = "REINFORCE", folder: Path = RU
     return tuned.eval()
 
 
+@torch.no_grad()
+def differences(tuned: PreTrainedModel, base: PreTrainedModel) -> dict[str, Tensor]:
+    """What training has changed, in a byte a weight: for each parameter `[…, n]` int8, and float32 `[…, 1]` to multiply it by."""
+    found = {}
+    for (name, after), before in zip(tuned.named_parameters(), base.parameters(), strict=True):
+        change = after - before  # […, n]
+        scale = change.abs().amax(-1, keepdim=True) / LARGEST  # […, 1]
+        found[name] = (change / scale.clamp(min=torch.finfo(torch.float32).tiny)).round().to(torch.int8)
+        found[f"{name}.scale"] = scale
+    return found
+
+
+@torch.no_grad()
+def changed(base: PreTrainedModel, found: Mapping[str, Tensor]) -> PreTrainedModel:
+    """A copy of the base policy with such differences added.
+
+    Raises:
+        KeyError, RuntimeError: the differences are those of another model.
+    """
+    tuned = copy.deepcopy(base)
+    for name, weights in tuned.named_parameters():
+        weights += found[name] * found[f"{name}.scale"]
+    return tuned.eval()
+
+
+def load_tuned(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedModel | None:
+    """A tuned policy: the student's own from `runs/`, or with the preset `tiny` the one that comes with the course.
+
+    What is used is printed. None where there is neither.
+    """
+    own = load_own(base, name)
+    if own is not None:
+        print(f"{name}: your own policy from {RUNS / FOLDERS[name]}")
+        return own
+    if preset.policy.embedded:
+        print(f"{name}: the policy that comes with the course (there is none of yours in {RUNS / FOLDERS[name]})")
+        return changed(base, load_file(SHIPPED / f"{FOLDERS[name]}.safetensors"))
+    print(
+        f"{name}: left out (there is none in {RUNS / FOLDERS[name]}, and the course has one for the preset tiny only)"
+    )
+    return None
+
+
+def all_policies(base: PreTrainedModel, preset: Preset) -> dict[str, PreTrainedModel]:
+    """The base policy and the tuned ones that there are, by name."""
+    tuned = {name: load_tuned(base, preset, name) for name in FOLDERS}
+    return {"base": base} | {name: policy for name, policy in tuned.items() if policy is not None}
+
+
 def sample_texts(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, preset: Preset, count: int, seed: int = 0
 ) -> list[str]:
     """Texts (prompt and completion) that a policy writes to the first test prompts."""
     prompts = load_prompts(preset, "test")[:count]
     return generate(policy, tokenizer, prompts, preset.new_tokens, generator=seed).texts
-
-
-def policy_samples(
-    base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, preset: Preset, count: int
-) -> dict[str, list[str]]:
-    """Texts of the base policy and of the two tuned ones, to the same prompts.
-
-    The base policy writes anew. For the tuned ones the student's own weights in `runs/` are used; where there are none,
-    samples that were recorded when the course was made (with the `tiny` preset). What is used is printed.
-    """
-    texts = {"base": sample_texts(base, tokenizer, preset, count)}
-    try:
-        recorded = load_recorded("policy_samples")
-    except FileNotFoundError:
-        recorded = {}
-    for name in FOLDERS:
-        with torch.no_grad():
-            tuned = load_tuned(base, name)
-        if tuned is not None:
-            texts[name] = sample_texts(tuned, tokenizer, preset, count)
-            print(f"{name}: your own policy from {RUNS / FOLDERS[name]}")
-        elif name in recorded:
-            texts[name] = recorded[name][:count]
-            print(f"{name}: recorded samples (there is no trained policy in {RUNS / FOLDERS[name]})")
-        else:
-            print(f"{name}: left out (there is no trained policy in {RUNS / FOLDERS[name]}, and no recorded samples)")
-    return texts

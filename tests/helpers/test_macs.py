@@ -57,7 +57,7 @@ def test_part_4_hashes_a_models_weights(monkeypatch):
 
 def test_part_5_scores_prompts_and_texts(policy, tokenizer, reward_model, monkeypatch):
     monkeypatch.setattr(policy, "forward", lambda *_, **options: SimpleNamespace(logits=on_mps(1, 3, 257)))
-    assert explain.next_token_log_odds(policy, tokenizer, "word")(["a prompt"]).device.type == "cpu"
+    assert explain.next_word_preference(policy, tokenizer, "word", "other")(["a prompt"]).device.type == "cpu"
     monkeypatch.setattr(type(reward_model), "__call__", lambda self, texts: on_mps(len(texts)).sigmoid())
     assert explain.log_odds(reward_model)(["a", "b"]).shape == (2,)
 

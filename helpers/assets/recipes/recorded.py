@@ -1,7 +1,7 @@
 """`python -m helpers.assets.recipes.recorded RUNS`: what readers see who skip a training, from a folder `runs`.
 
-`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `policy_samples.json` texts of the policies of Parts 2 and
-4; both were trained with the `tiny` preset.
+`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `tuned/` what the trainings of Parts 2 to 4 changed in the
+policy; all were trained with the `tiny` preset.
 """
 
 from __future__ import annotations
@@ -12,12 +12,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from helpers.hub import ASSETS
-from helpers.interpretability.policies import load_tuned, sample_texts
+from helpers.interpretability import policies
 from helpers.kl.sweep import RECORDED, load_run
-from helpers.models import load_policy
+from helpers.models import load_policy, load_reward_model
 from helpers.presets import PRESETS
 from helpers.runs import FOLDERS
+
+CARD = """# Tuned policies
+
+What three trainings of the course have changed in the embedded policy: differences of the weights, a byte each
+(`helpers.interpretability.policies.changed` adds them). Part 5 takes them where a student has not trained those policies.
+
+| name | file | trained in | mean reward | second opinion |
+| --- | --- | --- | --- | --- |
+{rows}
+
+Means of the two reward models over one text to each of 256 test prompts.
+
+**Source and licence.** The solutions of Parts 2 to 4 with the preset `tiny` and the seed 0; Apache-2.0, as the policy's.
+
+**Recipe.** `course run`, then `python -m helpers.assets.recipes.recorded build/run/work/runs`.
+
+**Known faults.** The first is what too much training makes of a policy; that is its purpose.
+"""
 
 
 def write(name: str, content: Any, **options: Any) -> Path:
@@ -38,16 +59,54 @@ def record_sweep(folder: Path) -> Path:
     return write(RECORDED, content, separators=(",", ":"))
 
 
-def record_samples(folder: Path, count: int = 60) -> Path:
-    """Record texts of the tuned policies in a `runs` folder, to the first test prompts."""
+def record_policies(folder: Path) -> Path:
+    """Keep what the trainings in a `runs` folder have changed in the policy, a byte a weight, with a card.
+
+    Raises:
+        FileNotFoundError: one of the policies was not trained there.
+    """
     preset = PRESETS["tiny"]
     base, tokenizer = load_policy(preset, "cpu")
-    tuned = {name: load_tuned(base, name, folder) for name in FOLDERS}
-    texts = {name: sample_texts(policy, tokenizer, preset, count) for name, policy in tuned.items() if policy}
-    return write("policy_samples", texts, indent=0)
+    for name, short in FOLDERS.items():
+        tuned = policies.load_own(base, name, folder)
+        if tuned is None:
+            raise FileNotFoundError(f"{name}: there is no trained policy of the preset tiny in {folder / short}")
+        policies.SHIPPED.mkdir(exist_ok=True)
+        save_file(policies.differences(tuned, base), policies.SHIPPED / f"{short}.safetensors")
+    return tuned_card(base, tokenizer)
+
+
+def tuned_figures(
+    base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, count: int = 256
+) -> dict[str, list[float]]:
+    """Mean reward and second opinion of the shipped policies' texts to the first test prompts."""
+    preset = PRESETS["tiny"]
+    judges = [load_reward_model(preset), load_reward_model(preset, second=True)]
+    found = {}
+    for name, short in FOLDERS.items():
+        policy = policies.changed(base, load_file(policies.SHIPPED / f"{short}.safetensors"))
+        texts = policies.sample_texts(policy, tokenizer, preset, count)
+        found[name] = [judge(texts).mean().item() for judge in judges]
+    return found
+
+
+def tuned_card(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """Write the card of the shipped policies."""
+    made = {
+        "REINFORCE": "Part 2, at its end: without a leash, and hacked",
+        "REINFORCE + KL": "Part 3, at the preset's α",
+        "DPO": "Part 4",
+    }
+    rows = [
+        f"| {name} | `{FOLDERS[name]}.safetensors` | {made[name]} | {reward:.3f} | {second:.3f} |"
+        for name, (reward, second) in tuned_figures(base, tokenizer).items()
+    ]
+    path = policies.SHIPPED / "README.md"
+    path.write_text(CARD.format(rows="\n".join(rows)), encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m helpers.assets.recipes.recorded RUNS")
-    print(record_sweep(Path(sys.argv[1]) / "kl"), record_samples(Path(sys.argv[1])))
+    print(record_sweep(Path(sys.argv[1]) / "kl"), record_policies(Path(sys.argv[1])))
