@@ -861,11 +861,11 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # %% [markdown]
 # ## 5.4 Before and after RLHF
 #
-# **RLHF** (reinforcement learning from human feedback) is the usual name for what Parts 2 to 4 did, where the reward model
-# has learned from people's judgements. Look at the texts of four policies through the eyes of the reward model: the
-# **base** policy of Part 1; **REINFORCE** at the end of Part 2's run, long after the second judge had turned away;
-# **REINFORCE + KL**, held by Part 3's leash; and **DPO** of Part 4. If you trained them in this folder, `helpers` finds
-# your own in `runs/`. If not, those that come with the course are used, and the output says so.
+# **RLHF** (reinforcement learning from human feedback) is the usual name for what Parts 2 to 4 did, where the reward
+# model has learned from people's judgements. Look at the texts of four policies through the eyes of the reward model:
+# the **base** policy of Part 1; **REINFORCE** at the end of Part 2's run, without any leash; **REINFORCE + KL**, on
+# Part 3's leash; and **DPO** of Part 4. If you trained them in this folder, `helpers` finds your own in `runs/`.
+# If not, those that come with the course are used, and the output says so.
 # %%
 base, base_tokenizer = load_policy(preset, device="cpu")
 models = policies.all_policies(base, preset)
