@@ -995,8 +995,9 @@ if "REINFORCE" in moved:
 # do without reading what stands before.
 # %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
-# (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO and with REINFORCE + KL. (c) The bar plot explains the reward
-# model, the last two figures explain the policy. What can the one not tell you that the other can?
+# (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO and with REINFORCE + KL. (c) The
+# bar plot explains the reward model, the last two figures explain the policy. What can the one not tell you that the
+# other can?
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words.
 # After REINFORCE a handful of praise words earns more of it (the lines under the plot say how much comes from ten words,
