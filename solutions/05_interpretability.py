@@ -870,7 +870,8 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 base, base_tokenizer = load_policy(preset, device="cpu")
 models = policies.all_policies(base, preset)
 written = {
-    name: policies.sample_texts(policy, base_tokenizer, preset, sizes.samples_per_policy) for name, policy in models.items()
+    name: policies.sample_texts(policy, base_tokenizer, preset, sizes.samples_per_policy)
+    for name, policy in models.items()
 }
 for name, texts in written.items():
     print(f"{name:15s} mean reward {reward_model(texts).mean():.2f}   for example: {texts[0]!r}")
@@ -967,7 +968,9 @@ for name, claimed in {"DPO": "5_dpo_spreads", "REINFORCE + KL": "5_leash_spreads
 # policy, to which almost any text is an occasion to praise?
 # %%
 beginnings, end = ("The story is clever, but", "The story is dull, and"), "the acting is"
-preferences = {name: explain.next_word_preference(policy, base_tokenizer, "good", "bad") for name, policy in models.items()}
+preferences = {
+    name: explain.next_word_preference(policy, base_tokenizer, "good", "bad") for name, policy in models.items()
+}
 moved = dict.fromkeys(models, 0.0)  # sums of |values|: how much the words before decide
 for beginning in beginnings:
     words = [" " + word for word in beginning.split()]
@@ -986,7 +989,12 @@ for beginning in beginnings:
 told = ", ".join(f"{name} {value:.1f}" for name, value in moved.items())
 if "REINFORCE" in moved:
     less = moved["REINFORCE"] < moved["base"]
-    claim("5_prompt_counts_less", "after REINFORCE the words before move the choice less than in the base policy", less, told)
+    claim(
+        "5_prompt_counts_less",
+        "after REINFORCE the words before move the choice less than in the base policy",
+        less,
+        told,
+    )
 # %% [markdown]
 # Read one row after the other. "base" is the score with no word before "the acting is", "score" that with all five;
 # the values lead from the one to the other. In the base policy's rows look at "but" and at "dull,": a contrast turns
@@ -1000,8 +1008,8 @@ if "REINFORCE" in moved:
 # other can?
 # %% [markdown]
 # (a) In the base policy's texts the positive contributions are spread over many words.
-# After REINFORCE a handful of praise words earns more of it (the lines under the plot say how much comes from ten words,
-# and how many words there are in all), and they occur many times.
+# After REINFORCE a handful of praise words earns more of it, and they occur many times. (The lines under the plot say
+# how much comes from ten words, and how many words there are in all.)
 # With the leash, and after DPO, the words are more varied than after REINFORCE; there are only more words of praise
 # among them. (Whether this is so in a run, the sentences below those lines say.)
 # (b) Yes, to a degree that depends on the run: the reward rises because certain words occur,
