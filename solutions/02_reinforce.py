@@ -95,7 +95,7 @@ print(sizes)
 # %%
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
 words = ["a", "quiet", "delight", "<eos>"]
-plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
+plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.98))
 # %% [markdown]
 # And this is what the whole part comes to. You will write every box but the reward model.
 # %%
@@ -404,7 +404,7 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # ## 2.4 The loss
 #
 # PyTorch's optimizers *minimise* a number, the loss. We want to *increase* the expected reward, so the loss is written
-# with a minus sign, in such a way that its gradient is minus the estimate of step 4:
+# with a minus sign, in such a way that its gradient is minus the estimate of section 2.2:
 #
 # $$L = -\frac{1}{B} \sum_{b=1}^{B} A_b \sum_{t} m_{bt}\, \log \pi_\theta(y_{b,t} \mid x_b, y_{b,<t}).$$
 #
@@ -422,7 +422,8 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # the optimizer could also lower the loss by changing the advantages. Here the reward comes from a frozen model,
 # so nothing would flow; with the shaped rewards of Part 3 something would. The rule is to cut the graph there, always.
 #
-# **Sum or mean over tokens?** Step 5 has a sum, so we take the sum over tokens, and the mean over the batch.
+# **Sum or mean over tokens?** The log-prob of a completion is a sum over its tokens (section 2.2),
+# so we take this sum, and the mean over the batch.
 # Some libraries divide by the number of tokens;
 # then a token of a short completion counts more than a token of a long one, which is another objective.
 #
