@@ -1854,8 +1854,8 @@ plots.show(figures.plot_training(history, "surprise", title="Does the reference 
 #
 # 1. **Better.** Both judges rise: the texts become kinder, and both see it.
 # 2. **Hacked.** The judges part. The first still rises, or stays high; the second does not follow, or turns. The lines
-#    under the figure say where each was highest, and where it ended. From the second's highest point on, the policy
-#    collects what the first model gets wrong. A second opinion that falls towards ½ need not mean duller praise:
+#    under the figure say where each was highest, and where it ended. About where the second turns, the policy begins
+#    to collect what the first model gets wrong. A second opinion that falls towards ½ need not mean duller praise:
 #    to texts that it does not take for sentences, this judge was taught to say ½.
 # 3. **Collapsed.** Little is left to gain, and the texts change all the same, often until they are all alike. A later
 #    figure of this section shows why.
