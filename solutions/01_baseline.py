@@ -81,7 +81,7 @@ print(memory_report())
 # ## 1.1 What a causal language model does
 #
 # A **language model** is a function from a text to probabilities. Given the beginning `The film is`,
-# it says how likely each possible continuation is: perhaps 5 % for `a`, 2 % for `not`, almost 0 for `carrots`.
+# it says how likely each possible continuation is: perhaps 30 % for `a`, 4 % for `not`, almost 0 for `cheese`.
 # It is called **causal** because each prediction uses the text *before* it only, never the text after.
 #
 # Some terms that you will meet in every part:
@@ -206,8 +206,8 @@ blanks_right = transformer_picture.check_words(picture_words)
 # * "C": The training loss becomes higher, as later tokens confuse the prediction.
 # * "D": The training loss falls nearly to 0, and the texts that the model writes are nonsense.
 #
-# (c) Box B and its table are taken out of a model with a *single* block. Of the prompts `dog bites man again`,
-# `man bites dog again` and `dog bites dog again`, which are continued with the same probabilities?
+# (c) Box B and its table are taken out of a model with a *single* block. Of the prompts `A dog bites man again`,
+# `A man bites dog again` and `A dog bites dog again`, which are continued with the same probabilities?
 #
 # * "A": the first and the second
 # * "B": the first and the third
@@ -552,6 +552,8 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # **Your turn.** Change the prompt, the temperature and the `k`, and watch the bars (they use your `top_k_filter`).
 # Find a prompt after which the model is nearly sure of the next token, and one after which it is not sure at all.
 # What does a temperature of 3 do to each? (Where fields do not appear, three settings are shown.)
+# With the preset `tiny`, keep to words that occur in film reviews: it cuts words that it does not know
+# into single letters, which it has never seen in training, and what follows means nothing.
 # %%
 token_bars.next_token_panel(policy, tokenizer, top_k_filter)
 # %% [markdown]
@@ -690,7 +692,7 @@ def test_continue_calls(continue_texts):
 def policy_next_logits(ids):
     """The policy's logits for the token that comes next."""
     with torch.no_grad():
-        return policy(ids).logits[:, -1].float()
+        return policy(ids, attention_mask=torch.ones_like(ids)).logits[:, -1].float()  # nothing is filling
 
 
 start = tokenizer("The film is", return_tensors="pt").input_ids.to(device)  # [1, P]
@@ -851,10 +853,11 @@ print("Your mask is the one that generate has kept while it sampled.")
 # %% [markdown]
 # ## 1.4 A number for a text: the reward model
 #
-# Is a review positive or negative? People can tell, but training needs hundreds of thousands of answers.
+# Is a review positive or negative? People can tell, but training needs thousands of answers.
 # So we use a **reward model**: a second, fixed network that reads a text and returns one number.
-# Ours is a sentiment classifier: it has learnt from film reviews whose sentiment people had marked. Its number,
-# the **reward**, is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
+# Ours is a sentiment classifier: it has learnt from film reviews whose sentiment people had marked
+# (with `tiny`, also from reviews that a larger classifier had marked). Its number, the **reward**,
+# is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
 #
 # The goal of the course is a policy whose completions get a high reward.
 # Keep in mind what this number is: another model's opinion, a *stand-in* for what people would say.
@@ -862,6 +865,7 @@ print("Your mask is the one that generate has kept while it sampled.")
 reward_model = load_reward_model(preset, device=device)  # called with a list of texts, it returns a tensor [N]
 # %% [markdown]
 # *Before you run the next cell*, write down your guess of the reward of each sentence. Which ones will be hard?
+# And what should a judge say to the last but one, which states a fact and gives no opinion?
 # %%
 sentences = [
     "A wonderful film. I loved it.",
@@ -1049,7 +1053,7 @@ print(f"The interval contained the true mean in {hits / 2000:.1%} of the experim
 test_prompts = load_prompts(preset, "test")[: sizes.test_prompts]
 print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 # %% [markdown]
-# Now the evaluation. It may take a minute or more on a laptop: the bar says how long.
+# Now the evaluation. It may take up to a minute on a laptop: the bar says how long.
 # %% tags=["training"]
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=run_seed(0))
 mean, half_width = mean_with_confidence(baseline.rewards)

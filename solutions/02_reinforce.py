@@ -95,7 +95,7 @@ print(sizes)
 # %%
 # One trajectory of text. The policy acts four times; the reward comes once, at the end.
 words = ["a", "quiet", "delight", "<eos>"]
-plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.94))
+plots.show(figures.draw_trajectory(prompt="The film is", completion=words, reward=0.98))
 # %% [markdown]
 # And this is what the whole part comes to. You will write every box but the reward model.
 # %%
@@ -404,7 +404,7 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # ## 2.4 The loss
 #
 # PyTorch's optimizers *minimise* a number, the loss. We want to *increase* the expected reward, so the loss is written
-# with a minus sign, in such a way that its gradient is minus the estimate of step 4:
+# with a minus sign, in such a way that its gradient is minus the estimate of section 2.2:
 #
 # $$L = -\frac{1}{B} \sum_{b=1}^{B} A_b \sum_{t} m_{bt}\, \log \pi_\theta(y_{b,t} \mid x_b, y_{b,<t}).$$
 #
@@ -422,7 +422,8 @@ assert torch.isclose(-yours.mean(), output.loss, atol=1e-4), "the two must agree
 # the optimizer could also lower the loss by changing the advantages. Here the reward comes from a frozen model,
 # so nothing would flow; with the shaped rewards of Part 3 something would. The rule is to cut the graph there, always.
 #
-# **Sum or mean over tokens?** Step 5 has a sum, so we take the sum over tokens, and the mean over the batch.
+# **Sum or mean over tokens?** The log-prob of a completion is a sum over its tokens (section 2.2),
+# so we take this sum, and the mean over the batch.
 # Some libraries divide by the number of tokens;
 # then a token of a short completion counts more than a token of a long one, which is another objective.
 #
@@ -1169,8 +1170,9 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 #
 # The second reward model is another network, trained apart from the first. (Cards beside the models in
 # `helpers/assets/` say on what.) It need not be the better judge, and it is not wholly independent: judges that were
-# made in similar ways share some errors. What makes it useful is one thing alone: the policy is never trained to
-# please it. If the first finds that the texts become better, does the second? Section 2.9 finds out. (The larger
+# made in similar ways share some errors. Two things make it useful. The policy is never trained to please it.
+# And it has seen what the first has not: heaps of words that are no sentences, with the answer ½, "undecided".
+# If the first finds that the texts become better, does the second? Section 2.9 finds out. (The larger
 # preset has no second reward model; there the cells leave that comparison out.)
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
@@ -1613,8 +1615,8 @@ def test_reset_one(resetting):
 # - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies,
 #   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run;
 # - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then;
-# - with `keep_best` it also keeps the policy from the best time of the run, in `runs/reinforce/best`. Section 2.9 says
-#   what that is good for.
+# - with `keep_best`, a function that judges the samples, it also keeps the policy whose samples were judged best,
+#   in `runs/reinforce/best`. Section 2.9 says what that is good for.
 #
 # **What is the KL?** A number for how far the policy has moved from the reference. For a completion $y$ of the policy
 # it is $\log \pi(y \mid x) - \log \pi_\text{ref}(y \mid x)$: by how much more likely the policy finds its own text than
@@ -1710,7 +1712,7 @@ history = train(
     sample_every=sample_every,
     sample_tokens=preset.new_tokens,
     folder="runs/reinforce",
-    keep_best=second_opinion if has_second else None,
+    keep_best=second_opinion if has_second else None,  # early stopping: see section 2.9
     least_gain=0.05,
     settings={"seed": seed, "preset": preset.name},
     description="REINFORCE",
@@ -1802,7 +1804,8 @@ show_samples(
 # ### Repetition and length
 #
 # **Repetition** is the share of a completion's bigrams (pairs of neighbouring words)
-# that occurred before in the same completion. **Length** is the number of generated tokens.
+# that occurred before in the same completion. **Length** is the number of generated tokens;
+# it cannot exceed `preset.new_tokens`, where a text that goes on is cut off.
 # The reward mentions neither. Both may change all the same, if that helps the reward.
 # %% tags=["training"]
 # Two things that nobody asked for, recorded at every step.
@@ -1851,8 +1854,9 @@ plots.show(figures.plot_training(history, "surprise", title="Does the reference 
 #
 # 1. **Better.** Both judges rise: the texts become kinder, and both see it.
 # 2. **Hacked.** The judges part. The first still rises, or stays high; the second does not follow, or turns. The lines
-#    under the figure say where the second was highest, and what each judge lost since then. From there on the policy
-#    collects what the first model gets wrong.
+#    under the figure say where each was highest, and where it ended. About where the second turns, the policy begins
+#    to collect what the first model gets wrong. A second opinion that falls towards ½ need not mean duller praise:
+#    to texts that it does not take for sentences, this judge was taught to say ½.
 # 3. **Collapsed.** Little is left to gain, and the texts change all the same, often until they are all alike. A later
 #    figure of this section shows why.
 #
@@ -1880,7 +1884,8 @@ claim("2_heap_of_praise", "the reward model gives the heap of praise more than 0
 pd.DataFrame(asked, index=list(probes)).round(2)
 # %% [markdown]
 # A judge that gives the second and third text nearly as much as the first one reads words and no sentences.
-# That is a hole in the reward, and training finds holes.
+# That is a hole in the reward, and training finds holes. The second judge, where there is one, was shown such texts:
+# a hole that is known can be closed. Those that nobody has thought of stay open.
 #
 # ### Why the policy does not stand still when there is nothing left to gain
 #
@@ -1953,17 +1958,20 @@ show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three
 # Which of the policies on the way would you keep? Hardly the last one, if the run went through all three phases.
 # **Early stopping** is the common remedy, here as in all of machine learning. Watch a quantity that the training does
 # not optimise, on data that it does not use, and keep the weights from the time when this quantity was best.
+# Usually the run is ended soon after that time. Ours went on, so that you could see what comes then.
 #
-# Here that is the second opinion on the watched prompts, which come from the validation split. `train` asked for it
-# whenever it took samples (`keep_best`), and kept the weights when the answer was higher than that of the weights
-# kept before, by more than 0.05 (`least_gain`): less may be luck, and is not worth going further from the reference.
-# This needs no second run, and nobody has to guess beforehand how many steps are right.
+# Here the quantity is the second opinion on the samples: its mean over the completions of the watched prompts. These
+# come from the **validation split**: prompts that are neither trained on nor tested on, set aside for such choices.
+# `train` asked the second judge whenever it took samples (`keep_best`). It kept the weights, in place of those kept
+# before, if the answer was higher than for those by more than 0.05 (`least_gain`). A smaller gain may be luck,
+# and is not worth moving further from the reference. So the kept policy may be from an earlier step than the second
+# judge's highest point in the figure. This needs no second run, and nobody has to guess how many steps are right.
 #
 # Two things to bear in mind. The highest of some noisy numbers is too high: each is a mean over the watched prompts
 # alone, and the best was best partly by luck. So the kept policy is measured anew, on test prompts. And the second
-# judge is no longer a stranger: it has chosen one of the policies. That is little pressure, a choice among a few
-# instead of many steps along a gradient; still, whoever lets it choose among very many will find the ones that *it*
-# judges too kindly.
+# judge has lost some of its independence: it has chosen one of the policies. It chose among a few only, where
+# training takes many steps along a gradient. But whoever lets it choose among very many will find the ones
+# that *it* judges too kindly.
 #
 # **Predict, then look.** Where will the kept policy stand between the untuned one and the last one: in reward, in KL,
 # in repetition?
@@ -2029,7 +2037,8 @@ if has_second:
 table.round(3)
 # %% [markdown]
 # "Different words" are those of all completions together: a small number means that the policy
-# says what is rewarded in few words. Read each column against the others, from row to row: what did the way from
+# says what is rewarded in few words. Mind the length: longer texts have more room for different words, for repetition
+# and for KL. Read each column against the others, from row to row: what did the way from
 # "kept" to "at the end" add to the reward, and what did it cost?
 #
 # The two policies become points in the picture of Part 3, where reward is plotted against KL.
@@ -2231,7 +2240,8 @@ else:
 # - Before the first update, compare log-probs with those noted while sampling: that finds a missing shift and the
 #   left-padding bug. A rising reward does not prove that a step is right.
 # - A rising reward does not prove that the texts are better: the policy learns what the reward *model* likes,
-#   and it can go on changing when there is nothing left to gain.
+#   and it can go on changing when there is nothing left to gain. A second judge that it was never trained on
+#   can show this, and can choose which policy to keep.
 #
 # In Part 3 a second term in the objective holds the policy near the reference,
 # and the two goals are weighed against each other.
