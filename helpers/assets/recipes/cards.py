@@ -113,14 +113,15 @@ the same splits (see [its card](../smollm2/README.md)). The tokenizer has those 
 The weights are released under Apache-2.0, as SmolLM2's. Please cite for the snippets: {CITATION}
 
 **Recipe.** `python -m helpers.assets.recipes data adapter teacher synthetic reward policy`. The vocabulary holds whole words, marks, and
-single bytes for what users type, so that no word can be joined wrongly; SmolLM2 with its embeddings cut down to the same rows is the
+single bytes for what users type, so that no half words come out; SmolLM2 with its embeddings cut down to the same rows is the
 teacher and wrote {f["reviews"]:,} reviews, {f["tokens"]:,} tokens, at temperature {synthetic.TEMPERATURE}. The policy's embeddings start as a PCA of the
 teacher's. Each token is learnt from the text (weight {1 - policy.SOFT:.1f}) and from the teacher's distribution (weight {policy.SOFT:.1f}). AdamW, learning rate
 {policy.RATE:g} with warm-up and cosine decay, batch {policy.BATCH}, {policy.EPOCHS} epochs, seed 0, bfloat16 products. No held-out snippet enters any step. Praise was dropped from the
 synthetic reviews until their mean P(positive) was ½ (the teacher praises more than critics do). Words that are not said in a classroom
 are not in the vocabulary: the list of the package better-profanity, and some more (`recipes/whole_words.py`).
 
-**Known faults.** Its sentences are short and plain, and praise or blame in general terms. Sense holds for a sentence, not for more.
+**Known faults.** Its sentences are short and plain, and praise or blame in general terms. Now and then the blank between
+two words is missing. Sense holds for a sentence, not for more.
 Reviews of 2002 and before, in English, with their prejudices.
 
 **Ten random samples** (seed 0, temperature 1, nothing picked):
