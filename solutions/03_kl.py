@@ -2163,7 +2163,7 @@ def train_scheduled(name, settings, folder):
 schedule_plan = {
     "annealed": {"alpha": 10 * best_alpha, "end": best_alpha / 3, "method": "annealed α"},
     "controlled": {
-        "alpha": best_alpha, "target_kl": target_kl, "horizon": 10 * preset.kl.batch_size, "method": "controlled α",
+        "alpha": best_alpha, "target_kl": target_kl, "horizon": 20 * preset.kl.batch_size, "method": "controlled α",
     },
 }  # fmt: skip
 scheduled = sweep.sweep(schedule_plan, train_scheduled, examine, common=common, workers=workers)
