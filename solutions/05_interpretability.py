@@ -735,10 +735,10 @@ claim(
 )
 comparison.round(3)
 # %% [markdown]
-# **What to see.** `shap`'s exact method gives your numbers. The two estimates by orders come near them;
-# the last two lines say how near, and at what price. Compare the error of yours with its standard errors: they are
-# largest for *not* and *good*, whose gain depends on which of the two comes first. An order and its reverse put *good*
-# once before and once after *not*, so what the two do together is shared evenly in each such pair of orders.
+# **What to see.** `shap`'s exact method gives your numbers. The last two lines say how far the others are from them,
+# and at what price. Your standard errors are largest for *not* and *good*: what they add depends on which of the two
+# comes first. An order and its reverse put *good* once before and once after *not*,
+# so each such pair of orders shares evenly what the two do together. This is why `permutation` goes both ways.
 # For a sentence of six tokens both estimates were a bad bargain:
 # they asked the model more often than all 64 coalitions would have, and are less exact. They are for long texts.
 # The partition values answer a slightly different question. The lines "sum" and "score − base" are equal
