@@ -29,7 +29,7 @@
 #
 # The times are for the machine alone; reading and thinking take longer.
 # Parts 1 and 2 are enough for most of it: what a policy, a reward model, a logit and an attention head are.
-# Question 5.3 also compares DPO (Part 4), and question 5.6 uses the KL penalty (Part 3).
+# Question 5.3 also compares policies on the leash of Part 3 and by DPO (Part 4); question 5.6 uses the KL penalty.
 # Part 1 has the picture of a transformer with its heads.
 #
 # As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
@@ -860,8 +860,8 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # weak. *Idiom* is wrong the other way (0.03): "dull" costs 3.3, and "anything but" does not turn it; "it is anything
 # but great" gets 0.94. *No opinion word* leaves the model undecided (0.55), where no reader is: "never" (−0.8) and
 # "life" (+0.6) cancel. *Only a fact* is **right for the wrong reason** (0.02): "empty" carries −2.9, and "after half an
-# hour", by which a reader knows that people left, only −0.3. Reviews say "empty" of bad films, and this model takes it
-# so of anything: "the bottle was empty after half an hour" also gets 0.02.
+# hour", by which a reader knows that people left, only −0.3. In its training snippets "empty" is said of bad films,
+# and the model takes it so of anything: "the bottle was empty after half an hour" also gets 0.02.
 #
 # (c) "not" is no word with a value of its own: −4.0 before "good", +1.7 before "bad". So the model does use it
 # as a switch, as a reader does; *not bad* becomes mild praise (0.69).
