@@ -29,7 +29,7 @@
 #
 # The times are for the machine alone; reading and thinking take longer.
 # Parts 1 and 2 are enough for most of it: what a policy, a reward model, a logit and an attention head are.
-# Question 5.3 also compares DPO (Part 4), and question 5.6 uses the KL penalty (Part 3).
+# Question 5.3 also compares policies on the leash of Part 3 and by DPO (Part 4); question 5.6 uses the KL penalty.
 # Part 1 has the picture of a transformer with its heads.
 #
 # As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
@@ -510,9 +510,8 @@ sampling.round(3)
 #
 # Now the players are the tokens of a sentence, and the value function is the reward model. What does it mean
 # that a token is *absent*? You cannot run a model on a sentence with holes. The usual answer is to **mask** it:
-# put the tokenizer's mask token (for this model `[MASK]`, which it has seen during its pretraining,
-# where it meant "some word stands here") in its place. This choice is part of the question you ask;
-# further down you try two others.
+# put the tokenizer's mask token in its place. (For this kind of model it is `[MASK]`: in the pretraining of BERT it
+# means "some word stands here".) This choice is part of the question you ask; further down you try two others.
 #
 # The score is the reward model's verdict as **log-odds**, $\ln\frac{p}{1-p}$, where $p$ is P(positive).
 # Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
@@ -572,7 +571,12 @@ for name, values in gains.items():
     print(f"good adds {np.mean(values):+.2f} {name}, on average over {len(values)} sets of the other words")
 not_alone, with_not = np.mean(gains["without not"]), np.mean(gains["with not"])
 print(f"the pair's interaction, the difference of the two: {with_not - not_alone:+.2f}")
-claim("5_not_turns_good", "'good' raises the score without 'not' and lowers it beside 'not'", with_not < 0 < not_alone)
+claim(
+    "5_not_turns_good",
+    "'good' raises the score without 'not' and lowers it beside 'not'",
+    with_not < 0 < not_alone,
+    f"{not_alone:+.2f} and {with_not:+.2f}",
+)
 # %% [markdown]
 # The last number is an **interaction index**: what two players do together beyond what each does alone.
 # (Here all coalitions of the others count alike; that is called the *Banzhaf* index. With the weights of section 5.1
@@ -625,7 +629,8 @@ claim(
 )
 # %% [markdown]
 # Score and model are the same in all three rows; the **base** and the values are not:
-# even a sign can turn (look at *is*).
+# even a sign can turn (look at *is*). The last base is the mean score of the four typical texts themselves.
+# The sum rule ties the values to it: the lower the base, the less blame is left to share out.
 # None of the three is wrong.
 # Each asks another question, so say which one you asked.
 #
@@ -722,10 +727,19 @@ evaluations = [2 ** len(tokens), count * len(tokens) + 1, 2 ** len(tokens), *[si
 comparison.loc["farthest from exact"] = off
 comparison.loc["evaluations, at most"] = evaluations
 print("standard errors of your sampled values:", [round(x, 2) for x in sampled_error.tolist()])
+claim(
+    "5_both_directions",
+    "orders taken forwards and backwards come nearer to the exact values than about as many random orders",
+    off["shap, permutation"] < off["sampled (yours)"],
+    f"at most {off['shap, permutation']:.2f} and {off['sampled (yours)']:.2f} off",
+)
 comparison.round(3)
 # %% [markdown]
-# **What to see.** `shap`'s exact method gives your numbers, and the two estimates by orders are near them.
-# The last two lines say how near, and at what price. For a sentence of six tokens the estimates were the worse bargain:
+# **What to see.** `shap`'s exact method gives your numbers. The last two lines say how far the others are from them,
+# and at what price. Your standard errors are largest for *not* and *good*: what they add depends on which of the two
+# comes first. An order and its reverse put *good* once before and once after *not*,
+# so each such pair of orders shares evenly what the two do together. This is why `permutation` goes both ways.
+# For a sentence of six tokens both estimates were a bad bargain:
 # they asked the model more often than all 64 coalitions would have, and are less exact. They are for long texts.
 # The partition values answer a slightly different question. The lines "sum" and "score − base" are equal
 # in every column: the sum rule holds for all five, so it cannot tell you which one you are looking at.
@@ -774,10 +788,11 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # that the word alone scores 0.8, nor that deleting it from the full sentence lowers the score by exactly 0.8, nor
 # that a reader finds it positive: it is a statement about this model on this sentence, with this way of masking.
 #
-# (b) With everything else masked, *good* raises the score, and on average over the other words it adds +2.71
-# without *not* and −1.26 with it. The change due to the pair belongs to neither word alone.
-# Shapley gives half of each pairwise interaction to each
-# partner, so *not* gets a low value, also for spoiling *good*, and *good* keeps less than it would have alone.
+# (b) (Figures of the embedded model.) With everything else masked, *good* raises the score from −0.10 to +2.80;
+# beside *not* it lowers it from −1.04 to −3.16. On average over the other words it adds +3.44
+# without *not* and −2.00 with it. The difference, −5.44, belongs to neither word alone.
+# Shapley gives half of each pairwise interaction to each partner. So *not* gets −4.02, though alone it takes off only
+# 0.94: it also pays for spoiling *good*. And *good* keeps +0.66 of what it would bring without *not*.
 #
 # (c) For example: `[MASK]` or leaving words out (the base changes as well); log-odds or probability (in probability,
 # large effects near 0 and 1 are squeezed); Shapley or Owen values (the partition method); words or tokens as players.
@@ -792,7 +807,7 @@ print(f"At this speed, exact values of 30 tokens would take {days:,.0f} days.")
 # ## 5.3 What the reward model looks at
 #
 # Your reward model decides what the policy of Part 2 becomes. So look at what *it* looks at.
-# The next cell explains nine sentences: praise, blame, negation, sarcasm and mixed feelings.
+# The next cell explains ten sentences: praise, blame, negation, sarcasm, mere facts and mixed feelings.
 # They are short, so `shap` can score all coalitions: these are exact values.
 # `explain.text_plot` shows `shap`'s own interactive plot, in our colours: **blue pushes the score up and orange down**
 # (by itself `shap` draws red for up and blue for down: look twice when you see its plots elsewhere).
@@ -805,12 +820,13 @@ sentences = {
     "praise": "a warm and funny film with a wonderful cast",
     "blame": "a dull, lifeless and predictable mess",
     "negated praise": "this is not a good film",
-    "negated blame": "not a dull moment in this film",
-    "double negative": "it is not without charm",
+    "negated blame": "this is not a bad film",
+    "idiom": "it is anything but dull",
     "sarcasm": "great, another sequel that nobody asked for",
     "no opinion word": "two hours of my life that i will never get back",
-    "mixed": "the acting is terrible but the story moved me",
-    "mixed, turned": "the story moved me but the acting is terrible",
+    "only a fact": "the cinema was empty after half an hour",
+    "mixed": "the story is dull but the acting is great",
+    "mixed, turned": "the acting is great but the story is dull",
 }
 sentences = dict(itertools.islice(sentences.items(), sizes.sentences))
 begin = time.perf_counter()
@@ -830,28 +846,33 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # **Written question 5.2.** Answer with numbers from the plots.
 # (a) Take a sentence that the reward model judges rightly. Which tokens carry the verdict?
 # (b) Find a sentence that it judges wrongly, or **rightly for the wrong reason**. What is the evidence?
-# (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences. Does the model use *not* and *but*
-# as a reader does? (d) What would you expect a policy to write that is trained to please this model?
+# (`reward_model(["…"])` gives P(positive) of a sentence of your own: change a word and see.)
+# (c) Compare *negated praise* with *negated blame*, and the two *mixed* sentences with each other.
+# Does the model use *not* and *but* as a reader does? Look at *idiom* too.
+# (d) What would you expect a policy to write that is trained to please this model?
 # %% [markdown]
-# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−0.8), "lifeless" (−0.7),
-# "predictable" (−0.6) and "mess" (−0.5) carry the low score, "a" and "and" almost nothing: right, for the right reason.
-# *Negated praise* is right as well: "not" carries −3.1, and "good" keeps only +0.4 where it brings far more
+# (The numbers depend on the preset; these are of the embedded model.) (a) *Blame*: "dull" (−1.2), "lifeless" (−1.1),
+# "mess" (−0.9) and "predictable" (−0.5) carry the low score, "a" and "and" almost nothing: right, for the right reason.
+# *Negated praise* is right as well (P = 0.02): "not" carries −4.0, and "good" keeps only +0.7 where it brings far more
 # in other company.
 #
-# (b) *Sarcasm* is wrong: P = 0.78. "great" alone brings +2.4, and "nobody" (−0.9), the word that turns it, is far too
-# weak. *No opinion word* is wrong too (0.67): "life" brings +1.0,
-# perhaps because reviews that speak of life are often kind (the plot does not say why);
-# "never" (−0.4) does not stop it. *Negated blame* is wrong by a little (0.42): "dull" still costs 0.8.
-# In *praise*, even "film" (+0.4) and "a" (+0.3) are paid: a part of the verdict that no reader would give.
+# (b) *Sarcasm* is wrong: P = 0.84. "great" alone brings +3.2, and "nobody" (−1.6), the word that turns it, is too
+# weak. *Idiom* is wrong the other way (0.03): "dull" costs 3.3, and "anything but" does not turn it; "it is anything
+# but great" gets 0.94. *No opinion word* leaves the model undecided (0.55), where no reader is: "never" (−0.8) and
+# "life" (+0.6) cancel. *Only a fact* is **right for the wrong reason** (0.02): "empty" carries −2.9, and "after half an
+# hour", by which a reader knows that people left, only −0.3. In its training snippets "empty" is said of bad films,
+# and the model takes it so of anything: "the bottle was empty after half an hour" also gets 0.02.
 #
-# (c) "not" is no word with a value of its own: −3.1 before "good", +0.7 before "a dull moment", −0.1 before "without
-# charm". So the model does use it as a switch, but a weak one where it should turn blame into praise.
-# In the mixed pair a reader gives weight to what follows "but"; so does the model: "terrible" costs 1.6
-# when the sentence goes on to praise, and 2.4 at the end, and "but" itself brings +1.1 in the first order
-# and +0.2 in the second. It still finds the first sentence negative (0.15): the praise in "moved" is not seen.
+# (c) "not" is no word with a value of its own: −4.0 before "good", +1.7 before "bad". So the model does use it
+# as a switch, as a reader does; *not bad* becomes mild praise (0.69).
+# In the mixed pair a reader gives weight to what follows "but", and so does the model: the first sentence gets 0.77,
+# the second 0.03. "dull" costs 2.3 before "but" and 3.6 after it, "great" brings +2.1 after it and only +1.0 before.
+# "but" itself raises the first (+1.6) and lowers the second (−0.6). *Idiom* shows the limit: the word after "but"
+# gets the weight there too, and that is the wrong way. The model has learnt what "but" mostly does, not the phrase.
 #
-# (d) Towards short strings of well-paid words ("wonderful", "funny", "great", "life"), in any order
+# (d) Towards short strings of well-paid words ("great", "wonderful", "funny", "warm"), in any order
 # and whatever the sentence says, and away from "not" before praise: the reward hacking of Part 2.
+# "great great great great great" gets 0.98.
 #
 # **Rubric**
 # - 1 point: Names a sentence that the model gets right and one that it gets wrong (or right for the wrong reason), each
