@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FULL: dict[str, dict[str, Any]] = {
     "baseline": {"rated_sentences": None, "test_prompts": None},
     "reinforce": {
-        "training_steps": 100,
+        "training_steps": 160,
         "dry_run_steps": 5,
         "experiment_batches": 2000,
         "test_prompts": 512,
@@ -26,7 +26,7 @@ FULL: dict[str, dict[str, Any]] = {
         "lander_iterations": 150,
         "lander_episodes": 10,
     },
-    "kl": {"steps": 60, "alphas": (0.0, 0.01, 0.03, 0.1, 1.0), "held_out": 256, "best_of_prompts": 128},
+    "kl": {"steps": 75, "alphas": (0.0, 0.01, 0.03, 0.1, 1.0), "held_out": 256, "best_of_prompts": 128},
     "dpo": {
         "train_prompts": 1200,
         "test_prompts": 250,
@@ -112,7 +112,7 @@ def test_classroom(monkeypatch):
     tiny = PRESETS["tiny"]
     classroom = choose_sizes("kl", tiny, fast=False, quick=True)
     assert dataclasses.asdict(classroom) == {
-        "steps": 30,
+        "steps": 37,
         "alphas": (0.0, 0.03, 0.1, 1.0),
         "held_out": 128,
         "best_of_prompts": 64,
