@@ -2053,6 +2053,7 @@ for name, row in {"REINFORCE, stopped early (Part 2)": "kept", "REINFORCE (Part 
         repetition=evaluations[row].repetition,
         length=table.loc[row, "length (tokens)"],
         samples=evaluations[row].texts[:5],
+        **({"second_reward": table.loc[row, "second reward model"]} if has_second else {}),
     )
 print("saved to runs/frontier.json")
 # %% [markdown]

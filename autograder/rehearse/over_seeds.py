@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autograder.rehearse.run import Execution, run_part
+from helpers.kl.possible import BOUNDS
 from helpers.parts import PARTS, ROOT
+from helpers.presets import PRESETS
+from helpers.runs import load_points
 
 FOLDER = ROOT / "build" / "claims"
 RESULTS = ROOT / "docs" / "results.md"
 Place = tuple[str, int]  # preset, seed
+MEASURES = (
+    "reward",
+    "kl",
+    "second_reward",
+    "length",
+    "repetition",
+)  # of a trained policy, as the frontier's points have them
 INTRODUCTION = """# What the runs show
 
 Written by `course claims` ({command}). A claim is a sentence of a notebook about its run, which the run itself checks:
@@ -31,7 +41,7 @@ def run_everywhere(
     found: dict[Place, dict[int, Execution]] = {}
     for preset in presets:
         for seed in seeds:
-            folder = FOLDER / f"{preset}-{seed}"
+            folder = folder_of((preset, seed))
             found[preset, seed] = {
                 part: run_part(
                     part,
@@ -65,7 +75,50 @@ def page(found: dict[Place, dict[int, Execution]], command: str) -> str:
             )
         times = ", ".join(f"{_named(place)} {run.seconds:.0f} s" for place, run in runs.items())
         lines.append(f"Time: {times}.\n")
+    for preset in dict.fromkeys(preset for preset, _ in found):
+        points = {
+            place: load_points(folder=folder_of(place) / "work" / "runs") for place in found if place[0] == preset
+        }
+        lines += recipes(preset, points)
     return "\n".join(lines)
+
+
+def folder_of(place: Place) -> Path:
+    """Where the runs of a preset and seed are kept."""
+    preset, seed = place
+    return FOLDER / f"{preset}-{seed}"
+
+
+def recipes(preset: str, points: Mapping[Place, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A table of all trained policies, from the points of the frontier: each measure of one seed after the other.
+
+    J = reward − α·KL takes the preset's α for every policy, also for those that were trained at another price.
+    """
+    alpha = PRESETS[preset].kl.alpha
+    trained: dict[str, list[Mapping[str, Any]]] = {}
+    for of_seed in points.values():
+        for point in of_seed:
+            if point.get("method") not in BOUNDS:
+                trained.setdefault(point["name"], []).append(point)
+    if not trained:
+        return []
+    seeds = ", ".join(str(seed) for _, seed in points)
+    head = ["policy", f"J at α = {alpha:g}", "reward", "KL", "second opinion", "length", "repetition"]
+    lines = [
+        f"\n## The recipes, {preset}\n",
+        f"Held-out prompts, seeds {seeds}. KL in nats per completion, length in tokens, repetition: share of bigrams.\n",
+        f"| {' | '.join(head)} |",
+        "|" + " --- |" * len(head),
+    ]
+    for name, rows in trained.items():
+        measured = [[f"{row['reward'] - alpha * row['kl']:.3f}" for row in rows]]
+        measured += [
+            [f"{row[measure]:{'.1f' if measure == 'length' else '.3g'}}" if measure in row else "–" for row in rows]
+            for measure in MEASURES
+        ]
+        cells = [", ".join(values) for values in measured]
+        lines.append(f"| {' | '.join([_cell(name), *cells])} |")
+    return [*lines, ""]
 
 
 def _named(place: Place) -> str:

@@ -99,3 +99,16 @@ def test_the_command_writes_the_page_and_fails_where_a_claim_does(monkeypatch, t
     assert done.exit_code == cli.WRONG
     assert "✗ 3" in (tmp_path / "results.md").read_text()
     assert "`course claims --part 1 --seed 0 --preset tiny`" in (tmp_path / "results.md").read_text()
+
+
+def test_the_page_has_a_table_of_all_trained_policies():
+    """J is taken at the preset's price for every policy; bounds are no policies; a measure that a seed lacks is a dash."""
+    policy = {"name": "α = 0", "kl": 10.0, "reward": 0.9, "second_reward": 0.5, "length": 20.0, "repetition": 0.25}
+    bound = {"name": "best of 2", "kl": 0.2, "reward": 0.6, "method": "best of n"}
+    points = {("tiny", 0): [policy, bound], ("tiny", 1): [{"name": "α = 0", "kl": 20.0, "reward": 0.8, "length": 24.0}]}
+    text = "\n".join(over_seeds.recipes("tiny", points))
+    assert "| α = 0 | 0.600, 0.200 | 0.9, 0.8 | 10, 20 | 0.5, – | 20.0, 24.0 | 0.25, – |" in text
+    assert "J at α = 0.03" in text
+    assert "seeds 0, 1" in text
+    assert "best of 2" not in text
+    assert over_seeds.recipes("tiny", {("tiny", 0): []}) == []
