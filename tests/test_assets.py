@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from helpers.assets.recipes import cards, policy, reward, synthetic, whole_words
+from helpers.assets.recipes import cards, policy, recorded, reward, synthetic, whole_words
+from helpers.models import load_policy
 
 ASSETS = Path(policy.__file__).resolve().parents[1]
 TYPED = ["Unbelievable, a qualifking zombie!", "naïve café", "two  blanks\n", "don't"]
@@ -70,6 +71,18 @@ def test_the_policy_writes_nearly_as_readably_as_people():
     assert rows["held-out snippets"]["place"] == 0
     assert rows["their words shuffled"]["place"] == 1
     assert rows["embedded policy"]["place"] <= 0.05
+
+
+def test_the_tuned_policies_are_those_of_their_card():
+    """What Part 5 compares: both judges' means are the card's; only the policy without a leash has parted them."""
+    card = (recorded.policies.SHIPPED / "README.md").read_text(encoding="utf-8")
+    found = recorded.tuned_figures(*load_policy("tiny", "cpu"))
+    for name, (mean, second) in found.items():
+        told = next(line for line in card.splitlines() if line.startswith(f"| {name} |")).split(" | ")
+        assert (mean, second) == pytest.approx((float(told[-2]), float(told[-1].strip(" |"))), abs=0.01), name
+        assert mean > 0.8
+    parted = {name for name, (mean, second) in found.items() if second < mean - 0.1}
+    assert parted == {"REINFORCE"}
 
 
 @pytest.mark.parametrize(("name", "accuracy", "auc"), [("reward", 0.83, 0.91), ("gold", 0.80, 0.88)])
@@ -138,7 +151,7 @@ def test_prompts_are_beginnings_of_whole_words(snippets, embedded_policy):
         starts[side].update(" ".join(words[:n]) for n in range(3, 9))
     assert all(row["prompt"] in starts[row["split"]] for row in prompts if row["source"] == "snippet")
     assert all(3 <= len(row["prompt"].split()) <= 8 for row in prompts)
-    assert all(whole_words.fits(tokenizer, prompts["prompt"]))
+    assert all(whole_words.fits(tokenizer, list(prompts["prompt"])))
     assert not [text for text in [*prompts["prompt"], *snippets["text"]] if whole_words.crude(text)]
 
 
