@@ -39,7 +39,7 @@ EVERY = 10  # steps that a row of the curve is the mean of
 
 def train(setting: dict[str, Any]) -> dict[str, Any]:
     """Train one policy; its curve, its scores on the validation prompts, and some of its texts."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(setting.get("threads", 1))
     torch.manual_seed(setting["seed"])
     part2, part3, preset = trusted_env(2), trusted_env(3), PRESETS["tiny"]
     reference, tokenizer = load_policy(preset, "cpu")
