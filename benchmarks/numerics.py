@@ -58,9 +58,8 @@ def main() -> None:
         found = run(setting | {"threads": threads}, environment)
         first = first or found
         s = found["scores"]
-        cells = [
-            name, str(alike(first, found, 10)), *(f"{s[k]:.3f}" for k in ("objective", "reward")), f"{s['kl']:.2f}", f"{s['length']:.1f}",
-        ]  # fmt: skip
+        figures = [f"{s['objective']:.3f}", f"{s['reward']:.3f}", f"{s['kl']:.2f}", f"{s['length']:.1f}"]
+        cells = [name, str(alike(first, found, 10)), *figures]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
