@@ -988,7 +988,7 @@ for name, claimed in {"DPO": "5_dpo_spreads", "REINFORCE + KL": "5_leash_spreads
 # which word turns the choice, and which way? "The story is dull, **and** the acting is …"? And for the REINFORCE
 # policy, to which almost any text is an occasion to praise?
 # %%
-beginnings, end = ("The story is clever, but", "The story is dull, and"), "the acting is"
+beginnings, stays = ("The story is clever, but", "The story is dull, and"), "the acting is"
 preferences = {
     name: explain.next_word_preference(policy, base_tokenizer, "good", "bad") for name, policy in models.items()
 }
@@ -1000,12 +1000,12 @@ for beginning in beginnings:
 
         def worth(coalition, words=words, preference=preference):
             present = [words[number] for number in sorted(coalition)]
-            return float(preference(["".join([*present, " " + end])])[0])
+            return float(preference(["".join([*present, " " + stays])])[0])
 
         values = exact_shapley_values(worth, len(words)).numpy()
         views[name] = explain.Explained(words, values, worth(frozenset()), worth(frozenset(range(len(words)))))
         moved[name] += float(np.abs(values).sum())
-    title = f"“{beginning} {end} …”: what makes the policy say good and not bad?"
+    title = f"“{beginning} {stays} …”: what makes the policy say good and not bad?"
     plots.show(explain.draw_tokens(views, title=title, unit="ln p(good) − ln p(bad)", chance=False))
 told = ", ".join(f"{name} {value:.1f}" for name, value in moved.items())
 if "REINFORCE" in moved:

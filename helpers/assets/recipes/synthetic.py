@@ -139,7 +139,8 @@ def sample(cache: Path, name: str = "synthetic", *, rounds: int = 400, size: int
             if readable(text) and tokenizer(text)["input_ids"] == ids:
                 rows.append(row)
         columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-        np.savez(path, lengths=np.array([len(row["ids"]) for row in rows], np.int16), **columns)
+        columns["lengths"] = np.array([len(row["ids"]) for row in rows], np.int16)
+        np.savez(path, allow_pickle=False, **columns)
         tokens += len(columns["ids"])
         print(
             f"{name} {number + 1}/{rounds}: {len(rows)} reviews, {tokens / (time.time() - clock):.0f} tokens/s",
