@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.rehearse.run import Execution, run_part
-from helpers.kl.possible import BOUNDS
+from helpers.kl.possible import OPTIMUM
 from helpers.parts import PARTS, ROOT
 from helpers.presets import PRESETS
 from helpers.runs import load_points
@@ -90,15 +90,16 @@ def folder_of(place: Place) -> Path:
 
 
 def recipes(preset: str, points: Mapping[Place, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A table of all trained policies, from the points of the frontier: each measure of one seed after the other.
+    """A table of all policies, from the points of the frontier: each measure of one seed after the other.
 
-    J = reward − α·KL takes the preset's α for every policy, also for those that were trained at another price.
+    J = reward − α·KL takes the preset's α for every policy, also for those that were trained at another price. Of the
+    optimum there is the row at this α: no policy does better.
     """
     alpha = PRESETS[preset].kl.alpha
     trained: dict[str, list[Mapping[str, Any]]] = {}
     for of_seed in points.values():
         for point in of_seed:
-            if point.get("method") not in BOUNDS:
+            if point.get("method") != OPTIMUM or point["alpha"] == alpha:
                 trained.setdefault(point["name"], []).append(point)
     if not trained:
         return []

@@ -102,13 +102,14 @@ def test_the_command_writes_the_page_and_fails_where_a_claim_does(monkeypatch, t
 
 
 def test_the_page_has_a_table_of_all_trained_policies():
-    """J is taken at the preset's price for every policy; bounds are no policies; a measure that a seed lacks is a dash."""
+    """J is taken at the preset's price for every policy, the optimum stands there at this price; what a seed lacks is a dash."""
     policy = {"name": "α = 0", "kl": 10.0, "reward": 0.9, "second_reward": 0.5, "length": 20.0, "repetition": 0.25}
-    bound = {"name": "best of 2", "kl": 0.2, "reward": 0.6, "method": "best of n"}
-    points = {("tiny", 0): [policy, bound], ("tiny", 1): [{"name": "α = 0", "kl": 20.0, "reward": 0.8, "length": 24.0}]}
+    best = [{"name": f"π*, α = {a}", "kl": 1.0, "reward": 0.8, "method": "optimum π*", "alpha": a} for a in (0.03, 0.1)]
+    points = {("tiny", 0): [policy, *best], ("tiny", 1): [{"name": "α = 0", "kl": 20.0, "reward": 0.8, "length": 24.0}]}
     text = "\n".join(over_seeds.recipes("tiny", points))
     assert "| α = 0 | 0.600, 0.200 | 0.9, 0.8 | 10, 20 | 0.5, – | 20.0, 24.0 | 0.25, – |" in text
     assert "J at α = 0.03" in text
     assert "seeds 0, 1" in text
-    assert "best of 2" not in text
+    assert "| π*, α = 0.03 | 0.770 |" in text
+    assert "π*, α = 0.1 " not in text
     assert over_seeds.recipes("tiny", {("tiny", 0): []}) == []
