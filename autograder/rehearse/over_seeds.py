@@ -73,8 +73,6 @@ def page(found: dict[Place, dict[int, Execution]], command: str) -> str:
             lines += _table(
                 "figure", runs, {n: [str(run.headlines.get(n, "")) for run in runs.values()] for n in figures}
             )
-        times = ", ".join(f"{_named(place)} {run.seconds:.0f} s" for place, run in runs.items())
-        lines.append(f"Time: {times}.\n")
     for preset in dict.fromkeys(preset for preset, _ in found):
         points = {
             place: load_points(folder=folder_of(place) / "work" / "runs") for place in found if place[0] == preset
