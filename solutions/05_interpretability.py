@@ -1018,10 +1018,10 @@ if "REINFORCE" in moved:
     )
 # %% [markdown]
 # Read one row after the other. "base" is the score with no word before "the acting is", "score" that with all five;
-# the values lead from the one to the other. In the base policy's rows look at "but" and at "dull,": a contrast turns
-# a good story into bad acting, and an "and" adds blame to blame. In which rows does this still decide? The sentence
-# below the figures adds up, for each policy, the sizes of all values. A policy that has been paid for praise can
-# do without reading what stands before.
+# the values lead from the one to the other. A reader expects a contrast to turn a good story into bad acting, and an
+# "and" to add blame to blame. Look at "but" and at "dull,": does the base policy read so, and in which of the other
+# rows do these words still decide? The sentence below the figures adds up, for each policy, the sizes of all values.
+# A policy that has been paid for praise can do without reading what stands before.
 # %% [markdown] q="w5_3"
 # **Written question 5.3.** (a) Which words carry the reward before and after training, and how concentrated is it?
 # (b) Is this reward hacking? Argue from the plots, and compare REINFORCE with DPO and with REINFORCE + KL. (c) The

@@ -15,13 +15,8 @@ from helpers.runs import load_points
 FOLDER = ROOT / "build" / "claims"
 RESULTS = ROOT / "docs" / "results.md"
 Place = tuple[str, int]  # preset, seed
-MEASURES = (
-    "reward",
-    "kl",
-    "second_reward",
-    "length",
-    "repetition",
-)  # of a trained policy, as the frontier's points have them
+# What is measured of a policy, as the frontier's points have it, and how it is written.
+MEASURES = {"reward": ".3g", "kl": ".3g", "second_reward": ".3g", "length": ".1f", "repetition": ".3g"}
 INTRODUCTION = """# What the runs show
 
 Written by `course claims` ({command}). A claim is a sentence of a notebook about its run, which the run itself checks:
@@ -91,32 +86,30 @@ def recipes(preset: str, points: Mapping[Place, Sequence[Mapping[str, Any]]]) ->
     """A table of all policies, from the points of the frontier: each measure of one seed after the other.
 
     J = reward − α·KL takes the preset's α for every policy, also for those that were trained at another price. Of the
-    optimum there is the row at this α: no policy does better.
+    optimum there is the row at this α: at least so much can be had.
     """
     alpha = PRESETS[preset].kl.alpha
-    trained: dict[str, list[Mapping[str, Any]]] = {}
-    for of_seed in points.values():
+    by_name: dict[str, dict[Place, Mapping[str, Any]]] = {}
+    for place, of_seed in points.items():
         for point in of_seed:
             if point.get("method") != OPTIMUM or point["alpha"] == alpha:
-                trained.setdefault(point["name"], []).append(point)
-    if not trained:
+                by_name.setdefault(point["name"], {})[place] = point
+    if not by_name:
         return []
-    seeds = ", ".join(str(seed) for _, seed in points)
     head = ["policy", f"J at α = {alpha:g}", "reward", "KL", "second opinion", "length", "repetition"]
     lines = [
         f"\n## The recipes, {preset}\n",
-        f"Held-out prompts, seeds {seeds}. KL in nats per completion, length in tokens, repetition: share of bigrams.\n",
+        f"Held-out prompts, seeds {', '.join(str(seed) for _, seed in points)}. KL in nats per completion, length in tokens, "
+        "repetition: share of bigrams. The rows π* and best of n are not trained: they are drawn from the untuned policy, "
+        "and say what can be had at least.\n",
         f"| {' | '.join(head)} |",
         "|" + " --- |" * len(head),
     ]
-    for name, rows in trained.items():
-        measured = [[f"{row['reward'] - alpha * row['kl']:.3f}" for row in rows]]
-        measured += [
-            [f"{row[measure]:{'.1f' if measure == 'length' else '.3g'}}" if measure in row else "–" for row in rows]
-            for measure in MEASURES
-        ]
-        cells = [", ".join(values) for values in measured]
-        lines.append(f"| {' | '.join([_cell(name), *cells])} |")
+    for name, found in by_name.items():
+        rows = [found.get(place, {}) for place in points]
+        measured = [[f"{row['reward'] - alpha * row['kl']:.3f}" if row else "–" for row in rows]]
+        measured += [[f"{row[key]:{form}}" if key in row else "–" for row in rows] for key, form in MEASURES.items()]
+        lines.append(f"| {' | '.join([_cell(name), *map(', '.join, measured)])} |")
     return [*lines, ""]
 
 
