@@ -117,15 +117,18 @@ def test_early_stopping_keeps_the_policy_with_the_best_samples(new_policy, token
     assert not same(kept, policy)
 
 
-def test_early_stopping_asks_for_a_gain(new_policy, tokenizer, tmp_path):
-    """A gain of at most `least_gain` leaves the earlier weights; it is measured from the kept ones, not from the last."""
-    _, _, state = make_run(
-        new_policy, tokenizer, tmp_path, 8, keep_best=iter_judge(0.5, 0.5625, 0.625), least_gain=0.0625
-    )
-    assert (state["best_step"], state["best_score"]) == (8, 0.625)
+@pytest.mark.parametrize(
+    ("scores", "step", "best"),
+    [((0.5, 0.5625, 0.5625), 0, 0.5), ((0.5, 0.55, 0.6), 8, 0.6)],
+    ids=["no more than the least gain", "two small gains: measured from the kept weights, not from the last"],
+)
+def test_early_stopping_asks_for_a_gain(new_policy, tokenizer, tmp_path, scores, step, best):
+    """A gain of at most `least_gain` leaves the earlier weights, and small gains add up."""
+    _, _, state = make_run(new_policy, tokenizer, tmp_path, 8, keep_best=iter_judge(*scores), least_gain=0.0625)
+    assert (state["best_step"], state["best_score"]) == (step, best)
     kept = new_policy()
     load_weights(kept, tmp_path / "best")
-    assert same(kept, weights_at(new_policy, tokenizer, 8))
+    assert same(kept, weights_at(new_policy, tokenizer, step))
 
 
 def test_early_stopping_survives_a_crash(new_policy, tokenizer, tmp_path):
