@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import recipes
+
 HERE = Path(__file__).resolve().parent
 OLDER = {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 BUILDS: dict[str, tuple[int, dict[str, str]]] = {
@@ -59,7 +61,7 @@ def main() -> None:
         first = first or found
         s = found["scores"]
         figures = [f"{s['objective']:.3f}", f"{s['reward']:.3f}", f"{s['kl']:.2f}", f"{s['length']:.1f}"]
-        cells = [name, str(alike(first, found, 10)), *figures]
+        cells = [name, str(min(options.steps, alike(first, found, recipes.EVERY))), *figures]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
