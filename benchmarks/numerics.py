@@ -16,9 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import recipes
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-HERE = Path(__file__).resolve().parent
+from benchmarks import recipes  # noqa: E402
+
 OLDER = {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 BUILDS: dict[str, tuple[int, dict[str, str]]] = {
     "one thread": (1, {}),
@@ -26,14 +28,14 @@ BUILDS: dict[str, tuple[int, dict[str, str]]] = {
     "two threads": (2, {}),
     "one thread, an older processor's code": (1, OLDER),
 }
-CODE = "import json, sys; import recipes; print(json.dumps(recipes.train(json.loads(sys.argv[1]))))"
+CODE = "import json, sys; from benchmarks import recipes; print(json.dumps(recipes.train(json.loads(sys.argv[1]))))"
 
 
 def run(setting: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
     """One training in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(setting)],
-        cwd=HERE, env=os.environ | environment, stdout=subprocess.PIPE, text=True, check=True,
+        cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 
