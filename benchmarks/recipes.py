@@ -14,13 +14,11 @@ import itertools
 import json
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,14 +29,15 @@ from helpers.evaluation import repetition  # noqa: E402
 from helpers.kl import possible, sweep  # noqa: E402
 from helpers.models import load_policy, load_reward_model, policy_logits  # noqa: E402
 from helpers.presets import PRESETS  # noqa: E402
+from helpers.side_by_side import side_by_side, tell  # noqa: E402
 from helpers.training import rollout_source  # noqa: E402
 
 PROMPTS, EACH = 256, 32
 EVERY = 10  # steps that a row of the curve is the mean of
 
 
-def train(setting: dict[str, Any]) -> dict[str, Any]:
-    """Train one policy; its curve, its scores on the validation prompts, and some of its texts."""
+def train(setting: dict[str, Any]) -> dict[str, Any] | None:
+    """Train one policy; its curve, its scores on the validation prompts, and some of its texts. None if it was stopped."""
     torch.set_num_threads(setting.get("threads", 1))
     torch.manual_seed(setting["seed"])
     part2, part3, preset = trusted_env(2), trusted_env(3), PRESETS["tiny"]
@@ -56,6 +55,8 @@ def train(setting: dict[str, Any]) -> dict[str, Any]:
 
     rows: list[dict[str, float]] = []
     for step in range(setting["steps"]):
+        if not tell(step, setting["steps"]):
+            return None
         for group in optimizer.param_groups:
             group["lr"] = setting["rate"] * min(1.0, (step + 1) / max(1, setting["warmup"]))
         rollout = source(step)
@@ -72,6 +73,8 @@ def train(setting: dict[str, Any]) -> dict[str, Any]:
             "length": rollout.lengths.float().mean().item(), "repetition": repetition(rollout.completions),
             "advantage": (shaped - shaped.mean()).abs().mean().item(),
         })  # fmt: skip
+
+    tell(setting["steps"], setting["steps"])
 
     def measure(model: Any, rollout: Any) -> dict[str, torch.Tensor]:
         with torch.no_grad():
@@ -153,11 +156,15 @@ def main() -> None:
         for a, r, n, w, s in every
     ]
     waiting = [setting for setting in wanted if setting not in [run["setting"] for run in done]]
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool, options.out.open("a") as file:
-        for future in tqdm(as_completed([pool.submit(train, s) for s in waiting]), total=len(waiting), unit="run"):
-            done.append(future.result())
-            file.write(json.dumps(done[-1], ensure_ascii=False) + "\n")
-            file.flush()
+    calls = {
+        "α {alpha:g}, {rate:g}, {steps} steps, seed {seed}, {warmup}".format(**s): partial(train, s) for s in waiting
+    }
+    with options.out.open("a") as file:
+        for _, run in side_by_side(calls, options.workers):
+            if run is not None:
+                done.append(run)
+                file.write(json.dumps(run, ensure_ascii=False) + "\n")
+                file.flush()
     show([run for run in done if run["setting"] in wanted])
     if options.bounds:
         print(*bounds(options.alphas), sep="\n")
