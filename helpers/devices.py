@@ -51,13 +51,12 @@ def in_float64(tensor: torch.Tensor) -> torch.Tensor:
 def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 
-    A tiny model takes two at most: a training step then needs 0.6 of its time on one thread, its figures stay the same
-    (`benchmarks/numerics.py`), and its matrices are too small to be cut further. A larger model takes what PyTorch takes
-    by itself: all cores, or `OMP_NUM_THREADS`.
+    A tiny model is faster on one thread: its matrices are so small that handing out the work costs more than the work.
+    A larger one takes all cores.
     """
-    if model_is_tiny:
-        torch.set_num_threads(min(2, torch.get_num_threads()))
-    return torch.get_num_threads()
+    count = 1 if model_is_tiny else max(1, os.cpu_count() or 1)
+    torch.set_num_threads(count)
+    return count
 
 
 def seed_everything(seed: int) -> None:
