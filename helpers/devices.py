@@ -51,7 +51,7 @@ def in_float64(tensor: torch.Tensor) -> torch.Tensor:
 def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 
-    A tiny model is faster on one thread: its matrices are so small that handing out the work costs more than the work.
+    A tiny model takes one, so that a run has the same figures alone and beside other runs, which take the other cores.
     A larger one takes all cores.
     """
     count = 1 if model_is_tiny else max(1, os.cpu_count() or 1)

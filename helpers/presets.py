@@ -43,7 +43,7 @@ class Preset:
     reinforce: Recipe
     kl: Recipe
     dpo: Recipe
-    tiny: bool  # True: small enough that one CPU thread is the fastest choice
+    tiny: bool  # True: small enough to train on one CPU thread, several runs side by side
 
     def sizes(self, part: str, *, quick: bool = False, **changes: Any) -> Sizes:
         """How many steps, prompts and repetitions a part's notebook takes; `print` shows what each number decides.

@@ -62,6 +62,12 @@ def in_turn(calls: Mapping[str, Callable[[], Any]]) -> Iterator[tuple[str, Any]]
             return
 
 
+def all_results(calls: Mapping[str, Callable[[], Any]], workers: int) -> Iterator[tuple[str, Any]]:
+    """Names and results of independent calls as they end: side by side if workers and calls are several, else in turn."""
+    workers = min(workers, len(calls))
+    return side_by_side(calls, workers) if workers > 1 else in_turn(calls)
+
+
 def side_by_side(calls: Mapping[str, Callable[[], Any]], workers: int) -> Iterator[tuple[str, Any]]:
     """Make independent calls in `workers` processes, each on one thread.
 

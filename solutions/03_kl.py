@@ -1133,9 +1133,17 @@ common = {
 # </details>
 #
 # The run is the first entry of the sweep of section 3.5: it is saved in the folder `runs/kl`,
-# and the sweep will not repeat it. It takes one to two minutes.
+# and the sweep will not repeat it. Beside it, on the computer's second core, the cell trains a run that section 3.6
+# will ask for: a fine, and steps three times as large. Together they take one to three minutes.
 # %% tags=["training"]
-runs = sweep.sweep({"α = 0": {"alpha": 0.0}}, train_fixed, examine, common=common)
+usual = f"α = {preset.kl.alpha:g}"  # the preset's strength of the fine
+larger_steps = {
+    "alpha": preset.kl.alpha, "learning_rate": 3 * preset.kl.learning_rate, "method": "larger steps",
+}  # fmt: skip
+runs = sweep.sweep(
+    {"α = 0": {"alpha": 0.0}, f"{usual}, larger steps": larger_steps},
+    train_fixed, examine, common=common, workers=workers,
+)  # fmt: skip
 free = runs["α = 0"]
 plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
@@ -1382,18 +1390,11 @@ frontier_choice(
 # So if texts become shorter under a fine, suspect the size of the steps before you blame the objective.
 #
 # The experiment changes one thing: the same α, the same number of steps, **a learning rate three times as large**.
-# The sweep's run stands beside it. It takes one to two and a half minutes.
+# The sweep's run stands beside it. Both are there already: the one with larger steps was trained in section 3.4.
 # %% tags=["training"]
-usual = f"α = {preset.kl.alpha:g}"
 pair = sweep.sweep(
-    {
-        usual: {"alpha": preset.kl.alpha},
-        f"{usual}, larger steps": {
-            "alpha": preset.kl.alpha, "learning_rate": 3 * preset.kl.learning_rate, "method": "larger steps",
-        },
-    },
-    train_fixed, examine, common=common,
-)  # fmt: skip
+    {usual: {"alpha": preset.kl.alpha}, f"{usual}, larger steps": larger_steps}, train_fixed, examine, common=common
+)
 plots.show(figures.plot_sweep(pair, ("length", "reward", "kl", "objective"), title=f"{usual}: two sizes of steps"))
 display(sweep.table({"untuned": untuned, **pair}, alpha=preset.kl.alpha, drawn=drawn, possible=bounds))
 at_optimum = possible.optimum(drawn, preset.kl.alpha)

@@ -64,6 +64,7 @@ from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 from helpers.runs import load_points, save_point, save_policy
+from helpers.side_by_side import all_results, cores_for
 from helpers.training import train
 
 preset = choose_preset("auto")
@@ -84,6 +85,7 @@ reference, tokenizer = load_policy(preset, device)
 reference.requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
 pad_id = tokenizer.pad_token_id
+workers = cores_for(preset.tiny, device)  # trainings that go side by side; 1: one after the other
 print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, on {device}")
 # %% [markdown]
 # ## 4.1 Background: from the objective to the loss
@@ -1411,13 +1413,16 @@ def test_change_of_samples(what_training_does):
 # Let us train the same pairs with several values, and measure for each policy what we care about:
 # the reward of what it writes, and its KL to the reference.
 #
+# The trainings are independent, so they go side by side, one on each core of the computer; `workers` is their number.
 # *You may add other values to `betas` in the cell of the sizes.* Each takes as long as the training above.
 # %% tags=["training"]
-for value in sizes.betas:
-    if value not in policies:
-        policies[value], histories[value] = train_dpo(
-            train_pairs, kept_train, value, name=f"DPO, β = {value}", look=True
-        )
+more = {f"DPO, β = {value}": value for value in sizes.betas if value not in policies}
+trainings = {
+    name: functools.partial(train_dpo, train_pairs, kept_train, value, name=name, look=True)
+    for name, value in more.items()
+}
+for name, result in all_results(trainings, workers):
+    policies[more[name]], histories[more[name]] = result
 # %% tags=["training"]
 scores_by_beta = {value: reward_and_kl(policies[value]) for value in sizes.betas}
 rows = [{"name": "reference", "test loss": math.log(2), "accuracy": 0.5, **base_scores}]
@@ -1645,15 +1650,19 @@ print(f"conservative DPO with ε = {epsilon:.2f}: the margin of least loss is {b
 smoothed = functools.partial(compute_dpo_loss, label_smoothing=epsilon)
 conservative_step = measures.with_names(dpo_step, compute_dpo_loss=smoothed)
 
+updates = {**dict.fromkeys(sets, dpo_step), "wide, drawn, conservative": conservative_step}
+learned_from = {name: sets[name.removesuffix(", conservative")] for name in updates}
+kept_by_name = {name: completion_log_probs(reference, pairs) for name, pairs in learned_from.items()}  # [N, 2] each
+rarely = {"test_every": 10**6}  # tested at the end only
+trainings = {
+    name: functools.partial(train_dpo, learned_from[name], kept, beta, name=name, update=updates[name], **rarely)
+    for name, kept in kept_by_name.items()
+}
+experiment_policies = {name: policy for name, (policy, _) in all_results(trainings, workers)}
+
 experiment_rows = []
-for name in [*sets, "wide, drawn, conservative"]:
-    pairs = sets[name.removesuffix(", conservative")]
-    kept = completion_log_probs(reference, pairs)
-    rarely = {"name": name, "test_every": 10**6}  # tested at the end only
-    if name in sets:
-        policy, _ = train_dpo(pairs, kept, beta, **rarely)
-    else:
-        policy, _ = train_dpo(pairs, kept, beta, update=conservative_step, **rarely)
+for name, pairs in learned_from.items():
+    policy, kept = experiment_policies[name], kept_by_name[name]
     tested = measure(policy, test_pairs, kept_test, beta)
     shifts = completion_log_probs(policy, pairs) - kept  # [N, 2]
     wrong = torch.tensor([pair.gap < 0 for pair in pairs], device=shifts.device)  # [N]
@@ -2036,12 +2045,17 @@ second = sample_completions(policies[beta], tokenizer, reward_model, *sampling, 
 new_pairs = pairs_from(second, make_preference_pairs(second.rewards, round_gap))
 rounds = {"new pairs": new_pairs, "old pairs": train_pairs[: len(new_pairs)]}
 round_rows = [{"policy": "first round", **scores_by_beta[beta], "texts scored": texts_for_pairs}]
+if not new_pairs:
+    print("no completions of one prompt differ by more than the gap: there is nothing to learn from")
+    rounds = {}
+go_on = functools.partial(train_dpo, beta=beta, start=policies[beta], **rarely)
+trainings = {
+    name: functools.partial(go_on, pairs, completion_log_probs(reference, pairs), name=f"second round, {name}")
+    for name, pairs in rounds.items()
+}
+round_policies = {name: policy for name, (policy, _) in all_results(trainings, workers)}
 for name, pairs in rounds.items():
-    if not pairs:
-        print("no completions of one prompt differ by more than the gap: there is nothing to learn from")
-        break
-    kept = completion_log_probs(reference, pairs)
-    policy, _ = train_dpo(pairs, kept, beta, name=f"second round, {name}", test_every=10**6, start=policies[beta])
+    policy = round_policies[name]
     scored = texts_for_pairs + (len(again_prompts) * sizes.completions_per_prompt if name == "new pairs" else 0)
     round_rows.append({"policy": f"second round, {len(pairs)} {name}", **reward_and_kl(policy), "texts scored": scored})
 if len(round_rows) == 3:

@@ -31,7 +31,7 @@ from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
 from helpers.presets import Preset
 from helpers.runs import RUNS, History, fingerprint, save_point, write_whole
-from helpers.side_by_side import in_turn, side_by_side
+from helpers.side_by_side import all_results
 
 from .possible import optimum, reward_at
 
@@ -121,9 +121,7 @@ def sweep(
             print(f"{name}: done before, read from {path}", flush=True)
         else:
             waiting[name] = partial(one_run, name, dict(settings), train_one, examine_one, folder / slug(name), mark)
-    together = workers > 1 and len(waiting) > 1
-    ended = side_by_side(waiting, min(workers, len(waiting))) if together else in_turn(waiting)
-    for name, run in ended:
+    for name, run in all_results(waiting, workers):
         if run is None:
             continue
         save_run(run, folder / f"{slug(name)}.json")

@@ -30,7 +30,7 @@ WORDS = ["a", "the", "film", "story", "was", "is", "good", "bad", "very", "not",
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Tiny models are fastest on one thread."""
+    """One thread for each of the processes that the tests are spread over."""
     torch.set_num_threads(1)
 
 

@@ -18,7 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from helpers.parts import ROOT
 from helpers.runs import History
-from helpers.side_by_side import cores_for, side_by_side, tell
+from helpers.side_by_side import all_results, cores_for, side_by_side, tell
 from helpers.training import train
 
 
@@ -49,9 +49,10 @@ def one(seed: int, folder: Path, steps: int, pause: float = 0.0) -> History:
     )
 
 
-def test_results_are_those_of_one_after_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 9])
+def test_results_are_those_of_one_after_the_other(tmp_path: Path, workers: int) -> None:
     calls = {f"seed {n}": partial(one, n, tmp_path / f"side-{n}", 12) for n in range(3)}
-    found = dict(side_by_side(calls, 2))
+    found = dict(all_results(calls, workers))
     assert found.keys() == calls.keys()
     for n in range(3):
         alone = one(n, tmp_path / f"alone-{n}", 12)
