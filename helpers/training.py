@@ -23,7 +23,7 @@ from .generation import Rollout, generate
 from .runs import Checkpoint, History, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
-BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # shown in the progress bar where a step reports them
+BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # in the progress bar, once a step has reported them
 
 
 def rollout_source(
@@ -143,7 +143,7 @@ def train(
         total=steps, initial=done, desc=description, unit="step", disable=not progress or is_told(), file=sys.stdout,
         ncols=100,
     )  # fmt: skip
-    whole = True
+    whole, shown = True, {}
     with bar, _stop_button() as stop, out_of_memory_help():
         try:
             while done < steps and not stop.pressed and tell(done, steps):
@@ -153,7 +153,9 @@ def train(
                 history.records.append(record)
                 done += 1
                 bar.update()
-                bar.set_postfix({name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record})
+                # what is measured now and then keeps its last value
+                shown |= {name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record}
+                bar.set_postfix(shown)
                 saver.after(done)
             tell(done, steps)
         except KeyboardInterrupt:  # the second one, or one outside the main thread: a step is cut in two

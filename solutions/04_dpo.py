@@ -41,6 +41,7 @@
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
 import functools
+import itertools
 import math
 import time
 from pathlib import Path
@@ -1247,6 +1248,9 @@ print("the reference:", {key: round(value, 3) for key, value in base_scores.item
 # Every few steps the policy is measured on the test pairs, which it never trains on; and after each epoch it writes
 # fresh samples, which section 4.6 looks at.
 # The bar says how long this takes. The stop button of the notebook ends a run early and keeps what there is.
+#
+# *Predict first:* which of these will rise in training, and which will fall: the loss on the training pairs, the loss
+# on the test pairs, the accuracy, the log-prob of the chosen completions, that of the rejected ones?
 # %% tags=["training"]
 def train_dpo(
     pairs, kept, beta, *, name, epochs=sizes.epochs, test_every=30, start=reference, look=False,
@@ -1335,6 +1339,9 @@ plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}
 # A policy gains probability only where the reference seldom writes. The chosen completions can rise if they are singled
 # out among the samples and the others pay for it; nothing in the loss asks for that.
 # The next cell takes *all* completions of the test prompts, not only those of pairs, and measures the mean.
+#
+# *Predict first:* where will the mean over all of them lie: above that of the chosen completions, below that of the
+# rejected ones, or between the two?
 # %% tags=["training"]
 numbers = [(p, k, k + 1) for p in range(len(test_completions)) for k in range(0, sizes.completions_per_prompt - 1, 2)]
 reference_samples = pairs_from(test_completions, torch.tensor(numbers))  # two by two: here neither one is preferred
@@ -1415,6 +1422,9 @@ def test_change_of_samples(what_training_does):
 #
 # The trainings are independent, so they go side by side, one on each core of the computer; `workers` is their number.
 # *You may add other values to `betas` in the cell of the sizes.* Each takes as long as the training above.
+#
+# *Predict first:* which β will end farthest from the reference, and which with the most reward? And will the order of
+# their test losses be the order of one of these?
 # %% tags=["training"]
 more = {f"DPO, β = {value}": value for value in sizes.betas if value not in policies}
 trainings = {
@@ -1728,6 +1738,9 @@ plots.show(
 # **Best-of-n** is drawn as well, at most at its KL, as in Part 3: the completions and their scores are there already,
 # and nothing is trained. If you drew the optimum π\* in Part 3, its line is there too. Both lines are what is possible
 # *at least*; with few completions for each prompt they end at a small KL, and the dotted line only keeps their reward.
+#
+# *Predict first:* will DPO's policies lie above the line through REINFORCE's, on it, or below? And how many completions
+# must one choose from to have DPO's reward without training?
 # %% tags=["training"]
 for value in sizes.betas:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
@@ -1739,8 +1752,9 @@ points = [run.point | {"method": "REINFORCE + KL, fixed α"} for run in earlier]
 points += [{"name": "reference", "kl": 0.0, "reward": base_scores["reward"], "method": "reference"}]
 points += [point for point in load_points() if point.get("method") in ("DPO", "REINFORCE")]
 bounds = [point for point in load_points() if point.get("method") == possible.OPTIMUM]  # if you drew it in Part 3
-for n in range(1, sizes.completions_per_prompt + 1):  # nothing trained: the best of the reference's n completions
-    best_of = scores_given[:, :n].amax(dim=1).mean().item()
+for n in range(1, sizes.completions_per_prompt + 1):  # nothing trained: the best of n completions, all choices of n
+    choices = itertools.combinations(range(sizes.completions_per_prompt), n)
+    best_of = torch.stack([scores_given[:, chosen].amax(dim=1) for chosen in map(list, choices)]).mean().item()
     bounds.append(
         {"name": f"best of {n}", "kl": math.log(n) - (n - 1) / n, "reward": best_of, "method": possible.BEST_OF_N}
     )
@@ -1751,15 +1765,18 @@ plots.show(plot_frontier(points, bounds, title="DPO on the frontier of Part 3"))
 # lines between neighbouring points, the reference and Part 3's policies, and reads reward and length at each DPO
 # policy's KL.
 #
-# Two more columns keep the comparison honest. **Length:** the KL of a completion is a sum over its tokens, so
+# Three more columns keep the comparison honest. **Length:** the KL of a completion is a sum over its tokens, so
 # policies that write texts of different lengths are not alike at equal KL; look at the KL *per token* as well.
 # **Feedback:** count the texts that were scored. DPO scored K texts for each training prompt, once; a run of REINFORCE
-# scores a fresh batch at each step. And `half_width` is half of the 95 % interval of a reward.
+# scores a fresh batch at each step. **Best reward at this KL:** what the two lines of the figure have at this distance,
+# at least; where the lines have ended, their last value. And `half_width` is half of the 95 % interval of a reward.
 # %% tags=["training"]
 by_name = {f"DPO, β = {value:g}": scores_by_beta[value] for value in sizes.betas}
 texts_for_pairs = len(train_completions) * sizes.completions_per_prompt
 counted = {"scored": texts_for_pairs, "batch_size": preset.kl.batch_size}
-display(measures.beside_reinforce(by_name, earlier, base_scores, **counted).round(3))
+beside = measures.beside_reinforce(by_name, earlier, base_scores, **counted)
+beside["best reward at this KL (at least)"] = [possible.reward_at(bounds, kl) for kl in beside["KL"]]
+display(beside.round(3))
 cheap = (bounds[-1]["reward"] - scores_given[:, 0].mean().item()) / bounds[-1]["kl"]  # reward for a nat, at least
 bought = {s["kl"]: s["reward"] - base_scores["reward"] for s in by_name.values()}
 told = f"{cheap:.2f} a nat; DPO " + ", ".join(f"{gain:.2f} for {nats:.1f} nats" for nats, gain in bought.items())
@@ -1996,6 +2013,8 @@ def test_ipo_rules(compute_ipo_loss):
 # **Where do the losses stop?** The next cell takes one pair and treats its margin as a number that may be moved freely.
 # It follows the gradient of each loss for 3,000 steps, a few seconds in all.
 # (The step sizes differ, as the slopes do: IPO's grows with the distance, DPO's is never above β.)
+#
+# *Predict first:* which of the three margins will have come to rest by then, and where?
 # %%
 nothing = torch.zeros(1)
 

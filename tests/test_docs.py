@@ -28,6 +28,20 @@ def test_every_path_that_a_page_names_is_there(page: Path) -> None:
         assert path.startswith(MADE) or list(ROOT.glob(pattern)), f"{page.name} names {path}"
 
 
+def test_a_term_of_the_glossary_stands_in_the_sections_that_it_links_to() -> None:
+    """Sections move; a link that still leads somewhere is found by no other test."""
+    told: dict[str, str] = {}
+    for part in masters.existing_parts():
+        text = masters.master_path(part).read_text(encoding="utf-8").replace("\n# ", " ")
+        pieces = re.split(r"## (\d+\.\d+) ", text)
+        told |= dict(zip(pieces[1::2], pieces[2::2], strict=True))
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for name, explained in re.findall(r"^- \*\*(.+?)\*\*(.+)$", glossary, re.MULTILINE):
+        terms = [term.lower() for term in re.split(r", | \(|\)", name) if term]
+        for section in re.findall(r"ipynb#(\d+\.\d+)", explained):
+            assert any(term in told[section].lower() for term in terms), f"{name} is not in section {section}"
+
+
 def test_every_room_stands_in_the_table_of_rooms() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = {

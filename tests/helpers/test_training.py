@@ -64,6 +64,12 @@ def same(first, second):
     return all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_the_bar_keeps_what_is_measured_now_and_then(capsys):
+    """The KL of every fifth step flickered: it was there in one step and gone in the next."""
+    train(lambda batch, number: {"loss": 1.0} | ({} if number else {"kl": 4.5}), ["x"], steps=3)
+    assert "kl=4.5" in capsys.readouterr().out.rsplit("3/3", 1)[1]
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(new_policy, tokenizer, tmp_path):
     whole, history, state = make_run(new_policy, tokenizer, None, 8)
     with pytest.raises(RuntimeError, match="the kernel died"):
