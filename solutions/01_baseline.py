@@ -552,6 +552,8 @@ plots.show(  # the text is what a reader who cannot see the figure gets
 # **Your turn.** Change the prompt, the temperature and the `k`, and watch the bars (they use your `top_k_filter`).
 # Find a prompt after which the model is nearly sure of the next token, and one after which it is not sure at all.
 # What does a temperature of 3 do to each? (Where fields do not appear, three settings are shown.)
+# The title also gives the **entropy** $-\sum_i p_i \ln p_i$, which says how open the choice is: it is 0 if one token
+# is certain, and $\ln n$ if $n$ tokens are equally likely. (Its unit, the *nat*, belongs to natural logarithms.)
 # With the preset `tiny`, keep to words that occur in film reviews: it cuts words that it does not know
 # into single letters, which it has never seen in training, and what follows means nothing.
 # %%
@@ -1513,8 +1515,8 @@ result = quiz.reveal(my_forecasts(), forecast_log_loss)
 # for one word, and wrote whole sentences; it was asked for JSON with one key, and added a second one.
 # Such constraints are rare in text.
 # *Several steps:* it found 3 + 4 = 7 and forgot that two apples were eaten; 17 · 23 came out as 381, nearly right,
-# as one guesses from the look of it. *Form:* wrong answers are as fluent as right ones, and some run into a loop
-# ("of the balcony of the balcony"), which is typical of greedy decoding.
+# as one guesses from the look of it. *Form:* wrong answers are as fluent as right ones, and answers of both kinds run
+# into loops ("of the balcony of the balcony", "Awesome, awesome, awesome"), which is typical of greedy decoding.
 #
 # **Rubric**
 # - 1 point: Names a surprising success or failure, with the task and the model's answer, and the picture of the model

@@ -30,12 +30,13 @@
 # | 2.8 | one training step (exercise 2.7), broken steps, a dry run, the training | minutes; the dry run says how many |
 # | 2.9 | results: what was learned, and what else happened | half a minute |
 # | 2.10 | looking back: written questions | |
-# | 2.11 | optional: a pole and a ship | 2 min |
+# | 2.11 | optional: a pole and a ship | half a minute for the pole; the ship is not measured |
 # | 2.12 | summary and submission | |
 #
 # **Words used throughout the course.** The **policy** is the model we train.
 # The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
-# a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability.
+# a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability;
+# its unit is called **nat**, as in Part 1.
 # The **advantage** of a completion says how much better it was than expected; section 2.5 makes that exact.
 #
 # As before, your functions leave their arguments as they are, and return tensors of their `dtype` and on their device
@@ -763,6 +764,10 @@ pd.DataFrame(
 # %% [markdown]
 # ## 2.6 Continuous actions: the Gaussian policy
 #
+# *This section and the next are about other problems than text, and the training in 2.8 needs neither. Whoever wants
+# to see the language model learn first may read 2.8 and 2.9 now, and come back.* What they show is that the policy
+# gradient asks one thing of a policy, its score: the formulas of 2.2 and 2.5 hold for motors as for words.
+#
 # A token is one of finitely many actions. A robot's motor takes any number.
 # For such actions the usual policy is a **Gaussian**: the network (or a table) gives a mean $\mu$,
 # and the action is drawn around it. With $D$ numbers in an action and a covariance matrix $\Sigma$,
@@ -791,7 +796,7 @@ pd.DataFrame(
 #
 # - `action` and `mean` have shape `[B, D]`, `covariance` has `[D, D]`. The result has shape `[B]`.
 # - Gradients pass to `action` and `mean`.
-#   Write the formula; do not call `torch.distributions` (the sanity check does, to compare).
+#   The formula is what you are to learn here: `torch.distributions` has it ready, and the sanity check compares.
 #
 # Useful: `torch.linalg.solve(M, x)` gives $M^{-1} x$, with the vectors in the *columns* of `x`;
 # `torch.logdet(M)` gives $\ln \det M$. Solving is more exact than inverting. PyTorch has no solver for bfloat16:
@@ -1683,6 +1688,7 @@ dry_run.to_pandas().round(3)
 #
 # First the state of affairs *before* training: reward on the test prompts. Then the run.
 # The goal is a mean reward of at least 0.75 on the test prompts.
+# (With the preset `gpt2` we have tried neither this goal nor the learning rate: see there how far your run gets.)
 # **Predict, then look:** which of reward, KL, length and repetition will rise, which will fall?
 # %% tags=["training"]
 # The untuned policy on the test prompts (the reference is just that). Takes some seconds.
@@ -2201,7 +2207,7 @@ if have_gymnasium:
         worst,
     )
 # %% tags=["training"]
-# The same on LunarLander, where Box2D is installed. Takes about two minutes, episodes cut after 300 moments.
+# The same on LunarLander, where Box2D is installed, with episodes cut after 300 moments. Many times the pole's time (not measured).
 # Compare where it ends with random firing, about −180, and with a solved task, 200, which takes longer than this.
 if have_gymnasium and have_box2d:
     ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes
