@@ -54,6 +54,18 @@ def test_the_runs_of_letters_look_as_the_sample_answer_says(part2, seed):
     assert turned.mean("gradient", last=10) < turned["gradient"][0]
 
 
+def test_the_learning_rate_of_a_run_is_that_of_its_optimizer(part2):
+    seen = []
+
+    def step(policy, optimizer, *batch):
+        seen.append(optimizer.param_groups[0]["lr"])
+        part2["reinforce_step"](policy, optimizer, *batch)
+
+    letters.run(step, steps=1)
+    letters.run(step, steps=1, learning_rate=0.003)
+    assert seen == [letters.LEARNING_RATE, 0.003]
+
+
 def test_letters_note_the_log_probs_that_they_were_drawn_with(part2):
     policy = letters.LetterPolicy()
     torch.nn.init.normal_(policy.table, generator=torch.Generator().manual_seed(0))

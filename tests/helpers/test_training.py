@@ -300,6 +300,30 @@ def test_the_history_keeps_what_every_step_reports():
         history["kl"]
 
 
+def test_the_bar_shows_what_counts_and_has_room_on_its_line(capsys):
+    """Where there is a reward the loss is no measure; small and large numbers take five places, and nothing is cut off."""
+    reported = {"loss": -2.9376, "reward": 0.48412, "kl": -7.33e-07, "length": 13.9375}
+    train(lambda batch: reported, ["x"], steps=160, description="REINFORCE")
+    line = capsys.readouterr().out.replace("\n", "\r").strip().split("\r")[-1]
+    assert line.endswith("reward=0.484, kl=0.000, length=13.9]")
+    assert "loss" not in line
+    assert line.count("█") > 3
+    train(lambda batch: {"loss": 0.6931, "accuracy": 0.5}, ["x"], steps=1)
+    assert "loss=0.693, accuracy=0.500]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_first_sample_is_printed_on_the_way_if_asked_for(policy, tokenizer, capsys, progress):
+    given = {"policy": policy, "tokenizer": tokenizer, "sample_prompts": PROMPTS[:2], "sample_every": 2, "sample_tokens": 3}
+    history = train(lambda b: {"loss": 1.0}, ["x"], steps=4, show_sample=True, progress=progress, **given)
+    told = [f"step {s['step']}: {s['prompt']}{s['completion']}" for s in history.samples[::2]]
+    assert len(told) == 3
+    printed = capsys.readouterr().out
+    assert [line in printed for line in told] == [progress] * 3
+    train(lambda b: {"loss": 1.0}, ["x"], steps=4, **given)
+    assert told[0] not in capsys.readouterr().out
+
+
 def test_rollouts_add_length_and_repetition(policy, tokenizer):
     source = rollout_source(policy, tokenizer, PROMPTS, 5, 6, repeats=3, seed=1)
     rollout = source(0)
