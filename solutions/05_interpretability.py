@@ -1833,6 +1833,9 @@ def test_small_distance(patching_effect):
     check(patching_effect(torch.tensor([1.0625]), torch.tensor([1.0]), torch.tensor([1.03125])), 0.5, {
         "the distance from corrupted to clean is small, not zero: divide by it as it is.": lambda got: bool(abs(got) < 0.49),
     }, name="patching_effect of a small distance", ordinary=(patching_effect(*torch.tensor([[4.0], [2.0], [3.0]])), 0.5))
+    with trying("patching_effect: means that differ by little are not equal"):
+        tiny = patching_effect(*torch.tensor([[2e-10], [1e-10], [1.5e-10]]))
+    check(tiny, 0.5, name="patching_effect of a tiny distance", rtol=1e-3)
     check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=None)
 # %% hidden={"values": 2, "edges dtypes purity": 0.5, "errors values": 0.5}
 # Random logit differences, a batch of one prompt.

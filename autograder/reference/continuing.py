@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from autograder.reference.casting import Inputs, on_meta
+from autograder.reference.checking import check_device
 from autograder.reference.quoting import a_value
 from autograder.reference.spec import OWN_ASPECTS, Case, Spec, grading_seed, register
 
@@ -31,8 +34,8 @@ def machine(generator: torch.Generator, vocabulary: int) -> NextLogits:
     table = torch.randn(64, vocabulary, generator=generator, dtype=torch.float64)
 
     def next_logits(ids: Tensor) -> Tensor:
-        places = torch.arange(1, ids.shape[1] + 1)
-        return table[(ids * places).sum(dim=1) % len(table)]
+        places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        return table.to(ids.device)[(ids * places).sum(dim=1) % len(table)]
 
     return next_logits
 
@@ -104,7 +107,16 @@ def _verify_calls(function: Callable[..., Any]) -> None:
         for step, given in enumerate(seen):
             if not torch.equal(given, wanted[:, : prompt + step]):
                 raise AssertionError("continue_texts: `next_logits` must get all columns so far, and nothing else")
+    _verify_device(function)
 
 
+def _verify_device(function: Callable[..., Any]) -> None:
+    """New tensors are made where the ids are. The engine leaves this to calls that bring no model along."""
+    generator = torch.Generator().manual_seed(grading_seed())
+    inputs = {"next_logits": machine(generator, 4), "ids": torch.ones(3, 2).long(), "choose": likeliest}
+    away = on_meta(Inputs(inputs, new_tokens=3, eos_id=0))
+    check_device(functools.partial(function, **away), SPEC, "3 rows, on another device than the CPU", "meta")
+
+
+SPEC = register(Spec("continue_texts", continue_texts, _cases, copies=True))
 OWN_ASPECTS["continue_texts"] = {"calls": _verify_calls}
-register(Spec("continue_texts", continue_texts, _cases, copies=True))

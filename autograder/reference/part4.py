@@ -254,6 +254,7 @@ def _reward_cases(generator: torch.Generator) -> list[Case]:
         ("rewards in the thousands", 4_096 + 64 * values[0], 4_096 + 64 * values[1]),
         ("rewards far below 0", 64 * values[0] - 4_096, 64 * values[1] - 4_096),
         ("rewards of ±1e4", 1e4 * ones, -1e4 * ones),
+        ("rewards of size 1e-10", 1e-10 * values[0], 1e-10 * values[1]),
     ):
         cases.append(Case(label, {"chosen_rewards": chosen.clone(), "rejected_rewards": rejected.clone()}, "edges"))
     return cases

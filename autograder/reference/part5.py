@@ -299,12 +299,15 @@ def patching_cases(generator: torch.Generator) -> list[Case]:
         noise = noise - noise.mean(dim=1, keepdim=True)
         return {"clean": goal + noise[0], "corrupted": start + noise[1], "patched": reached + noise[2]}
 
+    tiny = {name: 1e-10 * values for name, values in inputs(6, 4.0, -3.0, 1.2).items()}
     return [
         Case("a patch that restores a part", inputs(6, 4.0, -3.0, 1.2)),
         Case("a batch of 1", inputs(1, 3.5, 0.5, 2.0)),
         Case("a corrupted run above 0", inputs(9, 5.0, 2.0, 2.7)),
         Case("a small difference between the clean and the corrupted run", inputs(4, 2.0, 1.95, 1.96), "edges"),
         Case("logit differences of size 1e-4", {k: 1e-4 * v for k, v in inputs(6, 4.0, -3.0, 1.2).items()}, "edges"),
+        Case("logit differences of size 1e-10", tiny, "edges", short=False),
+        Case("a clean and a corrupted mean that are 1e-5 apart", inputs(4, 2.0, 1.99999, 5.0), "edges", short=False),
         Case("a small negative difference", inputs(5, -0.3, -0.28, 0.1), "edges"),
         Case("a patch that goes too far", inputs(5, 3.0, -2.0, 4.5), "edges"),
         Case("a patch that makes it worse", inputs(5, 3.0, -2.0, -3.1), "edges"),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from autograder import masters
 from autograder.grade.jobs import Job, questions_of
@@ -39,12 +40,13 @@ def raising(fault: StudentError, hidden: bool = False) -> Any:
 
 
 USE = "token_log_probs(torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.long)).sum()"
+SHAPE = f"assert {USE.removesuffix('.sum()')}.shape == (1, 2), 'no'"
 
 
 def test_passing_and_failing() -> None:
-    passed = verdict("assert token_log_probs() == 1", lambda: 1)
+    passed = verdict(SHAPE, lambda *_: torch.zeros(1, 2))
     assert (passed.passed, passed.points) == (True, 1.0)
-    failed = verdict("assert token_log_probs() == 1, 'no'", lambda: 2)
+    failed = verdict(SHAPE, lambda *_: torch.zeros(1))
     assert (failed.passed, failed.points, failed.message, failed.error, failed.detail) == (False, 0.0, "no", False, "")
 
 
@@ -69,6 +71,14 @@ def test_a_test_that_breaks_for_the_solution_too_is_the_judges_error(body: str) 
     result = verdict(body, lambda *_: None)
     assert (result.passed, result.error, result.points) == (False, True, None)
     assert "instructor" in result.message
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_where_the_solution_fails_as_well_nobody_loses_a_point(hidden: bool) -> None:
+    """A class has one seed: on one that is unlucky for right answers, too, the instructor has to look."""
+    unlucky = verdict(f"assert {USE} > 0, 'unlucky'", lambda *_: torch.zeros(1, 2), hidden)
+    assert (unlucky.passed, unlucky.error, unlucky.points) == (False, True, None)
+    assert "instructor" in unlucky.message
 
 
 def test_a_test_that_does_not_compile_or_asks_for_an_unknown_name() -> None:

@@ -58,6 +58,8 @@ def fussy(n):
 BUFFER = torch.zeros(2)
 def reuse(x): return BUFFER.copy_(x)
 def scale(value, x): return value(2) * x
+def joined(value, x): return x + value(x)
+def apart(value, x): return torch.zeros(2) + value(x)
 def sparse(): return torch.eye(3).to_sparse()
 def middle(x): return x[1:].T
 def fresh(x): return torch.zeros(2)
@@ -67,7 +69,7 @@ def note(policy, optimizer, rollout, reward_model):
 """
 NAMES = (
     "square both first_only spoil reshape_in_place same draw ask ask_badly numbers odd strides complain subclass many "
-    "deep large sparse missing fussy scale reuse note middle fresh put"
+    "deep large sparse missing fussy scale joined apart reuse note middle fresh put"
 ).split()
 
 
@@ -202,6 +204,14 @@ def test_callables_are_called_back(call: Call) -> None:
 
     with pytest.raises(TypeError, match="raised TypeError"):
         call("ask_badly")(strict)
+
+
+def test_what_is_called_back_answers_on_the_arguments_device(call: Call) -> None:
+    """A model that is handed over gives logits where the ids are: a function may join them to its own tensors there."""
+    x = torch.ones(2, device="meta")
+    assert call("joined")(lambda given: given + 1, x).is_meta
+    with pytest.raises(RuntimeError, match="raised RuntimeError"):
+        call("apart")(lambda given: given + 1, x)
 
 
 def test_numbers_and_other_types(call: Call) -> None:

@@ -157,3 +157,8 @@ token = scores.argmax(dim=1)
 # for: texts = torch.cat
 ids[:, 0] = 0
 texts = torch.cat([texts, token[:, None]], dim=1)
+
+
+# === wrong: which rows are finished is noted on the CPU | two devices
+# for: done = torch.zeros
+done = torch.zeros(ids.shape[0], dtype=torch.bool)

@@ -192,9 +192,24 @@ def patching_effect(clean, corrupted, patched):
     return (patched.double().mean() - corrupted.double().mean()).item() / way
 
 
-# === wrong: a small denominator raises | hidden: size 1e-4
+# === wrong: a small denominator raises | differ by little
 def patching_effect(clean, corrupted, patched):
     d = float(clean.double().mean() - corrupted.double().mean())
     if abs(d) < 1e-2:
         raise ValueError("x")
     return float(patched.double().mean() - corrupted.double().mean()) / d
+
+
+# === wrong: means that are nearly equal raise | differ by little
+def patching_effect(clean, corrupted, patched):
+    way = (clean.mean() - corrupted.mean()).item()
+    if abs(way) < 1e-8:
+        raise ValueError("nothing to restore")
+    return (patched.mean() - corrupted.mean()).item() / way
+
+
+# === wrong: torch.isclose decides whether means are equal | differ by little
+def patching_effect(clean, corrupted, patched):
+    if torch.isclose(clean.mean(), corrupted.mean()):
+        raise ValueError("nothing to restore")
+    return ((patched.mean() - corrupted.mean()) / (clean.mean() - corrupted.mean())).item()

@@ -134,3 +134,10 @@ def preference_accuracy(chosen_rewards, rejected_rewards):
 def preference_accuracy(chosen_rewards, rejected_rewards):
     t = torch.isclose(chosen_rewards, rejected_rewards)
     return float((torch.where(t, 0.5, (chosen_rewards > rejected_rewards).double())).mean())
+
+
+# === wrong: differences below a hundred-millionth are ties | hidden: size 1e-10
+def preference_accuracy(chosen_rewards, rejected_rewards):
+    difference = chosen_rewards.double() - rejected_rewards.double()
+    difference = torch.where(difference.abs() < 1e-8, 0.0, difference)
+    return (torch.sign(difference) / 2 + 0.5).mean().item()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.mutation.oracle import ContractError, Inputs, Oracle
+from tests.mutation.oracle import MIXED, ContractError, Inputs, Oracle
 
 from .drawn import normal, whole
 
@@ -34,8 +34,8 @@ def _model(g: torch.Generator, entries: int) -> Model:
     table = normal(g, 97, entries)
 
     def logits(ids: Tensor) -> Tensor:
-        places = 1 + torch.arange(ids.shape[1])
-        return table[(ids * places * places).sum(dim=1) % 97]
+        places = 1 + torch.arange(ids.shape[1], device=ids.device)
+        return table.to(ids.device)[(ids * places * places).sum(dim=1) % 97]
 
     return logits
 
@@ -83,6 +83,21 @@ def asks_once_a_column(function: Callable[..., Any]) -> None:
                 raise ContractError(f"other questions than one a column: {asked}, {chosen}")
 
 
+def stays_on_the_device(function: Callable[..., Any]) -> None:
+    """Ids on the `meta` device are continued there."""
+    ids = torch.ones(3, 2, dtype=torch.int64, device="meta")
+    try:
+        result = function(_model(torch.Generator().manual_seed(0), 4), ids, 3, 0, _first)
+    except Exception as error:
+        if any(words in str(error) for words in MIXED):
+            raise ContractError("tensors of two devices meet") from error
+        return  # a number is asked for, which is not there
+    if result.device.type != "meta":
+        raise ContractError("the result is on another device")
+
+
 ORACLES = {
-    "continue_texts": Oracle(continue_texts, _prompts, exact=True, floor=0.0, copies=True, rules=(asks_once_a_column,)),
+    "continue_texts": Oracle(
+        continue_texts, _prompts, exact=True, floor=0.0, copies=True, rules=(asks_once_a_column, stays_on_the_device)
+    ),
 }

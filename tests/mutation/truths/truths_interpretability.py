@@ -299,6 +299,19 @@ def _runs(g: torch.Generator) -> Named:
                 yield f"{rows}, all in one", {**given, "clean": given["patched"] + 1, "corrupted": given["patched"] - 1}
 
 
+def divides_by_small_distances(function: Callable[..., Any]) -> None:
+    """Means that differ are not equal, however little they differ."""
+    for dtype in (torch.float32, DOUBLE):
+        for start, goal, reached in ((1e-10, 2e-10, 1.5e-10), (2.0, 2.00001, 2.000005)):
+            runs = [torch.tensor([number], dtype=dtype) for number in (goal, start, reached)]
+            try:
+                share = function(*runs)
+            except ValueError as error:
+                raise ContractError(f"means of {start} and {goal} are taken for equal") from error
+            if not 0.4 < share < 0.6:
+                raise ContractError(f"the distance from {start} to {goal} is not what is divided by")
+
+
 def faithfulness(circuit: Tensor, full: Tensor) -> float:
     """The gap between two means."""
     return abs(statistics.fmean(full.tolist()) - statistics.fmean(circuit.tolist()))
@@ -348,6 +361,7 @@ ORACLES = {
                 ("equal means", {"clean": _TWO, "corrupted": _TWO.flip(0), "patched": _OTHER}, ValueError),
                 ("equal means of others", {"clean": _FOUR, "corrupted": _FOUR.flip(0), "patched": -_FOUR}, ValueError),
                 ("all zero", {"clean": 0 * _TWO, "corrupted": 0 * _TWO, "patched": _OTHER}, ValueError)),
+        rules=(divides_by_small_distances,),
     ),
     "faithfulness": Oracle(faithfulness, _circuits),
 }  # fmt: skip

@@ -220,7 +220,10 @@ class Child:
             answer, blob = protocol.receive(self.connection, self.caps)
             if "raise" in answer:
                 raise getattr(builtins, answer["raise"], RuntimeError)(answer["message"])
-            return values.Decoder(values.unpack(blob, self.caps)).decode(answer["result"])
+            tensors = values.unpack(blob, self.caps)
+            if any(tensor.is_meta for tensor in encoder.tensors):  # a result is where the arguments are
+                tensors = [tensor.to("meta") for tensor in tensors]
+            return values.Decoder(tensors).decode(answer["result"])
 
         return ask
 
