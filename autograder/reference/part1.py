@@ -65,6 +65,7 @@ def top_k_cases(generator: torch.Generator) -> list[Case]:
         Case("k larger than V", {"logits": draw(2, 6), "k": 40}, "edges"),
         Case("ties at the border", {"logits": tied, "k": 2}, "edges"),
         Case("ties at the border in a batch of 1", {"logits": tied[:1] - 5, "k": 3}, "edges"),
+        Case("ties of the largest, k = 1", {"logits": tied, "k": 1}, "edges"),
         Case("logits of size 1e4", {"logits": 1e4 * torch.tanh(draw(3, 7)), "k": 3}, "edges"),
     ]
 
@@ -117,6 +118,7 @@ register(Spec("sample_next_token", sample_next_token, sampling_cases, magnitude=
 
 DRAWS = 20_000  # the standard error of a frequency is at most 0.0036
 ALLOWED = 0.02  # more than five standard errors
+WAYS = ({"temperature": 1.0, "top_k": 0}, {"temperature": 0.7, "top_k": 4})  # who filters may go another way
 
 
 def _generator(offset: int) -> torch.Generator:
@@ -149,9 +151,10 @@ def _verify_frequencies(function: Callable[..., torch.Tensor]) -> None:
     drawn = 2 * torch.randn(2, 6, generator=_generator(0), dtype=torch.float64)  # two different distributions
     tied = torch.tensor([[1.0, 0.5, 0.5, 0.5, -1.0, 0.0], [-3.0, 2.0, 2.0, 1.0, 2.0, 2.5]], dtype=torch.float64)
     settings = [(drawn, *setting) for setting in [(1.0, 0), (0.5, 0), (2.0, 0), (1.5, 3), (0.7, 2), (1, 6)]]
-    settings += [(tied, 1.0, 2), (drawn / 20, 0.05, 0)]
+    level = torch.tensor([[2.0, 2.0, -1.0, 0.0, 2.0, 1.0], [0.0, 3.0, 3.0, -2.0, 1.0, 2.0]], dtype=torch.float64)
+    settings += [(tied, 1.0, 2), (level, 1.0, 1), (drawn / 20, 0.05, 0)]
     for number, (rows, temperature, top_k) in enumerate(settings):
-        label = f"temperature {temperature}, top_k {top_k}" + (", ties at the border" if rows is tied else "")
+        label = f"temperature {temperature}, top_k {top_k}" + (", ties at the border" if rows is tied or rows is level else "")
         logits = rows.float().repeat(DRAWS // 2, 1)  # rows alternate
         ids = _draw(function, logits, label, temperature=temperature, top_k=top_k, generator=_generator(1 + number))
         for row in range(2):
@@ -178,26 +181,34 @@ def _verify_defaults(function: Callable[..., torch.Tensor]) -> None:
         raise AssertionError(
             "sample_next_token: with default arguments unlikely tokens are drawn too seldom or too often"
         )
-    if torch.equal(ids, _draw(function, logits, "default arguments")):
-        raise AssertionError(
-            "sample_next_token: two calls without a generator gave equal draws; is a seed set inside the function?"
-        )
+    for way in WAYS:
+        first, second = (_draw(function, logits, "no generator", **way) for _ in range(2))
+        if torch.equal(first, second):
+            raise AssertionError(
+                "sample_next_token: two calls without a generator gave equal draws; is a seed set inside the function?"
+            )
 
 
 def _verify_independence(function: Callable[..., torch.Tensor]) -> None:
     logits = torch.zeros(DRAWS, 4)
-    ids = _draw(function, logits, "equal logits", temperature=1.0, top_k=0, generator=_generator(30))
-    together = (ids[0::2] == ids[1::2]).double().mean().item()  # 1/4 when rows are drawn independently
-    if abs(together - 0.25) > ALLOWED:
-        raise AssertionError("sample_next_token: the rows of a batch are not drawn independently")
+    for way in WAYS:
+        ids = _draw(function, logits, "equal logits", **way, generator=_generator(30))
+        together = (ids[0::2] == ids[1::2]).double().mean().item()  # 1/4 when rows are drawn independently
+        if abs(together - 0.25) > ALLOWED:
+            raise AssertionError("sample_next_token: the rows of a batch are not drawn independently")
 
 
 def _verify_generator(function: Callable[..., torch.Tensor]) -> None:
+    for way in WAYS:
+        _verify_one_generator(function, way)
+
+
+def _verify_one_generator(function: Callable[..., torch.Tensor], way: Mapping[str, Any]) -> None:
     logits = torch.zeros(200, 10)
 
     def draw(generator: torch.Generator, seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return _draw(function, logits, "a given generator", temperature=1.0, top_k=0, generator=generator)
+        return _draw(function, logits, "a given generator", **way, generator=generator)
 
     if not torch.equal(draw(_generator(40), 1), draw(_generator(40), 2)):
         raise AssertionError("sample_next_token: equal generators gave different draws; is `generator` passed on?")

@@ -155,6 +155,7 @@ register(
         kl_estimates,
         _estimate_cases,
         differentiable=("log_probs",),
+        entries=("k1", "k2", "k3"),
         magnitude=_largest_estimate,
     )
 )

@@ -56,6 +56,7 @@ class Spec:
             finite input, at least 1.
         looseness: multiples of eps·magnitude that count as equal.
         tested_gradient: `(input's name, inputs) -> mask`, the entries of a gradient that are compared; default all.
+        entries: of a returned dict, those that the definition names; a student's may have more, and they are not looked at.
         exact_dtype: whether float tensor results have the inputs' dtype.
         copies: whether the result shares no memory with an input.
         raises: `(label, inputs, exception)`: errors the definition names.
@@ -70,6 +71,7 @@ class Spec:
     magnitude: Callable[[Mapping[str, Any]], float] | None = None
     looseness: float = 8.0
     tested_gradient: Callable[[str, Mapping[str, Any]], torch.Tensor] | None = None
+    entries: tuple[str, ...] = ()
     exact_dtype: bool = True
     copies: bool = False
     raises: tuple[tuple[str, dict[str, Any], type[Exception]], ...] = ()

@@ -11,6 +11,8 @@ from autograder.masters import Cell
 from autograder.publish import effort
 from autograder.publish.compose import nodes_of
 
+ASKED = re.compile(r'verify\(\w+, "\w+"((?:, "\w+")+)\)')
+RULES = {"edges", "dtypes", "purity", "errors", "gradients"}
 TYPED = re.compile(r"^\*\*(?:Exercise|Question|Written)[^\n]*\*\* ?\([^)]*points?\b", re.MULTILINE)
 
 
@@ -37,6 +39,19 @@ def test_marks_by_hand_are_a_quarter_of_a_part_at_most() -> None:
         questions = masters.load_questions(part)
         by_hand = sum(question.points for question in questions if question.manual)
         assert by_hand <= 0.26 * sum(question.points for question in questions), f"part {part}"
+
+
+@pytest.mark.parametrize("part", masters.existing_parts())
+def test_edges_carry_few_points(part: int) -> None:
+    """What an exercise is about carries most of its points: hidden tests of borders and rules alone, three in ten at most."""
+    for question in masters.load_questions(part):
+        few = 0.0
+        for test in question.tests:
+            kinds = set(re.findall(r"\w+", found[1])) if (found := ASKED.search(test.source)) else set()
+            # a gradient by itself, as that of a loss, may be what an exercise is about
+            if test.hidden and kinds and kinds <= RULES and kinds != {"gradients"}:
+                few += test.points
+        assert few <= 0.3 * question.points, f"{question.name}: {few} of {question.points}"
 
 
 @pytest.mark.parametrize("part", masters.existing_parts())

@@ -324,7 +324,7 @@ def _unchanged(call: Question, inputs: Inputs) -> None:
 
 
 def _compare_slopes(oracle: Oracle, call: Question, result: Any, inputs: Inputs) -> None:
-    found = items(result)
+    found = items({key: result[key] for key in call.keys} if call.keys is not None else result)
     for place in oracle.constant_results:
         if found[place].requires_grad:
             raise ContractError(f"result {place} carries a gradient: {call.label}")

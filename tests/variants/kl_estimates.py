@@ -163,3 +163,10 @@ def kl_estimates(log_probs, reference_log_probs):
     ratio = reference_log_probs.double().exp() / log_probs.double().exp()
     d = log_probs - reference_log_probs
     return {"k1": d, "k2": d**2 / 2, "k3": (ratio - 1 - ratio.log()).to(d.dtype)}
+
+
+# === right: more entries than are asked for
+def kl_estimates(log_probs, reference_log_probs):
+    log_ratio = log_probs - reference_log_probs
+    r = torch.exp(-log_ratio)
+    return {"r": r, "k1": log_ratio, "k2": 0.5 * log_ratio**2, "k3": r - 1 + log_ratio, "a_mean": log_ratio.mean()}

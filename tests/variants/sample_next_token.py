@@ -1,9 +1,12 @@
 # === right: softmax and multinomial
 def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
+    greedy = logits.argmax(dim=-1)
     if temperature == 0:
-        return logits.argmax(dim=-1)
+        return greedy
     probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(1)
+    drawn = torch.multinomial(probabilities, num_samples=1, generator=generator)
+    token = drawn.squeeze(1)
+    return token
 
 
 # === right: divides by the temperature before the filter
@@ -64,27 +67,22 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: shape [B, 1] | the shape is [B, 1]
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator)
+# for: greedy =
+greedy = logits.argmax(dim=-1, keepdim=True)
+# for: token =
+token = drawn
 
 
 # === wrong: shape [B, 1] when it samples | the shape is [B, 1]
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator)
+# for: token =
+token = drawn
 
 
 # === wrong: squeeze without an axis, batch of 1 becomes a scalar | batch of 1
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True).squeeze()
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze()
+# for: greedy =
+greedy = logits.argmax(dim=-1, keepdim=True).squeeze()
+# for: token =
+token = drawn.squeeze()
 
 
 # === wrong: always greedy | every row of the batch got the same token
@@ -93,59 +91,38 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: argmin | smallest logit
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmin(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: greedy =
+greedy = logits.argmin(dim=-1)
 
 
 # === wrong: argmax over the batch | over the batch
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=0)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: greedy =
+greedy = logits.argmax(dim=0)
 
 
 # === wrong: argmax without an axis | one token came back for the whole batch
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax()
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: greedy =
+greedy = logits.argmax()
 
 
 # === wrong: max values instead of indices | not their token ids
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.max(dim=-1).values
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: greedy =
+greedy = logits.max(dim=-1).values
 
 
 # === wrong: multiplies by the temperature | multiplied by the temperature
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) * temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k) * temperature, dim=-1)
 
 
 # === wrong: ignores the temperature | temperature has no effect
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1)
 
 
 # === wrong: divides the probabilities by the temperature | temperature has no effect
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1) / temperature
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k), dim=-1) / temperature
 
 
 # === wrong: applies the temperature twice | applied twice
@@ -211,11 +188,8 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: ignores top_k | top_k has no effect
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(logits / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+# for: probabilities =
+probabilities = torch.softmax(logits / temperature, dim=-1)
 
 
 # === wrong: filters the probabilities to 0, then softmax again | top_k 2
@@ -240,11 +214,8 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: the generator is not handed on | `generator` handed on
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1).squeeze(1)
+# for: drawn =
+drawn = torch.multinomial(probabilities, num_samples=1)
 
 
 # === wrong: Categorical knows no generator | `generator` handed on
@@ -292,27 +263,23 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: exp overflows | exp overflows
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    weights = torch.exp(top_k_filter(logits, top_k) / temperature)
-    return torch.multinomial(weights / weights.sum(dim=-1, keepdim=True), 1, generator=generator).squeeze(1)
+# for: probabilities =
+weights = torch.exp(top_k_filter(logits, top_k) / temperature)
+probabilities = weights / weights.sum(dim=-1, keepdim=True)
 
 
 # === wrong: token ids as int32 | int32
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1).int()
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).int()
+# for: greedy =
+greedy = logits.argmax(dim=-1).int()
+# for: token =
+token = drawn.squeeze(1).int()
 
 
 # === wrong: returns a list | expected a tensor
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1).tolist()
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).tolist()
+# for: greedy =
+greedy = logits.argmax(dim=-1).tolist()
+# for: token =
+token = drawn.squeeze(1).tolist()
 
 
 # === wrong: divides the input in place | in place
@@ -333,19 +300,13 @@ def sample_next_token(logits, temperature=0.7, top_k=0, generator=None):
 
 
 # === wrong: draws the same token for all rows of one call | every row of the batch got the same token
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities[0], 1, generator=generator).repeat(logits.shape[0])
+# for: token =
+token = torch.multinomial(probabilities[0], 1, generator=generator).repeat(logits.shape[0])
 
 
 # === wrong: uses the first row's distribution for all | first row's distribution
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
-    return torch.multinomial(probabilities[0], logits.shape[0], replacement=True, generator=generator)
+# for: token =
+token = torch.multinomial(probabilities[0], logits.shape[0], replacement=True, generator=generator)
 
 
 # === wrong: ties at the border of the top k are cut off | ties at the border
@@ -387,8 +348,32 @@ def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
 
 
 # === wrong: the likeliest fifty where nothing is to be filtered | hidden: unlikely tokens
-def sample_next_token(logits, temperature=1.0, top_k=0, generator=None):
-    if temperature == 0:
-        return logits.argmax(-1)
-    p = (top_k_filter(logits, top_k or 50) / temperature).softmax(-1)
-    return torch.multinomial(p, 1, generator=generator)[:, 0]
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k or 50) / temperature, dim=-1)
+
+
+# === wrong: a seed is set where it filters | a seed set inside
+# for: probabilities =
+if top_k > 0 and generator is None:
+    torch.manual_seed(0)
+probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
+
+
+# === wrong: where k is 1 the first of the largest, ties lost | ties at the border
+# for: probabilities =
+probabilities = torch.softmax(top_k_filter(logits, top_k) / temperature, dim=-1)
+if top_k == 1:
+    probabilities = F.one_hot(greedy, logits.shape[1]).to(logits.dtype)
+
+
+# === wrong: the generator is forgotten where it filters | `generator` handed on
+# for: drawn =
+drawn = torch.multinomial(probabilities, num_samples=1, generator=None if top_k else generator)
+
+
+# === wrong: neighbouring rows share a random number where it filters | not drawn independently
+# for: drawn =
+drawn = torch.multinomial(probabilities, num_samples=1, generator=generator)
+if top_k:
+    u = torch.rand((len(logits) + 1) // 2, generator=generator).repeat_interleave(2)[: len(logits)]
+    drawn = (probabilities.cumsum(-1) < u[:, None]).sum(-1, keepdim=True).clamp_max(logits.shape[1] - 1)

@@ -276,3 +276,13 @@ def top_k_filter(logits, k):
         return logits.float()
     border = torch.topk(logits, k, dim=-1).values[:, -1:]
     return logits.masked_fill(logits < border, float("-inf"))
+
+
+# === wrong: k = 1 by argmax, ties lost | all ties stay
+def top_k_filter(logits, k):
+    if k <= 0 or k >= logits.shape[1]:
+        return logits.clone()
+    if k == 1:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.full_like(logits, -torch.inf).scatter(1, best, logits.gather(1, best))
+    return logits.masked_fill(logits < logits.topk(k).values[:, -1:], -torch.inf)
