@@ -23,7 +23,7 @@ PAGE = """\
 {table}
 
 Points: by tests, and for written answers. Computing time: the solution once, from top to bottom, on the embedded models,
-on one core of a busy laptop.{late}
+on two cores of a laptop.{late}
 """
 LATE = """
 

@@ -21,6 +21,7 @@ from scipy import stats
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from helpers.devices import in_float64
 from helpers.hub import ASSETS, Quiet
 
 from .circuits import Edit, Head, anatomy, by_layer, record, run_with_heads
@@ -249,7 +250,7 @@ def share_with_interval(part: Float[Tensor, " N"], whole: Float[Tensor, " N"]) -
     def ratio(x: np.ndarray, y: np.ndarray, axis: int) -> Any:
         return x.mean(axis) / y.mean(axis)
 
-    pair = (part.double().cpu().numpy(), whole.double().cpu().numpy())
+    pair = (in_float64(part).cpu().numpy(), in_float64(whole).cpu().numpy())
     settings: dict[str, Any] = {"paired": True, "vectorized": True, "n_resamples": 2000, "method": "percentile"}
     low, high = stats.bootstrap(pair, ratio, random_state=np.random.default_rng(0), **settings).confidence_interval
     return float(ratio(*pair, axis=0)), float(low), float(high)

@@ -36,7 +36,8 @@ STEP = {
     "": "put your {name}.ipynb beside this notebook",
 }
 SAVE = {
-    "colab": "Save the notebook (Ctrl+S, or Cmd+S on a Mac), then run this cell again.",
+    "colab": "Choose File > Download > Download .ipynb, then the folder symbol on the left > upload (for a notebook on a mounted "
+    "Drive Ctrl+S, or Cmd+S on a Mac, is enough), then run this cell again.",
     "kaggle": "Choose Save Version, then File > Download notebook, and upload that file at the right (Input > Upload > "
     "New dataset); then run submit({part}, notebook='/kaggle/input/…/{name}.ipynb') with its path.",
     "": "Save the notebook (Ctrl+S, or Cmd+S on a Mac), then run this cell again.",

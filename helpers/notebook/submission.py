@@ -185,11 +185,6 @@ def _ask(part: int) -> str:
     again = f"submit({part}, notebook='{PARTS[part]}.ipynb')"
     if host() == "kaggle":
         return f"On Kaggle the notebook that you see is no file of this session. {how_to_save(part)}"
-    if host() == "colab":
-        return (
-            "Choose File > Download > Download .ipynb, then the folder symbol on the left > upload, and run this cell "
-            f"again. Give its name if it is called otherwise: {again}."
-        )
     return f"{how_to_save(part)} Give its name if it is called otherwise or lies elsewhere: {again}."
 
 

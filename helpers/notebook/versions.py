@@ -46,6 +46,7 @@ STATED = {  # what states its version as `__version__`, by the module's name
     },
     **{"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "PIL": "pillow", "fsspec": "fsspec"},
 }
+HOSTS_OWN = {"ipywidgets"}  # Colab's page shows those of version 7 and no others (colabtools #4525): it decides, not we
 RESTART = {
     "colab": "Choose Runtime > Restart session",
     "kaggle": "Choose Run > Restart & clear cell outputs",
@@ -144,7 +145,8 @@ def version_problems(root: Path = ROOT) -> list[str]:
     """What is wrong with the installed versions, each with what to do; empty if nothing is.
 
     A version outside the range of `requirements.txt` is a problem. One that only differs from the version the course
-    was tested with (`constraints.txt`) is not: Colab's versions differ, and the ranges say what works.
+    was tested with (`constraints.txt`) is not: Colab's versions differ, and the ranges say what works. In Colab and on Kaggle
+    `HOSTS_OWN` may have any version.
     """
     problems = []
     low, high = PYTHONS
@@ -152,8 +154,9 @@ def version_problems(root: Path = ROOT) -> list[str]:
         wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
         problems.append(f"this is Python {platform.python_version()}; the course is tested with Python {wanted}.")
     requirements = root / "requirements.txt"
+    looked_at = set(CHECKED) - (HOSTS_OWN if on_hosted_notebook() else set())
     for requirement in parse_requirements(requirements.read_text(encoding="utf-8")) if requirements.exists() else []:
-        if requirement.name.lower() in CHECKED and (found := shortfall(requirement)):
+        if requirement.name.lower() in looked_at and (found := shortfall(requirement)):
             problems.append(
                 f"{requirement.name} is {found}; the course needs {requirement.specifier}. "
                 f"Install it: {install_hint(requirement)}. {RESTART[host()]} after that."

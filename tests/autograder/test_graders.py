@@ -81,7 +81,7 @@ def test_nbgrader_leaves_out_the_training_cell(graded):
 
 
 def test_nbgrader_copies_no_helpers(graded):
-    """25 MB a submission, twice, were 12 GB for 100 students and two of five parts; a student's own helpers grade nothing."""
+    """52 MB a submission, twice, are 52 GB for 100 students and five parts; a student's own helpers grade nothing."""
     names = {path.name for form in ("release", "autograded") for path in (graded / form).rglob("*")}
     assert "helpers" not in names
     assert f"{NAME}.ipynb" in names

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from autograder import cli, masters, stamps
@@ -21,6 +22,7 @@ from .conftest import COURSE
 
 NAME = "01_baseline"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 runner = CliRunner()
 
 
@@ -185,11 +187,13 @@ def test_doctor_says_what_is_not_tested_without_a_browser(monkeypatch):
     assert "apt install chromium" in doctor.look_at_chromium().advice
 
 
-@pytest.mark.parametrize("command", ["doctor", "build", "run", "check", "report", "release", "print"])
-def test_every_command_explains_itself(command):
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself_and_has_a_result_for_programs(command):
+    """docs/instructors.md promises `--json` of all commands."""
     result = runner.invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0
     assert len(result.stdout) > 300
+    assert "--json" in [option for parameter in COMMANDS[command].params for option in parameter.opts]
 
 
 def test_a_part_that_does_not_exist_is_a_misuse(monkeypatch):

@@ -9,7 +9,7 @@ import torch
 
 from helpers.devices import in_float64
 from helpers.dpo import pairs
-from helpers.interpretability import explain
+from helpers.interpretability import explain, ioi
 from helpers.reinforce import gauges
 
 
@@ -60,6 +60,11 @@ def test_part_5_scores_prompts_and_texts(policy, tokenizer, reward_model, monkey
     assert explain.next_word_preference(policy, tokenizer, "word", "other")(["a prompt"]).device.type == "cpu"
     monkeypatch.setattr(type(reward_model), "__call__", lambda self, texts: on_mps(len(texts)).sigmoid())
     assert explain.log_odds(reward_model)(["a", "b"]).shape == (2,)
+
+
+def test_part_5_takes_shares_with_their_intervals():
+    share, low, high = ioi.share_with_interval(on_mps(6) + 9, on_mps(6) + 9)
+    assert (share, low, high) == pytest.approx((1, 1, 1))
 
 
 def test_part_2_measures_a_step(monkeypatch):

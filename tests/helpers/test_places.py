@@ -190,14 +190,16 @@ def test_the_step_that_is_told_helps_there(host, step, never, request):
             file.unlink()
 
 
-def test_on_kaggle_unsaved_functions_are_told_with_kaggles_step(kaggle, monkeypatch):
-    write(kaggle / f"{NAME}.ipynb", "old")
+@pytest.mark.parametrize(("host", "step", "alone"), [("kaggle", "Save Version", "Ctrl"), ("colab", "> upload", "Save the")])
+def test_unsaved_functions_are_told_with_the_step_that_helps_there(host, step, alone, request, monkeypatch):
+    """Saving changes no file that was uploaded: neither on Kaggle nor in Colab, where its page does not hand over the notebook."""
+    write(request.getfixturevalue(host) / f"{NAME}.ipynb", "old")
     shell = types.SimpleNamespace(user_ns={"In": ["", MINE.format(value="new")]})
     monkeypatch.setattr(submission, "_shell", lambda: shell)
     (warning,) = submission.submit(2).warnings
     assert "token_log_probs" in warning
-    assert "Ctrl" not in warning
-    assert "Save Version" in warning
+    assert alone not in warning
+    assert step in warning
 
 
 def test_an_untouched_file_of_a_kernel_with_work_says_what_is_not_in_it(machine, monkeypatch):

@@ -108,6 +108,17 @@ def test_lower_bounds_that_do_not_work_together_are_not_allowed(tmp_path, monkey
 
 
 @pytest.mark.parametrize("hosted", [True, False])
+def test_a_hosts_own_widgets_are_left_alone(monkeypatch, hosted):
+    """Colab has ipywidgets 7.7 and shows no other: told to install 8, all its students would lose the panels."""
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    if hosted:
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    real = versions.installed_version
+    monkeypatch.setattr(versions, "installed_version", lambda name: "7.7.1" if name == "ipywidgets" else real(name))
+    assert [problem.split()[0] for problem in versions.version_problems()] == ([] if hosted else ["ipywidgets"])
+
+
+@pytest.mark.parametrize("hosted", [True, False])
 def test_the_line_that_repairs_it_is_given(tmp_path, monkeypatch, hosted):
     (tmp_path / "requirements.txt").write_text("torch>=99\n")
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
