@@ -1,4 +1,4 @@
-"""The commands of who hands the course out: `course release`, `course site`, `course syllabus` and `course new-term`.
+"""The commands of who hands the course out: `course release`, `site`, `syllabus`, `new-term` and `new-version`.
 
 They stand apart from `publish`, whose imports the other commands need not wait for.
 """
@@ -133,6 +133,25 @@ def new_term(
     )
 
 
+def new_version(
+    version: Annotated[str, typer.Argument(help="Three numbers, such as 1.0.0, above the present version.")],
+    as_json: AsJson = False,
+) -> None:
+    """Release a version of the course itself: write it into the files that name it, commit them, and tag the commit.
+
+    For who develops the course; a term of yours begins with `course new-term`. The section "(unreleased)" of CHANGELOG.md gets
+    the version and the day. Refused, with nothing changed, while anything is not committed.
+    """
+    from autograder.publish.new_version import release_version
+
+    with clear_errors():
+        tag = release_version(version)
+    if as_json:
+        show_json({"tag": tag})
+    else:
+        console.print(f"Tagged {tag}. Next: git push --follow-tags; course --version says it after the next make.")
+
+
 def site(
     folder: Annotated[
         Path | None, typer.Argument(help="Where to write; build/site or build/site-solutions by default.")
@@ -169,3 +188,4 @@ def register(app: typer.Typer) -> None:
     app.command()(site)
     app.command()(syllabus)
     app.command("new-term")(new_term)
+    app.command("new-version")(new_version)

@@ -50,15 +50,15 @@ def test_a_release_holds_what_a_student_needs_and_nothing_else(filled: Path) -> 
     assert {"checkpoints/", "build/", "runs/"} <= set((filled / ".gitignore").read_text(encoding="utf-8").split())
 
 
-# --------------------------------------------------------------------------------------- what others put there
-
-
 def test_paths_are_short_enough_for_windows(filled: Path) -> None:
     """Windows' limit is 260 signs, folders above included: a course in Downloads must unpack, and its names must be allowed."""
     names = [path.relative_to(filled).as_posix() for path in filled.rglob("*")]
     assert max(map(len, names)) < 100
     assert len({name.lower() for name in names}) == len(names)
     assert not [name for name in names if re.search(r'[<>:"|?*\\]|[. ](/|$)|(^|/)(con|prn|aux|nul)(\.|/|$)', name, re.I)]
+
+
+# --------------------------------------------------------------------------------------- what others put there
 
 
 def test_what_others_put_into_the_folder_stays(students: Path) -> None:

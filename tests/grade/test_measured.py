@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from autograder.grade.judging.measured import WORLD, measure
+from autograder.grade.results import class_report
 
 NAME = "transformer.wte.weight"
 
@@ -20,3 +21,10 @@ NAME = "transformer.wte.weight"
 def test_weights_of_any_kind(weights: dict[Any, Any]) -> None:
     """They come out of the sandbox, where the student's code may have made them."""
     assert measure({WORLD: {"weights": weights}}) is None
+
+
+def test_equal_policies_are_counted_in_the_report() -> None:
+    """Equal answers end in the same policy: six right students were one dot, on an axis from 15.0 to 16.6."""
+    drawn = str(class_report._plane([(f"s{n}", 15.8, 0.9) for n in range(6)] + [("s7", 0.3, 0.5)]))
+    assert "7 policies at 2 places" in drawn
+    assert ">6</text>" in drawn

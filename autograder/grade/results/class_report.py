@@ -261,11 +261,19 @@ def _histogram(values: Sequence[float], possible: float, part: int) -> Any:
 
 
 def _plane(points: Sequence[tuple[str, float, float]]) -> Any:
+    """Policies by KL and reward; equal answers make equal policies, so a dot has the number of those that lie there."""
     figure, axes = _figure(6.4, 3.6)
-    axes.scatter([kl for _, kl, _ in points], [reward for _, _, reward in points], color=BLUE, alpha=0.7)
+    places = Counter((round(kl, 2), round(reward, 2)) for _, kl, reward in points)
+    for (kl, reward), count in places.items():
+        axes.scatter(kl, reward, s=40 * count**0.5, color=BLUE, alpha=0.7)
+        axes.annotate(f"{count}", (kl, reward), (5, 5), textcoords="offset points", fontsize=8, color=INK)
     axes.set(
-        title="Policies after the test training", xlabel="KL to the reference (nats per text)", ylabel="mean reward"
+        title="Policies after the test training, with how many lie at a dot",
+        xlabel="KL to the reference (nats per text)",
+        ylabel="mean reward",
+        xlim=(0, 1.1 * max(1.0, *(kl for kl, _ in places))),
+        ylim=(0, 1.05),
     )
     best = max(points, key=lambda point: point[2])
-    text = f"Scatter plot of {len(points)} policies; the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}."
+    text = f"Scatter plot of {len(points)} policies at {len(places)} places; the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}."
     return svg(figure, text)
