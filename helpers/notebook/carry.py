@@ -13,7 +13,7 @@ from helpers.parts import PARTS
 
 from .notebook_file import UnreadableError, is_file, read_notebook
 from .places import CATCH_UP, Copy, copies, has_work, how_to_bring
-from .public_check import code_cells, define, load_tests, parameters, run_case, tests_folders
+from .public_check import code_cells, define, load_tests, parameters, run_case, tests_folders, title_of
 from .selection import FUNCTIONS, Selection, select
 from .unwritten import is_stub, is_unwritten, named, numbers, stand_in, watching
 
@@ -204,7 +204,7 @@ def failing_tests(found: dict[str, Any], names: Sequence[str], folder: Path, par
             if not tested or any(name not in found for name in wanted):
                 continue
             if message := run_case(case, found):
-                failures.append((tested[0], f"{question}, {case.name}: {message}"))
+                failures.append((tested[0], f"{question}, {title_of(case)}: {message}"))
     return failures
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from helpers.parts import ROOT
 
 from .host import being_graded
-from .public_check import load_cases, run_case
+from .public_check import load_cases, run_case, title_of
 from .unwritten import function_of, is_unwritten, sentence
 from .versions import install_hint
 
@@ -121,13 +121,6 @@ class Grader:
         function = function_of(question)
         if is_unwritten(env.get(function)):
             return Checked(question, (), self._hidden.get(question, 0), sentence([function]))
-        outcomes = [(_title(case), run_case(case, env)) for case in load_cases(file)]
+        outcomes = [(title_of(case), run_case(case, env)) for case in load_cases(file)]
         shown = tuple((title, not message, message) for title, message in outcomes)
         return Checked(question, shown, self._hidden.get(question, 0))
-
-
-def _title(case: Any) -> str:
-    """A test's description: its docstring's first line, else its name in words."""
-    function = case.body.test_func
-    text = (function.__doc__ or "").strip()
-    return text.splitlines()[0].rstrip(".") if text else function.__name__.replace("_", " ")

@@ -30,7 +30,8 @@ OURS = re.compile(  # the set-up, the hand-in, and the badge that Colab puts at 
 MOST = 40  # files of other names that are opened: on Drive each takes a moment
 FORMS = re.compile(r"(course-.*|[qw]\d+_\w+-(test-\d+|check|begin|end))$")  # ids of cells that no student writes
 STEP = {
-    "colab": "in Part {part}'s tab choose File > Download > Download .ipynb; then the folder symbol on the left > upload",
+    "colab": "in Part {part}'s tab choose File > Download > Download .ipynb; then the folder symbol on the left > upload "
+    "(or the Drive symbol there, if it is saved in your Drive)",
     "kaggle": "in Part {part}'s notebook choose File > Download notebook; then here, at the right, Input > Upload > "
     "New dataset, and choose the file that was downloaded",
     "": "put your {name}.ipynb beside this notebook",

@@ -46,6 +46,13 @@ def load_cases(file: Path) -> list[Any]:
     return list(create_test_file(str(file), NBMetadataConfig()).test_cases)
 
 
+def title_of(case: Any) -> str:
+    """A test's description: its docstring's first line, else its name in words."""
+    function = case.body.test_func
+    text = (function.__doc__ or "").strip()
+    return text.splitlines()[0].rstrip(".") if text else function.__name__.replace("_", " ")
+
+
 def parameters(case: Any) -> list[str]:
     """The names that a test asks for."""
     return list(inspect.signature(case.body.test_func).parameters)
@@ -98,7 +105,7 @@ def check_notebook(path: Path, folder: Path, part: int) -> dict[str, Any]:
     """Run a notebook's public tests in this process.
 
     Returns:
-        `questions`: by name, a list of [test, message], the message empty where it passed; `errors`: what failed while
+        `questions`: by name, a list of [the test's title, message], the message empty where it passed; `errors`: what failed while
         the definitions were taken over.
     """
     tests = load_tests(folder, part)
@@ -106,7 +113,7 @@ def check_notebook(path: Path, folder: Path, part: int) -> dict[str, Any]:
     space, errors = define(select(code_cells(notebook), wanted_names(tests)))
     questions = {}
     for name, cases in tests.items():
-        questions[name] = [[case.body.test_func.__name__, run_case(case, space)] for case in cases]
+        questions[name] = [[title_of(case), run_case(case, space)] for case in cases]
     return {"questions": questions, "errors": errors}
 
 

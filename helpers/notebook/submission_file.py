@@ -28,7 +28,7 @@ class Submission:
     """What `submit` made and found."""
 
     path: Path
-    questions: dict[str, list[tuple[str, str]]]  # by question: (test, message), the message empty where it passed
+    questions: dict[str, list[tuple[str, str]]]  # by question: (its title, message), the message empty where it passed
     errors: list[str]
     unanswered: list[str]
     warnings: list[str]

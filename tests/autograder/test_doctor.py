@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from autograder.grade.sandbox import parent
-from autograder.publish import cache, ready
+from autograder.publish import cache, otter_forms, ready
 from autograder.publish.settings import Course
+from autograder.publish.site import staging
 from autograder.rehearse import doctor
 from helpers.parts import ROOT
 from tests.test_house import FILES
@@ -92,6 +93,14 @@ def test_output_into_a_file_of_another_encoding_does_not_end_in_an_error(encodin
     first, _, rest = done.stdout.decode(encoding).partition("\n")
     assert first.rstrip() == "+ fine -> next ?"
     assert json.loads(rest) == {"a": "\u4e2d"}
+
+
+def test_other_tools_run_in_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """otter opens notebooks, and typer writes pages, in the machine's encoding: `course build` died of it on Windows."""
+    monkeypatch.delenv("PYTHONUTF8", raising=False)
+    ask = "import sys; print('utf8' if sys.flags.utf8_mode else 'locale')"
+    assert otter_forms.run_tool([sys.executable, "-c", ask], ROOT, "python").strip() == "utf8"
+    assert staging.run_python(["-c", ask]).stdout.strip() == "utf8"
 
 
 def test_what_a_process_says_is_read_in_a_named_encoding() -> None:

@@ -46,7 +46,7 @@ def test_an_untouched_notebook_is_written_with_what_is_missing(folder):
     assert not made.passed
     assert made.summary == "0 of 1 *public* tests passed; 1 hidden ones run at grading."
     assert made.unanswered == ["w1_1"]
-    assert "the function returned None" in repr(made)
+    assert "Two numbers: the function returned None" in repr(made), "the title that the check shows"
     assert made.path == folder / f"{NAME}-submission.zip"
 
 

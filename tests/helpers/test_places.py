@@ -109,6 +109,7 @@ def test_in_colab_what_was_uploaded_or_lies_on_drive_is_found(colab, name, folde
     write(colab / folder / name, "mine")
     assert carried() == "mine"
     assert "mine" in handed_in(submission.submit(2))
+    assert list(submission.earlier_notebooks(3)) == [2], "it is packed with Part 3"
 
 
 @pytest.mark.parametrize("name", [*COPIES, "__notebook_source__.ipynb"])
@@ -117,6 +118,7 @@ def test_on_kaggle_what_lies_in_the_session_or_was_uploaded_is_found(kaggle, nam
     write(kaggle / folder / name, "mine")
     assert carried() == "mine"
     assert "mine" in handed_in(submission.submit(2))
+    assert list(submission.earlier_notebooks(3)) == [2]
 
 
 @pytest.mark.parametrize("name", COPIES)

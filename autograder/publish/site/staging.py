@@ -5,6 +5,7 @@ The folder is laid out like the repository, so that a link from one page to anot
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -91,12 +92,18 @@ def build_site(folder: Path | None = None, *, solutions: bool = False, parts: Se
         stage(source, chosen, solutions=solutions)
         options = ["-q", "-c", str(CONF), "-d", str(Path(work, "doctrees")), "-w", str(complaints)]
         options += ["-D", f"html_theme_options.announcement={WARNING}"] if solutions else []
-        command = [sys.executable, "-m", "sphinx", *options, str(source), str(folder)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
+        done = run_python(["-m", "sphinx", *options, str(source), str(folder)])
         if done.returncode != 0:
             raise SiteError(f"Sphinx failed:\n{done.stderr.strip()[-2000:]}")
         lines = complaints.read_text(encoding="utf-8").replace(f"{source}/", "").splitlines()
     return Site(folder, [line for line in lines if line], [n for n in chosen if load_execution(n) is None])
+
+
+def run_python(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run this Python in the repository, in UTF-8: typer writes its pages in the machine's encoding, which on Windows lacks signs."""
+    variables = {**os.environ, "PYTHONUTF8": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding="utf-8", errors="replace")
 
 
 def claim(folder: Path, kind: str) -> None:
@@ -210,9 +217,7 @@ def command_pages() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as work:
         page = Path(work, "commands.md")
         arguments = ["-m", "typer", "autograder.cli", "utils", "docs", "--name", "course", "--output", str(page)]
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace"
-        )
+        done = run_python(arguments)
         if done.returncode != 0:
             raise SiteError(f"typer could not describe the commands:\n{done.stderr.strip()[-2000:]}")
         _, *sections = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
