@@ -253,6 +253,15 @@ def test_students_and_graders_install_no_instructors_tool():
     assert "otter-grader==7.0.0" in student_requirements()
 
 
+def test_the_hubs_image_installs_what_students_have(root):
+    """Its Dockerfile cuts requirements.txt where `student_requirements` does: a reworded line would install all or nothing."""
+    image = (root / "autograder" / "publish" / "hub_image.txt").read_text(encoding="utf-8")
+    (words,) = re.findall(r"sed '/(.+)/,\$d' requirements\.txt", image)
+    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    (cut,) = [number for number, line in enumerate(lines) if words in line]
+    assert "".join(lines[:cut]).rstrip() + "\n" == student_requirements()
+
+
 def test_pins_tell_patch_releases_apart():
     """Debian 12 has Python 3.11.2, for which soupsieve 4 does not exist."""
     assert pins("3.11.2")["soupsieve"] == pins("3.10")["soupsieve"] == "==2.10"

@@ -27,14 +27,14 @@ def test_every_question_says_its_points_once(part: int) -> None:
             assert f"{questions[cell.question or ''].points:g} point" in told
 
 
-@pytest.mark.parametrize("part", [1, 2, 3, 4])
+@pytest.mark.parametrize("part", masters.existing_parts())
 def test_every_exercise_says_how_hard_it_is(part: int) -> None:
     exercises = [question for question in masters.load_questions(part) if question.name[-1].isdigit()]
     assert not [q.name for q in exercises if q.function and q.level not in (1, 2, 3)]
 
 
 def test_marks_by_hand_are_a_quarter_of_a_part_at_most() -> None:
-    """People who teach hundreds read no more than that; Part 5 is still above it."""
+    """People who teach hundreds read no more than that; Part 5 is a little above it (12 of 45.5)."""
     for part in (1, 2, 3, 4):
         questions = masters.load_questions(part)
         by_hand = sum(question.points for question in questions if question.manual)
