@@ -96,6 +96,8 @@ print(
 # **Your functions of Part 2.** The next cell takes two functions out of your own notebook of Part 2, and runs
 # that part's public tests on them. `token_log_probs(logits, ids)` gives the log-prob of each next token,
 # `reinforce_step` does one update from one batch of rollouts. If something is missing, the cell says what to do.
+# A `reinforce_step` that is missing, or that does not learn, need not stop you: sections 3.4 and 3.5 say how to go on
+# with the runs recorded with the course, from which Questions 3.A to 3.C can be answered.
 # %%
 token_log_probs, reinforce_step = load_functions("02_reinforce", ["token_log_probs", "reinforce_step"])
 # %% [markdown]
@@ -330,7 +332,7 @@ for kept in (1000, 500, 100, 10, 1):
 # | name | formula | idea |
 # | --- | --- | --- |
 # | k1 | $d$ | the definition itself, one sample at a time |
-# | k2 | $\tfrac12 d^2$ | always positive, and close to KL when the two models are close |
+# | k2 | $\tfrac12 d^2$ | never negative, and close to KL when the two models are close |
 # | k3 | $(r - 1) - \ln r$ | k1 plus a correction whose average is exactly 0 |
 #
 # **Why k3 works.** $-\ln r$ is $d$, so k3 = k1 + (r − 1). The average of $r - 1$ over the policy's samples is
@@ -454,6 +456,8 @@ for name, values in every_token.items():
 # Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
 #
 # The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes about half a minute.
+#
+# **Predict first:** which of k1 and k3 will spread less at τ = 0.9, near the reference? And at τ = 0.5, far from it?
 # %%
 def estimator_statistics(temperature, positions=300):
     """Bias and standard deviation of the estimates for the reference at another temperature, on its own rollouts.
@@ -534,7 +538,8 @@ claim(
 #   dropout switched on in one of the two, padding that shifts positions, or rollouts that are some updates old.
 #
 # The next cell commits this bug on purpose: it takes tokens sampled from the *reference*, and scores them as
-# if the policy (temperature 0.7) had written them.
+# if the policy (temperature 0.7) had written them. **Predict first:** what sign will the mean of k1 have then,
+# and what sign the mean of k3?
 # %% tags=["training"]
 right, _, _ = results[0.7]
 rollout = generate(reference, tokenizer, test_prompts[:64], preset.new_tokens, generator=0)  # not the policy's samples
@@ -761,6 +766,13 @@ for name, gradient in shown.items():
 # all combinations. And several libraries have had k1 in the loss for a while, and nobody saw that the leash was
 # missing.
 # %% [markdown]
+# **One fine for the text, or one for each token?** $R(y)$ is one number, so each token is held responsible for the
+# log-ratios of *all* tokens of its completion. Those that came before it, it cannot have caused. Question 2.B proved
+# that rewards of the past may be left out: it is enough to weigh a token by the log-ratios from its own place on.
+# The mean gradient is the same, and as a rule less noisy. Programs for PPO with language models mostly do so: the fine
+# is a reward at each token, and the reward model's verdict comes on top at the last one. We keep the sum, as RLOO does:
+# then your `reinforce_step` serves as it is. The price is noise, and sections 3.5 and 3.6 come back to noise.
+# %% [markdown]
 # ### What is the most that can be had?
 #
 # Before we train, we ask what the *best* policy for a given α would earn. Its formula is known. Write
@@ -774,7 +786,8 @@ for name, gradient in shown.items():
 #
 # The first term is the same for all policies, and the second is a fine for not being π\*.
 # So **π\* is the optimum and earns α·ln Z**, and what another policy lacks is α times its KL to π\*.
-# For every α, however large, π\* is at least as good as the reference: some change always pays.
+# For every α, however large, π\* is at least as good as the reference, and better unless all texts earn the same:
+# some change always pays.
 # %% [markdown]
 # **One sampling pass shows it for all α.** Let the reference write K completions for a prompt, judge them, and take
 # one of them with probability $w_k = e^{r_k/\alpha} / \sum_j e^{r_j/\alpha}$. (Weights that are divided by their sum
@@ -951,6 +964,9 @@ def test_best_of_kl(best_of_n_kl):
 # **What is possible.** The next plot has both curves: the optimum for many values of α, and best-of-n for n up to 16.
 # The bands are 95 % intervals over the prompts. The axis is logarithmic from a tenth of a nat on.
 # Every frontier of this part, and Part 4's, can be held against these curves.
+#
+# **Predict first:** from the list above take the reward of the untuned policy (about that of the largest α).
+# How much of what it lacks to 1 will the best of two completions bring, and the best of sixteen?
 # %% tags=["training"]
 best_of = []
 for n in (1, 2, 4, 8, 16):
@@ -1024,7 +1040,9 @@ def kl_update(policy, optimizer, rollout, alpha):
 # %% [markdown]
 # **Sanity check.** Two updates of a copy of the reference. In the first one the policy is the reference,
 # so k1 is 0 and the objective is the reward.
-# In the second the objective must be the reward minus α times k1, whatever the texts are.
+# In the second k1 is no longer 0, and the objective must be the reward minus α times k1, whatever the texts are.
+# Last, one batch goes through two copies of the policy, at two values of α: their losses must differ,
+# or else the fine is computed and never used.
 # %%
 trial = copy.deepcopy(reference).requires_grad_(True)
 trial_optimizer = torch.optim.AdamW(trial.parameters(), lr=preset.kl.learning_rate)
@@ -1033,7 +1051,39 @@ for number in range(2):
     report = kl_update(trial, trial_optimizer, trial_rollout, 0.5)
     print(f"update {number + 1}:", {name: round(value, 4) for name, value in report.items()})
     assert number or abs(report["k1"]) < 1e-2, "before the first update k1 must be 0: which log-probs are compared?"
+    assert not number or abs(report["k1"]) > 1e-5, "after an update k1 is not 0: is it the reference that is compared?"
     assert abs(report["objective"] - (report["reward"] - 0.5 * report["k1"])) < 1e-3, "objective = reward − α · k1"
+losses = []
+for alpha in (0.0, 0.5):
+    twin = copy.deepcopy(trial)
+    still = torch.optim.SGD(twin.parameters(), lr=0.0)  # a learning rate of 0: the twin stays as it is
+    losses.append(kl_update(twin, still, trial_rollout, alpha)["loss"])
+print(f"one batch at two prices: loss {losses[0]:.4f} at α = 0, {losses[1]:.4f} at α = 0.5")
+assert losses[0] != losses[1], "α changes nothing: does reinforce_step get the shaped rewards?"
+# %% [markdown]
+# **Four broken updates** (no points). Four people report on a `kl_update` with one mistake each.
+# Which mistake is it, and which line of the sanity check finds it?
+#
+# 1. "The larger I make α, the farther the policy goes."
+# 2. "k1 is 0 at every step, also after many updates. All values of α give the same run."
+# 3. "All figures look right, and the objective is the reward minus α times k1. But at α = 1 the policy
+#    becomes the same as at α = 0."
+# 4. "k1 is not 0 before the first update. Only the texts with the longest prompt of the batch have a k1 of 0."
+#
+# <details><summary>Answer</summary>
+#
+# 1. The fine has the wrong sign: the two kinds of log-probs are exchanged, so that going away earns a bonus.
+#    The objective is then not the reward minus α times k1. If k1 is made of the exchanged ones as well, that check is
+#    content; then k1 falls far below 0 in training, which section 3.2 has shown to be a fault.
+# 2. The policy stands in for the reference, so each log-ratio is 0. Before the first update nobody can tell,
+#    after it the check of the second update can.
+# 3. `reinforce_step` gets the plain rewards; the shaped ones are only reported. The last check finds it.
+# 4. The reference reads the texts without their positions: the left-padding bug of Part 2. It is the first check.
+#
+# A wrong *mask* is found by none of them: before the first update every log-ratio is 0, in the mask or not,
+# and afterwards objective and k1 have the same mistake. Print the mask of one row beside its tokens.
+#
+# </details>
 # %% [markdown]
 # **What is measured beside it.** The exact KL needs two tables of logits; to save time `kl_step` computes it in every
 # fifth step only, and the policy's entropy with it. Otherwise it is your update.
@@ -1121,7 +1171,8 @@ common = {
 # ## 3.4 α = 0 first
 #
 # Before we use the leash, we look at what happens without it. The next cell trains with α = 0.
-# That is Part 2's training; the only difference is that we now **measure** the KL at every step, without using it.
+# That is Part 2's training once more, with the number and the size of steps that all runs of this part have.
+# The KL is **measured** at every step, and not used.
 #
 # <details><summary><b>Predict first:</b> what will the KL do over the training steps?
 # Where does it start, does it level off, and why? (click for our expectation)</summary>
@@ -1144,6 +1195,10 @@ runs = sweep.sweep(
     {"α = 0": {"alpha": 0.0}, f"{usual}, larger steps": larger_steps},
     train_fixed, examine, common=common, workers=workers,
 )  # fmt: skip
+# %% [markdown]
+# Now its two plots. (If your run is missing or learns nothing, write `runs = sweep.recorded_runs()` as a new first line
+# of the next cell. Then it shows the run recorded with the course.)
+# %% tags=["training"]
 free = runs["α = 0"]
 plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
@@ -1220,6 +1275,9 @@ plan = {f"α = {alpha:g}": {"alpha": alpha} for alpha in sizes.alphas}
 runs = sweep.sweep(plan, train_fixed, examine, common=common, workers=workers)
 # %% [markdown]
 # **The untuned policy** belongs into every comparison. It has KL 0 by definition.
+#
+# (If you skip the sweep, or if your runs learn nothing, write `runs = sweep.recorded_runs()` as a new first line of the
+# next cell. It gives the runs recorded with the course, those of sections 3.6 to 3.8 among them.)
 # %% tags=["training"]
 scores, samples = examine(reference)
 untuned = sweep.SweepRun("untuned", {"alpha": 0.0, "method": "untuned"}, scores, samples=samples)
@@ -1256,8 +1314,6 @@ if {middle, *sizes.alphas} <= fixed.keys():  # else the sweep was stopped
 # - **Repeated bigrams** is the share of neighbouring word pairs that already occurred in the same completion. It is
 #   counted on twice as many prompts, because sentences that are not tuned hardly ever repeat a pair: even
 #   so a small share rests on a few completions only, and a difference of one or two in a thousand means nothing.
-#
-# If you skip the sweep, `runs = sweep.recorded_runs()` gives the runs recorded with the course.
 # %% [markdown]
 # ### How the runs went
 #
@@ -1299,7 +1355,8 @@ plots.show(figures.plot_frontier(load_points(), bounds))  # all points recorded 
 # (Best-of-n has a price of its own, which the plot does not show: each answer costs n completions
 # and n judgements, for ever, while a trained policy writes one.)
 # %% [markdown]
-# And what do the last nats cost? The next plot asks the witness.
+# And what do the last nats cost? The next plot asks the witness. **Predict first:** at which α will the first model,
+# which the policy was trained on, stand furthest above the second?
 # %% tags=["training"]
 if has_witness:
     plots.show(figures.plot_opinions_by_kl(everything))
@@ -1786,7 +1843,8 @@ def test_aggregate_rules(aggregate_token_losses):
 # %% hidden={"values errors": 1, "gradients edges dtypes purity": 1}
 # %% [markdown]
 # **What each way weighs.** The gradient of the result to a token's loss is that token's weight.
-# The table shows it for two completions, one of 2 and one of 6 tokens.
+# The table shows it for two completions, one of 2 and one of 6 tokens. **Predict first:** in which of the four ways
+# does a token of the long completion weigh less than one of the short completion?
 # %%
 weighed = torch.zeros(2, 6, requires_grad=True)
 lengths = torch.tensor([2, 6])
@@ -1798,7 +1856,7 @@ for how in ("sum", "sequence", "token", "constant"):
 # **What is called GRPO differs from program to program.** As published, it divides each completion's loss by its length
 # (`"sequence"`), divides the advantage by the group's standard deviation, and has k3 in the loss. Here, to change one
 # thing at a time, the loss is summed, k1 is in the reward, and 0.000001 is added to the population's deviation.
-# The library TRL has `"token"` in its variant of DAPO, the sample's deviation plus 0.0001, and no fine by default.
+# The library TRL by default has `"token"` (it calls that *dapo*), the sample's deviation plus 0.0001, and no fine.
 # **Dr. GRPO** drops both divisions: the length favours long errors, and the deviation weighs up prompts
 # whose completions are nearly equal. What is left is reward minus the group's mean, which is (G − 1)/G times
 # RLOO's leave-one-out advantage of Part 2, with G completions in a group.
@@ -1881,6 +1939,9 @@ assert later["ratio_shift"] > first["ratio_shift"], "after an update the ratios 
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
 # as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
+#
+# **Predict first:** will PPO end above REINFORCE at half its training, which had seen as many samples? Above REINFORCE
+# at its end, which had made as many updates? And what share of the tokens will lie outside the clip range?
 #
 # Put the α you found best in the sweep into the next cell; the rest of the notebook uses it. It must be one of the
 # sweep's.
