@@ -23,7 +23,8 @@ from .generation import Rollout, generate
 from .runs import Checkpoint, History, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
-BAR_COLUMNS = ("loss", "reward", "kl", "accuracy", "length")  # in the progress bar, once a step has reported them
+BAR_COLUMNS = ("reward", "kl", "length")  # shown in the progress bar where a step reports them
+WITHOUT_REWARD = ("loss", "accuracy", "length")  # in their place where it reports no reward: there the loss is a measure
 
 
 def rollout_source(
@@ -73,6 +74,7 @@ def train(
     sample_prompts: Sequence[str] = (),
     sample_every: int = 0,
     sample_tokens: int = 24,
+    show_sample: bool = False,
     keep_best: Callable[[list[str]], float] | None = None,
     least_gain: float = 0.0,
     state: dict[str, Any] | None = None,
@@ -102,6 +104,7 @@ def train(
         policy, optimizer: needed for checkpoints; `policy` and `tokenizer` for samples.
         sample_prompts, sample_every, sample_tokens: complete these prompts, with one fixed seed, each so many
             steps, before the update, and after the last one.
+        show_sample: print the first completion of each time.
         keep_best: early stopping: what judges the sampled texts (prompt and completion), the higher the better. The
             weights with the best samples so far are kept in `folder/best` (see `load_weights`), and the history's state
             has their `best_step` and `best_score`.
@@ -131,7 +134,8 @@ def train(
         raise ValueError("keep_best needs samples to judge and a folder: train(..., sample_every=10, folder=folder)")
     history = History(state=state if state is not None else {})
     best = None if keep_best is None else Best(keep_best, Path(folder or ".") / "best", least_gain)
-    samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, best)
+    show = show_sample and progress
+    samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, show, best)
     saver = Saver(history, policy, optimizer, checkpoint_every, steps)
     done = 0
     if folder is not None:
@@ -154,7 +158,7 @@ def train(
                 done += 1
                 bar.update()
                 # what is measured now and then keeps its last value
-                shown |= {name: f"{record[name]:.3g}" for name in BAR_COLUMNS if name in record}
+                shown |= _shown(record)
                 bar.set_postfix(shown)
                 saver.after(done)
             tell(done, steps)
@@ -194,6 +198,7 @@ class Samples:
     prompts: Sequence[str]
     every: int
     tokens: int
+    show: bool = False
     best: Best | None = None
 
     def before(self, step: int) -> None:
@@ -210,6 +215,8 @@ class Samples:
         rollout = generate(self.policy, self.tokenizer, self.prompts, self.tokens, generator=0)
         for prompt, completion in zip(rollout.prompts, rollout.completions, strict=True):
             self.history.samples.append({"step": step, "prompt": prompt, "completion": completion})
+        if self.show:
+            tqdm.write(f"step {step}: {rollout.texts[0]}", file=sys.stdout)
         if self.best is not None:
             self.best.after(list(rollout.texts), step, self.policy, self.history.state)
 
@@ -260,6 +267,13 @@ def _record(number: int, reported: object, batch: Any) -> Record:
         record.setdefault("length", batch.lengths.float().mean().item())
         record.setdefault("repetition", repetition(batch.completions))
     return record
+
+
+def _shown(record: Record) -> dict[str, str]:
+    """What the progress bar says of a step, short enough that the bar has room on a line."""
+    columns = BAR_COLUMNS if "reward" in record else WITHOUT_REWARD
+    rounded = {name: round(record[name], 3) + 0.0 for name in columns if name in record}  # -0.0 + 0.0 is 0.0
+    return {name: f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" for name, value in rounded.items()}
 
 
 def _takes_two(step: Callable[..., Any]) -> bool:

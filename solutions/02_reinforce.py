@@ -62,7 +62,7 @@ from helpers.models import load_policy, load_reward_model, policy_logits
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.reinforce import figures, gauges, letters, rewriting
+from helpers.reinforce import figures, finished, gauges, letters, rewriting
 from helpers.runs import load_weights, save_point
 from helpers.training import rollout_source, train
 
@@ -1616,7 +1616,7 @@ def test_reset_one(resetting):
 # - before each step, `rollout_source` draws a batch of prompts and lets the policy *as it then is* complete them:
 #   on-policy;
 # - a **progress bar** shows the reward, the length of the completions in tokens, and the KL;
-# - every few steps it completes some fixed prompts and keeps the texts as **samples**;
+# - every few steps it completes some fixed prompts, keeps the texts as **samples** and prints the first of them;
 # - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies,
 #   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run;
 # - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then;
@@ -1690,6 +1690,10 @@ dry_run.to_pandas().round(3)
 # The goal is a mean reward of at least 0.75 on the test prompts.
 # (With the preset `gpt2` we have tried neither this goal nor the learning rate: see there how far your run gets.)
 # **Predict, then look:** which of reward, KL, length and repetition will rise, which will fall?
+#
+# *If your own step does not train the policy yet*, you can read the results all the same, and answer the questions on
+# them: run `policy, history = finished.recorded_run(reference, preset)` in a new cell below the next two.
+# It takes the run that is recorded with the course (preset `tiny`), and says so. Name it as such in your answers.
 # %% tags=["training"]
 # The untuned policy on the test prompts (the reference is just that). Takes some seconds.
 before = evaluate(reference, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
@@ -1717,6 +1721,7 @@ history = train(
     sample_prompts=watched_prompts,
     sample_every=sample_every,
     sample_tokens=preset.new_tokens,
+    show_sample=True,
     folder="runs/reinforce",
     keep_best=second_opinion if has_second else None,  # early stopping: see section 2.9
     least_gain=0.05,
@@ -1746,6 +1751,7 @@ plots.show(figures.plot_training(history, "kl", title="KL to the reference durin
 # The bars show the mean reward with 95 % intervals, computed as in Part 1.
 # %% tags=["training"]
 # The trained policy on the test prompts, with the same random numbers as before training.
+print(f"the policy after {len(history)} steps:")
 after = evaluate(policy, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 print("before training:", before)
 print("after training: ", after)
@@ -1984,12 +1990,13 @@ show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three
 # %% tags=["training"]
 # The policy that was kept, and what it writes to the same five prompts. Takes some seconds.
 kept = copy.deepcopy(policy)
-if has_second:
+weights_kept = "best_step" in history.state  # by early stopping: it needs a second judge, and a run of your own
+if weights_kept:
     load_weights(kept, "runs/reinforce/best")
     print(f"kept: the policy of step {history.state['best_step']} of {len(history)}, "
           f"when the second judge gave its samples {history.state['best_score']:.2f}")  # fmt: skip
 else:
-    print("This preset has no second judge: the policy at the end is kept.")
+    print("No weights were kept on the way (no second judge, or a recorded run): the last policy stands in their place.")
 stopped = evaluate(kept, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 evaluations = {"before": before, "kept": stopped, "at the end": after}
 show_samples(
@@ -2030,6 +2037,7 @@ if has_second:
         change["second reward model"] < change["reward"] - 0.05,
         f"{change['second reward model']:+.2f} and {change['reward']:+.2f}",
     )  # fmt: skip
+if weights_kept:
     claim(
         "2_kept_is_kinder", "the kept policy's mean reward lies above the untuned policy's, beyond both intervals",
         stopped.mean - before.mean > stopped.half_width + before.half_width, stopped.mean - before.mean,
@@ -2049,7 +2057,8 @@ table.round(3)
 # The two policies become points in the picture of Part 3, where reward is plotted against KL.
 # %% tags=["training"]
 # Their places in the plane of KL and reward, kept in runs/frontier.json for Parts 3 and 4.
-for name, row in {"REINFORCE, stopped early (Part 2)": "kept", "REINFORCE (Part 2)": "at the end"}.items():
+ends = {"REINFORCE, stopped early (Part 2)": "kept"} if weights_kept else {}
+for name, row in {**ends, "REINFORCE (Part 2)": "at the end"}.items():
     save_point(
         name,
         table.loc[row, "KL"],
@@ -2207,7 +2216,8 @@ if have_gymnasium:
         worst,
     )
 # %% tags=["training"]
-# The same on LunarLander, where Box2D is installed, with episodes cut after 300 moments. Many times the pole's time (not measured).
+# The same on LunarLander, where Box2D is installed, with episodes cut after 300 moments.
+# It takes many times as long as the pole (how long is not measured).
 # Compare where it ends with random firing, about −180, and with a solved task, 200, which takes longer than this.
 if have_gymnasium and have_box2d:
     ship, iterations, episodes = "LunarLander-v3", sizes.lander_iterations, sizes.lander_episodes

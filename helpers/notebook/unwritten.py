@@ -32,7 +32,10 @@ MARK, CARRIED = (
 ABSENT = object()
 UNFINISHED = object()  # in place of a value that the cell itself had begun to make
 FILLS = ("append", "extend", "insert", "update", "add", "setdefault")  # methods that fill a list, a dict or a set
-RECORDED = {"runs": "runs = sweep.recorded_runs()"}  # what the course has recorded, for who has no run of their own
+RECORDED = {  # what the course has recorded, for who has no run of their own: result → (what a notebook imports, its line)
+    "history": ("finished", "policy, history = finished.recorded_run(reference, preset)"),
+    "runs": ("sweep", "runs = sweep.recorded_runs()"),
+}
 
 
 class NotWrittenError(RuntimeError):
@@ -207,8 +210,9 @@ class Watch(ast.NodeTransformer):
         are = "are" if len(later) > 1 else "is"
         were = "were" if several else "was"
         text = f"{what} waits for {named(later)}, which {are} not there yet: {come} {were} left out."
-        ways = [f"`{RECORDED[name]}`" for name in needed.results if name in RECORDED and "sweep" in self.space]
-        return f"{text} To go on with the runs recorded with the course: {', '.join(ways)}." if ways else text
+        found = [RECORDED[name] for name in sorted(needed.results) if name in RECORDED]
+        ways = [f"`{line}`" for module, line in found if module in self.space]
+        return f"{text} To go on with what is recorded with the course: {', '.join(ways)}." if ways else text
 
     def _needed(self, statement: ast.stmt, made: dict[str, ast.stmt | None]) -> Needed:
         """What a statement waits for."""

@@ -108,13 +108,21 @@ def _one_place_early(policy: nn.Module, given: Any, output: Any) -> Any:
     return output
 
 
-def run(step: Callable[..., Any], *, mistake: str | None = None, steps: int = STEPS, seed: int = 0) -> History:
+def run(
+    step: Callable[..., Any],
+    *,
+    mistake: str | None = None,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    seed: int = 0,
+) -> History:
     """Train the table of letters with a step; record the batch's `reward` and the `gradient`'s norm.
 
     Args:
         step: the student's `reinforce_step`.
         mistake: one of `MISTAKES`, or none; `"sign"` turns the rewards round, and with them the sign of the loss.
         steps: how many.
+        learning_rate: of AdamW.
         seed: decides the texts.
 
     Returns:
@@ -126,7 +134,7 @@ def run(step: Callable[..., Any], *, mistake: str | None = None, steps: int = ST
     if mistake not in (None, *MISTAKES):
         raise ValueError(f"there is no mistake {mistake!r}; choose one of {', '.join(MISTAKES)}")
     policy = LetterPolicy()
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
     history, earlier = History(), dict[Tensor, Tensor]()
 
     def reward_model(texts: Sequence[str]) -> Float[Tensor, " N"]:

@@ -66,8 +66,8 @@ def same(first, second):
 
 def test_the_bar_keeps_what_is_measured_now_and_then(capsys):
     """The KL of every fifth step flickered: it was there in one step and gone in the next."""
-    train(lambda batch, number: {"loss": 1.0} | ({} if number else {"kl": 4.5}), ["x"], steps=3)
-    assert "kl=4.5" in capsys.readouterr().out.rsplit("3/3", 1)[1]
+    train(lambda batch, number: {"reward": 1.0} | ({} if number else {"kl": 4.5}), ["x"], steps=3)
+    assert "kl=4.500" in capsys.readouterr().out.rsplit("3/3", 1)[1]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(new_policy, tokenizer, tmp_path):

@@ -169,11 +169,15 @@ def test_called_from_elsewhere_it_raises_the_sentence(notebook):
     assert stub.__doc__ == "Keep the k largest."
 
 
-def test_the_runs_recorded_with_the_course_are_offered(notebook):
-    notebook.run(STUB, "sweep = None", "runs = top_k_filter(1, 2)")
-    printed, _ = notebook.run("print(runs)")
-    assert printed.endswith("To go on with the runs recorded with the course: `runs = sweep.recorded_runs()`.")
-    printed, _ = notebook.run("runs = 'recorded'", "print(runs)")
+@pytest.mark.parametrize("name", unwritten.RECORDED)
+def test_what_is_recorded_with_the_course_is_offered_where_the_notebook_has_it(notebook, name):
+    module, line = unwritten.RECORDED[name]
+    notebook.run(STUB, f"{name} = top_k_filter(1, 2)")
+    assert "recorded" not in notebook.run(f"print({name})")[0]
+    notebook.run(f"{module} = None")
+    printed, _ = notebook.run(f"print({name})")
+    assert printed.endswith(f"To go on with what is recorded with the course: `{line}`.")
+    printed, _ = notebook.run(f"{name} = 'recorded'", f"print({name})")
     assert printed == "recorded"
 
 

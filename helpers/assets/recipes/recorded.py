@@ -1,7 +1,7 @@
 """`python -m helpers.assets.recipes.recorded RUNS`: what readers see who skip a training, from a folder `runs`.
 
-`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `tuned/` what the trainings of Parts 2 to 4 changed in the
-policy; all were trained with the `tiny` preset.
+`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `reinforce.json` the history of Part 2's training, `tuned/` what
+the trainings of Parts 2 to 4 changed in the policy; all were trained with the `tiny` preset.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from helpers.interpretability import policies
 from helpers.kl.sweep import RECORDED, load_run
 from helpers.models import load_policy, load_reward_model
 from helpers.presets import PRESETS
+from helpers.reinforce import finished
 from helpers.runs import FOLDERS
 
 CARD = """# Tuned policies
@@ -57,6 +58,19 @@ def record_sweep(folder: Path) -> Path:
         run.seconds, run.mark = round(run.seconds), ""
     content = {"points": [run.point for run in runs], "runs": [asdict(run) for run in runs]}
     return write(RECORDED, content, separators=(",", ":"))
+
+
+def record_training(folder: Path) -> Path:
+    """Record the history of Part 2's training from its checkpoint in `folder`, numbers rounded to four digits.
+
+    Raises:
+        ValueError: the run was not finished.
+    """
+    found = json.loads((folder / "checkpoint" / "state.json").read_text(encoding="utf-8"))
+    if not found["finished"]:
+        raise ValueError(f"the run in {folder} was not finished: run Part 2 again")
+    records = [{key: float(f"{value:.4g}") for key, value in row.items()} for row in found["records"]]
+    return write(finished.RECORDED, {"records": records, "samples": found["samples"]}, separators=(",", ":"))
 
 
 def record_policies(folder: Path) -> Path:
@@ -109,4 +123,5 @@ def tuned_card(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Pat
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m helpers.assets.recipes.recorded RUNS")
-    print(record_sweep(Path(sys.argv[1]) / "kl"), record_policies(Path(sys.argv[1])))
+    runs = Path(sys.argv[1])
+    print(record_sweep(runs / "kl"), record_training(runs / FOLDERS["REINFORCE"]), record_policies(runs))

@@ -1,0 +1,33 @@
+"""Part 2's training run as it was recorded with the course: for who reads the results without a run of their own."""
+
+from __future__ import annotations
+
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from helpers.data import load_recorded
+from helpers.interpretability import policies
+from helpers.presets import Preset
+from helpers.runs import FOLDERS, History
+
+RECORDED = "reinforce"
+
+
+def recorded_run(reference: PreTrainedModel, preset: Preset) -> tuple[PreTrainedModel, History]:
+    """The policy at the end of the recorded run (seed 0), and what `train` has noted on the way.
+
+    The weights that early stopping kept are not recorded, so the history's state is empty.
+
+    Args:
+        reference: the policy before training; it is copied, not changed.
+        preset: must be `tiny`.
+
+    Raises:
+        ValueError: the preset is another one, whose run is not recorded.
+    """
+    if not preset.policy.embedded:
+        raise ValueError(f"a run is recorded for the preset tiny only, not for {preset.name}: choose_preset('tiny')")
+    history = History(**load_recorded(RECORDED))
+    policy = policies.changed(reference, load_file(policies.SHIPPED / f"{FOLDERS['REINFORCE']}.safetensors"))
+    print(f"The run recorded with the course: preset tiny, seed 0, {len(history)} steps. It is not yours.")
+    return policy, history
