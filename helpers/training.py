@@ -147,7 +147,8 @@ def train(
         total=steps, initial=done, desc=description, unit="step", disable=not progress or is_told(), file=sys.stdout,
         ncols=100,
     )  # fmt: skip
-    whole, shown = True, {}
+    whole = True
+    shown: dict[str, str] = {}
     with bar, _stop_button() as stop, out_of_memory_help():
         try:
             while done < steps and not stop.pressed and tell(done, steps):
