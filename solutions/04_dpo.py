@@ -54,7 +54,7 @@ from helpers import plots
 from helpers.data import load_prompts
 from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
-from helpers.dpo import figures, measures
+from helpers.dpo import figures, measures, recording
 from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
 from helpers.evaluation import NORMAL_975
 from helpers.generation import generate
@@ -1441,6 +1441,7 @@ for value in sizes.betas:
     row = {"name": f"β = {value:g}", "test loss": tested["loss"], "accuracy": tested["accuracy"]}
     row |= {"margin in nats": tested["margin"] / value, "chosen change": tested["chosen_change"]}
     rows.append(row | scores_by_beta[value])
+recording.save_trainings(histories, scores_by_beta, rows)  # kept in runs/dpo_trainings.json
 display(pd.DataFrame(rows).set_index("name").round(3))
 
 of_betas = [scores_by_beta[value] for value in sizes.betas]
@@ -1457,8 +1458,12 @@ near, far = scores_by_beta[max(sizes.betas)]["kl"], scores_by_beta[min(sizes.bet
 told = f"{far:.1f} and {near:.1f} nats"
 sentence = "the smallest β ends more than a fifth farther from the reference than the largest"
 claim("4_small_beta_goes_far", sentence, far > 1.2 * near, told)
+# %% [markdown]
+# If your trainings are missing or learn nothing, put this line into a new cell and run it; then go on with the next:
+# `policies, histories, scores_by_beta, rows = recording.recorded_trainings(reference, preset)`. It has the trainings
+# that are recorded with the course, and the questions can be answered from them.
 # %% tags=["training"]
-named = {f"β = {value:g}": histories[value] for value in sizes.betas}
+named = {f"β = {value:g}": histories[value] for value in scores_by_beta}
 plots.show(
     plots.plot_history(named, "loss", title="Training loss for several β, mean of 10 steps", ylabel="loss (nats)")
 )
@@ -1576,7 +1581,7 @@ chosen_length = sum(len(pair.chosen_ids) for pair in train_pairs) / len(train_pa
 rejected_length = sum(len(pair.rejected_ids) for pair in train_pairs) / len(train_pairs)
 print(f"mean length of the training pairs: chosen {chosen_length:.1f} tokens, rejected {rejected_length:.1f}")
 print(f"mean length of fresh samples: before {base_scores['length']:.1f} tokens; after, at most {preset.new_tokens}:")
-for value in sizes.betas:
+for value in scores_by_beta:
     print(f"  β = {value:g}: {scores_by_beta[value]['length']:.1f}")
 # %% [markdown]
 # **Epochs.** Part 2 met over-optimisation of a reward model. DPO has no reward model, but the policy itself is one
@@ -1586,8 +1591,8 @@ for value in sizes.betas:
 # agree? Does the test loss agree with either of them, or does it rise in a later epoch?
 # %% tags=["training"]
 epochs_seen = []
-for value in sizes.betas:
-    last_look = {"test loss": measure(policies[value], test_pairs, kept_test, value)["loss"]} | scores_by_beta[value]
+for value, row in zip(scores_by_beta, rows[1:], strict=True):  # the last look is the table's row
+    last_look = {"test loss": row["test loss"]} | scores_by_beta[value]
     epochs_seen += measures.epoch_rows(f"β = {value:g}", histories[value], last_look)
 epochs_seen = pd.DataFrame(epochs_seen).set_index(["run", "epoch"])
 changes = epochs_seen.groupby("run")["test loss"].diff().dropna()  # from each epoch to the next
@@ -1742,7 +1747,7 @@ plots.show(
 # *Predict first:* will DPO's policies lie above the line through REINFORCE's, on it, or below? And how many completions
 # must one choose from to have DPO's reward without training?
 # %% tags=["training"]
-for value in sizes.betas:
+for value in scores_by_beta:
     more = {key: number for key, number in scores_by_beta[value].items() if key not in ("kl", "reward")}
     save_point(f"DPO β = {value:g}", scores_by_beta[value]["kl"], scores_by_beta[value]["reward"], method="DPO", **more)
 

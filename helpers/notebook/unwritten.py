@@ -35,6 +35,10 @@ FILLS = ("append", "extend", "insert", "update", "add", "setdefault")  # methods
 RECORDED = {  # what the course has recorded, for who has no run of their own: result → (what a notebook imports, its line)
     "history": ("finished", "policy, history = finished.recorded_run(reference, preset)"),
     "runs": ("sweep", "runs = sweep.recorded_runs()"),
+    "scores_by_beta": (
+        "recording",
+        "policies, histories, scores_by_beta, rows = recording.recorded_trainings(reference, preset)",
+    ),
 }
 
 

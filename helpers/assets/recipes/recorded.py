@@ -1,7 +1,7 @@
 """`python -m helpers.assets.recipes.recorded RUNS`: what readers see who skip a training, from a folder `runs`.
 
-`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `reinforce.json` the history of Part 2's training, `tuned/` what
-the trainings of Parts 2 to 4 changed in the policy; all were trained with the `tiny` preset.
+`kl_frontier.json` holds the sweep of Part 3 (from `RUNS/kl`), `reinforce.json` the history of Part 2's training, `dpo.json` Part
+4's trainings with several β, `tuned/` what the trainings of Parts 2 to 4 changed in the policy; all with the preset `tiny`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from helpers.dpo import recording
 from helpers.hub import ASSETS
 from helpers.interpretability import policies
 from helpers.kl.sweep import RECORDED, load_run
@@ -73,6 +74,13 @@ def record_training(folder: Path) -> Path:
     return write(finished.RECORDED, {"records": records, "samples": found["samples"]}, separators=(",", ":"))
 
 
+def record_dpo(folder: Path) -> Path:
+    """Record Part 4's trainings from the file that its notebook has kept in `folder`, numbers rounded to four digits."""
+    found = json.loads((folder / recording.KEPT.name).read_text(encoding="utf-8"))
+    rounded = json.loads(json.dumps(found), parse_float=lambda digits: float(f"{float(digits):.4g}"))
+    return write(recording.RECORDED, rounded, separators=(",", ":"))
+
+
 def record_policies(folder: Path) -> Path:
     """Keep what the trainings in a `runs` folder have changed in the policy, a byte a weight, with a card.
 
@@ -124,4 +132,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m helpers.assets.recipes.recorded RUNS")
     runs = Path(sys.argv[1])
-    print(record_sweep(runs / "kl"), record_training(runs / FOLDERS["REINFORCE"]), record_policies(runs))
+    print(
+        record_sweep(runs / "kl"), record_training(runs / FOLDERS["REINFORCE"]), record_dpo(runs), record_policies(runs)
+    )
