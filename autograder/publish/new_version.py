@@ -42,7 +42,9 @@ def release_version(version: str, root: Path = ROOT, day: date | None = None) ->
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ValueError(f"{version} is no version: write three numbers, such as 1.0.0")
     if missing := sorted(PLACES.keys() - places.keys()):
-        hint = ': begin a section "## Next (unreleased)" that says what has changed' if "CHANGELOG.md" in missing else ""
+        hint = (
+            ': begin a section "## Next (unreleased)" that says what has changed' if "CHANGELOG.md" in missing else ""
+        )
         raise ValueError(f"{', '.join(missing)} does not say where the version goes{hint}")
     if Version(version) < Version(present := places["pyproject.toml"][1]):
         raise ValueError(f"{version} is below the present version, {present}")

@@ -105,8 +105,8 @@ def check_notebook(path: Path, folder: Path, part: int) -> dict[str, Any]:
     """Run a notebook's public tests in this process.
 
     Returns:
-        `questions`: by name, a list of [the test's title, message], the message empty where it passed; `errors`: what failed while
-        the definitions were taken over.
+        `questions`: by name, a list of [the test's title, message], the message empty where it passed; `errors`: what
+        failed while the definitions were taken over.
     """
     tests = load_tests(folder, part)
     notebook = json.loads(path.read_text(encoding="utf-8"))

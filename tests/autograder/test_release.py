@@ -55,7 +55,9 @@ def test_paths_are_short_enough_for_windows(filled: Path) -> None:
     names = [path.relative_to(filled).as_posix() for path in filled.rglob("*")]
     assert max(map(len, names)) < 100
     assert len({name.lower() for name in names}) == len(names)
-    assert not [name for name in names if re.search(r'[<>:"|?*\\]|[. ](/|$)|(^|/)(con|prn|aux|nul)(\.|/|$)', name, re.I)]
+    assert not [
+        name for name in names if re.search(r'[<>:"|?*\\]|[. ](/|$)|(^|/)(con|prn|aux|nul)(\.|/|$)', name, re.I)
+    ]
 
 
 # --------------------------------------------------------------------------------------- what others put there

@@ -192,9 +192,11 @@ def test_the_step_that_is_told_helps_there(host, step, never, request):
             file.unlink()
 
 
-@pytest.mark.parametrize(("host", "step", "alone"), [("kaggle", "Save Version", "Ctrl"), ("colab", "> upload", "Save the")])
+@pytest.mark.parametrize(
+    ("host", "step", "alone"), [("kaggle", "Save Version", "Ctrl"), ("colab", "> upload", "Save the")]
+)
 def test_unsaved_functions_are_told_with_the_step_that_helps_there(host, step, alone, request, monkeypatch):
-    """Saving changes no file that was uploaded: neither on Kaggle nor in Colab, where its page does not hand over the notebook."""
+    """Saving changes no file that was uploaded: neither on Kaggle nor in Colab (where its page hands over nothing)."""
     write(request.getfixturevalue(host) / f"{NAME}.ipynb", "old")
     shell = types.SimpleNamespace(user_ns={"In": ["", MINE.format(value="new")]})
     monkeypatch.setattr(submission, "_shell", lambda: shell)

@@ -275,5 +275,5 @@ def _plane(points: Sequence[tuple[str, float, float]]) -> Any:
         ylim=(0, 1.05),
     )
     best = max(points, key=lambda point: point[2])
-    text = f"Scatter plot of {len(points)} policies at {len(places)} places; the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}."
-    return svg(figure, text)
+    text = f"Scatter plot of {len(points)} policies at {len(places)} places; "
+    return svg(figure, text + f"the highest reward is {best[2]:.2f} at a KL of {best[1]:.2f}.")

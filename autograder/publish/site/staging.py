@@ -100,7 +100,7 @@ def build_site(folder: Path | None = None, *, solutions: bool = False, parts: Se
 
 
 def run_python(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run this Python in the repository, in UTF-8: typer writes its pages in the machine's encoding, which on Windows lacks signs."""
+    """Run this Python in the repository, in UTF-8: typer writes pages in the machine's encoding, which may lack signs."""
     variables = {**os.environ, "PYTHONUTF8": "1"}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding="utf-8", errors="replace")
