@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,6 +240,31 @@ def test_one_mistake_counts_once_whatever_dtype_shape_and_test():
     assert [kind["students"] for kind in kinds] == [3, 2]
     assert kinds[0]["example"] in {said[0].split(" (line")[0], *said[1:]}
     assert kinds[0]["questions"] == ["q2_1"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[" + "1" * 900 + "x", "(" + "1 " * 400 + "x", "[" + "1, " * 300 + "x", "[" * 900, "1." * 450 + "x", "-1" * 450],
+)
+def test_no_exception_holds_the_report_up(said):
+    """What it says is the student's choice: a pattern that tries all ways to divide a long number does not end."""
+    begun = time.process_time()
+    class_report.mistake_of(said)
+    assert time.process_time() - begun < 0.5
+
+
+def test_shapes_are_shapes_however_they_are_written():
+    said = ["[2, 3]", "(2,)", "torch.Size([4, 1])", "[]", "[ 2  3 ]", "(-1, 2)", "(7)", "[\n1,\n 2]"]
+    assert {class_report.mistake_of(f"asked for {shape} here") for shape in said} == {"asked for shape here"}
+
+
+@pytest.mark.parametrize("piece", ["\t", "; ", "![", "![](data:", ";=", " ", "\n "])
+def test_no_answer_holds_the_csv_up(piece, store):
+    text = "x" + piece * (20_000 // len(piece)) + "x"
+    (question,) = (q for q in written.written_questions(2) if q.name == "w2_1")
+    begun = time.process_time()
+    written.AnswerGroup(("A-1",), text, None).csv_rows(question)
+    assert time.process_time() - begun < 0.5
 
 
 def report(store: Store, sources: dict[str, str], text: str = "") -> str:

@@ -194,10 +194,11 @@ def _mistakes(rows: Sequence[SheetRow], most: int = 15) -> list[dict[str, Any]]:
 
 
 PLACE = re.compile(r" \(line \d+ of code cell \d+\)")
+# Students choose what an exception says, so each pattern takes linear time: two numbers never stand side by side in one.
 VARYING = (  # what differs between two messages of one mistake, in the order in which it is taken out
     (PLACE, ""),
     (re.compile(r"\b(?:torch\.|np\.|numpy\.)?(?:(?:b?float|u?int|complex)\d+|half|double|bool)\b"), "dtype"),
-    (re.compile(r"(?:torch\.Size\()?[\[(]\s*(?:-?\d+\s*,?\s*)*[\])]\)?"), "shape"),
+    (re.compile(r"(?:torch\.Size\()?[\[(]\s*(?:-?\d+(?:\s*,\s*|\s+))*(?:-?\d+\s*)?[\])]\)?"), "shape"),
     (
         re.compile(r"(?<![A-Za-z_])[-−+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|inf(?:inite|inity)?|nan)(?![A-Za-z_])", re.I),
         "…",

@@ -30,8 +30,8 @@ from .rows import sheet, version_to_mark
 from .store import HandMark, Store, StoredSubmission
 
 COLUMNS = ("question", "answer", "group", "points", "possible", "comment", "text")
-PICTURE = re.compile(r"!\[([^\]\n]*)\]\(data:[^)]*\)")
-FORMULA = re.compile(r"(^|[;\t|])([ \t]*[=+\-@\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
+PICTURE = re.compile(r"!\[([^\]\n]{0,200})\]\(data:[^)]*\)")
+FORMULA = re.compile(r"(^|[;\t|])( *[=+\-@\uff0b\uff0d\uff1d\uff20])", re.MULTILINE)
 QUOTED = re.compile(r"'(?=[=+\-@\t\r])")
 
 
