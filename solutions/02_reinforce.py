@@ -1996,7 +1996,9 @@ if weights_kept:
     print(f"kept: the policy of step {history.state['best_step']} of {len(history)}, "
           f"when the second judge gave its samples {history.state['best_score']:.2f}")  # fmt: skip
 else:
-    print("No weights were kept on the way (no second judge, or a recorded run): the last policy stands in their place.")
+    print(
+        "No weights were kept on the way (no second judge, or a recorded run): the last policy stands in their place."
+    )
 stopped = evaluate(kept, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 evaluations = {"before": before, "kept": stopped, "at the end": after}
 show_samples(

@@ -154,7 +154,9 @@ def _verify_frequencies(function: Callable[..., torch.Tensor]) -> None:
     level = torch.tensor([[2.0, 2.0, -1.0, 0.0, 2.0, 1.0], [0.0, 3.0, 3.0, -2.0, 1.0, 2.0]], dtype=torch.float64)
     settings += [(tied, 1.0, 2), (level, 1.0, 1), (drawn / 20, 0.05, 0)]
     for number, (rows, temperature, top_k) in enumerate(settings):
-        label = f"temperature {temperature}, top_k {top_k}" + (", ties at the border" if rows is tied or rows is level else "")
+        label = f"temperature {temperature}, top_k {top_k}" + (
+            ", ties at the border" if rows is tied or rows is level else ""
+        )
         logits = rows.float().repeat(DRAWS // 2, 1)  # rows alternate
         ids = _draw(function, logits, label, temperature=temperature, top_k=top_k, generator=_generator(1 + number))
         for row in range(2):

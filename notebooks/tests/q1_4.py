@@ -61,3 +61,14 @@ def test_continue_calls(continue_texts):
     assert chosen == [(2, 7)] * 3, f'continue_texts: choose gets the logits of all rows, [2, 7], once for each new token; yours called it with {chosen}.'
     check(seen[-1], torch.tensor([[1, 2, 3, 2, 2], [3, 2, 1, 5, 5]]), name='continue_texts: what next_logits gets for the third token')
     assert prompt.tolist() == [[1, 2, 3], [3, 2, 1]], 'continue_texts changed its argument `ids`; work on a copy.'
+
+@test_case(points=0, hidden=False,
+    success_message="New tensors are made where the ids are, on a GPU as well.")
+def test_continue_rules(continue_texts):
+    """New tensors are made where the ids are, on a GPU as well."""
+    import torch
+    from helpers.checks import check_rules
+
+    def next_logits(ids):
+        return (torch.arange(7, device=ids.device) == ids.sum(dim=1, keepdim=True) % 7).float()
+    check_rules(continue_texts, next_logits, torch.tensor([[1, 2], [4, 0]]), 3, 6, lambda logits: logits.argmax(dim=1), gradients=None)

@@ -25,6 +25,9 @@ def test_small_example(patching_effect):
 def test_small_distance(patching_effect):
     """A small distance from corrupted to clean is divided by as it is, and the arguments stay as they are."""
     import torch
-    from helpers.checks import check, check_rules
+    from helpers.checks import check, check_rules, trying
     check(patching_effect(torch.tensor([1.0625]), torch.tensor([1.0]), torch.tensor([1.03125])), 0.5, {'the distance from corrupted to clean is small, not zero: divide by it as it is.': lambda got: bool(abs(got) < 0.49)}, name='patching_effect of a small distance', ordinary=(patching_effect(*torch.tensor([[4.0], [2.0], [3.0]])), 0.5))
+    with trying('patching_effect: means that differ by little are not equal'):
+        tiny = patching_effect(*torch.tensor([[2e-10], [1e-10], [1.5e-10]]))
+    check(tiny, 0.5, name='patching_effect of a tiny distance', rtol=0.001)
     check_rules(patching_effect, torch.tensor([4.0]), torch.tensor([-1.0]), torch.tensor([2.0]), gradients=None)

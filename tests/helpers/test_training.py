@@ -314,7 +314,13 @@ def test_the_bar_shows_what_counts_and_has_room_on_its_line(capsys):
 
 @pytest.mark.parametrize("progress", [True, False])
 def test_the_first_sample_is_printed_on_the_way_if_asked_for(policy, tokenizer, capsys, progress):
-    given = {"policy": policy, "tokenizer": tokenizer, "sample_prompts": PROMPTS[:2], "sample_every": 2, "sample_tokens": 3}
+    given = {
+        "policy": policy,
+        "tokenizer": tokenizer,
+        "sample_prompts": PROMPTS[:2],
+        "sample_every": 2,
+        "sample_tokens": 3,
+    }
     history = train(lambda b: {"loss": 1.0}, ["x"], steps=4, show_sample=True, progress=progress, **given)
     told = [f"step {s['step']}: {s['prompt']}{s['completion']}" for s in history.samples[::2]]
     assert len(told) == 3
