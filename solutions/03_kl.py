@@ -1856,7 +1856,7 @@ for how in ("sum", "sequence", "token", "constant"):
 # **What is called GRPO differs from program to program.** As published, it divides each completion's loss by its length
 # (`"sequence"`), divides the advantage by the group's standard deviation, and has k3 in the loss. Here, to change one
 # thing at a time, the loss is summed, k1 is in the reward, and 0.000001 is added to the population's deviation.
-# The library TRL by default has `"token"` (it calls that *dapo*), the sample's deviation plus 0.0001, and no fine.
+# The library TRL by default has `"token"` (there: `"dapo"`), the sample's deviation plus 0.0001, and no fine.
 # **Dr. GRPO** drops both divisions: the length favours long errors, and the deviation weighs up prompts
 # whose completions are nearly equal. What is left is reward minus the group's mean, which is (G − 1)/G times
 # RLOO's leave-one-out advantage of Part 2, with G completions in a group.

@@ -1420,7 +1420,8 @@ def test_change_of_samples(what_training_does):
 # Let us train the same pairs with several values, and measure for each policy what we care about:
 # the reward of what it writes, and its KL to the reference.
 #
-# The trainings are independent, so they go side by side, one on each core of the computer; `workers` is their number.
+# The training runs are independent, so they go side by side, one on each core of the computer;
+# `workers` is their number.
 # *You may add other values to `betas` in the cell of the sizes.* Each takes as long as the training above.
 #
 # *Predict first:* which β will end farthest from the reference, and which with the most reward? And will the order of
@@ -1459,8 +1460,8 @@ told = f"{far:.1f} and {near:.1f} nats"
 sentence = "the smallest β ends more than a fifth farther from the reference than the largest"
 claim("4_small_beta_goes_far", sentence, far > 1.2 * near, told)
 # %% [markdown]
-# If your trainings are missing or learn nothing, put this line into a new cell and run it; then go on with the next:
-# `policies, histories, scores_by_beta, rows = recording.recorded_trainings(reference, preset)`. It has the trainings
+# If your runs are missing or learn nothing, put this line into a new cell and run it; then go on with the next:
+# `policies, histories, scores_by_beta, rows = recording.recorded_trainings(reference, preset)`. It has the runs
 # that are recorded with the course, and the questions can be answered from them.
 # %% tags=["training"]
 named = {f"β = {value:g}": histories[value] for value in scores_by_beta}
@@ -1776,7 +1777,7 @@ plots.show(plot_frontier(points, bounds, title="DPO on the frontier of Part 3"))
 # scores a fresh batch at each step. **Best reward at this KL:** what the two lines of the figure have at this distance,
 # at least; where the lines have ended, their last value. And `half_width` is half of the 95 % interval of a reward.
 # %% tags=["training"]
-by_name = {f"DPO, β = {value:g}": scores_by_beta[value] for value in sizes.betas}
+by_name = {f"DPO, β = {value:g}": scores for value, scores in scores_by_beta.items()}
 texts_for_pairs = len(train_completions) * sizes.completions_per_prompt
 counted = {"scored": texts_for_pairs, "batch_size": preset.kl.batch_size}
 beside = measures.beside_reinforce(by_name, earlier, base_scores, **counted)
