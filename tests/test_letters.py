@@ -66,6 +66,33 @@ def test_the_learning_rate_of_a_run_is_that_of_its_optimizer(part2):
     assert seen == [letters.LEARNING_RATE, 0.003]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_experiments_on_the_letters_end_as_the_fold_says(part2, seed):
+    """A rate of .01 is too small and 1 is none too large; without a baseline the gradient stays, and rate 1 ends in a loop."""
+    policies = []
+
+    def without(policy, optimizer, rollout, reward_model):
+        policies.append(policy)
+        logits = policy_logits(policy, rollout.ids, rollout.attention_mask)
+        log_probs = part2["token_log_probs"](logits, rollout.ids)
+        loss = part2["compute_reinforce_loss"](log_probs, reward_model(rollout.texts), rollout.completion_mask[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    slow, usual, fast = (letters.run(part2["reinforce_step"], learning_rate=rate, seed=seed) for rate in (0.01, 0.1, 1))
+    unsteady = letters.run(without, seed=seed)
+    stuck = letters.run(without, learning_rate=1, seed=seed)
+    assert slow.mean("reward", last=10) < 0.3
+    assert fast.mean("reward", last=10) > 0.99
+    assert unsteady.mean("reward", last=10) < usual.mean("reward", last=10) - 0.05
+    assert unsteady.mean("gradient", last=10) > 5 * usual.mean("gradient", last=10)
+    assert stuck.mean("reward", last=10) < 0.85
+    assert stuck.mean("gradient", last=10) < 0.05
+    assert policies[-1].table.softmax(dim=1).amax(dim=1).min() > 0.9
+    assert len(set("".join(sample["completion"] for sample in stuck.samples[-3:]))) < len(letters.LETTERS)
+
+
 def test_letters_note_the_log_probs_that_they_were_drawn_with(part2):
     policy = letters.LetterPolicy()
     torch.nn.init.normal_(policy.table, generator=torch.Generator().manual_seed(0))

@@ -11,6 +11,7 @@ from helpers.presets import Preset
 from helpers.runs import FOLDERS, History
 
 RECORDED = "reinforce"
+LINE = "policy, history = finished.recorded_run(reference, preset)"  # what a student runs
 
 
 def recorded_run(reference: PreTrainedModel, preset: Preset) -> tuple[PreTrainedModel, History]:

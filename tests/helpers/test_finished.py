@@ -7,8 +7,10 @@ import json
 import pytest
 import torch
 
+from autograder import masters
 from helpers.assets.recipes import recorded
 from helpers.models import load_policy
+from helpers.notebook import unwritten
 from helpers.presets import PRESETS
 from helpers.reinforce import finished
 from helpers.runs import History
@@ -23,7 +25,9 @@ def reference():
 
 def test_the_recorded_run_has_what_the_results_of_part_2_show(reference, capsys):
     """Figures read these columns; the policy is another than the reference; samples tell their step; no kept weights."""
-    policy, history = finished.recorded_run(reference, PRESETS["tiny"])
+    space = {"finished": finished, "reference": reference, "preset": PRESETS["tiny"]}
+    exec(finished.LINE, space)
+    policy, history = space["policy"], space["history"]
     assert set(SHOWN) <= set(history.columns)
     assert history.mean("reward", last=10) > 0.9 > history["reward"][0]
     assert abs(history["kl"][0]) < 0.01
@@ -34,6 +38,11 @@ def test_the_recorded_run_has_what_the_results_of_part_2_show(reference, capsys)
     same = zip(policy.parameters(), reference.parameters(), strict=True)
     assert not all(torch.equal(one, other) for one, other in same)
     assert f"{len(history)} steps. It is not yours." in capsys.readouterr().out
+
+
+def test_cells_that_wait_offer_the_line_of_the_text():
+    assert unwritten.RECORDED["history"] == ("finished", finished.LINE)
+    assert f"`{finished.LINE}`" in masters.master_path(2).read_text(encoding="utf-8")
 
 
 def test_no_other_presets_run_is_recorded(reference):
