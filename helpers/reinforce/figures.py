@@ -255,7 +255,8 @@ def plot_letter_runs(runs: Mapping[str, History], chance: float) -> Figure:
                         f"gradient from {history['gradient'][0]:.2g} to {history['gradient'][-1]:.2g}")  # fmt: skip
         left.axhline(chance, color=COLOURS["black"], linestyle=":", label=f"drawing blindly ({chance:g})")
         left.set(title="Mean reward of a batch", xlabel="training step", ylabel="reward", ylim=(-0.03, 1.03))
-        right.set(title="Gradient that the optimizer was given", xlabel="training step", ylabel="norm", ylim=(0, None))
+        right.set(title="Gradient that the optimizer was given", xlabel="training step", ylabel="norm (0 is not drawn)")
+        right.set_yscale("log", nonpositive="mask")  # what fades and what stays differ by powers of ten
         left.legend(fontsize=8)
         right.legend(fontsize=8)
     return describe(fig, "Two line plots by training step. " + "; ".join(told) + ".")
