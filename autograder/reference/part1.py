@@ -184,7 +184,7 @@ def _verify_defaults(function: Callable[..., torch.Tensor]) -> None:
             "sample_next_token: with default arguments unlikely tokens are drawn too seldom or too often"
         )
     for way in WAYS:
-        first, second = (_draw(function, logits, "no generator", **way) for _ in range(2))
+        first, second = (_draw(function, logits[:200], "no generator", **way) for _ in range(2))
         if torch.equal(first, second):
             raise AssertionError(
                 "sample_next_token: two calls without a generator gave equal draws; is a seed set inside the function?"
@@ -192,11 +192,10 @@ def _verify_defaults(function: Callable[..., torch.Tensor]) -> None:
 
 
 def _verify_independence(function: Callable[..., torch.Tensor]) -> None:
-    logits = torch.zeros(DRAWS, 4)
-    for way in WAYS:
-        ids = _draw(function, logits, "equal logits", **way, generator=_generator(30))
+    for way, draws in zip(WAYS, (DRAWS, DRAWS // 10), strict=True):
+        ids = _draw(function, torch.zeros(draws, 4), "equal logits", **way, generator=_generator(30))
         together = (ids[0::2] == ids[1::2]).double().mean().item()  # 1/4 when rows are drawn independently
-        if abs(together - 0.25) > ALLOWED:
+        if abs(together - 0.25) > ALLOWED * math.sqrt(DRAWS / draws):
             raise AssertionError("sample_next_token: the rows of a batch are not drawn independently")
 
 

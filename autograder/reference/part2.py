@@ -142,6 +142,8 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
     rare = inputs(2, 5)
     rare["log_probs"][:, 1], rare["log_probs"][1, 2] = -300.0, -9_000.0
     rare["mask"][:] = True
+    level = inputs(12, 3)
+    level["advantages"][0] = 0.0
     empty_row = inputs(3, 5)
     empty_row["mask"][1] = False
     nothing = inputs(2, 4) | {"mask": torch.zeros(2, 4, dtype=torch.bool)}
@@ -162,7 +164,7 @@ def _loss_cases(generator: torch.Generator) -> list[Case]:
         Case("one token in a batch of 1", inputs(1, 1) | {"mask": torch.ones(1, 1, dtype=torch.bool)}, "edges"),
         Case("advantages below 0 alone", inputs(4, 5) | {"advantages": -_normal(generator, 4).abs() - 0.1}, "edges"),
         Case("log-probs of -300 and -9000", rare, "edges"),
-        Case("a batch of 12", inputs(12, 3), "edges"),
+        Case("a batch of 12, one with an advantage of 0", level, "edges"),
         Case(
             "advantages in the thousands",
             inputs(4, 5) | {"advantages": LARGE},

@@ -158,3 +158,10 @@ def compute_reinforce_loss(log_probs, advantages, mask):
 # === wrong: the product of two means | two means are multiplied
 def compute_reinforce_loss(log_probs, advantages, mask):
     return -advantages.detach().mean() * log_probs.masked_fill(~mask, 0.0).sum(dim=1).mean()
+
+
+# === wrong: the mean over the rows whose advantage is not 0 | hidden: an advantage of 0
+def compute_reinforce_loss(log_probs, advantages, mask):
+    kept = torch.where(mask, log_probs, 0.0).sum(dim=1)
+    rows = (advantages != 0).sum().clamp(min=1)
+    return -(advantages.detach() * kept).sum() / rows
