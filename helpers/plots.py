@@ -140,6 +140,15 @@ def smooth(values: Sequence[float] | np.ndarray, window: int) -> tuple[np.ndarra
     return rolling.mean().to_numpy(), rolling.std(ddof=0).fillna(0).to_numpy()
 
 
+def band_around(
+    values: Sequence[float] | np.ndarray, mean: np.ndarray, deviation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the band mean ± deviation; where no value lies below 0 (a share, a length), the band does not either."""
+    low = mean - deviation
+    negative = (np.asarray(values, dtype=float) < 0).any()  # NaNs are not
+    return (low if negative else np.maximum(low, 0)), mean + deviation
+
+
 def plot_history(
     histories: History | Mapping[str, History | Sequence[float]],
     column: str = "reward",
@@ -166,7 +175,7 @@ def plot_history(
             axes.plot(steps, mean, label=name, **curve(number))
             if window > 1:
                 band = {"color": colour_of(number), "alpha": 0.15, "linewidth": 0}
-                axes.fill_between(steps, mean - deviation, mean + deviation, **band)
+                axes.fill_between(steps, *band_around(values, mean, deviation), **band)
             if len(mean):
                 told.append(f"{name} goes from {mean[0]:.3g} to {mean[-1]:.3g}")
         over = f", mean of {window} steps" if window > 1 else ""

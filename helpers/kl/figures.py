@@ -9,7 +9,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, figure, name_points, smooth
+from helpers.plots import (
+    COLOURS,
+    MARKERS,
+    UNITS,
+    band_around,
+    colour_of,
+    curve,
+    describe,
+    figure,
+    name_points,
+    smooth,
+)
 
 from .possible import BEST_OF_N, BOUNDS, OPTIMUM
 from .sweep import SweepRun
@@ -52,6 +63,7 @@ METHODS = (
     "DPO",
 )
 ALSO = {"REINFORCE + KL, fixed α": "fixed α", "untuned": "reference"}
+KL_TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an axis that is linear up to 10 and logarithmic above
 
 
 def look_of(method: str, others: Sequence[str] = ()) -> dict[str, Any]:
@@ -168,7 +180,7 @@ def plot_sweep(
                 mean, deviation = smooth(values, max(1, round(window * len(values) / len(run.records))))
                 band = {"alpha": 0.1, "linewidth": 0, "color": colour_of(number)}
                 axes.plot(places, mean, label=name, **curve(number))
-                axes.fill_between(places, mean - deviation, mean + deviation, **band)
+                axes.fill_between(places, *band_around(values, mean, deviation), **band)
                 told.append(f"{column} of {name}: {mean[0]:.2g} to {mean[-1]:.2g}")
                 largest, smallest = max(largest, float(mean.max())), min(smallest, float(mean.min()))
             axes.set(title=TITLES.get(column, column), xlabel="training step", ylabel=LABELS.get(column, column))
@@ -176,6 +188,8 @@ def plot_sweep(
                 axes.set_yscale("log")  # a price: what counts is its factor
             if column in ("kl", "k1") and largest > 20:
                 axes.set_yscale("symlog", linthresh=10)  # logarithmic above 10 nats: the runs differ a hundredfold
+                axes.set_yticks([tick for tick in KL_TICKS if tick <= 1.2 * largest])
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axes in list(grid.flat)[len(columns) :]:
             axes.set_visible(False)
         grid.flat[0].legend(fontsize=8)
@@ -197,7 +211,8 @@ def plot_opinions_by_kl(runs: Mapping[str, SweepRun], title: str = "Two opinions
             told += [f"{run.name}, {label}: {value:.2f}" for run, value in zip(chosen, values, strict=True)]
         for run in chosen:
             place = (run.scores["kl"], run.scores["reward"])
-            axes.annotate(run.name, place, xytext=(4, 7), textcoords="offset points", fontsize=8)
+            ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # the names stand on lines
+            axes.annotate(run.name, place, xytext=(4, 7), textcoords="offset points", fontsize=8, bbox=ground)
         axes.set_xscale("symlog", linthresh=1)
         axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
         axes.legend(loc="lower right", fontsize=9)

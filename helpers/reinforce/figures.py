@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from helpers.diagrams import arrow, box
 from helpers.evaluation import NORMAL_975
 from helpers.generation import Rollout
-from helpers.plots import COLOURS, MARKERS, UNITS, colour_of, curve, describe, figure, smooth
+from helpers.plots import COLOURS, MARKERS, UNITS, band_around, colour_of, curve, describe, figure, smooth
 from helpers.runs import History
 
 LABELS = {**UNITS, "surprise": "surprise (nats per generated token)"}
@@ -167,7 +167,8 @@ def draw_rollout(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Figure
                     kind = "end"
                 text = {"end": "eos", "padding": "·"}.get(kind) or tokenizer.decode([token]).strip()
                 axes.add_patch(Rectangle((column, row), 1, 1, facecolor=PALE[kind], edgecolor="#BBBBBB", linewidth=0.5))
-                axes.text(column + 0.5, row + 0.5, text[:7].replace("$", r"\$"), ha="center", va="center",
+                shown = text if len(text) < 8 else text[:6] + "…"  # a word that is cut says so
+                axes.text(column + 0.5, row + 0.5, shown.replace("$", r"\$"), ha="center", va="center",
                           fontsize=9 if len(text) < 4 else 7 if len(text) < 6 else 6)  # fmt: skip
         axes.axvline(rollout.prompt_length, color=COLOURS["black"], linewidth=2)
         axes.set(xlim=(0, columns), ylim=(rows, 0), xlabel="position (column of ids)", ylabel="text of the batch",
@@ -191,7 +192,7 @@ def _draw_column(axes: Axes, history: History, column: str, colour: str) -> floa
     axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=4)
     axes.plot(steps, mean, color=colour, linewidth=2, label=f"mean of the last {WINDOW} steps")
     band = {"color": colour, "alpha": 0.15, "linewidth": 0, "label": "± one standard deviation"}
-    axes.fill_between(steps, mean - deviation, mean + deviation, **band)
+    axes.fill_between(steps, *band_around(values, mean, deviation), **band)
     return float(mean[-1])
 
 

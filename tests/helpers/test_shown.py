@@ -156,6 +156,16 @@ def test_the_running_mean_and_band():
         plots.smooth([1], 0)
 
 
+def test_the_band_of_a_share_ends_at_0():
+    """A share below 0 would be drawn that no run has; what can be negative keeps its whole band."""
+    mean, deviation = np.array([0.1, 0.5]), np.array([0.3, 0.3])
+    low, high = plots.band_around([0.0, 0.9], mean, deviation)
+    np.testing.assert_allclose(low, [0.0, 0.2])
+    np.testing.assert_allclose(high, [0.4, 0.8])
+    np.testing.assert_allclose(plots.band_around([-0.1, 0.9], mean, deviation)[0], [-0.2, 0.2])
+    assert len(plots.band_around([], np.array([]), np.array([]))[0]) == 0
+
+
 def test_calibration_points_are_the_means_of_their_bins():
     figure = plots.plot_calibration([0.1, 0.1, 0.9, 1.0], [0, 1, 1, 1], bins=2)
     points = np.concatenate([c.get_offsets() for c in figure.axes[0].collections if isinstance(c, PathCollection)])
