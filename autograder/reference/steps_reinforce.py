@@ -46,7 +46,7 @@ UNCHANGED = (
     "zero_grad() before both?"
 )
 TEST_TEXTS = 256
-LEAST_RISE = 0.15  # of the mean reward, in parts of the largest; a right step reaches .27: see docs/training-tests.md
+LEAST_RISE = 0.15  # of the mean reward, in parts of `world.REWARD`; a right step reaches .27: see docs/training-tests.md
 NOT_FINITE = "after a short training the policy's weights are NaN or infinite"
 SAME_LOSS = 1e-3  # how far a reported loss may be from the right one, in parts of what the completions add to it
 MADE_OF_LOG_PROBS = 0.9  # the share of an update's length that gradients of the texts' log-probs must explain
@@ -308,7 +308,7 @@ def check_modes(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> N
 
 
 def mean_reward(weights: Mapping[str, Tensor], seed: int) -> float:
-    """Mean reward of the small policy with these weights, on prompts and draws of its own, in parts of the largest."""
+    """Mean reward of the small policy with these weights, on prompts and draws of its own, in parts of `world.REWARD`."""
     policy = small_policy(seed)
     set_weights(policy, weights)
     texts = world.practice_rollout(policy, seed + 17, world.PRACTICE_STEPS, TEST_TEXTS).texts
@@ -342,7 +342,7 @@ def check_practice(record: Mapping[str, Any], seed: int) -> None:
     if not mean_reward(record["weights"], seed) >= mean_reward(start, seed) + LEAST_RISE:
         raise AssertionError(
             "reinforce_step: after a short training the mean reward on other prompts has not risen enough; with a right "
-            f"step it rises by at least {LEAST_RISE:.2f} of the largest reward"
+            f"step it rises by at least {LEAST_RISE:.2f} of what lies between the worst and the best text"
         )
 
 

@@ -235,3 +235,13 @@ loss = (
 # === wrong: a weight decay in the loss | hidden: reinforce_step
 # for: loss = compute
 loss = compute_reinforce_loss(log_probs, advantages, mask) + 1e-4 * sum((w**2).sum() for w in policy.parameters())
+
+
+# === wrong: rewards below 0 lose their sign | hidden: mean reward
+# for: rewards =
+rewards = reward_model(rollout.texts).abs()
+
+
+# === wrong: rewards below 0 count as 0, in the loss alone | hidden: reinforce_step
+# for: advantages =
+advantages = leave_one_out_advantages(rewards.clamp(min=0))
