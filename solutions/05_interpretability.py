@@ -900,7 +900,7 @@ for name, texts in written.items():
 # %%
 # One text of each policy explained: the one whose reward is in the middle of that policy's texts.
 # What to look for: is the verdict that of a sentence, or the sum of a few words? (Each text gets four random orders,
-# forwards and backwards. TODO-NOISE)
+# forwards and backwards. Drawn anew, values beyond 0.3 move by 0.1 to 0.15, those near 0 by 0.03.)
 middle = {}
 for name, texts in written.items():
     order = reward_model(texts).argsort()
@@ -969,6 +969,7 @@ with plt.rc_context(plots.STYLE):
         for row, (end, count) in enumerate(zip(best["per_text"] + best["half_width"], best["count"], strict=True)):
             ax.text(end, row, f"  ×{int(count)}", va="center", fontsize=8)
         ax.set(title=name, xlabel="log-odds earned per text")
+        ax.tick_params(labelbottom=True)
         ax.margins(x=0.15)
     for ax in list(axes.flat)[len(earned) :]:
         ax.axis("off")
@@ -3046,6 +3047,9 @@ pd.DataFrame([row | {"says IO": ioi.in_words(row["says IO"])} for row in rows]).
 # position kept). In the paper the former matters more.
 # Who looks for token signals only would have found a weak effect, would have concluded that S-inhibition does little,
 # and would have missed how a model can refer to "the one in second place" without naming it.
+# (In the embedded model such an experiment takes a few lines. What 0.2 says at S2 about the same names in the other order
+# costs 0.01 of the logit difference (0.00 to 0.01); about another name, also repeated, 0.49 (section 5.8).
+# It passes on a token signal and no position signal.)
 #
 # **Rubric**
 # - 1 point: Double negatives: proposes a circuit of named heads with roles at named positions, in an order that

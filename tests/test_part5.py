@@ -246,6 +246,29 @@ def test_renamed_prompts_change_the_named_places_alone():
     assert torch.equal(ids.gather(1, batch.positions["S1"][:, None])[:, 0], third)
 
 
+def test_head_0_2_passes_on_a_name_and_no_place(solutions):
+    """What the sample answer to question 5.7 (c) says of the names in the other order, beside another name in the same."""
+    from helpers.interpretability import circuits, ioi
+
+    model, tokenizer = ioi.load_ioi_model()
+    batch = ioi.load_batch(tokenizer, each=10)
+    flipped, rows = batch.ids.clone(), torch.arange(len(batch))
+    flipped[rows, batch.positions["IO"]], flipped[rows, batch.positions["S1"]] = batch.s_ids, batch.io_ids
+    other_name, _ = ioi.renamed(batch, ["S1", "S2"])
+    run = circuits.record(model, batch.ids, patterns=False)
+    whole = solutions["logit_difference"](run.logits[:, -1], batch.io_ids, batch.s_ids)
+
+    def lost(ids) -> tuple[float, float, float]:
+        told = circuits.record(model, ids, patterns=False)
+        own = circuits.patched_logits(
+            model, batch.ids, [(0, 2)], told.outputs, solutions["patch_heads"], batch.positions["S2"]
+        )
+        return ioi.share_with_interval(whole - solutions["logit_difference"](own, batch.io_ids, batch.s_ids), whole)
+
+    assert ioi.in_words(lost(flipped)) == "0.01 (0.00 to 0.01)"
+    assert lost(other_name)[0] == pytest.approx(0.49, abs=0.01)
+
+
 def test_the_figure_of_the_training_has_finite_axes():
     """A square-root scale has no place for a margin below 0: the panels were blank."""
     from helpers.interpretability import figures
