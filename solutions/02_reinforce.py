@@ -1817,7 +1817,10 @@ headline("test reward after", after.mean)
 if after.mean >= 0.75:
     print("The goal of 0.75 is reached.")
 else:
-    print("The goal of 0.75 is not reached: train longer, or look at your step again. With the recorded run:", finished.LINE)
+    print(
+        "The goal of 0.75 is not reached: train longer, or look at your step again. With the recorded run:",
+        finished.LINE,
+    )
 gain = after.mean - before.mean
 claim(
     "2_reward_rises", "the mean reward on test prompts rises, and the two intervals do not touch",

@@ -965,7 +965,14 @@ with plt.rc_context(plots.STYLE):
     fig, axes = plt.subplots(down, 2, figsize=(8.5, 3.4 * down), sharex=True, squeeze=False)
     for ax, (name, by_word) in zip(axes.flat, earned.items(), strict=False):
         best = by_word.nlargest(10, "per_text").iloc[::-1]
-        ax.barh(best.index, best["per_text"], xerr=best["half_width"], color="#0072B2", capsize=2, error_kw={"linewidth": 0.8})
+        ax.barh(
+            best.index,
+            best["per_text"],
+            xerr=best["half_width"],
+            color="#0072B2",
+            capsize=2,
+            error_kw={"linewidth": 0.8},
+        )
         for row, (end, count) in enumerate(zip(best["per_text"] + best["half_width"], best["count"], strict=True)):
             ax.text(end, row, f"  ×{int(count)}", va="center", fontsize=8)
         ax.set(title=name, xlabel="log-odds earned per text")
@@ -2012,14 +2019,12 @@ carry["the four heads of layer 0"] = circuits.patched_logits(
 carry["the MLP of layer 0"] = mlp_patched_logits(batch.swapped_ids, 0, mlp_outputs(run)[0], at_s2)
 embedding_alone = swapped_run.before.clone()
 embedding_alone[1] += run.before[0] - swapped_run.before[0]
-carry["the word's embedding"] = circuits.stream_patched_logits(
-    ioi_model, batch.swapped_ids, 1, embedding_alone, at_s2
-)
+carry["the word's embedding"] = circuits.stream_patched_logits(ioi_model, batch.swapped_ids, 1, embedding_alone, at_s2)
 carry["the whole stream before layer 1"] = circuits.stream_patched_logits(
     ioi_model, batch.swapped_ids, 1, run.before, at_s2
 )
-carry = {name: restored_share(own) for name, own in carry.items()}
-pd.Series({name: ioi.in_words(share) for name, share in carry.items()}, name="restored at S2 (95 %)").to_frame()
+carried = {name: restored_share(own) for name, own in carry.items()}
+pd.Series({name: ioi.in_words(share) for name, share in carried.items()}, name="restored at S2 (95 %)").to_frame()
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
 #
@@ -2229,14 +2234,18 @@ for name, ids in [
     lost_there = full - logit_difference(there, batch.io_ids, batch.s_ids)
     numbers["lost, patched at S2"] = ioi.share_with_interval(lost_there, full)
     pushed = (there - logits).gather(1, third_names[:, None])[:, 0]  # [N]
-    numbers["change of the third name's logit"] = f"{pushed.mean():.2f} ± {1.96 * pushed.std() / len(pushed) ** 0.5:.2f}"
+    numbers["change of the third name's logit"] = (
+        f"{pushed.mean():.2f} ± {1.96 * pushed.std() / len(pushed) ** 0.5:.2f}"
+    )
     carried.append({"0.2 says what it says about": name} | numbers)
 _, renamed_too, once_only = carried
 (value_low, _), (_, key_high) = (renamed_too[f"lost through the {through}"][1:] for through in ("value", "key"))
 by_value = value_low > 0.01 > key_high
 (_, value_high), (key_low, _) = (once_only[f"lost through the {through}"][1:] for through in ("value", "key"))
 by_key = key_low > 0.01 > value_high
-told = ", ".join(f"{through}s {ioi.in_words(renamed_too[f'lost through the {through}'])}" for through in ("value", "key"))
+told = ", ".join(
+    f"{through}s {ioi.in_words(renamed_too[f'lost through the {through}'])}" for through in ("value", "key")
+)
 sentence = "with another name, also repeated, more than 1 % is lost through the values and less through the keys, beyond the intervals"
 claim("5_values_carry_the_name", sentence, by_value, told)
 told = ", ".join(f"{through}s {ioi.in_words(once_only[f'lost through the {through}'])}" for through in ("key", "value"))
@@ -2353,7 +2362,7 @@ astray = {order: hits["without 0.2", order] for order in orders}
 told = ", ".join(f"{order} {ioi.in_words(astray[order])}" for order in orders)
 claim(
     "5_repetition_found_by_0_2", "without 0.2 the accuracy on counting sentences falls by more than 0.05 in every order, most in S IO S",
-    all(astray[order][0] < hits["whole", order][0] - 0.05 for order in orders) and min(orders, key=astray.get) == "S IO S", told,
+    all(astray[order][0] < hits["whole", order][0] - 0.05 for order in orders) and min(orders, key=lambda order: astray[order]) == "S IO S", told,
 )  # fmt: skip
 effects = {}  # in the same sentences: what do 2.0 and 2.3 do to the logit difference, once 0.2 is gone?
 for order in orders:
@@ -2370,7 +2379,9 @@ looked_once = once.patterns[:, rows_of, :, ends_of, batch.positions["S2"]].mean(
 three = {"the last name": batch.s_ids, "the one at IO": batch.io_ids, "the one at S1": third_names}
 scores = {name: once.logits[:, -1].gather(1, ids[:, None])[:, 0] for name, ids in three.items()}  # [N] each
 print("nobody repeated, logits: " + ", ".join(f"{name} {own.mean():.1f}" for name, own in scores.items()))
-lowest = (scores["the last name"] < torch.minimum(scores["the one at IO"], scores["the one at S1"])).float().mean().item()
+lowest = (
+    (scores["the last name"] < torch.minimum(scores["the one at IO"], scores["the one at S1"])).float().mean().item()
+)
 at_last = [looked_once[layer, head].item() for layer, head in readers]
 claim(
     "5_last_name_too", "where nobody is repeated, 2.0 and 2.3 look at the last name with more than half of their attention, and it ends below the other two in nine prompts of ten",
@@ -2640,8 +2651,9 @@ for order in orders:
     chosen = torch.tensor([one == order for one in counting.orders])
     before = ioi.accuracy_with_interval((own > 0)[chosen])
     kept_there = ioi.share_with_interval(own[chosen], whole[chosen])
-    judged.append({"order": order, "IO before S (95 %)": before, "logit difference kept (95 %)": kept_there})
-pd.DataFrame([{name: x if isinstance(x, str) else ioi.in_words(x) for name, x in line.items()} for line in judged])
+    told = {"IO before S (95 %)": before, "logit difference kept (95 %)": kept_there}
+    judged.append({"order": order} | {name: ioi.in_words(share) for name, share in told.items()})
+pd.DataFrame(judged)
 # %% [markdown]
 # The next cell runs the model twice for every subset of your circuit:
 # $2 \cdot 2^k$ runs for $k$ heads, a twentieth of a second each.
@@ -2735,7 +2747,9 @@ print(f"sum of the Shapley values {head_values.sum():.2f}, whole model − no he
 print(f"{time.perf_counter() - begin:.0f} s for {sizes.head_orders} orders")
 two_writers = frozenset(all_heads.index(head) for head in readers)
 reads_it = team(two_writers | {all_heads.index((0, 2))}) - team(two_writers)
-print(f"0.2 alone brings {shares.loc['0.2', 'alone (comes first)']:.2f}; to 2.0 and 2.3, without all others, {reads_it:.2f}")
+print(
+    f"0.2 alone brings {shares.loc['0.2', 'alone (comes first)']:.2f}; to 2.0 and 2.3, without all others, {reads_it:.2f}"
+)
 shares.round(2)
 # %%
 bars = {}
@@ -2786,8 +2800,8 @@ print(
 # four heads (a third of all), {0.0, 0.2, 2.0, 2.3}, keep about 86 %, and no four keep 90 %. Completeness: not quite.
 # Without K = {0.0, 1.0} the model still has 14.1, the circuit 11.0: the circuit lacks something that lets the model do
 # without these two. What it is, other heads or the normalisation (section 5.8), this figure does not say.
-# On the counting sentences it prefers IO in 95 to 97 % of each order, also in S S IO, where "not the last name" is wrong,
-# and keeps 88 to 102 % of the logit difference: it does the task, and not the shortcut alone.
+# On the counting sentences it prefers IO in 95 to 97 % of each order, also in S S IO, where "not the last name" is
+# wrong, and keeps 88 to 102 % of the logit difference: it does the task, and not the shortcut alone.
 # Minimality: taking out 0.2, 2.0 or 2.3 changes the result by 7.2, 5.4
 # and 7.3 logits for some K; 0.0 and 1.0 by about 2: they are the doubtful members.
 #
@@ -2943,8 +2957,8 @@ for step, model in after.items():
 plots.show(figures.head_maps(changed, title="Direct logit attribution before and after the reward", unit="logits"))
 # %% [markdown]
 # A mean logit difference above 0 does not say that the model still knows the answer: look at the share of prompts in
-# which IO is before S, and whether its interval leaves out one half. Two experiments say more. **Patch back:** give the trained model the original's head outputs;
-# is what reads them still intact?
+# which IO is before S, and whether its interval leaves out one half. Two experiments say more.
+# **Patch back:** give the trained model the original's head outputs; is what reads them still intact?
 # **Relearn:** practise the old task again; does it come back sooner than it was learned? **Predict, then look.**
 # %%
 last = after[max(after)]
@@ -2975,12 +2989,12 @@ for name, start in starts.items():
             right = ioi.accuracy_with_interval(own.argmax(-1) == batch.io_ids)
             rows.append({"what": f"{name}, {step} steps", "says IO": right})
 says = {row["what"]: row["says IO"][0] for row in rows}
-restored_share = says["all heads of the original"]
+answers_again = says["all heads of the original"]
 claim(
     "5_readers_intact",
     "with the original's head outputs the trained model answers again",
-    restored_share > 0.9,
-    restored_share,
+    answers_again > 0.9,
+    answers_again,
 )
 back = says["relearned after the reward, 15 steps"]
 new = max(says["learned by an untrained model, 15 steps"], says["learned from the checkpoint of step 150, 15 steps"])
@@ -3047,8 +3061,8 @@ pd.DataFrame([row | {"says IO": ioi.in_words(row["says IO"])} for row in rows]).
 # position kept). In the paper the former matters more.
 # Who looks for token signals only would have found a weak effect, would have concluded that S-inhibition does little,
 # and would have missed how a model can refer to "the one in second place" without naming it.
-# (In the embedded model such an experiment takes a few lines. What 0.2 says at S2 about the same names in the other order
-# costs 0.01 of the logit difference (0.00 to 0.01); about another name, also repeated, 0.49 (section 5.8).
+# (In the embedded model such an experiment takes a few lines. What 0.2 says at S2 about the same names in the other
+# order costs 0.01 of the logit difference (0.00 to 0.01); about another name, also repeated, 0.49 (section 5.8).
 # It passes on a token signal and no position signal.)
 #
 # **Rubric**
