@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 import time
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ import pytest
 
 from autograder.grade import schedule
 from autograder.grade.intake import collect as intake
+from autograder.grade.intake.apart import Reader
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.result import CellError, LoadReport, SubmissionResult
@@ -101,6 +103,14 @@ def test_a_stray_file_changes_nobodys_folder(stray: str, as_zip: bool, tmp_path:
     assert set(result) == ANN_AND_ZOE
 
 
+def test_a_class_that_is_taken_for_one_student_is_told(tmp_path: Path) -> None:
+    """A notebook beside the class's folder may be anybody's, and then the folder may be one's own as well."""
+    for name in ("hw2/ann/02.ipynb", "hw2/zoe/02.ipynb", "handed_out.ipynb"):
+        put(tmp_path / name)
+    (warning,) = intake.take(tmp_path).warnings
+    assert "hw2 holds 2 notebooks of one part" in warning
+
+
 def test_a_stray_archive_is_its_own_students(tmp_path: Path) -> None:
     inner = zipped([("02.ipynb", TWO)])
     files = [("hw2/ann/02.ipynb", TWO), ("hw2/bob/02.ipynb", TWO), ("hw2/zoe.zip", inner)]
@@ -118,6 +128,84 @@ def test_names_in_no_encoding_and_odd_modes(tmp_path: Path) -> None:
     assert len(result) == 3
     for submission in result.values():
         (submission.student + submission.file + submission.problem).encode()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_names_in_no_encoding_in_a_classs_archive(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / f"hw.{kind}"
+    source.write_bytes(zipped((f"{name}/02.ipynb", TWO) for name in ("ann", "M#ller", "zoe")))
+    if kind == "zip":
+        source.write_bytes(source.read_bytes().replace(b"M#ller", b"M\xfcller"))
+    else:
+        put(tmp_path / "02.ipynb")
+        with tarfile.open(source, "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+            for name in ("ann", "M\xfcller", "zoe"):
+                archive.add(tmp_path / "02.ipynb", f"{name}/02.ipynb")
+    result = found(source)
+    assert len(result) == 3
+    assert all(submission.notebook for submission in result.values())
+    for student, _ in result:
+        student.encode()
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so it is the reading that is refused."""
+    for student in ("ann", "mallory", "zoe"):
+        put(tmp_path / student / "02.ipynb")
+    real = os.scandir
+
+    def scandir(place: str) -> Any:
+        if str(place).endswith("mallory"):
+            raise PermissionError(13, "Permission denied")
+        return real(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        result = found(tmp_path)
+    assert {key for key, s in result.items() if s.notebook} == ANN_AND_ZOE
+    assert "cannot be read" in result["mallory", 0].problem
+
+
+def test_several_files_of_one_person_share_a_budget(tmp_path: Path) -> None:
+    """Canvas puts every file of a student's beside all others', so the outermost name is not the student."""
+    many = zipped((f"{n}.txt", b"") for n in range(11_000))
+    files = [("ann_1_501_02.ipynb", TWO), ("zoe_2_502_02.ipynb", TWO)]
+    files += [(f"mallory_3_{n}_work.zip", many) for n in (503, 504)]
+    (tmp_path / "submissions.zip").write_bytes(zipped([*files, ("mallory_3_506_02_reinforce.ipynb", TWO)]))
+    result = found(tmp_path / "submissions.zip")
+    assert {key for key, s in result.items() if s.notebook} == {("1", 2), ("2", 2)}
+    assert "more than 8,998 files" in result["3", 2].problem, "what the first of them left"
+
+
+def test_a_classs_archive_is_read_from_front_to_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar.gz would be unpacked from its start for every student, and a large file of one's would slow everybody."""
+    asked: list[int] = []
+    real = Reader.ask
+
+    def ask(self: Reader, operation: str, *given: Any, **named: Any) -> Any:
+        asked.extend([named["number"]] if operation == "read_member" else [])
+        return real(self, operation, *given, **named)
+
+    monkeypatch.setattr(Reader, "ask", ask)
+    (tmp_path / "hw.zip").write_bytes(
+        zipped((f"{name}/{n}.ipynb", TWO) for name in ("zoe", "bob", "ann") for n in "21")
+    )
+    assert len(found(tmp_path / "hw.zip")) == 3
+    assert len(asked) == 6
+    assert asked == sorted(asked)
+
+
+def test_a_lost_file_beside_a_good_one_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "ann_1_501_02_reinforce.ipynb")
+    put(tmp_path / "ann_1_502_more.zip", DAMAGED["cut off"]())
+    put(tmp_path / "ann_1_503_essay.pdf", b"%PDF")
+    put(tmp_path / "bob_2_504_essay.pdf", b"%PDF")
+    result = found(tmp_path)
+    assert set(result) == {("1", 2), ("2", 0)}
+    (note,) = result["1", 2].notes
+    assert "ann_1_502_more.zip" in note
+    assert "damaged" in note
+    assert result["2", 0].problem == "no notebook was handed in, only bob_2_504_essay.pdf"
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from .apart import SECONDS, Reader, ReadingError
 from .archives import METADATA, MOST_BYTES, MOST_ENTRIES, USELESS, is_archive, stem
 from .arrivals import arrival, exchange_times
 from .listing import File, Listing, list_source
-from .owners import EARLIER, Owner, class_folder, is_stray, owners, part_in_name
+from .owners import EARLIER, Owner, class_folder, is_stray, is_titled, owners, part_in_name
 from .roster import Directory, Person
 
 UNIT_TEXT = 64 << 20  # bytes of code and answers that are kept of one student
@@ -68,6 +68,7 @@ class HandIn:
         owner: whose that name says it is.
         group: the ids of all who handed it in together; empty for one alone.
         versions: how many files there were of which this one counts.
+        folders: in how many folders below the outermost name they lay, those that are called after a part left out.
         arrival: what is known of when it came.
         disputed: why it is not known whose it is; empty if it is known.
     """
@@ -88,6 +89,7 @@ class HandIn:
     owner: Owner = field(default_factory=lambda: Owner(""))
     group: tuple[str, ...] = ()
     versions: int = 1
+    folders: int = 0
     arrival: Arrival = field(default_factory=Arrival)
     disputed: str = ""
 
@@ -110,6 +112,26 @@ class Collection:
     submissions: list[HandIn]
     warnings: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Allowance:
+    """What may still be read of one student, and in `over` why nothing more is."""
+
+    entries: int = MOST_ENTRIES
+    size: int = MOST_BYTES
+    seconds: float = UNIT_SECONDS
+    length: int = UNIT_TEXT
+    over: str = ""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing more is read; empty as long as something may be."""
+        if self.entries < 0:
+            return f"more than {MOST_ENTRIES:,} files were handed in"
+        if self.length < 0:
+            return f"its notebooks hold more than {UNIT_TEXT >> 20} MB of code"
+        return "reading it took too much time" if self.seconds <= 0 else self.over
 
 
 def collect(source: Path, roster: dict[str, Person] | None = None) -> list[HandIn]:
@@ -145,9 +167,11 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
         times = exchange_times(listing, name or source.name, reader)
         units, aside = _units(listing, directory)
         found: list[HandIn] = []
+        allowed: dict[str | tuple[str, ...], Allowance] = {}
         for outer, files in units.items():
-            read = _read_unit(files, listing, reader)
             members = owners(outer, name, metadata, directory)
+            one = next(iter(members.values())).platform or outer  # on a platform several files may be one person's
+            read = _read_unit(files, listing, reader, allowed.setdefault(one, Allowance()))
             for whose in members.values():
                 made = [_submission(whose, outer, path, file) for path, file in read]
                 for submission in made:
@@ -156,6 +180,8 @@ def take(source: Path, roster: dict[str, Person] | None = None) -> Collection:
                 found += [_with_group(submission, members) for submission in _choose_each(made)]
     submissions = _settle(found, warnings)
     for submission in submissions:
+        if submission.problem == USELESS:
+            submission.problem = f"no notebook was handed in, only {submission.file}"
         if directory.people and submission.student not in directory.people:
             submission.notes.append("not on the roster")
     return Collection(sorted(submissions, key=lambda s: (s.student, s.part)), warnings, aside)
@@ -201,19 +227,23 @@ def _units(listing: Listing, directory: Directory) -> tuple[dict[tuple[str, ...]
     for outer, files in units.items():
         if not files:
             files.append(File(outer, None, "the folder is empty"))
-    return dict(sorted(units.items())), [name for name in aside if name != METADATA]
+    in_order = sorted(units.items(), key=lambda unit: (_first_place(unit[1]), unit[0]))
+    return dict(in_order), [name for name in aside if name != METADATA]
 
 
-def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tuple[str, dict[str, Any]]]:
-    """Read what came under one name: for each file found its path below that name's, and what the reader made of it."""
-    first = files[0].path[0]
-    others = sum(count for path, count in listing.others.items() if path[0] == first)
-    left = {
-        "entries": MOST_ENTRIES - others - len(files),
-        "size": MOST_BYTES,
-        "seconds": UNIT_SECONDS,
-        "length": UNIT_TEXT,
-    }
+def _first_place(files: list[File]) -> int:
+    """Where a class's archive has the first of some files: read from back to front, a tar.gz is unpacked anew for each."""
+    return min((file.place for file in files if isinstance(file.place, int)), default=0)
+
+
+def _read_unit(
+    files: list[File], listing: Listing, reader: Reader, left: Allowance
+) -> list[tuple[str, dict[str, Any]]]:
+    """Read what came under one name: for each file found its path below that name's, and what the reader made of it.
+
+    What that takes is counted off what is `left` for the student.
+    """
+    left.entries -= len(files) + listing.useless[files[0].path[0]]
     made: list[tuple[str, dict[str, Any]]] = []
 
     def plain(problem: str, file: File) -> tuple[str, dict[str, Any]]:
@@ -226,12 +256,8 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
         }
 
     for file in files:
-        if left["entries"] < 0:
-            return [plain(f"more than {MOST_ENTRIES:,} files were handed in", files[0])]
-        if left["length"] < 0:
-            return [plain(f"its notebooks hold more than {UNIT_TEXT >> 20} MB of code", files[0])]
-        if left["seconds"] <= 0:
-            return [plain("reading it took too much time", files[0])]
+        if left.problem:
+            return [plain(left.problem, files[0])]
         if file.place is None or file.problem:
             made.append(plain(file.problem, file))
             continue
@@ -241,29 +267,30 @@ def _read_unit(files: list[File], listing: Listing, reader: Reader) -> list[tupl
             made.append(plain(f"it cannot be read ({error})", file))
             continue
         if "over" in answer:
-            return [plain(answer["over"], files[0])]
-        left["entries"] -= answer["entries"]
-        left["size"] -= answer["size"]
-        left["length"] -= answer["length"]
+            left.over = answer["over"]
+            return [plain(left.over, files[0])]
+        left.entries -= answer["entries"]
+        left.size -= answer["size"]
+        left.length -= answer["length"]
         for found in answer["files"]:
             path = f"{file.name}/{found['path']}" if found["path"] else file.name
             made.append((path, found | {"modified": file.modified, "time": file.time}))
     return made
 
 
-def _ask(reader: Reader, file: File, left: dict[str, float]) -> dict[str, Any]:
+def _ask(reader: Reader, file: File, left: Allowance) -> dict[str, Any]:
     """Have a file read, and count what that took."""
-    bounds = {"entries": max(0, int(left["entries"])), "size": int(left["size"])}
-    seconds = min(SECONDS, left["seconds"])
+    bounds = {"entries": left.entries, "size": left.size}
+    seconds = min(SECONDS, left.seconds)
     try:
         if isinstance(file.place, str):
             answer = reader.ask("read_file", seconds, path=file.place, **bounds)
         else:
             answer = reader.ask("read_member", seconds, number=file.place, **bounds)
     except ReadingError:
-        left["seconds"] -= DEATH if reader.process is None else 0.0
+        left.seconds -= DEATH if reader.process is None else 0.0
         raise
-    left["seconds"] -= answer["seconds"]
+    left.seconds -= answer["seconds"]
     return answer
 
 
@@ -300,14 +327,10 @@ def _choose_each(versions: list[HandIn]) -> list[HandIn]:
     """What counts of all that came under one name, by part; what could not be read is noted where there is better."""
     useful = [s for s in versions if s.problem != USELESS]
     best = [_choose(same) for same in _grouped(useful, lambda s: s.part).values()]
-    readable = [s for s in best if s.notebook is not None]
+    readable = sorted((s for s in best if s.notebook is not None), key=lambda s: not s.beside)
     for lost in [s for s in best if not s.part and readable]:
         readable[-1].notes.append(f"{lost.file} could not be read: {lost.problem}")
-    best = [s for s in best if s.part or not readable]
-    if not best:
-        best = versions[:1]
-        best[0].problem = f"no notebook was handed in, only {best[0].file}"
-    return best
+    return [s for s in best if s.part or not readable] or versions[:1]
 
 
 def _grouped(submissions: Iterable[HandIn], key: Any) -> dict[Any, list[HandIn]]:
@@ -323,6 +346,8 @@ def _choose(versions: list[HandIn]) -> HandIn:
     chosen = versions[-1]
     rivals = [s for s in versions[:-1] if not s.beside]
     chosen.versions = len(rivals) + 1
+    inner = {name for s in (*rivals, chosen) for name in s.file.split("/")[1:-1][:1] if not is_titled(name)}
+    chosen.folders = len(inner)
     if rivals:
         others = ", ".join(s.file for s in rivals[:5])
         chosen.notes.append(f"{len(rivals) + 1} files of this part; the latest, {chosen.file}, counts, not {others}")
@@ -339,7 +364,7 @@ def _settle(submissions: list[HandIn], warnings: list[str]) -> list[HandIn]:
     for claims in _grouped(submissions, lambda s: folded(s.student)).values():
         platforms = {s.owner.platform for s in claims}
         if len(platforms) == 1 and None not in platforms:
-            settled += [_choose(same) for same in _grouped(claims, lambda s: s.part).values()]
+            settled += _choose_each(claims)
             continue
         by_part = _grouped(claims, lambda s: s.part)
         for part, same in by_part.items():
@@ -349,7 +374,7 @@ def _settle(submissions: list[HandIn], warnings: list[str]) -> list[HandIn]:
                 _keep_apart(direct, rivals, warnings)
             settled += direct
     for submission in settled:
-        if submission.versions >= MANY:
+        if submission.versions >= MANY or submission.folders > 1:
             warnings.append(
                 f"{submission.claimant} holds {submission.versions} notebooks of one part, of which one counts. If it is a "
                 f"whole class's archive, grade it by itself: course grade …/{submission.claimant}"

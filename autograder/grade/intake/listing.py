@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -49,6 +50,14 @@ class Listing:
 
     files: list[File] = field(default_factory=list)
     others: Counter[tuple[str, ...]] = field(default_factory=Counter)
+
+    @functools.cached_property
+    def useless(self) -> Counter[str]:
+        """The number of files of no use by their outermost name, counted once: a student may have made very many folders."""
+        counts: Counter[str] = Counter()
+        for path, count in self.others.items():
+            counts[path[0]] += count
+        return counts
 
     def below(self, folder: tuple[str, ...]) -> Listing:
         """What lies below a folder, seen from there; what lies beside it is kept as it is."""

@@ -84,7 +84,7 @@ def _holds_a_class(name: str, deeper: list[Path], beside: int, archive: str, dir
     first = {path[0] for path in deeper}
     if EXPORT.fullmatch(name) or any(_platform_owner(path) for path in deeper):
         return True
-    if all(_is_titled(entry) or entry.lower() == EARLIER for entry in first):
+    if all(is_titled(entry) or entry.lower() == EARLIER for entry in first):
         return False
     if directory.people and any(directory.find(_plain_stem(entry))[0] in directory.people for entry in first):
         return True
@@ -94,7 +94,7 @@ def _holds_a_class(name: str, deeper: list[Path], beside: int, archive: str, dir
     return len(folders) > 1 or all(len(path) > 1 for path in deeper)
 
 
-def _is_titled(entry: str) -> bool:
+def is_titled(entry: str) -> bool:
     """Whether a name says nothing but which part it is."""
     return (
         _plain_stem(entry) == "" or re.fullmatch(r"(?i)(part|ps|hw|assignment)?[\s_-]*0?[1-5]", stem(entry)) is not None
