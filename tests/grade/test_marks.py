@@ -154,6 +154,7 @@ LOST: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "names from pylab": (("x = 1\n%pylab inline",), {}, "line 2"),
     "stored before": (("%store -r token_log_probs",), {}, "`%store`"),
     "a newer Python": (("x = 1\n\ndef token_log_probs[[T]](a): ...",), PYTHON_4, "line 3"),
+    "a module that a cell writes": (("%%writefile -a ./mine.py\ndef f(a, b): ...", "import math, mine"), {}, "`mine.py`"),
     "a helper in such a cell": (
         ("%%cython\ndef helper(a): return a", "def token_log_probs(a, b): return helper(a)"), {}, "%%cython",
     ),
@@ -199,6 +200,15 @@ def test_a_cell_magic_below_another_is_read_as_jupyter_reads_it() -> None:
     source = "%%time\n%%capture\nimport os\n\n%matplotlib inline\ndef token_log_probs(logits, ids): ..."
     chosen = select([{"number": 1, "source": source, "tags": []}], ["token_log_probs"])
     assert [statement.node.lineno for statement in chosen.statements] == [6], "its lines keep their numbers"
+
+
+@pytest.mark.parametrize("lines", [[["student", "points"]], [["student", "points"], ["ann", ""]]])
+def test_a_file_without_marks_is_told(class_of_three: Path, tmp_path: Path, lines: list[list[str]]) -> None:
+    grade(class_of_three, "--out", tmp_path / "out")
+    path = enter(tmp_path / f"{WRITTEN[0]}.csv", *lines)
+    result = grade("--merge", path, "--out", tmp_path / "out")
+    assert result.exit_code == 4
+    assert f"0 marks taken from {path}: no row" in result.output
 
 
 def test_a_file_nobody_can_read_is_not_among_the_answers(class_of_three: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ BINDING = re.compile(r"^[ \t]*%?(run|pylab|store[ \t]+-r|macro|rerun|edit)\b(?=[
 DEFINED = re.compile(
     r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)|^[ \t]*(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
+MODULE = re.compile(r"\s*%%(?:writefile|file)[ \t]+(?:(?:-a|--append)[ \t]+)?[\"']?(?:\./)?(\w+)\.py\b")
 MAGIC = re.compile(r"^[ \t]*[%!]", re.MULTILINE)
 LONGEST = 100_000  # characters of a cell that are looked at
 MOST = 20
@@ -44,6 +45,9 @@ def find_unread(
         if len(found) == MOST:
             break
         source = cell["source"][:LONGEST]
+        if (module := MODULE.match(source)) is not None and _is_imported(module[1], code):
+            why = f"only Jupyter writes `{module[1]}.py`, which another cell imports"
+            found.append({"cell": cell["number"], "line": 1, "why": why, "functions": []})
         problem = _problem(source, python)
         if problem is None:
             continue
@@ -64,6 +68,12 @@ def _parses(source: str) -> bool:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True
+
+
+def _is_imported(name: str, code: list[dict[str, Any]]) -> bool:
+    """Whether a cell imports a module that another cell writes as a file."""
+    imports = re.compile(rf"^[ \t]*(?:from|import)\b.*\b{name}\b", re.MULTILINE)
+    return any(imports.search(cell["source"]) for cell in code if MODULE.match(cell["source"]) is None)
 
 
 def _problem(source: str, python: tuple[int, ...]) -> tuple[int, str, bool] | None:
