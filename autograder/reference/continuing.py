@@ -86,8 +86,11 @@ def _verify_calls(function: Callable[..., Any]) -> None:
         seen: list[Tensor] = []
         chosen: list[tuple[int, ...]] = []
 
-        def next_logits(given: Tensor, model: NextLogits = model, seen: list[Tensor] = seen) -> Tensor:
-            seen.append(given.clone())
+        def next_logits(
+            given: Tensor, model: NextLogits = model, seen: list[Tensor] = seen, new_tokens: int = new_tokens
+        ) -> Tensor:
+            if len(seen) <= new_tokens:  # one too many tells enough: a hundred thousand fill the judge's memory
+                seen.append(given.clone())
             return model(given)
 
         def choose(logits: Tensor, chosen: list[tuple[int, ...]] = chosen) -> Tensor:

@@ -1,7 +1,7 @@
 """The judge of `reinforce_step`: measure what the worlds of `helpers.worlds.reinforce` recorded.
 
 Records may have crossed the border of the sandbox as plain tensors and numbers. Worlds and expectations are rebuilt here from
-the seed alone, and a trained policy's reward is measured here, on prompts that the student's code never had in its hands.
+the seed alone, and a trained policy's reward is measured here, on prompts that the training does not use.
 """
 
 from __future__ import annotations

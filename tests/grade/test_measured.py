@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from autograder.grade.judging import measured
 from autograder.grade.judging.measured import WORLD, measure
 from autograder.grade.results import class_report
+from helpers.models import load_policy
 
 NAME = "transformer.wte.weight"
 
@@ -28,3 +31,18 @@ def test_equal_policies_are_counted_in_the_report() -> None:
     drawn = str(class_report._plane([(f"s{n}", 15.8, 0.9) for n in range(6)] + [("s7", 0.3, 0.5)]))
     assert "7 policies at 2 places" in drawn
     assert ">6</text>" in drawn
+
+
+@pytest.mark.parametrize("change", [lambda weight: weight * torch.nan, torch.Tensor.half], ids=["NaN", "half"])
+def test_weights_of_any_size(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    policy, _ = load_policy("tiny", "cpu")
+    found = measure({WORLD: {"weights": {name: change(weight) for name, weight in policy.state_dict().items()}}})
+    assert found is None or set(found) == {"kl", "reward"}
+
+
+def test_a_measuring_that_trips_stops_no_grading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip(weights: object) -> None:
+        raise RuntimeError("tripped")
+
+    monkeypatch.setattr(measured, "_measure", trip)
+    assert measure({WORLD: {"weights": {}}}) is None

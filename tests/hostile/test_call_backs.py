@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from autograder.grade.result import SubmissionResult
 from autograder.reference.spec import REGISTRY, load_registry
+from autograder.reference.verify import verify
 from tests.grade.samples import code
 
 pytestmark = pytest.mark.sandbox
@@ -62,6 +64,24 @@ def test_a_call_back_costs_the_judge_no_memory(
     assert result.status == "graded", result
     assert result.points == 0
     assert psutil.Process().memory_info().rss - before < 300 << 20
+
+
+def test_what_a_test_keeps_of_its_call_backs_is_bounded() -> None:
+    """Each may bring 64 KB, and a call may ask a hundred thousand times."""
+    grown: list[int] = []
+
+    def asks_on(
+        next_logits: Callable[..., Any], ids: torch.Tensor, new_tokens: int, eos_id: int, choose: object
+    ) -> torch.Tensor:
+        before, given = psutil.Process().memory_info().rss, torch.zeros(1, 8_000, dtype=torch.long)
+        for _ in range(3_000):
+            next_logits(given)
+        grown.append(psutil.Process().memory_info().rss - before)
+        return ids
+
+    with pytest.raises(AssertionError, match="exactly once for each new token"):
+        verify(asks_on, "continue_texts", "calls")
+    assert max(grown) < 50 << 20
 
 
 def test_every_function_that_a_test_hands_over_is_tried() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from autograder.grade.judging import conversation
 from autograder.grade.judging.conversation import Conversation
 from autograder.grade.judging.faults import StudentError
 from autograder.grade.judging.standins import make_env
@@ -286,6 +287,23 @@ def test_a_call_back_that_takes_too_much_is_the_students_fault(sandbox: Sandbox)
         assert env["ask_and_go_on"](huge) == "refused"
         with pytest.raises(StudentError, match="MemoryError"):
             env["ask"](huge)
+        assert env["ask"](lambda: 7) == 7
+
+
+def test_a_call_back_that_cannot_be_taken_in_is_the_students_fault(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a test keeps of call-backs may have filled the judge's memory before the next one is read."""
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with Conversation(sandbox, code(BOMBS), NAMES) as talk:
+        env: dict[str, Any] = make_env(talk, NAMES)
+        with monkeypatch.context() as patch:
+            patch.setattr(conversation.values, "Decoder", full)
+            with pytest.raises(StudentError, match="no answer that can be read"):
+                env["ask_and_go_on"](lambda: 7)
         assert env["ask"](lambda: 7) == 7
 
 

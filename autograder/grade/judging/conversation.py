@@ -252,7 +252,7 @@ class Conversation:
             ) from error
         except ConnectionLostError as error:
             raise self._death(request.what, request.awaited) from error
-        except (ProtocolError, RecursionError) as error:
+        except (ProtocolError, RecursionError, MemoryError) as error:  # the last: what a test keeps of call-backs
             raise self._broken(request.what, error, request.awaited) from error
 
     def _processor_clock(self, seconds: float) -> Callable[[], None]:
