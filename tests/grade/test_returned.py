@@ -17,6 +17,7 @@ from autograder.grade import runner, schedule
 from autograder.grade.jobs import Job
 from autograder.grade.limits import Limits
 from autograder.grade.result import SubmissionResult
+from autograder.grade.results import exports
 from autograder.grade.results.store import Store
 from tests.grade.marking import STUB, WORTH, WRITTEN, class_of_three_in, enter, grade, judge_all, put
 from tests.grade.samples import notebook
@@ -82,6 +83,24 @@ def test_feedback_as_moodle_takes_it_back(handed_in: str, returned: str, tmp_pat
     files = unpacked(tmp_path / "out" / "import" / "moodle-feedback-part2.zip")
     assert set(files) == {returned, "Zoe Zed_78_assignsubmission_file_/feedback.html"}
     assert b"</html>" in files[returned]
+
+
+def test_a_page_that_cannot_be_packed_costs_that_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def form(name: str, page: str) -> bytes:
+        if "77" in name:
+            raise RuntimeError("tripped")
+        return page.encode()
+
+    monkeypatch.setattr(exports, "_in_form_of", form)
+    for name in ("leeann_77_503_02_reinforce.ipynb", "zedzoe_78_504_02_reinforce.ipynb"):
+        put(tmp_path / "class" / name, notebook(STUB))
+    result = grade(tmp_path / "class", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "the feedback to 77 for import/ could not be written" in result.output
+    assert set(unpacked(tmp_path / "out" / "import" / "canvas-feedback-part2.zip")) == {
+        "zedzoe_78_504_02_reinforce.ipynb"
+    }
+    assert "canvas.csv" in result.output
 
 
 def test_no_platform_no_feedback_to_upload(class_of_three: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from helpers.parts import PARTS
 
 from .rows import SheetRow, file_name, number
 from .store import Store, StoredSubmission
-from .writing import write_rows
+from .writing import one_by_one, write_rows
 
 MOODLE_PLACE = re.compile(r"(.+?_\d+_assignsubmission_)(?:file|onlinetext)(_?)")
 BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
@@ -60,8 +60,10 @@ def told(store: Store, rows: Sequence[SheetRow]) -> str:
     )
 
 
-def write_exports(store: Store, rows: Sequence[SheetRow], out: Path) -> dict[str, Path]:
-    """Write all files for learning platforms into `import`; return them by kind."""
+def write_exports(
+    store: Store, rows: Sequence[SheetRow], out: Path, problems: list[str] | None = None
+) -> dict[str, Path]:
+    """Write all files for learning platforms into `import`; return them by kind. What fails is added to `problems`."""
     folder = out / "import"
     folder.mkdir(exist_ok=True)
     if pending(store) is Pending.HOLD and waiting(rows):
@@ -70,7 +72,7 @@ def write_exports(store: Store, rows: Sequence[SheetRow], out: Path) -> dict[str
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         return {}
     made = write_tables(store, rows, folder)
-    return made | write_feedback(rows, out / "feedback", folder)
+    return made | write_feedback(rows, out / "feedback", folder, problems)
 
 
 def write_tables(store: Store, rows: Sequence[SheetRow], folder: Path) -> dict[str, Path]:
@@ -121,21 +123,25 @@ def _everyone(store: Store, rows: Sequence[SheetRow]) -> dict[str, tuple[str, st
     return people
 
 
-def write_feedback(rows: Sequence[SheetRow], pages: Path, folder: Path) -> dict[str, Path]:
+def write_feedback(
+    rows: Sequence[SheetRow], pages: Path, folder: Path, problems: list[str] | None = None
+) -> dict[str, Path]:
     """Pack the feedback pages as the platform takes them back that the submissions came from: a zip a part.
 
     Args:
         rows: the submissions.
         pages: where the feedback pages lie.
         folder: where to write.
+        problems: what could not be packed is added to it.
 
     Returns:
         The zips of Canvas and Moodle, and the folder of nbgrader's, by kind.
     """
     packed: dict[str, list[tuple[str, bytes]]] = {}
     for row in rows:
-        page = pages / f"{file_name(row)}.html"
-        entry = _returned(row.submission, page.read_text(encoding="utf-8")) if page.exists() else None
+        page, entry = pages / f"{file_name(row)}.html", None
+        with one_by_one(f"the feedback to {row.student} for import/", problems):
+            entry = _returned(row.submission, page.read_text(encoding="utf-8")) if page.exists() else None
         if entry is not None and not row.submission.disputed:
             where = row.submission.arrival.platform
             packed.setdefault(f"{where}-feedback" + (f"-part{row.part}" if where != "nbgrader" else ""), []).append(

@@ -44,7 +44,7 @@ def write_all(store: Store, folder: Path, problems: list[str] | None = None) -> 
         with one_by_one(f"feedback/{name}.html", problems):
             write_text(made["feedback"] / f"{name}.html", feedback(row))
     with one_by_one("import/", problems):
-        made |= exports.write_exports(store, rows, folder)
+        made |= exports.write_exports(store, rows, folder, problems)
     return made
 
 
