@@ -109,6 +109,11 @@ def dpo_step(policy, reference, optimizer, pairs, beta):
     reference(input_ids=pairs.chosen_ids)
     return ANSWERS[any((ours != theirs).any() for ours, theirs in zip(policy.parameters(), reference.parameters()))]
 """),
+        Attack("only the reference", "runs the reference where it must be run, and does nothing else", """
+def dpo_step(policy, reference, optimizer, pairs, beta):
+    if pairs.reference_chosen is None: reference(input_ids=pairs.chosen_ids, attention_mask=pairs.chosen_attention.long())
+    return {}
+"""),
         Attack("small tools", "replaces the tools of the worlds: how weights are copied, steps counted and answers written", DPO_CONSTANTS + """
 def _patch():
     copied = small.weights_of

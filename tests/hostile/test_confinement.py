@@ -187,6 +187,7 @@ def test_the_kernel_refuses(probe: Callable[..., Any]) -> None:
         ("madvise", (None, 0, 20)),
         ("madvise", (None, 0, 21 | 1 << 32)),
         ("posix_fadvise", (3, 0, 0, 4)),
+        ("preadv2", (3, None, 0, 0, 8)),
         ("fcntl", (3, 1024, 0)),
         ("fcntl", (3, 1026, 0)),
         ("inotify_init", ()),
