@@ -2001,7 +2001,7 @@ assert torch.allclose(same, logits, atol=1e-3), "a run that gets its own outputs
 assert not ioi_model.transformer.h[0].mlp._forward_hooks, "the hook is still on the model: take it off"
 
 
-def restored_share(own):
+def restored_by(own):
     """Share of the logit difference that a changed run of the corrupted prompts restores, with its interval."""
     return ioi.share_with_interval(logit_difference(own, batch.io_ids, batch.s_ids) - corrupted, full - corrupted)
 
@@ -2023,7 +2023,7 @@ carry["the word's embedding"] = circuits.stream_patched_logits(ioi_model, batch.
 carry["the whole stream before layer 1"] = circuits.stream_patched_logits(
     ioi_model, batch.swapped_ids, 1, run.before, at_s2
 )
-carried = {name: restored_share(own) for name, own in carry.items()}
+carried = {name: restored_by(own) for name, own in carry.items()}
 pd.Series({name: ioi.in_words(share) for name, share in carried.items()}, name="restored at S2 (95 %)").to_frame()
 # %% [markdown]
 # <details><summary><b>What to look for (open after you have looked)</b></summary>
@@ -2440,7 +2440,8 @@ pd.DataFrame(found).set_index(["model", "order"]).astype(dict.fromkeys(looks, fl
 # the values lose as much and the keys nothing; with the same name, not repeated, the keys lose 0.06 and the values
 # nothing. So the values carry the *name*, and make the strong "not this name";
 # the keys carry a part of the *repetition*,
-# and help a little to find the place (on these prompts 2.0 and 2.3 look at S2 anyway).
+# and help a little to find the place. (On these prompts 2.0 and 2.3 look at S2 anyway, as the last name, even where
+# nobody is repeated. On the counting sentences the repetition decides.)
 #
 # **Compared with GPT-2**: 0.2 looks where a duplicate-token head looks, but what it passes on is mostly the name,
 # and that it is repeated only a little. Heads of layer 1 look from S2 at S1+1, as induction heads do; patched at S2
