@@ -9,6 +9,7 @@ import textwrap
 import traceback
 import types
 from collections.abc import Iterator
+from pathlib import Path
 
 from .parts import ROOT
 
@@ -16,7 +17,11 @@ LONGEST = 600  # characters of an exception's own message
 LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {"<frozen", "<__array"}
 )
-OWN = tuple(str(ROOT / folder) for folder in ("helpers", "autograder", "tests"))
+PACKAGES = re.compile(
+    r"[\\/](?:site|dist)-packages[\\/]"
+)  # also those of a user alone, which `sysconfig` does not know
+ROOTS = {ROOT, Path(__file__).parents[1]}  # where it lies, and as it is loaded: a link may lead there
+OWN = tuple(str(root / folder) for root in ROOTS for folder in ("helpers", "autograder", "tests"))
 UNUSABLE = "the test cannot"  # how an exception is told in which no line of the student's has a part
 ARGUMENTS = r"keyword argument|positional argument"
 SIZES = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
@@ -117,7 +122,7 @@ def students_line(error: BaseException) -> traceback.FrameSummary | None:
     }
     for frame, line in reversed(steps):
         name = frame.f_code.co_filename
-        if name not in tests and not name.startswith(LIBRARIES + OWN):
+        if name not in tests and not name.startswith(OWN) and not _library(name):
             return traceback.FrameSummary(name, line, frame.f_code.co_name, lookup_line=False)
     return None
 
@@ -126,7 +131,12 @@ def students_assertion(error: AssertionError) -> bool:
     """Whether a failed assertion is one of the student's own code, and no test's."""
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     place = students_line(error)
-    return place is not None and next((f for f in reversed(files) if not f.startswith(LIBRARIES)), "") == place.filename
+    return place is not None and next((f for f in reversed(files) if not _library(f)), "") == place.filename
+
+
+def _library(file: str) -> bool:
+    """Whether a file is Python's or an installed package's."""
+    return file.startswith(LIBRARIES) or bool(PACKAGES.search(file))
 
 
 def _callers(frame: types.FrameType) -> Iterator[types.FrameType]:

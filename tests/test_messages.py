@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from autograder.grade.judging.trusted import trusted_env
 from autograder.masters import Question, TestCase
 from helpers import checks
 from helpers.differences import numbers
+from helpers.parts import ROOT
 
 SENTENCE = re.compile(r"[A-Z][^\n\"]{9,110}[^\s.]\.")
 
@@ -62,3 +67,37 @@ def test_titles_are_sentences() -> None:
     assert not wrong
     titles = [(question.name, test.title) for question, test in public_tests()]
     assert len(set(titles)) == len(titles)
+
+
+SAID = """
+import torch
+from helpers.checks import check
+from helpers.raised import described, students_assertion
+try:
+    check(torch.ones(2), torch.ones(3), {}, name="f")
+except AssertionError as failure:
+    print(students_assertion(failure))
+import elsewhere
+try:
+    elsewhere.fail()
+except AssertionError as failure:
+    print("raised in `fail`" in described(failure))
+"""
+
+
+def test_what_lies_behind_a_link_or_in_a_users_own_packages_is_not_the_students(tmp_path: Path) -> None:
+    """A Hub's COURSE_HOME may be a link: then each failed check was told as the student's own `assert`, with a line of ours."""
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "helpers").symlink_to(ROOT / "helpers")
+    packages = tmp_path / ".local" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "elsewhere.py").write_text("def fail():\n    assert False\n", encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path / "course"), str(packages)])
+    done = subprocess.run(
+        [sys.executable, "-c", SAID],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["False", "False"], done.stderr
