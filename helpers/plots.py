@@ -251,19 +251,24 @@ def _share_interval(hits: float, count: int) -> tuple[float, float]:
     return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
-def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
-    """Write each point's name beside it, where neither another name nor another point stands if there is such a place."""
+def name_points(axes: Axes, points: Sequence[Mapping[str, Any]], others: Sequence[tuple[float, float]] = ()) -> None:
+    """Write each point's name beside it, where neither another name nor another point stands if there is such a place.
+
+    `others` are points without a name, which are kept free as well. A name that a line runs through stands on white.
+    """
     spots = [((5, -11), "left"), ((5, 4), "left"), ((-6, 4), "right"), ((-6, -11), "right")]
     spots += [((5, -22), "left"), ((5, 14), "left")]
     axes.figure.canvas.draw()  # else the places are those of an empty plot
-    seen = [axes.transData.transform((point["kl"], point["reward"])) for point in points]
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}
+    seen = [axes.transData.transform(place) for place in [*((p["kl"], p["reward"]) for p in points), *others]]
     markers = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in seen]
     names: list[Bbox] = []
     for point in points:
         for shift, align in [*spots, spots[0]]:  # the first spot again, if none was free
             text = axes.annotate(
-                point["name"], (point["kl"], point["reward"]), shift, textcoords="offset points", ha=align, fontsize=8
-            )
+                point["name"], (point["kl"], point["reward"]), shift,
+                textcoords="offset points", ha=align, fontsize=8, bbox=ground,
+            )  # fmt: skip
             box = text.get_window_extent()
             wide = box.padded(8, 1)  # two names side by side would read as one
             if not any(box.overlaps(marker) for marker in markers) and not any(wide.overlaps(name) for name in names):

@@ -208,14 +208,22 @@ def plot_opinions_by_kl(runs: Mapping[str, SweepRun], title: str = "Two opinions
             values = [run.scores.get(key, float("nan")) for run in chosen]
             places = [run.scores["kl"] for run in chosen]
             axes.plot(places, values, marker=MARKERS[number], label=label, **curve(number))
-            told += [f"{run.name}, {label}: {value:.2f}" for run, value in zip(chosen, values, strict=True)]
-        for run in chosen:
-            place = (run.scores["kl"], run.scores["reward"])
-            ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # the names stand on lines
-            axes.annotate(run.name, place, xytext=(4, 7), textcoords="offset points", fontsize=8, bbox=ground)
+            half = [run.scores.get("half_width", 0.0) if key == "reward" else 0.0 for run in chosen]
+            told += [
+                f"{run.name}, {label}: {value:.2f}" + (f" ± {wide:.2f}" if wide else "")
+                for run, value, wide in zip(chosen, values, half, strict=True)
+            ]
+        up = [run.scores.get("half_width", 0.0) for run in chosen]
+        axes.errorbar(places, [run.scores["reward"] for run in chosen], yerr=up, fmt="none", capsize=2, elinewidth=1)
         axes.set_xscale("symlog", linthresh=1)
+        axes.set_xticks([tick for tick in (0.5, 1, *KL_TICKS) if tick <= 1.2 * max(places, default=1)])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set(title=title, xlabel=UNITS["kl"], ylabel="mean P(positive)")
+        axes.margins(y=0.12)
         axes.legend(loc="lower right", fontsize=9)
+        first = [{"name": run.name, "kl": run.scores["kl"], "reward": run.scores["reward"]} for run in chosen]
+        seconds = [(x, y) for x, y in zip(places, values, strict=True) if y == y]
+        name_points(axes, first, seconds)
     return describe(fig, "Two lines over KL. " + "; ".join(told) + ".")
 
 

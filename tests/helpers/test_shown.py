@@ -127,6 +127,18 @@ def test_names_of_neighbouring_points_are_readable():
     plt.close(figure)
 
 
+def test_names_keep_off_points_that_have_none():
+    """In "Two opinions" each run has a second point, without a name, where its name would stand."""
+    figure, axes = plt.subplots()
+    axes.set(xlim=(0, 10), ylim=(0, 1))
+    own, second = (5.0, 0.5), (5.3, 0.46)
+    plots.name_points(axes, [{"name": "α = 0.1", "kl": own[0], "reward": own[1]}], [second])
+    (name,) = [text for text in axes.texts if text.get_visible()]
+    x, y = axes.transData.transform(second)
+    assert not name.get_window_extent().contains(x, y)
+    plt.close(figure)
+
+
 def test_a_method_looks_the_same_in_every_frontier():
     """Whatever stands beside it; and no two methods of one figure look alike."""
     methods = [*METHODS, "REINFORCE"]
