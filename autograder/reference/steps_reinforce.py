@@ -46,9 +46,7 @@ UNCHANGED = (
     "zero_grad() before both?"
 )
 TEST_TEXTS = 256
-LEAST_RISE = (
-    0.15  # of the mean reward, in parts of `world.REWARD`; a right step reaches .27: see docs/training-tests.md
-)
+LEAST_RISE = 0.15  # of the mean reward, in parts of `world.REWARD`; a right step has .27 (docs/training-tests.md)
 NOT_FINITE = "after a short training the policy's weights are NaN or infinite"
 SAME_LOSS = 1e-3  # how far a reported loss may be from the right one, in parts of what the completions add to it
 MADE_OF_LOG_PROBS = 0.9  # the share of an update's length that gradients of the texts' log-probs must explain
