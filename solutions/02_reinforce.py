@@ -1585,6 +1585,8 @@ experiments = {
     "rate 0.1": (reinforce_step, 0.1),
     "rate 1": (reinforce_step, 1.0),
 }
+
+
 # BEGIN SOLUTION NO PROMPT
 def step_without_baseline(policy, optimizer, rollout, reward_model):
     """As reinforce_step, with the rewards in place of the advantages."""
