@@ -40,9 +40,7 @@ from .small import (
 ROWS, PROMPT, NEW = (8, 5, 4), 5, 9  # completions in each single step's batch, columns of the prompts, and after them
 SINGLE_STEPS = len(ROWS)
 LEARNING_RATE = 0.8  # of the plain gradient descent in the small world
-REWARD = (
-    0.06  # how far rewards lie apart: gradients are then so short that clipping their norm, as one may, cuts nothing
-)
+REWARD = 0.06  # how far rewards lie apart: gradients are so short that clipping their norm, as one may, cuts nothing
 PRACTICE_STEPS, PRACTICE_BATCH, PRACTICE_RATE = 16, 32, 1e-2  # of AdamW's training in the small world
 TRAINING_STEPS, TRAINING_BATCH, TRAINING_TOKENS, TRAINING_RATE = 8, 16, 16, 1e-3  # in the world of the embedded models
 TRAINING_PLAIN_RATE = 0.05  # of the plain gradient descent at the probes there
