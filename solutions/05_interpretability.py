@@ -2173,6 +2173,50 @@ claim(
 #
 # If the logit difference drops, the path from sender to receiver matters. One starts at the end, with the logits
 # as receiver, and goes backwards: who matters to the logits? Who matters to those?
+#
+# ### Your turn: a path to the logits
+#
+# With the logits as receiver, nothing comes after them, and points 1 and 2 are all there is to do. Write them (without
+# points). `circuits.run_with_heads(ioi_model, ids, change)` runs the model with hooks on its heads: for each layer it
+# calls `change(layer, outputs)` with what the heads of that layer have just computed, `[N, T, H, D]`, and what `change`
+# returns takes its place. It gives the logits, `[N, T, V]`. What the heads said in the clean run is
+# `run.outputs[layer]`, what they said on the unrelated names `unrelated_run.outputs[layer]`.
+#
+# <details><summary>Hint: who speaks, who is held?</summary>
+#
+# In *each* layer the result is that of the clean run, except for the senders of this layer: `patch_heads` does just that.
+# What the heads computed in this run, `outputs`, is not needed at all. Why not?
+#
+# </details>
+# %%
+def path_to_logits(senders, told):
+    """What the logits become when some heads speak as in another run, all other heads as in the clean run.
+
+    Args:
+        senders: list of (layer, head).
+        told: the recording of the other run.
+
+    Returns:
+        [N, V], the logits at the last position.
+    """
+    # BEGIN SOLUTION
+    def change(layer, outputs):
+        heads = [head for at, head in senders if at == layer]
+        return patch_heads(run.outputs[layer], told.outputs[layer], heads)
+
+    return circuits.run_with_heads(ioi_model, batch.ids, change)[:, -1]
+    # END SOLUTION
+# %% [markdown]
+# **Sanity check.** Without senders the clean run comes out. With senders it must give what `circuits.path_patch` gives,
+# which goes on to points 2 and 3 where the receivers are heads; the cells below use that one.
+# %%
+assert torch.allclose(path_to_logits([], unrelated_run), logits, atol=1e-3), "without senders nothing must change"
+for senders in ([(2, 0)], [(0, 2), (2, 3)]):
+    expected = circuits.path_patch(ioi_model, batch.ids, run, unrelated_run, patch_heads, senders)
+    own = path_to_logits(senders, unrelated_run)
+    off = (own - expected).abs().max().item()
+    print(f"senders {senders}: {off:.1e} away from `circuits.path_patch`")
+    assert off < 1e-3, "are the other heads of all layers held at the clean run, and the senders alone changed?"
 # %%
 def path_loss(senders, receivers=(), through="query", told=unrelated_run):
     """What is lost when the senders tell the receivers what they say in the run `told`: share, with its 95 % interval."""
