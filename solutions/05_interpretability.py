@@ -2184,8 +2184,8 @@ claim(
 #
 # <details><summary>Hint: who speaks, who is held?</summary>
 #
-# In *each* layer the result is that of the clean run, except for the senders of this layer: `patch_heads` does just that.
-# What the heads computed in this run, `outputs`, is not needed at all. Why not?
+# In *each* layer the result is that of the clean run, except for the senders of this layer: `patch_heads` does just
+# that. What the heads computed in this run, `outputs`, is not needed at all. Why not?
 #
 # </details>
 # %%
