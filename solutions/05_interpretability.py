@@ -2200,6 +2200,7 @@ def path_to_logits(senders, told):
         [N, V], the logits at the last position.
     """
     # BEGIN SOLUTION
+
     def change(layer, outputs):
         heads = [head for at, head in senders if at == layer]
         return patch_heads(run.outputs[layer], told.outputs[layer], heads)
