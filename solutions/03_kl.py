@@ -16,16 +16,16 @@
 # 5. use each batch of samples twice, with PPO's clipped loss and GRPO's group advantages;
 # 6. optionally, let α change during training, by a schedule and by a controller.
 #
-# | section | what | computing on 2 cores, the other one busy |
+# | section | what | computing on 2 cores |
 # | --- | --- | --- |
 # | 3.1 | the KL divergence from zero (exercise 3.1) | seconds |
 # | 3.2 | estimating it from samples (exercise 3.2) | seconds |
-# | 3.3 | a reward with a fine, and the most that can be had (exercises 3.3 to 3.5) | 1.5 min |
-# | 3.4 | α = 0 first | 2 min |
-# | 3.5 | the sweep | 5 min |
-# | 3.6 | does the fine shorten texts? | 2 min |
-# | 3.7 | two epochs per batch: PPO and GRPO (exercises 3.6 to 3.8) | 3 min |
-# | 3.8 | optional: α that changes (exercises 3.9 and 3.10) | 3 min |
+# | 3.3 | a reward with a fine, and the most that can be had (exercises 3.3 to 3.5) | 1 min |
+# | 3.4 | α = 0 first | 1.5 min |
+# | 3.5 | the sweep | 3 min |
+# | 3.6 | does the fine shorten texts? | seconds |
+# | 3.7 | two epochs per batch: PPO and GRPO (exercises 3.6 to 3.8) | 1 min |
+# | 3.8 | optional: α that changes (exercises 3.9 and 3.10) | 1.5 to 2 min |
 # | 3.9 | in practice, questions, summary, submission | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train;
@@ -1255,7 +1255,7 @@ show_page(sweep.run_page(free))
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
 # held-out prompts. The values are multiples of the one that fits this preset's reward. With the small models on a CPU
 # with several cores, the runs go **side by side**, each on a core of its own: the results are those of one after the
-# other. The cell takes about five minutes on an idle machine with two cores, up to twice that on a busy one.
+# other. The cell takes about three minutes on an idle machine with two cores, up to twice that on a busy one.
 # **You may stop it at any time** (the square button):
 # each finished run is in the folder `runs/kl`, a half-finished one has a checkpoint, and calling the cell again goes on
 # from there. If you later change one of your functions, the runs that used it are trained anew.
@@ -1938,7 +1938,7 @@ assert later["ratio_shift"] > first["ratio_shift"], "after an update the ratios 
 # %% [markdown]
 # **The comparison.** Two more runs at the best fixed α, each with **half as many batches and two updates from each**:
 # the same number of updates as REINFORCE, from half the samples. "PPO" uses the clipped loss with the batch's mean
-# as baseline; "GRPO" uses it with groups of four completions per prompt. About two minutes.
+# as baseline; "GRPO" uses it with groups of four completions per prompt. About one minute.
 #
 # **Predict first:** will PPO end above REINFORCE at half its training, which had seen as many samples? Above REINFORCE
 # at its end, which had made as many updates? And what share of the tokens will lie outside the clip range?
@@ -2197,7 +2197,7 @@ for number in range(120):
 #
 # The next cell trains two more policies: one with α annealed, from ten times your α to a third of it,
 # and one with the controller, which starts at your α and aims at your target.
-# It counts in completions, as the paper does: one training step is one batch. Two to four minutes.
+# It counts in completions, as the paper does: one training step is one batch. One and a half minutes to three.
 #
 # **Predict first:** at step 0 the policy *is* the reference, and its KL is 0, far below any target.
 # What will the controller do to α in the first steps?

@@ -19,12 +19,12 @@
 # | section | what | computing on a 2-core laptop |
 # | --- | --- | --- |
 # | 4.1 | background: from the objective to the loss | seconds |
-# | 4.2 | preference pairs (exercise 4.1) | 1.5 min of sampling |
+# | 4.2 | preference pairs (exercise 4.1) | 1 min of sampling |
 # | 4.3 | the log-probability of a completion (exercise 4.2) | seconds |
 # | 4.4 | the loss (exercises 4.3 to 4.5) | seconds |
 # | 4.5 | training (exercise 4.6) | 1 min |
-# | 4.6 | the role of β; length; one look after each epoch | 3 min |
-# | 4.7 | what the pairs are worth: gap and noise | 2 min |
+# | 4.6 | the role of β; length; one look after each epoch | 1.5 min |
+# | 4.7 | what the pairs are worth: gap and noise | 1 min |
 # | 4.8 | DPO beside REINFORCE | seconds |
 # | 4.9 | optional: another loss, IPO (exercise 4.7), and a second round | 1 min |
 # | 4.10 | optional: TRL beside your own | 1 min |
