@@ -779,9 +779,18 @@ pd.DataFrame(
 # that spread. The other two make the density integrate to 1.
 # The density is not a probability: it may be above 1, and its logarithm above 0.
 #
-# **The score in closed form.** Only the first term contains $\mu$. The derivative of $-\frac12 z^\top \Sigma^{-1} z$
+# **The score in closed form.** Derive it on paper first: which of the three terms contain $\mu$? What is the
+# derivative of a squared distance, and what does the inner derivative do to its sign?
+#
+# <details><summary>The derivation (open after you have tried)</summary>
+#
+# Only the first term contains $\mu$. The derivative of $-\frac12 z^\top \Sigma^{-1} z$
 # with respect to $z$ is $-\Sigma^{-1} z$ (use that $\Sigma^{-1}$ is symmetric).
-# With $z = a - \mu$ the inner derivative is $-1$, so
+# With $z = a - \mu$ the inner derivative is $-1$, and the two signs cancel.
+#
+# </details>
+#
+# The result, which exercise 2.5 will compute:
 #
 # $$\nabla_\mu \log \pi(a) = \Sigma^{-1} (a - \mu).$$
 #

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -116,8 +117,8 @@ def follows_the_distribution(function: Callable[..., Tensor]) -> None:
                 raise ContractError(f"frequencies at temperature {temperature}, top_k={top_k}, {dtype}")
 
 
-def draws_anew(function: Callable[..., Tensor]) -> None:
-    """A generator decides the draws, and goes on; without one every call draws anew, each row for itself."""
+def _draws_anew_with(function: Callable[..., Tensor]) -> None:
+    """The part of `draws_anew` that must hold with any temperature and top-k."""
     even = torch.zeros(400, 10)
 
     def draw(seed: int, own: int, times: int = 1) -> Tensor:
@@ -130,12 +131,24 @@ def draws_anew(function: Callable[..., Tensor]) -> None:
     if torch.equal(draw(1, 5), draw(1, 6)) or torch.equal(draw(1, 5), draw(1, 5, 2)):
         raise ContractError("the generator has no effect")
     torch.manual_seed(8)
-    first, second = _drawn(function, even), _drawn(function, even, temperature=1.0)
+    first, second = _drawn(function, even), _drawn(function, even)
     torch.manual_seed(9)
     third = _drawn(function, even)
-    torch.manual_seed(9)
     if torch.equal(first, second) or torch.equal(first, third) or torch.equal(third, torch.zeros_like(third)):
         raise ContractError("two calls without a generator draw the same")
+    many = _drawn(function, torch.zeros(DRAWS, 4), generator=torch.Generator().manual_seed(2))
+    if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.03:
+        raise ContractError("the rows are not drawn each for itself")
+
+
+def draws_anew(function: Callable[..., Tensor]) -> None:
+    """A generator decides the draws, and goes on; without one every call draws anew, each row for itself."""
+    _draws_anew_with(function)
+    # the logits are equal, and ties are kept: nothing is filtered out
+    for arguments in ({"top_k": 3}, {"temperature": 2.0}, {"temperature": 0.5, "top_k": 2}):
+        _draws_anew_with(partial(function, **arguments))
+    even = torch.zeros(400, 10)
+
     for rows in (even, even.double(), even.bfloat16()):
         share = float((_drawn(function, rows) == _drawn(function, rows)).double().mean())
         if not 0.03 < share < 0.2:
@@ -154,9 +167,6 @@ def draws_anew(function: Callable[..., Tensor]) -> None:
         < 0.5
     ):
         raise ContractError("unlikely tokens, drawn too seldom or too often")
-    many = _drawn(function, torch.zeros(DRAWS, 4), generator=torch.Generator().manual_seed(2))
-    if abs(float((many[::2] == many[1::2]).double().mean()) - 0.25) > 0.03:
-        raise ContractError("the rows are not drawn each for itself")
     one = [int(_drawn(function, torch.zeros(1, 3))) for _ in range(60)]
     if set(one) != {0, 1, 2}:
         raise ContractError("draws in a batch of one")

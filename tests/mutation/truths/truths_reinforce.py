@@ -86,6 +86,8 @@ def _weighted(g: torch.Generator) -> Named:
             large = {"log_probs": log_probs, "advantages": 3e3 * normal(g, rows), "mask": mask}
             yield f"{size}, advantages of thousands", large
             yield f"{size}, sure", {"log_probs": 0 * log_probs, "advantages": normal(g, rows), "mask": mask}
+            some = normal(g, rows) * (torch.arange(rows) % 2)  # every other row's advantage is 0
+            yield f"{size}, some advantages 0", {"log_probs": log_probs, "advantages": some, "mask": mask}
             nothing = nought(rows)
             yield f"{size}, advantages 0", {"log_probs": log_probs, "advantages": nothing, "mask": mask}
 
