@@ -694,7 +694,9 @@ def test_continue_rules(continue_texts):
     def next_logits(ids):
         return (torch.arange(7, device=ids.device) == ids.sum(dim=1, keepdim=True) % 7).float()
 
-    check_rules(continue_texts, next_logits, torch.tensor([[1, 2], [4, 0]]), 3, 6, lambda logits: logits.argmax(dim=1), gradients=None)
+    arguments = next_logits, torch.tensor([[1, 2], [4, 0]]), 3, 6, lambda logits: logits.argmax(dim=1)
+    check(continue_texts(*arguments), torch.tensor([[1, 2, 3, 6, 6], [4, 0, 4, 1, 2]]), name="continue_texts")
+    check_rules(continue_texts, *arguments, gradients=None)
 # %% hidden={"values purity": 1, "calls edges": 1}
 # %% [markdown]
 # **Sanity check.** Your loop with the real policy, greedily and with your sampler.
