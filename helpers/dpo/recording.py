@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from helpers.data import load_recorded
 from helpers.interpretability import policies
 from helpers.presets import Preset
-from helpers.runs import FOLDERS, RUNS, History, write_whole
+from helpers.runs import RUNS, History, write_whole
 
 RECORDED = "dpo"
 KEPT = RUNS / "dpo_trainings.json"
@@ -27,9 +26,7 @@ def save_trainings(histories: Mapping[float, History], scores: Scores, rows: Row
         {"beta": beta, "records": histories[beta].records, "samples": histories[beta].samples, "scores": scores[beta]}
         for beta in scores
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps({"trainings": found, "rows": rows}))
-    return path
+    return write_whole(path, json.dumps({"trainings": found, "rows": rows}))
 
 
 def recorded_trainings(
@@ -46,14 +43,10 @@ def recorded_trainings(
     Raises:
         ValueError: the preset is another one, whose trainings are not recorded.
     """
-    if not preset.policy.embedded:
-        raise ValueError(
-            f"trainings are recorded for the preset tiny only, not for {preset.name}: choose_preset('tiny')"
-        )
+    policy = policies.shipped(reference, preset, "DPO")
     found = load_recorded(RECORDED)
     histories = {run["beta"]: History(run["records"], run["samples"]) for run in found["trainings"]}
     scores = {run["beta"]: run["scores"] for run in found["trainings"]}
-    policy = policies.changed(reference, load_file(policies.SHIPPED / f"{FOLDERS['DPO']}.safetensors"))
     told = ", ".join(f"{beta:g}" for beta in histories)
     print(f"The trainings recorded with the course: preset tiny, seed 0, β = {told}. They are not yours.")
     return {preset.dpo.beta: policy}, histories, scores, found["rows"]

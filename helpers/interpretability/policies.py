@@ -64,6 +64,19 @@ def changed(base: PreTrainedModel, found: Mapping[str, Tensor]) -> PreTrainedMod
     return tuned.eval()
 
 
+def shipped(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedModel:
+    """The tuned policy of a name in `FOLDERS` that comes with the course; `base` is copied, not changed.
+
+    Raises:
+        ValueError: the preset is not `tiny`, and no other preset's trainings are recorded.
+    """
+    if not preset.policy.embedded:
+        raise ValueError(
+            f"trainings are recorded for the preset tiny only, not for {preset.name}: choose_preset('tiny')"
+        )
+    return changed(base, load_file(SHIPPED / f"{FOLDERS[name]}.safetensors"))
+
+
 def load_tuned(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedModel | None:
     """A tuned policy: the student's own from `runs/`, or with the preset `tiny` the one that comes with the course.
 
@@ -75,7 +88,7 @@ def load_tuned(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedMo
         return own
     if preset.policy.embedded:
         print(f"{name}: the policy that comes with the course (there is none of yours in {RUNS / FOLDERS[name]})")
-        return changed(base, load_file(SHIPPED / f"{FOLDERS[name]}.safetensors"))
+        return shipped(base, preset, name)
     print(
         f"{name}: left out (there is none in {RUNS / FOLDERS[name]}, and the course has one for the preset tiny only)"
     )
