@@ -23,8 +23,6 @@ from tqdm import tqdm
 LOOK = 0.5  # seconds between two looks at the progress
 IDLE = 120  # seconds after which a process without work ends
 MOST = 4  # processes: each holds its own copies of the models
-# One thread a process. Without the two limits glibc gives the memory of each large tensor back and asks for it again.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 _told: list[Path] = []  # in a run's process: the file in which it says how far it is
 
 
@@ -87,7 +85,7 @@ def side_by_side(calls: Mapping[str, Callable[[], Any]], workers: int) -> Iterat
     """
     import loky
 
-    executor = loky.get_reusable_executor(max_workers=workers, timeout=IDLE, env=ENVIRONMENT)
+    executor = loky.get_reusable_executor(max_workers=workers, timeout=IDLE, env={"OMP_NUM_THREADS": "1"})
     with tempfile.TemporaryDirectory(prefix="runs-", ignore_cleanup_errors=True) as folder:
         files = {name: Path(folder) / str(number) for number, name in enumerate(calls)}
         names = {executor.submit(_call, call, files[name], Path.cwd()): name for name, call in calls.items()}

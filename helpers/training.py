@@ -24,11 +24,8 @@ from .runs import Checkpoint, History, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
 BAR_COLUMNS = ("reward", "kl", "length")  # shown in the progress bar where a step reports them
-WITHOUT_REWARD = (
-    "loss",
-    "accuracy",
-    "length",
-)  # in their place where it reports no reward: there the loss is a measure
+# in their place where a step reports no reward: there the loss is a measure
+WITHOUT_REWARD = ("loss", "accuracy", "length")
 
 
 def rollout_source(
