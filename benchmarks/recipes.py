@@ -9,7 +9,6 @@ the best possible a recipe ends. Runs are kept in `--out`, and a second call goe
 from __future__ import annotations
 
 import argparse
-import copy
 import itertools
 import json
 import os
@@ -27,8 +26,8 @@ from autograder.grade.judging.trusted import trusted_env  # noqa: E402
 from helpers.data import load_prompts  # noqa: E402
 from helpers.evaluation import repetition  # noqa: E402
 from helpers.kl import possible, sweep  # noqa: E402
-from helpers.models import load_policy, load_reward_model, policy_logits  # noqa: E402
-from helpers.presets import PRESETS  # noqa: E402
+from helpers.models import load_policy, load_reward_model, policy_logits, trainable_copy  # noqa: E402
+from helpers.presets import PRESETS, Preset  # noqa: E402
 from helpers.side_by_side import side_by_side, tell  # noqa: E402
 from helpers.training import rollout_source  # noqa: E402
 
@@ -38,13 +37,12 @@ EVERY = 10  # steps that a row of the curve is the mean of
 
 def train(setting: dict[str, Any]) -> dict[str, Any] | None:
     """Train one policy; its curve, its scores on the validation prompts, and some of its texts. None if it was stopped."""
-    torch.set_num_threads(setting.get("threads", 1))
     torch.manual_seed(setting["seed"])
-    part2, part3, preset = trusted_env(2), trusted_env(3), PRESETS["tiny"]
-    reference, tokenizer = load_policy(preset, "cpu")
+    part2, part3, preset = trusted_env(2), trusted_env(3), PRESETS[setting.get("preset", "tiny")]
+    reference, tokenizer = load_policy(preset, "cpu")  # it also sets the threads
     judges = {"reward": load_reward_model(preset), "second_reward": load_reward_model(preset, second=True)}
-    policy = copy.deepcopy(reference).requires_grad_(True)
     reference.requires_grad_(False)
+    policy = trainable_copy(reference, preset)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=setting["rate"], weight_decay=0.0)
     source = rollout_source(
         policy, tokenizer, load_prompts(preset, "train"), preset.new_tokens, setting["batch"], seed=setting["seed"]
@@ -84,7 +82,7 @@ def train(setting: dict[str, Any]) -> dict[str, Any] | None:
             return {"exact": exact, "k1": log_probs_of(model, rollout) - log_probs_of(reference, rollout)}
 
     scores, samples = sweep.examine(
-        policy.eval(), tokenizer, load_prompts(preset, "validation")[:PROMPTS], judges, measure,
+        policy.eval(), tokenizer, load_prompts(preset, "validation")[: setting.get("prompts", PROMPTS)], judges, measure,
         new_tokens=preset.new_tokens, samples=10,
     )  # fmt: skip
     scores["objective"] = scores["reward"] - setting["alpha"] * scores["kl"]
@@ -104,14 +102,13 @@ def thinned(rows: list[dict[str, float]]) -> list[dict[str, float]]:
     ]
 
 
-def bounds(alphas: list[float]) -> list[str]:
-    """Lines on the untuned policy, the optimum at each α and best-of-n, from one pass of `PROMPTS` × `EACH` samples."""
-    preset = PRESETS["tiny"]
+def bounds(preset: Preset, alphas: list[float], prompts: int, each: int) -> list[str]:
+    """Lines on the untuned policy, the optimum at each α and best-of-n, from one pass of `prompts` × `each` samples."""
     reference, tokenizer = load_policy(preset, "cpu")
     judges = {"reward": load_reward_model(preset), "second_reward": load_reward_model(preset, second=True)}
     drawn = possible.draw(
-        reference, tokenizer, load_prompts(preset, "validation")[:PROMPTS], judges,
-        each=EACH, new_tokens=preset.new_tokens, batch_size=128,
+        reference, tokenizer, load_prompts(preset, "validation")[:prompts], judges,
+        each=each, new_tokens=preset.new_tokens, batch_size=128,
     )  # fmt: skip
     lines = [f"untuned: reward {drawn['reward'].mean():.3f}, second {drawn['second_reward'].mean():.3f}"]
     for alpha in filter(None, alphas):
@@ -144,15 +141,29 @@ def main() -> None:
         ("alphas", float, [0.03]), ("rates", float, [2e-4]), ("steps", int, [90]), ("warmups", int, [0]), ("seeds", int, [0]),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=kind, nargs="*", default=given)
-    parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() or 2))
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--prompts", type=int, default=PROMPTS, help="validation prompts of an examination")
+    parser.add_argument("--each", type=int, default=EACH, help="samples of each for the bounds")
+    parser.add_argument("--workers", type=int, help="runs side by side; with tiny as many as there are cores, else one")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "recipes.jsonl")
     parser.add_argument("--bounds", action="store_true", help="also print the optimum and best-of-n")
     options = parser.parse_args()
+    preset = PRESETS[options.preset]
+    workers = options.workers or (max(1, os.cpu_count() or 2) if preset.tiny else 1)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     done = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
     every = itertools.product(options.alphas, options.rates, options.steps, options.warmups, options.seeds)
     wanted = [
-        {"alpha": a, "rate": r, "steps": n, "warmup": w, "seed": s, "batch": PRESETS["tiny"].kl.batch_size}
+        {
+            "alpha": a,
+            "rate": r,
+            "steps": n,
+            "warmup": w,
+            "seed": s,
+            "batch": preset.kl.batch_size,
+            "preset": preset.name,
+            "prompts": options.prompts,
+        }
         for a, r, n, w, s in every
     ]
     waiting = [setting for setting in wanted if setting not in [run["setting"] for run in done]]
@@ -160,14 +171,14 @@ def main() -> None:
         "α {alpha:g}, {rate:g}, {steps} steps, seed {seed}, {warmup}".format(**s): partial(train, s) for s in waiting
     }
     with options.out.open("a") as file:
-        for _, run in side_by_side(calls, options.workers):
+        for _, run in side_by_side(calls, workers):
             if run is not None:
                 done.append(run)
                 file.write(json.dumps(run, ensure_ascii=False) + "\n")
                 file.flush()
     show([run for run in done if run["setting"] in wanted])
     if options.bounds:
-        print(*bounds(options.alphas), sep="\n")
+        print(*bounds(preset, options.alphas, options.prompts, options.each), sep="\n")
 
 
 if __name__ == "__main__":

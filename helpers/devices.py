@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -57,6 +59,26 @@ def set_threads(model_is_tiny: bool) -> int:
     count = 1 if model_is_tiny else max(1, os.cpu_count() or 1)
     torch.set_num_threads(count)
     return count
+
+
+def arithmetic_rate(seconds: float = 0.3) -> float:
+    """Measure how fast the CPU multiplies matrices with all cores, in GFLOP/s (10⁹ operations a second, float32).
+
+    Args:
+        seconds: how long to measure; the best of the products in that time counts.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, os.cpu_count() or 1))
+    side = 1024
+    left, right = torch.ones(side, side), torch.ones(side, side)
+    left @ right  # the first product also starts the threads
+    best, end = math.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - began)
+    torch.set_num_threads(before)
+    return 2 * side**3 / best / 1e9
 
 
 def seed_everything(seed: int) -> None:

@@ -191,13 +191,16 @@ def encode_prompts(
 ) -> tuple[Int[Tensor, "B P"], Bool[Tensor, "B P"]]:
     """Return the prompts' token ids, padded on the left, and the mask of real tokens.
 
+    A model whose tokenizer opens every text with a token of its own (Llama's do, GPT-2's does not) gets that token.
+
     Raises:
         ValueError: there is no prompt, or one of them has no token.
     """
     if not prompts:
         raise ValueError("generate needs at least one prompt")
-    encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-    empty = [index for index, row in enumerate(encoded) if not row]
+    encoded = tokenizer(list(prompts))["input_ids"]
+    opening = tokenizer("")["input_ids"]
+    empty = [index for index, row in enumerate(encoded) if len(row) == len(opening)]
     if empty:
         raise ValueError(f"prompt number {empty[0]} is empty; a language model needs at least one token to go on from")
     width = max(map(len, encoded))

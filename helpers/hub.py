@@ -1,4 +1,4 @@
-"""Getting a model or a data set: from the embedded assets, the local hub cache, or the Hugging Face hub."""
+"""Getting a model or a data set: from the embedded assets, a converted package, the hub's local cache, or the hub."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
+from . import smollm2
+
 ASSETS = Path(__file__).parent / "assets"
 HUB = "https://huggingface.co"
 TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
@@ -20,25 +22,34 @@ TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
 
 @dataclass(frozen=True)
 class Source:
-    """A model or data set: a folder of `helpers/assets` (`embedded`) or a repository of the Hugging Face hub.
+    """A model or data set: a folder of `helpers/assets` (`embedded`), a model that is made once on this machine from a
+    package (`converted`, see `helpers.smollm2`), or a repository of the Hugging Face hub.
 
     `revision` is the commit of a hub repository that is used; `"main"` means that it is not pinned.
     """
 
     name: str
     embedded: bool = False
+    converted: bool = False
     revision: str = "main"
     kind: str = "model"  # or "dataset"
 
     @property
     def location(self) -> str:
         """What `from_pretrained` takes: a folder or the repository's name."""
+        if self.converted:
+            return str(smollm2.folder_of(self.name))
         return str(ASSETS / self.name) if self.embedded else self.name
 
     @property
+    def on_the_hub(self) -> bool:
+        """True when the hub has it, and not this machine."""
+        return not (self.embedded or self.converted)
+
+    @property
     def pinned(self) -> bool:
-        """True when the content cannot change: embedded, or fixed by a commit."""
-        return self.embedded or len(self.revision) == 40
+        """True when the content cannot change: embedded, converted, or fixed by a commit."""
+        return not self.on_the_hub or len(self.revision) == 40
 
 
 def offline() -> bool:
@@ -67,8 +78,8 @@ def hub_status(repository: str, timeout: float = 3.0) -> tuple[bool, str]:
 
 
 def in_local_cache(sources: Iterable[Source]) -> bool:
-    """True when every one of the models and data sets is embedded or complete in the local hub cache."""
-    wanted = [source for source in sources if not source.embedded]
+    """True when every one of the models and data sets is on this machine, or complete in the local hub cache."""
+    wanted = [source for source in sources if source.on_the_hub]
     return all(dataset_is_cached(source) if source.kind == "dataset" else is_cached(source) for source in wanted)
 
 
@@ -77,22 +88,27 @@ class ModelNotAvailableError(OSError):
 
 
 def from_hub_or_assets(loader: Any, source: Source, **options: Any) -> Any:
-    """Call `loader.from_pretrained` for a source: its embedded folder, the hub's local cache, or the hub.
+    """Call `loader.from_pretrained` for a source: its folder (converted if need be), the hub's local cache, or the hub.
 
     Raises:
         ModelNotAvailableError: none of them has it.
     """
+    if source.converted:
+        try:
+            smollm2.get(source.name)
+        except OSError as error:
+            raise ModelNotAvailableError(f"{error} Or use the embedded models: choose_preset('tiny').") from error
     if source.embedded and not (Path(source.location) / "config.json").is_file():
         raise ModelNotAvailableError(
             f"The embedded model {source.name!r} is missing ({source.location}). Your copy of the course is "
             "incomplete: fetch it again."
         )
-    if not source.embedded:
+    if source.on_the_hub:
         options |= {"revision": source.revision, "local_files_only": offline()}
     try:
         return loader.from_pretrained(source.location, **options)
     except OSError as error:
-        if source.embedded:
+        if not source.on_the_hub:
             raise
         raise ModelNotAvailableError(not_available(source, error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,7 @@ from .presets import PRESETS, Preset
 
 POSITIVE_NAMES = ("positive", "pos", "good", "favourable", "favorable")
 NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
+LORA = ".lora_"  # in the names of an adapter's weights
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
 
 
@@ -58,6 +60,39 @@ def load_policy(
     with Quiet():
         policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32)
     return policy.to(device).eval(), tokenizer
+
+
+def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrainedModel:
+    """A policy to be trained that starts as the reference (or as another policy): a copy of it, all of whose weights learn.
+
+    With a preset that has a `lora_rank` the weights stay as they are, and are shared with the reference. What learns are two
+    narrow matrices beside each weight matrix W (LoRA, Hu et al. 2021, arXiv:2106.09685): the policy computes with W + s·B·A,
+    where B starts at 0.
+
+    Args:
+        reference: the frozen model; it is not changed.
+        preset: the preset, or its name.
+
+    Raises:
+        ModuleNotFoundError: the preset trains an adapter, and the package `peft` is not installed.
+    """
+    rank = _as_preset(preset).lora_rank
+    if not rank:
+        return copy.deepcopy(reference).requires_grad_(True)
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"the preset {_as_preset(preset).name!r} trains an adapter with the package peft: pip install peft"
+        ) from error
+    large = {id(weight): weight for name, weight in reference.named_parameters() if LORA not in name}
+    twin = copy.deepcopy(reference, large)  # its own modules around the same large weights
+    if any(LORA in name for name, _ in twin.named_parameters()):  # it has been trained before: its adapter goes on
+        for name, weight in twin.named_parameters():
+            weight.requires_grad_(LORA in name)
+        return twin
+    twin.add_adapter(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"))
+    return twin.eval()
 
 
 def policy_logits(

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from . import smollm2
+from .devices import arithmetic_rate
 from .hub import Source, hub_status, in_local_cache
 from .sizes import Sizes, choose_sizes
 
@@ -40,10 +42,12 @@ class Preset:
     learning_rate: float  # of AdamW, unless a recipe says otherwise
     evaluation_batch_size: int
     evaluation_prompts: int  # how many test prompts an evaluation takes; 0 means all of them
+    pair_prompts: int  # prompts whose completions become DPO's training pairs (Part 4)
     reinforce: Recipe
     kl: Recipe
     dpo: Recipe
     tiny: bool  # True: small enough to train on one CPU thread, several runs side by side
+    lora_rank: int = 0  # of the low-rank adapter that is trained in place of the weights; 0: the weights
 
     def sizes(self, part: str, *, quick: bool = False, **changes: Any) -> Sizes:
         """How many steps, prompts and repetitions a part's notebook takes; `print` shows what each number decides.
@@ -72,10 +76,32 @@ _TINY = Preset(
     learning_rate=4e-4,
     evaluation_batch_size=64,
     evaluation_prompts=0,
+    pair_prompts=1200,
     reinforce=Recipe(learning_rate=4e-4, batch_size=32, steps=160),
     kl=Recipe(learning_rate=3e-4, batch_size=32, steps=75, alpha=0.03),
     dpo=Recipe(learning_rate=3e-4, batch_size=16, steps=250, beta=0.1, epochs=2, min_gap=0.3),
     tiny=True,
+)
+
+# SmolLM2 trains through a low-rank adapter: checkpoints of a few MB, and one copy of the large weights for policy and reference.
+_SMOLLM2 = Preset(
+    name="smollm2",
+    description="SmolLM2 (135 M parameters) that was taught to write movie reviews, and the embedded classifiers: runs offline",
+    policy=Source(smollm2.REVIEWS, converted=True),
+    reward_model=Source("reward", embedded=True),
+    second_reward_model=Source("gold", embedded=True),
+    prompts=Source("data", embedded=True, kind="dataset"),
+    new_tokens=24,
+    batch_size=16,
+    learning_rate=1e-3,
+    evaluation_batch_size=32,
+    evaluation_prompts=128,
+    pair_prompts=300,
+    reinforce=Recipe(learning_rate=1e-3, batch_size=16, steps=60),
+    kl=Recipe(learning_rate=1e-3, batch_size=16, steps=40, alpha=0.03),
+    dpo=Recipe(learning_rate=1e-3, batch_size=16, steps=40, beta=0.1, epochs=2, min_gap=0.3),
+    tiny=False,
+    lora_rank=8,
 )
 
 # The first assignment's set-up: batch 32, sequences of 30 tokens, AdamW, one epoch of 25,000 prompts in 780 steps. Its
@@ -92,14 +118,15 @@ _GPT2 = Preset(
     learning_rate=1e-5,
     evaluation_batch_size=64,
     evaluation_prompts=1024,
+    pair_prompts=4000,
     reinforce=Recipe(learning_rate=1e-5, batch_size=32, steps=780),
     kl=Recipe(learning_rate=1e-5, batch_size=32, steps=780, alpha=0.0003),
     dpo=Recipe(learning_rate=1e-5, batch_size=16, steps=500, beta=0.1, epochs=2, min_gap=0.3),
     tiny=False,
 )
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (_TINY, _GPT2)}
-RESERVED = {"smollm2": "SmolLM2-135M from its PyPI package; it is planned and not in this release of the course"}
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (_TINY, _SMOLLM2, _GPT2)}
+ENOUGH = 250.0  # GFLOP/s at which `auto` takes SmolLM2 on a CPU: a step of training then takes about three seconds
 
 
 def fast() -> bool:
@@ -111,14 +138,14 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
     """Return a preset and print which one it is and why.
 
     Args:
-        name: `"tiny"`, `"gpt2"` or `"auto"`. `"auto"` takes `gpt2` on a CUDA GPU that reaches the Hugging
-            Face hub (or has the files in its cache), and `tiny` everywhere else. The environment variable
-            `COURSE_PRESET` replaces `"auto"`.
+        name: `"tiny"`, `"smollm2"`, `"gpt2"` or `"auto"`. `"auto"` takes `gpt2` on a CUDA GPU that reaches the Hugging
+            Face hub (or has the files in its cache). Otherwise it takes `smollm2` where that was fetched
+            (`python -m helpers.smollm2`) and there is a GPU or a fast CPU, which is measured, and `tiny` everywhere else.
+            The environment variable `COURSE_PRESET` replaces `"auto"`.
         quiet: print nothing.
 
     Raises:
         ValueError: there is no such preset.
-        NotImplementedError: the name is reserved for a preset that does not exist yet.
     """
     asked = name
     reason = "you asked for it"
@@ -127,10 +154,6 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
         reason = "the environment variable COURSE_PRESET asks for it"
     if name == "auto":
         name, reason = _automatic()
-    if name in RESERVED:
-        raise NotImplementedError(
-            f"The preset {name!r} is reserved for {RESERVED[name]}. Choose one of {', '.join(PRESETS)} or 'auto'."
-        )
     if name not in PRESETS:
         raise ValueError(
             f"There is no preset {name!r} (asked: {asked!r}). Choose one of {', '.join(PRESETS)} or 'auto'."
@@ -144,16 +167,27 @@ def choose_preset(name: str = "auto", *, quiet: bool = False) -> Preset:
 def _automatic() -> tuple[str, str]:
     """Return the preset that `auto` stands for on this machine, and the reason."""
     if not torch.cuda.is_available():
-        return "tiny", "this machine has no CUDA GPU, and the larger models would be too slow without one"
+        return _without_the_hub("this machine has no CUDA GPU, and GPT-2 would be too slow without one")
     if in_local_cache(sources(PRESETS["gpt2"])):
         return "gpt2", "there is a CUDA GPU, and the models are in the local hub cache"
     reachable, why = hub_status(PRESETS["gpt2"].policy.name)
     if reachable:
         return "gpt2", f"there is a CUDA GPU, and {why}"
-    return (
-        "tiny",
-        f"there is a CUDA GPU, but {why}; run the cell again when the hub can be reached for the larger models",
-    )
+    return _without_the_hub(f"there is a CUDA GPU, but {why}; run the cell again when the hub can be reached for GPT-2")
+
+
+def _without_the_hub(why: str) -> tuple[str, str]:
+    """Return `smollm2` where it was fetched and this machine is fast enough for it, else `tiny`, and the reason."""
+    if not smollm2.converted(smollm2.REVIEWS):
+        return "tiny", why
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return "smollm2", f"{why}; SmolLM2 is on this machine, and there is a GPU for it"
+    rate = arithmetic_rate()
+    why = f"{why}; SmolLM2 is on this machine"
+    measured = f"{rate:.0f} GFLOP/s measured, {ENOUGH:.0f} wanted"
+    if rate >= ENOUGH:
+        return "smollm2", f"{why}, and the CPU is fast enough for it ({measured})"
+    return "tiny", f"{why}, but the CPU is slow for it ({measured}); choose_preset('smollm2') takes it all the same"
 
 
 def sources(preset: Preset) -> list[Source]:

@@ -17,7 +17,7 @@ class Scale(Protocol):
     @property
     def evaluation_prompts(self) -> int: ...
     @property
-    def tiny(self) -> bool: ...
+    def pair_prompts(self) -> int: ...
     @property
     def reinforce(self) -> Any: ...
     @property
@@ -96,6 +96,11 @@ def _reinforce(preset: Scale) -> dict[str, SizeRow]:
     }
 
 
+def _at_most(preset: Scale, count: int) -> int:
+    """So many prompts, or as many as an evaluation of this preset takes, if those are fewer."""
+    return min(count, preset.evaluation_prompts or count)
+
+
 def _kl(preset: Scale) -> dict[str, SizeRow]:
     steps, alpha = preset.kl.steps, preset.kl.alpha
     low, middle, high = (float(f"{factor * alpha:.1g}") for factor in (1 / 3, 10 / 3, 100 / 3))
@@ -103,20 +108,20 @@ def _kl(preset: Scale) -> dict[str, SizeRow]:
     return {
         "steps": SizeRow("training steps in each run", steps, 3, steps // 2),
         "alphas": SizeRow("strengths of the penalty, a run each", some, (0.0, alpha), some[:1] + some[2:]),
-        "held_out": SizeRow("prompts on which each trained policy is examined", 256, 8, 128),
+        "held_out": SizeRow("prompts on which each trained policy is examined", _at_most(preset, 256), 8, 128),
         "best_of_prompts": SizeRow("prompts with sixteen completions each: what is possible", 128, 4, 64),
     }  # fmt: skip
 
 
 def _dpo(preset: Scale) -> dict[str, SizeRow]:
     return {
-        "train_prompts": SizeRow("prompts whose completions become training pairs", 1200 if preset.tiny else 4000, 40),
-        "test_prompts": SizeRow("prompts whose completions become test pairs", 250, 20),
+        "train_prompts": SizeRow("prompts whose completions become training pairs", preset.pair_prompts, 40),
+        "test_prompts": SizeRow("prompts whose completions become test pairs", _at_most(preset, 250), 20),
         "completions_per_prompt": SizeRow("K, completions sampled for each prompt", 4, 4),
-        "evaluation_prompts": SizeRow("prompts for the reward of a trained policy", 256, 16),
+        "evaluation_prompts": SizeRow("prompts for the reward of a trained policy", _at_most(preset, 256), 16),
         "epochs": SizeRow("times that each training pair is seen", preset.dpo.epochs, 1),
         "betas": SizeRow("values of β in section 4.6, a run each", (0.1, 0.25, 0.5), (preset.dpo.beta, 0.5)),
-        "experiment_pairs": SizeRow("pairs used in the side experiments of section 4.7", 256, 32),
+        "experiment_pairs": SizeRow("pairs used in the side experiments of section 4.7", _at_most(preset, 256), 32),
         "trl_steps": SizeRow("steps of each of TRL's trainers (optional section)", 16, 2),
     }
 

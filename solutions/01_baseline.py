@@ -51,8 +51,9 @@
 # ### Set-up
 #
 # Two cells set everything up. The first one finds the course's files. The second one imports what this notebook uses,
-# and calls `choose_preset`, which decides between two sets of models: `gpt2` where there is a GPU and a network,
-# and `tiny` everywhere else. Both run through the same code. The cell prints which one you have, and why.
+# and calls `choose_preset`, which decides between three sets of models: `gpt2` where there is a GPU and a network;
+# `smollm2`, a larger model that needs no network, where you have fetched it and the computer is fast;
+# and `tiny` everywhere else. All run through the same code. The cell prints which one you have, and why.
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -70,7 +71,7 @@ from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
 
-preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("gpt2")
+preset = choose_preset("auto")  # or choose_preset("tiny"), choose_preset("smollm2"), choose_preset("gpt2")
 sizes = preset.sizes("baseline")  # to change one: preset.sizes("baseline", test_prompts=200)
 print(sizes)
 device = choose_device()
@@ -113,7 +114,7 @@ print(f"The end of a text is token {tokenizer.eos_token_id}, written {tokenizer.
 # *Before you run it:* which words do you expect among the eight most likely ones?
 # %%
 prompt = "The film is"
-ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)  # [1, T]
+ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(device)  # [1, T]
 print("tokens:", [tokenizer.decode([number]) for number in ids[0].tolist()], " ids:", ids[0].tolist())
 
 with torch.no_grad():  # no training here, so PyTorch need not remember how the numbers came about

@@ -58,7 +58,7 @@ from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.evaluation import evaluate
 from helpers.generation import generate
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.models import load_policy, load_reward_model, policy_logits, trainable_copy
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
@@ -1643,11 +1643,11 @@ for name, run in tried.items():
 # `fresh_start` below makes both anew. It is called before each run, so that every run begins at the same place,
 # and the results of one cell do not depend on how often you ran another.
 # %%
-# A fresh policy (the weights from disk) and a fresh optimizer (no memory of earlier gradients).
+# A fresh policy (a copy of the reference) and a fresh optimizer (no memory of earlier gradients).
 def fresh_start():
     """Return (policy, optimizer) as they are before any training."""
     seed_everything(seed)
-    policy, _ = load_policy(preset, device)
+    policy = trainable_copy(reference, preset)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.reinforce.learning_rate, weight_decay=0.0)
     return policy, optimizer
 # %% [markdown] q="q2_D"

@@ -52,7 +52,7 @@ from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_page
 from helpers.generation import generate
 from helpers.kl import figures, possible, sweep
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.models import load_policy, load_reward_model, policy_logits, trainable_copy
 from helpers.notebook.carry import load_functions
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
@@ -1044,7 +1044,7 @@ def kl_update(policy, optimizer, rollout, alpha):
 # Last, one batch goes through two copies of the policy, at two values of α: their losses must differ,
 # or else the fine is computed and never used.
 # %%
-trial = copy.deepcopy(reference).requires_grad_(True)
+trial = trainable_copy(reference, preset)
 trial_optimizer = torch.optim.AdamW(trial.parameters(), lr=preset.kl.learning_rate)
 for number in range(2):
     trial_rollout = generate(trial, tokenizer, train_prompts[:8], preset.new_tokens, generator=number)
@@ -1126,7 +1126,7 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
     seed_everything(run_seed(0))
-    policy = copy.deepcopy(reference).requires_grad_(True)
+    policy = trainable_copy(reference, preset)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=settings.get("learning_rate", preset.kl.learning_rate))
     state = {"alpha": settings["alpha"]}
     source = rollout_source(policy, tokenizer, train_prompts, preset.new_tokens, preset.kl.batch_size, seed=run_seed(0))
@@ -1922,7 +1922,7 @@ def ppo_update(policy, optimizer, rollout, advantages, clip=0.2, epochs=2):
 # so the ratio is 1 up to rounding. In the second it is not.
 # And as each ratio is 1, the loss of the first epoch is minus the mean of advantage times length, whatever the texts.
 # %%
-trial = copy.deepcopy(reference).requires_grad_(True)
+trial = trainable_copy(reference, preset)
 trial_optimizer = torch.optim.AdamW(trial.parameters(), lr=preset.kl.learning_rate)
 trial_rollout = generate(reference, tokenizer, train_prompts[:8], preset.new_tokens, generator=0)
 trial_advantages = torch.linspace(-1, 1, 8, device=trial_rollout.ids.device)  # [8]
@@ -1953,7 +1953,7 @@ best = sweep.run_with(runs, best_alpha)  # the sweep's run at this α; an error 
 def train_two_epochs(name, settings, folder):
     """Train with PPO's clipped loss: half the batches, two updates from each."""
     seed_everything(run_seed(0))
-    policy = copy.deepcopy(reference).requires_grad_(True)
+    policy = trainable_copy(reference, preset)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=preset.kl.learning_rate)
     group = settings["group_size"]
     source = rollout_source(

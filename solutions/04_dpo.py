@@ -60,7 +60,7 @@ from helpers.evaluation import NORMAL_975
 from helpers.generation import generate
 from helpers.kl import possible, sweep
 from helpers.kl.figures import plot_frontier
-from helpers.models import load_policy, load_reward_model, policy_logits
+from helpers.models import load_policy, load_reward_model, policy_logits, trainable_copy
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
@@ -949,7 +949,7 @@ def measure(model, pairs, kept, beta):
 kept_test = completion_log_probs(reference, test_pairs)  # [N, 2]
 kept_train = completion_log_probs(reference, train_pairs)  # [N, 2]
 
-policy = copy.deepcopy(reference)  # a policy that has not been trained yet
+policy = trainable_copy(reference, preset)  # a policy that has not been trained yet
 for some_beta in (0.1, 0.5):
     before = measure(policy, test_pairs, kept_test, some_beta)
     print(
@@ -1197,7 +1197,7 @@ def new_policy(learning_rate=recipe.learning_rate, start=reference):
 
     The copy is in eval mode, as the reference is: no dropout, so that the two give equal log-probs at the start.
     """
-    policy = copy.deepcopy(start).requires_grad_(True)
+    policy = trainable_copy(start, preset)
     return policy, torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
 
 
@@ -2142,7 +2142,7 @@ else:
     )
     trainer = trained(
         DPOTrainer,
-        model=copy.deepcopy(reference).requires_grad_(True),
+        model=trainable_copy(reference, preset),
         ref_model=copy.deepcopy(reference),
         args=configuration,
         train_dataset=pairs_for_trl(trl_pairs),
@@ -2195,7 +2195,7 @@ if not problem:
     )
     trainer = trained(
         RLOOTrainer,
-        model=copy.deepcopy(reference).requires_grad_(True),
+        model=trainable_copy(reference, preset),
         reward_funcs=feedback,
         args=configuration,
         train_dataset=Dataset.from_dict({"prompt": online_prompts}),

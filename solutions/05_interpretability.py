@@ -46,10 +46,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import concepts, plots
+from helpers import concepts, plots, smollm2
 from helpers.devices import run_seed, seed_everything
 from helpers.diagrams import arrow, box
-from helpers.interpretability import attribution, circuits, explain, figures, ioi, knockouts, policies, smollm2
+from helpers.interpretability import attribution, circuits, explain, figures, ioi, knockouts, policies
 from helpers.models import load_policy, load_reward_model
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
@@ -3125,7 +3125,7 @@ pd.DataFrame([row | {"says IO": ioi.in_words(row["says IO"])} for row in rows]).
 # it holds SmolLM2-135M-Instruct, Apache-2.0, in 4-bit weights, which are made floats again).
 # It has 30 layers of 9 heads.
 # **Its two cells take about half a minute on two idle cores,** the first time about a minute more,
-# in which the weights are converted, and 540 MB of disk in `runs/smollm2`.
+# in which the weights are converted, and 540 MB of disk, in the folder that is then printed.
 # Nothing later depends on it.
 #
 # The first cell patches heads one by one: their outputs from the clean prompt go into the prompt

@@ -284,9 +284,7 @@ def next_word_preference(
     def score(prompts: Sequence[str]) -> Tensor:
         found = []
         for prompt in prompts:
-            ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"].to(
-                policy.device
-            )  # [1, T]
+            ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(policy.device)  # [1, T]
             logits = in_float64(policy(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, -1])  # [V]
             found.append((logits[first] - logits[second]).cpu())
         return torch.stack(found)

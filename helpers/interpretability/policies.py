@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from helpers.data import load_prompts
 from helpers.generation import generate
 from helpers.hub import ASSETS
+from helpers.models import trainable_copy
 from helpers.presets import Preset
 from helpers.runs import FOLDERS, RUNS, load_weights
 
@@ -21,14 +22,14 @@ SHIPPED = ASSETS / "tuned"  # of the preset tiny
 LARGEST = 127  # of a signed byte
 
 
-def load_own(base: PreTrainedModel, name: str, folder: Path = RUNS) -> PreTrainedModel | None:
+def load_own(base: PreTrainedModel, preset: Preset, name: str, folder: Path = RUNS) -> PreTrainedModel | None:
     """The policy that this student trained, from `runs/`; None where there is none or it is of another preset.
 
     Args:
         base: the policy before training; it is copied, not changed.
         name: a name of `helpers.runs.FOLDERS`.
     """
-    tuned = copy.deepcopy(base)
+    tuned = trainable_copy(base, preset)
     try:
         load_weights(tuned, folder / FOLDERS[name])
     except FileNotFoundError:
@@ -82,7 +83,7 @@ def load_tuned(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedMo
 
     What is used is printed. None where there is neither.
     """
-    own = load_own(base, name)
+    own = load_own(base, preset, name)
     if own is not None:
         print(f"{name}: your own policy from {RUNS / FOLDERS[name]}")
         return own

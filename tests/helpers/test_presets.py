@@ -81,10 +81,29 @@ def test_the_environment_can_choose(monkeypatch, capsys):
 
 
 def test_names_that_do_not_exist():
-    with pytest.raises(NotImplementedError, match="SmolLM2-135M"):
-        choose_preset("smollm2")
-    with pytest.raises(ValueError, match="tiny, gpt2"):
+    with pytest.raises(ValueError, match="tiny, smollm2, gpt2"):
         choose_preset("huge")
+
+
+@pytest.mark.parametrize(
+    ("fetched", "gpu", "rate", "expected", "told"),
+    [
+        (False, True, 1e4, "tiny", "cannot be reached"),
+        (True, True, 0.0, "smollm2", "there is a GPU"),
+        (True, False, 300.0, "smollm2", "fast enough for it (300 GFLOP/s measured, 250 wanted)"),
+        (True, False, 99.6, "tiny", "slow for it (100 GFLOP/s measured"),
+    ],
+)
+def test_without_the_hub_auto_takes_smollm2_where_it_was_fetched_and_runs(
+    monkeypatch, capsys, fetched, gpu, rate, expected, told
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(presets, "in_local_cache", lambda sources: False)
+    monkeypatch.setattr(presets, "hub_status", lambda repository: (False, "the hub cannot be reached"))
+    monkeypatch.setattr(presets.smollm2, "converted", lambda name: fetched)
+    monkeypatch.setattr(presets, "arithmetic_rate", lambda: rate)
+    assert choose_preset("auto").name == expected
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["COURSE_OFFLINE", "HF_HUB_OFFLINE"])

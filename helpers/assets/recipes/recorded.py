@@ -90,7 +90,7 @@ def record_policies(folder: Path) -> Path:
     preset = PRESETS["tiny"]
     base, tokenizer = load_policy(preset, "cpu")
     for name, short in FOLDERS.items():
-        tuned = policies.load_own(base, name, folder)
+        tuned = policies.load_own(base, preset, name, folder)
         if tuned is None:
             raise FileNotFoundError(f"{name}: there is no trained policy of the preset tiny in {folder / short}")
         policies.SHIPPED.mkdir(exist_ok=True)
