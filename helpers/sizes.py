@@ -88,7 +88,7 @@ def _reinforce(preset: Scale) -> dict[str, SizeRow]:
         "training_steps": SizeRow("batches of completions in the training run", preset.reinforce.steps, 6),
         "dry_run_steps": SizeRow("batches in the dry run before it", 5, 2),
         "experiment_batches": SizeRow("repetitions in the baseline experiment", 2000, 200),
-        "test_prompts": SizeRow("prompts of an evaluation", prompts or 512, prompts or 32),
+        "test_prompts": SizeRow("prompts of an evaluation", prompts or 512, 32),
         "watched_prompts": SizeRow("prompts completed now and then during training", 64, 8),
         "cartpole_iterations": SizeRow("updates on the pole, from 8 episodes each (optional section)", 40, 2),
         "lander_iterations": SizeRow("updates on the ship (optional section)", 150, 1),

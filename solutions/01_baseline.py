@@ -46,7 +46,8 @@
 #
 # The marks behind an exercise's title say how hard it is: ●○○ a few lines that follow the text,
 # ●●○ some thought, ●●● the hardest of its part.
-# On a GPU (preset `gpt2`) the computing time is not yet measured. Cells that take more than a few seconds say so.
+# Times are those of the small models on two CPU cores (preset `tiny`). For GPT-2 on a GPU (preset `gpt2`) there are
+# estimates, no measurements: `docs/students.md`. Cells that take more than a few seconds say so.
 # %% [markdown]
 # ### Set-up
 #
@@ -870,7 +871,7 @@ print("Your mask is the one that generate has kept while it sampled.")
 # Is a review positive or negative? People can tell, but training needs thousands of answers.
 # So we use a **reward model**: a second, fixed network that reads a text and returns one number.
 # Ours is a sentiment classifier: it has learnt from film reviews whose sentiment people had marked
-# (with `tiny`, also from reviews that a larger classifier had marked). Its number, the **reward**,
+# (the embedded one also from reviews that a larger classifier had marked). Its number, the **reward**,
 # is the probability that the text is positive: 0 for surely negative, 1 for surely positive.
 #
 # The goal of the course is a policy whose completions get a high reward.

@@ -1186,15 +1186,13 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # `helpers/assets/` say on what.) It need not be the better judge, and it is not wholly independent: judges that were
 # made in similar ways share some errors. Two things make it useful. The policy is never trained to please it.
 # And it has seen what the first has not: heaps of words that are no sentences, with the answer ½, "undecided".
-# If the first finds that the texts become better, does the second? Section 2.9 finds out. (The larger
-# preset has no second reward model; there the cells leave that comparison out.)
+# If the first finds that the texts become better, does the second? Section 2.9 finds out.
 # %%
 # Load the reward models and the prompts (the policy was loaded above).
 # The reference is a frozen copy of the policy.
 reference = copy.deepcopy(policy).requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
-has_second = preset.second_reward_model is not None  # the larger preset has only one reward model
-second_reward_model = load_reward_model(preset, second=True, device=device) if has_second else None
+second_reward_model = load_reward_model(preset, second=True, device=device)
 train_prompts = load_prompts(preset, "train")
 held_out_prompts = load_prompts(preset, "test")[: sizes.test_prompts]  # never used in training
 print(f"{len(train_prompts)} prompts for training, {len(held_out_prompts)} for testing")
@@ -1756,7 +1754,8 @@ dry_run.to_pandas().round(3)
 #
 # First the state of affairs *before* training: reward on the test prompts. Then the run.
 # The goal is a mean reward of at least 0.75 on the test prompts.
-# (With the preset `gpt2` we have tried neither this goal nor the learning rate: see there how far your run gets.)
+# (With the preset `gpt2` neither this goal nor the learning rate has been tried by us: its numbers are reasoned from
+# published runs. See how far your run gets.)
 # **Predict, then look:** which of reward, KL, length and repetition will rise, which will fall?
 #
 # *If your own step does not train the policy yet*, you can read the results all the same, and answer the questions on
@@ -1770,8 +1769,8 @@ print("before training:", before)
 # The training run: one batch of completions for each step.
 # The dry run has said how long it will take.
 def second_opinion(texts):
-    """Mean of the second reward model on some texts; not a number where there is none."""
-    return second_reward_model(texts).mean().item() if has_second else float("nan")
+    """Mean of the second reward model on some texts."""
+    return second_reward_model(texts).mean().item()
 
 
 watched_prompts = load_prompts(preset, "validation")[: sizes.watched_prompts]  # completed now and then
@@ -1791,7 +1790,7 @@ history = train(
     sample_tokens=preset.new_tokens,
     show_sample=True,
     folder="runs/reinforce",
-    keep_best=second_opinion if has_second else None,  # early stopping: see section 2.9
+    keep_best=second_opinion,  # early stopping: see section 2.9
     least_gain=0.05,
     settings={"seed": seed, "preset": preset.name},
     description="REINFORCE",
@@ -1877,8 +1876,8 @@ show_samples(
 #
 # *A measurement.* For example: "All completions together have … different words after training and had … before, and
 # the phrase that I quoted stands in … of five"; or the share of repeated bigrams; the length; the KL, by which
-# such texts are less likely under the reference than under the policy; the surprise; or the second reward model, if it
-# thinks less of them than the first. Whichever it is, before and after are both named.
+# such texts are less likely under the reference than under the policy; the surprise; or the second reward model, where
+# it thinks less of them than the first. Whichever it is, before and after are both named.
 #
 # **Rubric**
 # - 1 point: says whether the texts are more positive and what else changed, with quotations: repeated phrases, a small
@@ -1918,19 +1917,17 @@ samples = pd.DataFrame(history.samples)
 samples["text"] = samples["prompt"] + samples["completion"]
 samples["first"] = reward_model(samples["text"].tolist()).numpy()
 opinions = {"the reward model (trained on)": samples.groupby("step")["first"].mean()}
-if has_second:
-    samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
-    opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
+samples["second"] = second_reward_model(samples["text"].tolist()).numpy()
+opinions["the second reward model (never trained on)"] = samples.groupby("step")["second"].mean()
 plots.show(figures.plot_opinions_by_step(opinions))
 for name, values in opinions.items():
     best, last = values.idxmax(), values.index[-1]
     print(f"{name}: highest at step {best} ({values[best]:.2f}), at the end (step {last}) {values[last]:.2f}")
-if has_second:
-    lost_by = [opinion[best] - opinion.iloc[-1] for opinion in opinions.values()]  # since the second was highest
-    claim(
-        "2_judges_part", "from its highest point the second opinion falls by more than 0.05, and by more than the first does",
-        lost_by[1] > max(0.05, lost_by[0]), f"the first {-lost_by[0]:+.2f}, the second {-lost_by[1]:+.2f}",
-    )  # fmt: skip
+lost_by = [opinion[best] - opinion.iloc[-1] for opinion in opinions.values()]  # since the second was highest
+claim(
+    "2_judges_part", "from its highest point the second opinion falls by more than 0.05, and by more than the first does",
+    lost_by[1] > max(0.05, lost_by[0]), f"the first {-lost_by[0]:+.2f}, the second {-lost_by[1]:+.2f}",
+)  # fmt: skip
 # %% tags=["training"]
 # The third judge: how surprised the reference is by the completions of each batch, per generated token.
 plots.show(figures.plot_training(history, "surprise", title="Does the reference take it for language?"))
@@ -1961,15 +1958,14 @@ probes = {
     "a heap of praise": "wonderful moving wonderful moving wonderful moving wonderful moving",
     "the sentence in disorder": "actors that wonderful stays film a you and with story quiet a with.",
 }
-asked = {"the reward model": reward_model(list(probes.values()))}
-if has_second:
-    asked["the second reward model"] = second_reward_model(list(probes.values()))
+judges = {"the reward model": reward_model, "the second reward model": second_reward_model}
+asked = {name: judge(list(probes.values())) for name, judge in judges.items()}
 heap = asked["the reward model"][1].item()
 claim("2_heap_of_praise", "the reward model gives the heap of praise more than 0.8", heap > 0.8, heap)
 pd.DataFrame(asked, index=list(probes)).round(2)
 # %% [markdown]
 # A judge that gives the second and third text nearly as much as the first one reads words and no sentences.
-# That is a hole in the reward, and training finds holes. The second judge, where there is one, was shown such texts:
+# That is a hole in the reward, and training finds holes. The second judge was shown such texts:
 # a hole that is known can be closed. Those that nobody has thought of stay open.
 #
 # ### Why the policy does not stand still when there is nothing left to gain
@@ -2063,15 +2059,13 @@ show_samples(columns, prompts=prompts_shown, rewards=rewards_shown, title="Three
 # %% tags=["training"]
 # The policy that was kept, and what it writes to the same five prompts. Takes some seconds.
 kept = copy.deepcopy(policy)
-weights_kept = "best_step" in history.state  # by early stopping: it needs a second judge, and a run of your own
+weights_kept = "best_step" in history.state  # by early stopping: it needs a run of your own
 if weights_kept:
     load_weights(kept, "runs/reinforce/best")
     print(f"kept: the policy of step {history.state['best_step']} of {len(history)}, "
           f"when the second judge gave its samples {history.state['best_score']:.2f}")  # fmt: skip
 else:
-    print(
-        "No weights were kept on the way (no second judge, or a recorded run): the last policy stands in their place."
-    )
+    print("No weights were kept on the way (a recorded run): the last policy stands in their place.")
 stopped = evaluate(kept, tokenizer, reward_model, held_out_prompts, preset, seed=seed)
 evaluations = {"before": before, "kept": stopped, "at the end": after}
 show_samples(
@@ -2106,12 +2100,11 @@ sentence = "at the end all completions together have fewer different words, alth
 claim("2_fewer_words", sentence, left < 1 and change["length (tokens)"] > 0, left)
 repeats = change["repetition"]
 claim("2_repeats_more", "by the end the share of repeated bigrams grows by more than 0.02", repeats > 0.02, repeats)
-if has_second:
-    claim(
-        "2_second_gains_less", "by the end the second opinion gains less than the reward, by more than 0.05",
-        change["second reward model"] < change["reward"] - 0.05,
-        f"{change['second reward model']:+.2f} and {change['reward']:+.2f}",
-    )  # fmt: skip
+claim(
+    "2_second_gains_less", "by the end the second opinion gains less than the reward, by more than 0.05",
+    change["second reward model"] < change["reward"] - 0.05,
+    f"{change['second reward model']:+.2f} and {change['reward']:+.2f}",
+)  # fmt: skip
 if weights_kept:
     claim(
         "2_kept_is_kinder", "the kept policy's mean reward lies above the untuned policy's, beyond both intervals",
@@ -2142,7 +2135,7 @@ for name, row in {**ends, "REINFORCE (Part 2)": "at the end"}.items():
         repetition=evaluations[row].repetition,
         length=table.loc[row, "length (tokens)"],
         samples=evaluations[row].texts[:5],
-        **({"second_reward": table.loc[row, "second reward model"]} if has_second else {}),
+        second_reward=table.loc[row, "second reward model"],
     )
 print("saved to runs/frontier.json")
 # %% [markdown]

@@ -81,8 +81,7 @@ print(sizes)
 reference, tokenizer = load_policy(preset, device)  # the frozen reference π_ref
 reference.requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
-has_witness = preset.second_reward_model is not None
-second_reward_model = load_reward_model(preset, second=True, device=device) if has_witness else None
+second_reward_model = load_reward_model(preset, second=True, device=device)
 train_prompts = load_prompts(preset, "train")
 test_prompts = load_prompts(preset, "test")[: sizes.held_out]
 more_prompts = load_prompts(preset, "test")[
@@ -799,9 +798,7 @@ for name, gradient in shown.items():
 #
 # The next cell takes K = 16 completions for each of some held-out prompts. It takes about a minute.
 # %% tags=["training"]
-judges = {"reward": reward_model}
-if second_reward_model is not None:
-    judges["second_reward"] = second_reward_model
+judges = {"reward": reward_model, "second_reward": second_reward_model}
 drawn = possible.draw(
     reference, tokenizer, test_prompts[: sizes.best_of_prompts], judges,
     each=16, new_tokens=preset.new_tokens, batch_size=preset.evaluation_batch_size,
@@ -1120,8 +1117,7 @@ def kl_step(policy, optimizer, rollout, alpha, number):
 # `run_training` puts a run together: a fresh copy of the reference, a fresh optimizer, the same prompts and random
 # numbers for every run, and the training loop you know from Part 2, with checkpoints. `alpha_at(number, state)` says
 # which α step `number` uses; for now it is a constant. `examine` then samples one completion for each held-out prompt
-# and measures everything on them: reward, the second reward model's opinion (if there is one), KL, entropy, length,
-# repetition.
+# and measures everything on them: reward, the second reward model's opinion, KL, entropy, length, repetition.
 # %%
 def run_training(name, settings, folder, alpha_at, after_step=None):
     """Train one policy: it and its history. `alpha_at(number, state)` gives α, `after_step(record, state)` may change it."""
@@ -1239,7 +1235,7 @@ show_page(sweep.run_page(free))
 # Signs of it, of which an answer names one that its own run shows: the same words of praise in many samples, or
 # repeated in one; praise strung together where a sentence should be; more repeated bigrams than the untuned policy's;
 # an entropy far from the untuned policy's (lower: the same texts again and again; higher: heaps of words that
-# no sentence holds together); or, where there is a second reward model, an opinion far below the first one's.
+# no sentence holds together); or an opinion of the second reward model that lies far below the first one's.
 #
 # **Rubric**
 # - 1 point: describes the trend of the own run (from 0 upwards, as a rule also while the reward hardly rises any more)
@@ -1247,15 +1243,16 @@ show_page(sweep.run_page(free))
 # - 1 point: says why that is unwelcome: the reward model is trustworthy only near text it was trained on;
 #   far from the reference it is exploited (reward hacking)
 # - 1 point: points to evidence in the own run: unnatural samples, repetition, or an entropy that fell or rose far
-#   (the second reward model counts too, if there is one and it disagrees; so does a number that shows how little
-#   of it there is, if the run was too short)
+#   (the second reward model counts too, if it disagrees; so does a number that shows how little of it there is, if
+#   the run was too short)
 # %% [markdown]
 # ## 3.5 The sweep
 #
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
-# held-out prompts. The values are multiples of the one that fits this preset's reward. With the small models on a CPU
-# with several cores, the runs go **side by side**, each on a core of its own: the results are those of one after the
-# other. The cell takes about three minutes on an idle machine with two cores, up to twice that on a busy one.
+# held-out prompts. The values are multiples of the preset's α, which fits a reward from 0 to 1: a nat of KL then costs
+# a few hundredths of the reward. With the small models on a CPU with several cores, the runs go **side by side**, each
+# on a core of its own: the results are those of one after the other. The cell then takes about three minutes on an idle
+# machine with two cores, up to twice that on a busy one.
 # **You may stop it at any time** (the square button):
 # each finished run is in the folder `runs/kl`, a half-finished one has a checkpoint, and calling the cell again goes on
 # from there. If you later change one of your functions, the runs that used it are trained anew.
@@ -1358,15 +1355,12 @@ plots.show(figures.plot_frontier(load_points(), bounds))  # all points recorded 
 # And what do the last nats cost? The next plot asks the witness. **Predict first:** at which α will the first model,
 # which the policy was trained on, stand furthest above the second?
 # %% tags=["training"]
-if has_witness:
-    plots.show(figures.plot_opinions_by_kl(everything))
-    apart = {name: run.scores["reward"] - run.scores["second_reward"] for name, run in everything.items()}
-    told = ", ".join(f"{gap:+.2f} ({name})" for name, gap in apart.items())
-    widest = max(apart, key=lambda name: apart[name])
-    claim("3_opinions_part", "the first model is furthest above the second at α = 0", widest == "α = 0", told)
+plots.show(figures.plot_opinions_by_kl(everything))
+apart = {name: run.scores["reward"] - run.scores["second_reward"] for name, run in everything.items()}
+told = ", ".join(f"{gap:+.2f} ({name})" for name, gap in apart.items())
+widest = max(apart, key=lambda name: apart[name])
+claim("3_opinions_part", "the first model is furthest above the second at α = 0", widest == "α = 0", told)
 # %% [markdown]
-# (The plot is there where the preset has a second reward model.)
-#
 # Both models judge the same texts. Where the two lines rise together, the policy writes text that is better by both
 # opinions. Where they part, and the first still rises while the second falls, the policy collects the *errors* of the
 # first model: **over-optimisation** (Gao et al. 2022). The first model alone would never tell you;
@@ -1393,8 +1387,8 @@ frontier_choice(
 # **Question 3.B.** Choose three values of α from your sweep: one that is **too high**
 # (the reward stays near the untuned policy's), one that is **too low** (the text suffers, or would with more steps),
 # and one in between that you would use (clearly more reward, mostly natural text).
-# For each, give reward, KL, J, repetition and, if there is one, the second reward model's score, say what its KL
-# and reward curves look like, and comment on its five samples: are they grammatical, varied, and really positive?
+# For each, give reward, KL, J, repetition and the second reward model's score, say what its KL and reward curves look
+# like, and comment on its five samples: are they grammatical, varied, and really positive?
 # %% [markdown]
 # *The figures are in the table and the plots above; which value of α plays which part depends on the run.
 # An answer is right if it fits the figures and samples of its own run.*
@@ -1408,7 +1402,7 @@ frontier_choice(
 # **Too low: α = 0.** As a rule the reward is among the highest, and the KL has gone the furthest and still climbs when
 # the reward hardly does. What to look for in the samples: praise where a sentence should be, the same words
 # in every completion. What to look for in the table: a length, an entropy or a share of repeated bigrams far from the
-# untuned policy's and, if there is one, a second reward model that is less convinced than the first,
+# untuned policy's, and a second reward model that is less convinced than the first,
 # by more than at any other α. If it likes these texts *less* than those of a moderate α, although the first
 # likes them more, that is over-optimisation. (After few steps the text may still be sound; then the KL curve,
 # which does not level off, and the gap between the two models say where it is going.)
@@ -1421,7 +1415,7 @@ frontier_choice(
 # **Rubric**
 # - 1 point: a high α whose reward stays near the untuned policy's, with reward and KL, and a comment on the samples
 #   (as a rule, hardly to be told from the untuned policy's)
-# - 1 point: a low α, with reward, KL, repetition and, if there is one, the second model's score, and a comment on the
+# - 1 point: a low α, with reward, KL, repetition and the second model's score, and a comment on the
 #   samples that names what has suffered (grammar, variety, praise without content) or what shows that it would
 # - 2 points: a middle α with clearly more reward and mostly natural text, with reward, KL and J; compares repetition
 #   with the untuned policy's, comments on the samples; 1 point if the comment is only about the numbers

@@ -1226,12 +1226,10 @@ assert difference < 1e-2, "kept log-probs must give the same training"
 # estimated as in Part 3 (the estimate `k1`): the mean over completions of log π − log π_ref. The log-probs under the
 # policy were noted while sampling; those under the reference come from your `sequence_log_prob`.
 # `half_width` is half of the 95 % interval of the reward: it shrinks with the number of prompts.
-# A second reward model, where the preset has one, is a witness: it did not make the labels.
+# The second reward model is a witness: it did not make the labels.
 # %% tags=["training"]
 evaluation_prompts = load_prompts(preset, "test")[: sizes.evaluation_prompts]
-judges = {"reward": reward_model}
-if preset.second_reward_model:
-    judges["second_reward"] = load_reward_model(preset, second=True, device=device)
+judges = {"reward": reward_model, "second_reward": load_reward_model(preset, second=True, device=device)}
 
 
 def reward_and_kl(policy):
@@ -1450,11 +1448,10 @@ low, base_high = min(s["reward"] - s["half_width"] for s in of_betas), base_scor
 told = f"lower end {low:.2f}, the reference's upper end {base_high:.2f}"
 sentence = "at every β the policy's texts have more reward than the reference's, beyond both intervals"
 claim("4_more_reward", sentence, low > base_high, told)
-if "second_reward" in base_scores:
-    gains = [[s[key] - base_scores[key] for key in ("reward", "second_reward")] for s in of_betas]
-    told = ", ".join(f"{gain:+.2f} beside {first:+.2f}" for first, gain in gains)
-    sentence = "the second reward model, too, finds a gain at every β, of more than a third of the first's"
-    claim("4_witness_agrees", sentence, all(gain > first / 3 > 0 for first, gain in gains), told)
+gains = [[s[key] - base_scores[key] for key in ("reward", "second_reward")] for s in of_betas]
+told = ", ".join(f"{gain:+.2f} beside {first:+.2f}" for first, gain in gains)
+sentence = "the second reward model, too, finds a gain at every β, of more than a third of the first's"
+claim("4_witness_agrees", sentence, all(gain > first / 3 > 0 for first, gain in gains), told)
 near, far = scores_by_beta[max(sizes.betas)]["kl"], scores_by_beta[min(sizes.betas)]["kl"]
 told = f"{far:.1f} and {near:.1f} nats"
 sentence = "the smallest β ends more than a fifth farther from the reference than the largest"

@@ -47,7 +47,7 @@ import pandas as pd
 import torch
 
 from helpers import concepts, plots, smollm2
-from helpers.devices import run_seed, seed_everything
+from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.diagrams import arrow, box
 from helpers.interpretability import attribution, circuits, explain, figures, ioi, knockouts, policies
 from helpers.models import load_policy, load_reward_model
@@ -517,7 +517,7 @@ sampling.round(3)
 # Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
 # `explain.log_odds(reward_model)` is this score as a function from a list of texts to numbers.
 # %%
-reward_model = load_reward_model(preset, device="cpu")
+reward_model = load_reward_model(preset, device="cpu" if preset.tiny else choose_device())  # it judges thousands of texts
 score = explain.log_odds(reward_model)
 mask = reward_model.tokenizer.mask_token
 sentence = "this is not a good film"
