@@ -1,4 +1,4 @@
-"""What an instructor chose in `course.toml` that changes the masters: points, optional sections left out, the preset.
+"""What an instructor chose in `course.toml` that changes the masters: points, optional sections left out, the models.
 
 What is wrong there is refused by `publish.settings`, with its line; here it is left out, so that grading goes on.
 """
@@ -6,6 +6,7 @@ What is wrong there is refused by `publish.settings`, with its line; here it is 
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,15 +25,16 @@ SECTION = re.compile(r"^## (\d+\.\d+)\b(.*)$", re.MULTILINE)
 OPTIONAL = re.compile(r"\s*Optional\b")
 NOT_HERE = "*This optional section is left out of your course.*"
 ANY_PRESET = 'choose_preset("auto")'
+MODELS = ("policy", "reward_model", "learning_rate")  # settings that become arguments of `choose_preset`, by keyword
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The choices: points by question, numbers of sections that are left out, the preset that the notebooks choose."""
+    """The choices: points by question, numbers of sections that are left out, how the notebooks choose their models."""
 
     points: Mapping[str, float] = field(default_factory=dict)
     leave_out: frozenset[str] = frozenset()
-    preset: str = "auto"
+    call: str = ANY_PRESET
 
 
 def chosen() -> Chosen:
@@ -47,12 +49,21 @@ def _read(path: Path, _modified: int) -> Chosen:
     except ValueError:
         return Chosen()
     points, course = _table(content, "points"), _table(content, "course")
-    sections, preset = course.get("leave_out", []), course.get("preset", "auto")
+    sections = course.get("leave_out", [])
     return Chosen(
         {name: float(worth) for name, worth in points.items() if type(worth) in (int, float) and worth >= 0},
         frozenset(map(str, sections)) if isinstance(sections, list) else frozenset(),
-        preset if isinstance(preset, str) else "auto",
+        call_of(course),
     )
+
+
+def call_of(course: Mapping[str, Any]) -> str:
+    """The call of `choose_preset` that the notebooks make, from the setting `preset` and those of `MODELS`."""
+    preset = course.get("preset", "auto")
+    named = {name: course[name] for name in MODELS if isinstance(course.get(name), (str, float, int))}
+    written = [json.dumps(preset if isinstance(preset, str) else "auto")]
+    written += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in named.items()]
+    return f"choose_preset({', '.join(written)})"
 
 
 def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -134,7 +134,7 @@ def existing_parts() -> list[int]:
 
 
 def read_cells(path: Path, choice: Chosen | None = None) -> list[Cell]:
-    """Read a master's cells in order, without the optional sections that an instructor leaves out, and with the preset.
+    """Read a master's cells in order, without the optional sections that an instructor leaves out, and with the models chosen.
 
     Args:
         path: the master.
@@ -147,9 +147,8 @@ def read_cells(path: Path, choice: Chosen | None = None) -> list[Cell]:
     cells = read_all_cells(path)
     texts = kept([cell.source if cell.kind == "markdown" else "" for cell in cells], choice.leave_out)
     stay = [(cell, text) for cell, text in zip(cells, texts, strict=True) if text is not None]
-    preset = ANY_PRESET.replace("auto", choice.preset)
     return [
-        replace(cell, source=text if cell.kind == "markdown" else cell.source.replace(ANY_PRESET, preset))
+        replace(cell, source=text if cell.kind == "markdown" else cell.source.replace(ANY_PRESET, choice.call))
         for cell, text in stay
     ]
 

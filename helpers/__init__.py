@@ -4,6 +4,8 @@ For every part
     presets         which models, which text and which hyper-parameters
     sizes           how many steps, prompts and repetitions a notebook takes
     hub             where a model or a data set comes from: the embedded assets, a cache, the Hugging Face hub
+    hub_errors      what an error of the hub or the disk means, and what to do
+    fitting         whether a model of somebody's own choice fits
     devices         device, threads, seeds, memory
     models          load the policy and the reward models; logits of padded texts
     data            prompts, rated snippets, recorded files; the order of batches

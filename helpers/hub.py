@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -14,16 +15,18 @@ from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
 from . import smollm2
+from .hub_errors import explain
 
 ASSETS = Path(__file__).parent / "assets"
 HUB = "https://huggingface.co"
 TRUE_WORDS = {"1", "true", "yes", "on"}  # what huggingface_hub reads as "set"
+REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")  # owner/name, or owner/name@revision
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model or data set: a folder of `helpers/assets` (`embedded`), a model that is made once on this machine from a
-    package (`converted`, see `helpers.smollm2`), or a repository of the Hugging Face hub.
+    """A model or data set: a folder of `helpers/assets` (`embedded`), another folder (`local`), a model that is made once on
+    this machine from a package (`converted`, see `helpers.smollm2`), or a repository of the Hugging Face hub.
 
     `revision` is the commit of a hub repository that is used; `"main"` means that it is not pinned.
     """
@@ -31,6 +34,7 @@ class Source:
     name: str
     embedded: bool = False
     converted: bool = False
+    local: bool = False
     revision: str = "main"
     kind: str = "model"  # or "dataset"
 
@@ -44,12 +48,47 @@ class Source:
     @property
     def on_the_hub(self) -> bool:
         """True when the hub has it, and not this machine."""
-        return not (self.embedded or self.converted)
+        return not (self.embedded or self.converted or self.local)
+
+    @property
+    def page(self) -> str:
+        """The address of its page on the hub."""
+        kind = "datasets/" if self.kind == "dataset" else ""
+        return f"{os.environ.get('HF_ENDPOINT', HUB).rstrip('/')}/{kind}{self.name}"
 
     @property
     def pinned(self) -> bool:
-        """True when the content cannot change: embedded, converted, or fixed by a commit."""
+        """True when the content cannot change: on this machine, or fixed by a commit."""
         return not self.on_the_hub or len(self.revision) == 40
+
+
+def source_of(text: str) -> Source:
+    """Find the model that a text names: an embedded one (`"reward"`), a folder, or a repository of the hub.
+
+    Args:
+        text: the name of a folder in `helpers/assets`; the path of a folder that `save_pretrained` wrote; or `"owner/name"`,
+            with `"owner/name@revision"` for a commit, tag or branch.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    folder = Path(text).expanduser()
+    if (ASSETS / text / "config.json").is_file() and "/" not in text:
+        return Source(text, embedded=True)
+    if (folder / "config.json").is_file():
+        return Source(str(folder.resolve()), local=True)
+    if folder.is_dir():
+        raise ValueError(
+            f"The folder {text!r} holds no model: it has no config.json. Write there with save_pretrained."
+        )
+    if not REPOSITORY.fullmatch(text):
+        embedded = ", ".join(sorted(repr(path.parent.name) for path in ASSETS.glob("*/config.json")))
+        raise ValueError(
+            f"{text!r} is no model: give the path of a folder that is there, the name of a repository of the Hugging Face hub, "
+            f"'owner/name' or 'owner/name@revision', or one of the embedded models {embedded}."
+        )
+    name, _, revision = text.partition("@")
+    return Source(name, revision=revision or "main")
 
 
 def offline() -> bool:
@@ -91,7 +130,7 @@ def from_hub_or_assets(loader: Any, source: Source, **options: Any) -> Any:
     """Call `loader.from_pretrained` for a source: its folder (converted if need be), the hub's local cache, or the hub.
 
     Raises:
-        ModelNotAvailableError: none of them has it.
+        ModelNotAvailableError: none of them has it, or it cannot be read; the message says what to do.
     """
     if source.converted:
         try:
@@ -107,8 +146,8 @@ def from_hub_or_assets(loader: Any, source: Source, **options: Any) -> Any:
         options |= {"revision": source.revision, "local_files_only": offline()}
     try:
         return loader.from_pretrained(source.location, **options)
-    except OSError as error:
-        if not source.on_the_hub:
+    except (OSError, ValueError) as error:
+        if source.embedded or source.converted:
             raise
         raise ModelNotAvailableError(not_available(source, error)) from error
 
@@ -128,12 +167,15 @@ def is_cached(source: Source) -> bool:
 
 
 def not_available(source: Source, error: Exception) -> str:
-    """Return the message for a hub repository that could not be had."""
-    why = "the course is set to work offline" if offline() else f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return (
-        f"{source.name} (revision {source.revision}) is not in the local cache and could not be fetched from the "
-        f"Hugging Face hub ({why}). Check your connection, or use the embedded models: choose_preset('tiny')."
-    )
+    """Return the message for a folder that could not be read, or a hub repository that could not be had."""
+    otherwise = "Or use the embedded models: choose_preset('tiny')."
+    if source.local:
+        return f"The model in {source.name} cannot be read ({type(error).__name__}: {error}). {otherwise}"
+    if offline():
+        why = "It is not in the local cache, and the course is set to work offline (COURSE_OFFLINE or HF_HUB_OFFLINE)."
+    else:
+        why = explain(error, source.name, source.revision, source.page)
+    return f"{source.name} (revision {source.revision}) could not be had from the Hugging Face hub. {why} {otherwise}"
 
 
 class Quiet:
@@ -157,7 +199,7 @@ def dataset_folder(source: Source, *, local_files_only: bool = False) -> Path:
     Raises:
         ModelNotAvailableError: neither has it.
     """
-    if source.embedded:
+    if not source.on_the_hub:
         return Path(source.location)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,12 +18,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .devices import choose_device, set_threads
+from .devices import choose_device, out_of_memory_help, set_threads
+from .fitting import check_policy, check_policy_kind, check_reward_kind, find_positive_label
 from .hub import Quiet, from_hub_or_assets
 from .presets import PRESETS, Preset
 
-POSITIVE_NAMES = ("positive", "pos", "good", "favourable", "favorable")
-NEGATIVE_NAMES = ("negative", "neg", "bad", "unfavourable", "unfavorable")
 LORA = ".lora_"  # in the names of an adapter's weights
 OBVIOUS = ("A wonderful film. I loved it.", "A terrible film. I hated it.")  # positive, negative
 
@@ -48,18 +47,27 @@ def load_policy(
     Returns:
         The model (float32, in evaluation mode, on `device`) and its tokenizer, which pads on the left with the
         end-of-text token.
+
+    Raises:
+        ModelNotAvailableError: it could not be had; the message says why and what to do.
+        WrongModelError: it is no causal language model that the course can call.
+        MemoryFullError: the memory was not enough.
     """
     preset = _as_preset(preset)
     device = torch.device(device) if device is not None else choose_device()
     if device.type == "cpu":
         set_threads(preset.tiny)
+    check_policy_kind(
+        from_hub_or_assets(AutoConfig, preset.policy), preset.policy.name
+    )  # before the weights are fetched
     tokenizer = from_hub_or_assets(AutoTokenizer, preset.policy)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with Quiet():
-        policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32)
-    return policy.to(device).eval(), tokenizer
+    with Quiet(), out_of_memory_help():
+        policy = from_hub_or_assets(AutoModelForCausalLM, preset.policy, dtype=torch.float32).to(device)
+    check_policy(policy, tokenizer, preset.policy.name)
+    return policy.eval(), tokenizer
 
 
 def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrainedModel:
@@ -188,45 +196,23 @@ class RewardModel:
             )
 
 
-def find_positive_label(config: object) -> int:
-    """Return the number of the label that means "positive", from `id2label` or `label2id`.
-
-    Raises:
-        ValueError: there are not exactly two labels, or their names do not say which is which.
-    """
-    names = {int(number): str(name).lower() for number, name in (getattr(config, "id2label", None) or {}).items()}
-    names |= {int(number): str(name).lower() for name, number in (getattr(config, "label2id", None) or {}).items()}
-    if sorted(names) != [0, 1]:
-        raise ValueError(f"the reward model must have the two labels 0 and 1, but its configuration has {names}")
-    positive = [number for number, name in names.items() if name in POSITIVE_NAMES]
-    negative = [number for number, name in names.items() if name in NEGATIVE_NAMES]
-    if len(positive) == 1:
-        return positive[0]
-    if len(negative) == 1:
-        return 1 - negative[0]
-    raise ValueError(
-        f"the labels' names {json.dumps(names)} do not say which one is positive; give id2label the names "
-        "'negative' and 'positive' in the model's config.json"
-    )
-
-
 def load_reward_model(
     preset: Preset | str, second: bool = False, device: torch.device | str | None = None
 ) -> RewardModel:
     """Load the reward model, or with `second=True` the one that training never sees (it shows over-optimisation).
 
     Raises:
-        ValueError: the preset has no second reward model, or the model's labels make no sense.
+        ModelNotAvailableError, MemoryFullError: as for `load_policy`.
+        ValueError: it is no classifier with a negative and a positive label (`WrongModelError`), or seems to have them swapped.
     """
     preset = _as_preset(preset)
     source = preset.second_reward_model if second else preset.reward_model
-    if source is None:
-        raise ValueError(f"the preset {preset.name!r} has no second reward model")
     device = torch.device(device) if device is not None else choose_device()
+    check_reward_kind(from_hub_or_assets(AutoConfig, source), source.name)
     tokenizer = from_hub_or_assets(AutoTokenizer, source)
-    with Quiet():
-        model = from_hub_or_assets(AutoModelForSequenceClassification, source, dtype=torch.float32)
-    return RewardModel(model.to(device), tokenizer)
+    with Quiet(), out_of_memory_help():
+        model = from_hub_or_assets(AutoModelForSequenceClassification, source, dtype=torch.float32).to(device)
+    return RewardModel(model, tokenizer)
 
 
 def _as_preset(preset: Preset | str) -> Preset:

@@ -11,7 +11,7 @@ from typing import Any
 from packaging.version import Version
 
 from autograder import masters
-from autograder.chosen import optional_sections
+from autograder.chosen import MODELS, optional_sections
 from autograder.grade.deadlines import DeadlineError, parse_deadlines
 from helpers.notebook.versions import parse_requirements
 from helpers.parts import ROOT
@@ -26,7 +26,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 COURSE = ROOT / "course.toml"
 TABLES: dict[str, tuple[str, ...]] = {  # the tables of course.toml with their settings
-    "course": ("name", "term", "preset", "leave_out"),
+    "course": ("name", "term", "preset", *MODELS, "leave_out"),
     "student_repository": ("url", "tag"),
     "points": (),  # read by `autograder.chosen`, refused where it is wrong by `check_points`
     "deadlines": (),  # read, and refused where it is wrong, by `parse_deadlines`
@@ -100,6 +100,14 @@ def load_course(path: Path | None = None) -> Course:
     check_sections(path, text, course.get("leave_out", []))
     if "preset" in course:
         take(path, text, course, "course.preset", known_preset)
+    for name in ("policy", "reward_model"):
+        if name in course:
+            take(path, text, course, f"course.{name}", hub_model)
+    rate = course.get("learning_rate", 1.0)
+    if type(rate) is not float or not 0 < rate <= 1:
+        raise SettingError(
+            f"{where(path, text, 'course.learning_rate')} must be a number above 0 such as 3e-5, not {rate!r}"
+        )
     load_deadlines(path)
     return Course(
         take(path, text, course, "course.name", one_line),
@@ -158,6 +166,21 @@ def known_preset(name: str) -> str:
     if name not in known:
         raise ValueError(f"there is no preset {name}; choose from {', '.join(known)}")
     return name
+
+
+def hub_model(text: str) -> str:
+    """A model that every student can get: a repository of the Hugging Face hub, or an embedded model.
+
+    Raises:
+        ValueError: it is neither; a folder of this machine is nothing to students.
+    """
+    from helpers.hub import REPOSITORY, source_of
+
+    if not REPOSITORY.fullmatch(text) and not source_of(text).embedded:
+        raise ValueError(
+            f"{text} is a folder here, and students have none: write 'owner/name' or 'owner/name@revision'"
+        )
+    return text
 
 
 def one_line(text: str) -> str:

@@ -71,7 +71,7 @@ def shipped(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedModel
     Raises:
         ValueError: the preset is not `tiny`, and no other preset's trainings are recorded.
     """
-    if not preset.policy.embedded:
+    if preset.name != "tiny":
         raise ValueError(
             f"trainings are recorded for the preset tiny only, not for {preset.name}: choose_preset('tiny')"
         )
@@ -87,7 +87,7 @@ def load_tuned(base: PreTrainedModel, preset: Preset, name: str) -> PreTrainedMo
     if own is not None:
         print(f"{name}: your own policy from {RUNS / FOLDERS[name]}")
         return own
-    if preset.policy.embedded:
+    if preset.name == "tiny":
         print(f"{name}: the policy that comes with the course (there is none of yours in {RUNS / FOLDERS[name]})")
         return shipped(base, preset, name)
     print(

@@ -381,7 +381,7 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
     own = plain([run for path in files if (run := load_run(path)) is not None])
     if own:
         return own, f"{len(own)} policies of Part 3 were read from {folder}, trained by you."
-    if not preset.tiny:
+    if preset.name != "tiny":
         return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
     try:
         recorded = plain(list(recorded_runs().values()))

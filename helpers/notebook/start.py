@@ -17,7 +17,7 @@ from .unwritten import watch
 from .versions import install_missing, restart_needed, version_problems
 
 # While a grader runs a notebook: small sizes, the embedded models, no network. What is set already stays as it is.
-GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_PRESET": "tiny", "COURSE_OFFLINE": "1"}
+GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_ONLY_PRESET": "tiny", "COURSE_OFFLINE": "1"}
 
 
 def start(part: int, *, seed: int = 0) -> Any:

@@ -83,3 +83,12 @@ def test_the_preset_is_written_into_every_notebook(part: int, monkeypatch: pytes
     code = [cell.source for cell in masters.read_cells(masters.master_path(part)) if cell.kind == "code"]
     assert sum('preset = choose_preset("tiny")' in source for source in code) == 1
     assert not any('choose_preset("auto")' in source for source in code)
+
+
+def test_models_of_ones_own_are_written_into_every_notebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    choose(monkeypatch, tmp_path, 'policy = "owner/name@v1"\nlearning_rate = 3e-5')
+    code = [cell.source for cell in masters.read_cells(masters.master_path(1)) if cell.kind == "code"]
+    assert (
+        sum('preset = choose_preset("auto", policy="owner/name@v1", learning_rate=3e-05)' in source for source in code)
+        == 1
+    )

@@ -31,7 +31,8 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
 
 
 def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
-    chosen = 'name = "A course"\nterm = "Spring"\npreset = "tiny"\nleave_out = ["2.11", "4.9"]'
+    models = 'preset = "tiny"\npolicy = "owner/name@v1"\nreward_model = "gold"\nlearning_rate = 3e-5'
+    chosen = f'name = "A course"\nterm = "Spring"\n{models}\nleave_out = ["2.11", "4.9"]'
     (tmp_path / "course.toml").write_text(GOOD.replace('name = "A course"', chosen), encoding="utf-8")
     course = load_course(tmp_path / "course.toml")
     assert (course.term, course.title) == ("Spring", "A course, Spring")
@@ -78,6 +79,14 @@ def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
         ),
         ('"A course"', '"A course"\nleave_out = ["2.11", "2.1"]', r"line 4: course.leave_out .* are there, not '2.1'"),
         ('"A course"', '"A course"\npreset = "gpt3"', r"line 4: course.preset: there is no preset gpt3; choose .*tiny"),
+        ('"A course"', '"A course"\npolicy = "name"', r"line 4: course.policy: 'name' is no model: give"),
+        ('"A course"', '"A course"\npolicy = "HERE"', r"line 4: course.policy: .* folder here, and students have none"),
+        (
+            '"A course"',
+            '"A course"\nlearning_rate = "3e-5"',
+            r"line 4: course.learning_rate must be .* 3e-5, not '3e-5'",
+        ),
+        ('"A course"', '"A course"\nlearning_rate = 0.0', r"line 4: course.learning_rate must be a number above 0"),
         ('"A course"', '"A course"\nterm = 2026', r"line 4: course.term must be a text"),
         ("[deadlines]", "[deadline]", r"line 9: deadline is no setting; did you mean deadlines\?"),
         ("timezone =", "timezon =", r"line 10: deadlines.timezon: .* did you mean timezone\?"),
@@ -91,7 +100,8 @@ def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in GOOD
     file = tmp_path / "course.toml"
-    file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    file.write_text(GOOD.replace(old, new, 1).replace("HERE", tmp_path.as_posix()), encoding="utf-8")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=told) as raised:
         load_course(file)
     assert str(raised.value).startswith("course.toml")

@@ -152,7 +152,7 @@ def test_on_a_laptop_nothing_is_fetched_or_installed(hosted, root):
 
 def test_while_a_grader_runs_sizes_are_small_and_nothing_is_printed(hosted, root):
     _, _, _, variables = hosted
-    extra = "import os\nprint([os.environ[n] for n in ('COURSE_FAST', 'COURSE_PRESET', 'COURSE_OFFLINE')])"
+    extra = "import os\nprint([os.environ[n] for n in ('COURSE_FAST', 'COURSE_ONLY_PRESET', 'COURSE_OFFLINE')])"
     done = run_cell(root / "tests", {**variables, "NBGRADER_EXECUTION": "autograde"}, extra)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['1', 'tiny', '1']"

@@ -14,7 +14,6 @@ from transformers import DistilBertConfig
 from helpers import hub, models
 from helpers.hub import ModelNotAvailableError, Source
 from helpers.models import RewardModel, find_positive_label, load_policy, load_reward_model
-from helpers.presets import PRESETS
 
 TEXTS = [
     "a good film .",
@@ -116,8 +115,3 @@ def test_embedded_models_load():
 def test_a_missing_embedded_model_is_named():
     with pytest.raises(ModelNotAvailableError, match="incomplete"):
         hub.from_hub_or_assets(models.AutoTokenizer, Source("nowhere", embedded=True))
-
-
-def test_no_second_reward_model_is_said_so():
-    with pytest.raises(ValueError, match="no second reward model"):
-        load_reward_model(PRESETS["gpt2"], second=True)
