@@ -9,18 +9,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import torch
-from pyarrow import parquet
-from tokenizers import pre_tokenizers
-from transformers import (
-    AutoTokenizer,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    GPT2Config,
-    GPT2LMHeadModel,
-)
+from transformers import AutoTokenizer
 
 from helpers import hub as hub_module
 from helpers import presets
@@ -35,6 +26,7 @@ from helpers.hub import (
     is_cached,
 )
 from helpers.presets import PRESETS, choose_preset, fast, sources, unpinned_revisions
+from tests.hub_cache import write_hub_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = PRESETS["gpt2"].policy.name
@@ -192,75 +184,6 @@ def test_fast(monkeypatch):
     assert fast()
 
 
-def write_hub_cache(hub_folder: Path) -> None:
-    """Build the hub's local cache as its library lays it out: true architectures, random weights, a few reviews."""
-
-    def snapshot(kind: str, source: hub_module.Source) -> Path:
-        repository = hub_folder / f"{kind}--{source.name.replace('/', '--')}"
-        commit = source.revision if source.pinned else "0" * 40
-        (repository / "refs").mkdir(parents=True)
-        (repository / "refs" / "main").write_text(commit)
-        folder = repository / "snapshots" / commit
-        folder.mkdir(parents=True)
-        return folder
-
-    preset = PRESETS["gpt2"]
-    torch.manual_seed(0)
-    folder = snapshot("models", preset.policy)  # the format of that repository: vocabulary, merges, a .bin file
-    policy = GPT2LMHeadModel(GPT2Config()).half()
-    assert sum(p.numel() for p in policy.parameters()) == 124_439_808
-    policy.config.save_pretrained(folder)
-    weights = {name: value for name, value in policy.state_dict().items() if name != "lm_head.weight"}
-    torch.save(weights, folder / "pytorch_model.bin")
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = [*letters, *(f"unused{number}" for number in range(50256 - len(letters))), "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024})
-    )
-
-    folder = snapshot("models", preset.reward_model)
-    names = {0: "NEGATIVE", 1: "POSITIVE"}
-    config = DistilBertConfig(id2label=names, label2id={name: number for number, name in names.items()})
-    reward = DistilBertForSequenceClassification(config)
-    vocabulary = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        "wonderful",
-        "terrible",
-        "loved",
-        "hated",
-        "film",
-        "a",
-        "i",
-        "it",
-        ".",
-    ]
-    with torch.no_grad():  # make "loved" and "wonderful" score above "hated" and "terrible"
-        encoded = torch.tensor([[2, 10, 5, 9, 13, 11, 7, 12, 13, 3], [2, 10, 6, 9, 13, 11, 8, 12, 13, 3]])
-        good, bad = reward.eval()(encoded).logits.softmax(-1)[:, 1]
-        if good < bad:
-            reward.classifier.weight.neg_()
-    reward.half().save_pretrained(folder)
-    (folder / "vocab.txt").write_text(
-        "\n".join([*vocabulary, *(f"[unused{n}]" for n in range(30522 - len(vocabulary)))])
-    )
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "DistilBertTokenizer", "do_lower_case": True})
-    )
-
-    folder = snapshot("datasets", preset.prompts) / "plain_text"
-    folder.mkdir()
-    for split, label in [("train", 1), ("test", 0), ("unsupervised", -1)]:
-        texts = [f"{split} review number {n} of<br /><br />a film that goes on and on." for n in range(300)]
-        table = pa.table({"text": texts, "label": [label] * 300})
-        parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
-
-
 SCRIPT = """
 import dataclasses, json, torch
 torch.cuda.is_available = lambda: True
@@ -272,17 +195,19 @@ from helpers.evaluation import evaluate
 from helpers.models import load_policy, load_reward_model
 policy, tokenizer = load_policy(preset, device="cpu")
 reward_model = load_reward_model(preset, device="cpu")
+second = load_reward_model(preset, second=True, device="cpu")
 prompts = {split: load_prompts(preset, split) for split in ("train", "validation", "test")}
 result = evaluate(policy, tokenizer, reward_model, prompts["test"][:2], dataclasses.replace(preset, new_tokens=4), progress=False)
 print(json.dumps({"preset": preset.name, "parameters": policy.num_parameters(), "type": str(policy.dtype),
     "eos": tokenizer.eos_token_id, "label": reward_model.positive_label, "layers": reward_model.model.config.n_layers,
-    "mean": result.mean, "counts": {split: len(group) for split, group in prompts.items()}, "first": prompts["test"][0]}))
+    "mean": result.mean, "second": second(result.texts).tolist(),
+    "counts": {split: len(group) for split, group in prompts.items()}, "first": prompts["test"][0]}))
 """
 
 
 @pytest.mark.slow
 def test_the_larger_preset_runs_from_a_local_hub_cache(tmp_path):
-    write_hub_cache(tmp_path / "hub")
+    write_hub_cache(tmp_path / "hub", reviews=450)
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(tmp_path),
@@ -303,6 +228,7 @@ def test_the_larger_preset_runs_from_a_local_hub_cache(tmp_path):
     assert found["type"] == "torch.float32"
     assert (found["eos"], found["label"], found["layers"]) == (50256, 1, 6)
     assert 0 < found["mean"] < 1
+    assert all(0 < opinion < 1 for opinion in found["second"]), "the embedded second opinion reads what GPT-2 writes"
     assert found["counts"]["test"] + found["counts"]["train"] + found["counts"]["validation"] <= 600
     assert found["counts"]["test"] > 100
     assert found["counts"]["validation"] > 0
