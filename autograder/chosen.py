@@ -25,7 +25,12 @@ SECTION = re.compile(r"^## (\d+\.\d+)\b(.*)$", re.MULTILINE)
 OPTIONAL = re.compile(r"\s*Optional\b")
 NOT_HERE = "*This optional section is left out of your course.*"
 ANY_PRESET = 'choose_preset("auto")'
-MODELS = ("policy", "reward_model", "learning_rate")  # settings that become arguments of `choose_preset`, by keyword
+MODELS = (
+    "policy",
+    "reward_model",
+    "learning_rate",
+    "lora_rank",
+)  # settings that become arguments of `choose_preset`, by keyword
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def choose_preset(
     policy: str = "",
     reward_model: str = "",
     learning_rate: float = 0.0,
+    lora_rank: int = 0,
     quiet: bool = False,
 ) -> Preset:
     """Return a preset and print which one it is and why.
@@ -152,6 +153,7 @@ def choose_preset(
         policy, reward_model: models of your own choice in place of the preset's, see `with_models`; while a grader runs the
             notebook they, and the name, are left aside for the embedded models.
         learning_rate: in place of the preset's, in all three trainings; an own policy nearly always needs another.
+        lora_rank: train an adapter of this rank in place of all weights, as a large policy asks for (it needs the package peft).
         quiet: print nothing.
 
     Raises:
@@ -160,7 +162,7 @@ def choose_preset(
     asked = name
     reason = "you asked for it"
     if only := os.environ.get("COURSE_ONLY_PRESET"):
-        name, policy, reward_model, learning_rate = only, "", "", 0.0
+        name, policy, reward_model, learning_rate, lora_rank = only, "", "", 0.0, 0
         reason = "a grader runs this notebook"
     if name == "auto":
         name = os.environ.get("COURSE_PRESET", "auto")
@@ -171,13 +173,17 @@ def choose_preset(
         raise ValueError(
             f"There is no preset {name!r} (asked: {asked!r}). Choose one of {', '.join(PRESETS)} or 'auto'."
         )
-    preset = with_models(PRESETS[name], policy=policy, reward_model=reward_model, learning_rate=learning_rate)
+    preset = with_models(
+        PRESETS[name], policy=policy, reward_model=reward_model, learning_rate=learning_rate, lora_rank=lora_rank
+    )
     if not quiet:
         print(f"Preset {preset.name!r}: {preset.description}.\nWhy this one: {reason}.")
     return preset
 
 
-def with_models(preset: Preset, *, policy: str = "", reward_model: str = "", learning_rate: float = 0.0) -> Preset:
+def with_models(
+    preset: Preset, *, policy: str = "", reward_model: str = "", learning_rate: float = 0.0, lora_rank: int = 0
+) -> Preset:
     """Return a preset with other models; its text, its sizes and all other numbers stay.
 
     Args:
@@ -187,12 +193,13 @@ def with_models(preset: Preset, *, policy: str = "", reward_model: str = "", lea
         reward_model: a classifier with a negative and a positive label, named in the same ways; or `"reward"` or `"gold"`,
             the embedded ones.
         learning_rate: of AdamW, in all trainings.
+        lora_rank: of the adapter that is trained in place of all weights.
 
     Raises:
-        ValueError: a name is no folder and no repository's name, or the learning rate is below 0.
+        ValueError: a name is no folder and no repository's name, or the learning rate or the rank is below 0.
     """
-    if learning_rate < 0:
-        raise ValueError(f"a learning rate is a positive number, not {learning_rate}")
+    if learning_rate < 0 or lora_rank < 0:
+        raise ValueError(f"a learning rate and a rank are positive numbers, not {min(learning_rate, lora_rank)}")
     named = {part: source_of(text) for part, text in (("policy", policy), ("reward_model", reward_model)) if text}
     changes: dict[str, Any] = dict(named)
     told = [f"{part.replace('_', ' ')} {source.name}" for part, source in named.items()]
@@ -203,6 +210,9 @@ def with_models(preset: Preset, *, policy: str = "", reward_model: str = "", lea
         changes["learning_rate"] = learning_rate
         recipes = {part: getattr(preset, part) for part in ("reinforce", "kl", "dpo")}
         changes |= {part: replace(recipe, learning_rate=learning_rate) for part, recipe in recipes.items()}
+    if lora_rank:
+        told.append(f"an adapter of rank {lora_rank}")
+        changes["lora_rank"] = lora_rank
     if not told:
         return preset
     chosen = ", ".join(told)

@@ -103,11 +103,7 @@ def load_course(path: Path | None = None) -> Course:
     for name in ("policy", "reward_model"):
         if name in course:
             take(path, text, course, f"course.{name}", hub_model)
-    rate = course.get("learning_rate", 1.0)
-    if type(rate) is not float or not 0 < rate <= 1:
-        raise SettingError(
-            f"{where(path, text, 'course.learning_rate')} must be a number above 0 such as 3e-5, not {rate!r}"
-        )
+    check_training(path, text, course)
     load_deadlines(path)
     return Course(
         take(path, text, course, "course.name", one_line),
@@ -115,6 +111,22 @@ def load_course(path: Path | None = None) -> Course:
         take(path, text, students, "student_repository.tag", clean_tag),
         take(path, text, course, "course.term", one_line) if "term" in course else "",
     )
+
+
+def check_training(path: Path, text: str, course: dict[str, Any]) -> None:
+    """Refuse a learning rate or a rank of the adapter with which nothing can be trained.
+
+    Raises:
+        SettingError: it is no such number; the message has the line.
+    """
+    rate = course.get("learning_rate", 1.0)
+    if type(rate) is not float or not 0 < rate <= 1:
+        raise SettingError(
+            f"{where(path, text, 'course.learning_rate')} must be a number above 0 such as 3e-5, not {rate!r}"
+        )
+    rank = course.get("lora_rank", 1)
+    if type(rank) is not int or rank < 1:
+        raise SettingError(f"{where(path, text, 'course.lora_rank')} must be a whole number such as 8, not {rank!r}")
 
 
 def check_points(path: Path, text: str, table: dict[str, Any]) -> None:

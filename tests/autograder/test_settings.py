@@ -31,7 +31,7 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
 
 
 def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
-    models = 'preset = "tiny"\npolicy = "owner/name@v1"\nreward_model = "gold"\nlearning_rate = 3e-5'
+    models = 'preset = "tiny"\npolicy = "owner/name@v1"\nreward_model = "gold"\nlearning_rate = 3e-5\nlora_rank = 8'
     chosen = f'name = "A course"\nterm = "Spring"\n{models}\nleave_out = ["2.11", "4.9"]'
     (tmp_path / "course.toml").write_text(GOOD.replace('name = "A course"', chosen), encoding="utf-8")
     course = load_course(tmp_path / "course.toml")
@@ -86,6 +86,7 @@ def test_term_preset_and_sections_are_read(tmp_path: Path) -> None:
             '"A course"\nlearning_rate = "3e-5"',
             r"line 4: course.learning_rate must be .* 3e-5, not '3e-5'",
         ),
+        ('"A course"', '"A course"\nlora_rank = true', r"line 4: course.lora_rank must be a whole number"),
         ('"A course"', '"A course"\nlearning_rate = 0.0', r"line 4: course.learning_rate must be a number above 0"),
         ('"A course"', '"A course"\nterm = 2026', r"line 4: course.term must be a text"),
         ("[deadlines]", "[deadline]", r"line 9: deadline is no setting; did you mean deadlines\?"),

@@ -15,7 +15,7 @@ from helpers import smollm2
 from helpers.generation import generate
 from helpers.hub import ASSETS, ModelNotAvailableError
 from helpers.models import load_policy, policy_logits, trainable_copy
-from helpers.presets import PRESETS
+from helpers.presets import PRESETS, choose_preset
 
 PRESET = PRESETS["smollm2"]
 SEVERAL = ["The film", "A story about a family that", "It"]  # of unlike lengths: two are padded
@@ -113,6 +113,17 @@ def test_a_policy_with_an_adapter_starts_as_the_reference_and_shares_its_weights
     held = {weight.data_ptr() for weight in policy.parameters() if not weight.requires_grad}
     assert held == {weight.data_ptr() for weight in small.parameters()}
     assert not policy.training
+
+
+def test_an_adapter_can_be_asked_for_with_any_policy(small, tokenizer, tmp_path):
+    small.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    preset = choose_preset("tiny", policy=str(tmp_path), lora_rank=2, quiet=True)
+    reference, _ = load_policy(preset, "cpu")
+    ranks = {len(weight) for name, weight in trainable_copy(reference, preset).named_parameters() if "lora_A" in name}
+    assert ranks == {2}
+    with pytest.raises(ValueError, match="positive numbers, not -1"):
+        choose_preset("tiny", lora_rank=-1)
 
 
 def test_training_the_adapter_changes_the_policy_alone(small, tokenizer):
