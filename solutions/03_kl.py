@@ -26,12 +26,13 @@
 # | 3.6 | does the fine shorten texts? | seconds |
 # | 3.7 | two epochs per batch: PPO and GRPO (exercises 3.6 to 3.8) | 1 min |
 # | 3.8 | optional: α that changes (exercises 3.9 and 3.10) | 1.5 to 2 min |
-# | 3.9 | in practice, questions, summary, submission | |
+# | 3.9 | in practice, questions, summary | |
 #
 # Words used as in the earlier parts: the **policy** π is the model we train;
 # a **completion** is the text it writes after a prompt; a **log-prob** is the natural logarithm of a probability;
-# the **advantage** of a completion says how much better than the others it was.
-# One word is new: the **reference** π_ref is a frozen copy of the model from before training.
+# the **advantage** of a completion says how much better than the others it was;
+# the **reference** π_ref is a frozen copy of the model from before training. In Part 2 it only measured
+# how far the policy had moved; in this part it holds the policy back.
 #
 # You need your functions of Part 2. Put your finished notebook `02_reinforce.ipynb` beside this one.
 #
@@ -756,11 +757,12 @@ for name, gradient in shown.items():
 #   the very term that k1 in the reward gives.
 # - **k3 in the loss** pulls towards the *other* KL, KL(π_ref‖π), although k3 is an unbiased estimate of this one.
 #   Near the reference the two hardly differ; far from it they want different things, as the two bumps have shown.
-# - **k2 and k3 in the reward** give the gradient of neither. k3 in both, that is, ρ·k3 with the ratio ρ of section 3.7
-#   in front and its gradient too, is right again.
+# - **k2 and k3 in the reward** give the gradient of neither. But k3 in *both* is right again: the two wrong gradients
+#   add up to the one that is wanted. (As one term of a loss this is ρ·k3, with the gradient of both factors;
+#   ρ is the ratio that section 3.7 explains, equal to 1 in value here.)
 #
-# **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO as published (Shao et al. 2024)
-# has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio, and so does the library TRL,
+# **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO (section 3.7) as published
+# (Shao et al. 2024) has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio, and so does the library TRL,
 # where the setting is called `use_bias_correction_kl`. *A Comedy of Estimators* (2025, arXiv 2512.21852) goes through
 # all combinations. And several libraries have had k1 in the loss for a while, and nobody saw that the leash was
 # missing.
@@ -1195,7 +1197,7 @@ runs = sweep.sweep(
 # Now its two plots. (If your run is missing or learns nothing, write `runs = sweep.recorded_runs()` as a new first line
 # of the next cell. Then it shows the run recorded with the course.)
 # %% tags=["training"]
-free = runs["α = 0"]
+free = sweep.run_with(runs, 0)  # the run without a fine; an error that says what to do if there is none
 plots.show(figures.plot_kl(free, title="α = 0: KL to the reference during training"))
 plots.show(plots.plot_history(free.history, "reward", title="α = 0: reward during training (mean of 10 steps)"))
 late = {}  # what the last third of the training has added, as a share of what was gained since the first third
@@ -1261,7 +1263,7 @@ show_page(sweep.run_page(free))
 # whatever α is. Take the largest α of the sweep. Will the J of the trained policy be (a) above that, (b) the same, or
 # (c) below? (click)</summary>
 #
-# The optimum is above it: the cell above has shown that some change pays at every α, if only a small one.
+# The optimum is above it: section 3.3 has shown that some change pays at every α, if only a small one.
 # Whether *training* ends above it is another matter. Every update is made from one batch, and the noise of the batches
 # pushes the policy about. At a small α that is cheap; at a large one each nat of it costs as much as the whole range
 # of the reward, or more, and a policy that learned something may end below one that did nothing, (c).
@@ -1320,7 +1322,7 @@ if {middle, *sizes.alphas} <= fixed.keys():  # else the sweep was stopped
 # Two things are worth checking in your sketch. The curves should be ordered by α: the smaller α, the higher the KL
 # (the first sentence below the table says whether they are). And a curve with a fine should level off, where the pull
 # of the reward, that of the fine and the noise of the batches balance, while nothing holds that of α = 0.
-# (The optimum's own KL, at the same α, is in the list above.
+# (The optimum's own KL, at the same α, is in the list that section 3.3 printed.
 # A curve that levels off far above it is held up there by the noise.)
 # </details>
 # %% tags=["training"]
@@ -1457,7 +1459,7 @@ if len(pair) == 2:  # else the sweep was stopped
     off = [abs(run.scores["length"] - at_optimum["length"]) for run in pair.values()]
     told = f"{off[1]:.1f} and {off[0]:.1f} tokens away"
     claim("3_steps_change_length", "larger steps end further from the optimum's mean length", off[1] > off[0], told)
-show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
+    show_page(sweep.run_page(pair[f"{usual}, larger steps"]))
 # %% [markdown]
 # Compare three lengths: the untuned policy's, the optimum's and each run's. The optimum's differs from the
 # untuned policy's only as far as the reward itself goes with length. What a run has beyond that is its own doing.
@@ -1988,7 +1990,8 @@ sweep.save_points(two_epochs)
 plots.show(figures.plot_sweep(two_epochs, ("clip_fraction", "ratio_shift"), title="Two epochs: does the clip act?"))
 plots.show(figures.plot_frontier([run.point for run in {**everything, **two_epochs}.values()], bounds))
 display(sweep.table({best.name: best, **two_epochs}, alpha=best_alpha, drawn=drawn, possible=bounds))
-halfway = best.history["reward"][: len(best.history) // 2][-10:]
+half = max(1, (int(best.history["step"][-1]) + 1) // 2)  # a recorded run has every fifth step only
+halfway = [r for step, r in zip(*best.history.measured("reward"), strict=True) if half - 10 <= step < half]
 print(f"reward in training, mean of ten batches: {best.name} at half its samples {sum(halfway) / len(halfway):.3f}")
 print("; ".join(f"{name} at its end {run.history.mean('reward', last=10):.3f}" for name, run in two_epochs.items()))
 if "PPO" in two_epochs:  # else the runs were stopped
@@ -2232,15 +2235,16 @@ plots.show(
 sweep.save_points(scheduled)
 plots.show(figures.plot_frontier([run.point for run in {**everything, **scheduled}.values()], bounds))
 display(sweep.table({"untuned": untuned, **compared}, alpha=best_alpha, drawn=drawn, possible=bounds))
-controlled = scheduled["controlled"].history
-print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
-start, *_, end = alphas = controlled["alpha"]
-told = f"{start:.2g}, {min(alphas):.2g}, {end:.2g}"
-turns = min(start, end) > 1.05 * min(alphas)
-claim("3_controller_turns", "the controller lowers α at first, and raises it later", turns, told)
-reached = controlled.mean("k1", last=10)
-sentence = "the controller's KL ends within a factor of two of its target"
-claim("3_controller_near", sentence, 0.5 < reached / target_kl < 2, reached)
+if "controlled" in scheduled:  # else the runs were stopped
+    controlled = scheduled["controlled"].history
+    print("The controller:", sweep.controller_told(controlled["alpha"], controlled["k1"], target_kl))
+    start, *_, end = alphas = controlled["alpha"]
+    told = f"{start:.2g}, {min(alphas):.2g}, {end:.2g}"
+    turns = min(start, end) > 1.05 * min(alphas)
+    claim("3_controller_turns", "the controller lowers α at first, and raises it later", turns, told)
+    reached = controlled.mean("k1", last=10)
+    sentence = "the controller's KL ends within a factor of two of its target"
+    claim("3_controller_near", sentence, 0.5 < reached / target_kl < 2, reached)
 # %% [markdown]
 # The first panel shows α: a constant, a falling line, and the controller's path.
 #
@@ -2256,7 +2260,7 @@ claim("3_controller_near", sentence, 0.5 < reached / target_kl < 2, reached)
 # and how far all of them are from the grey lines.
 # With one run each, differences of the size of the intervals mean little.
 # %% [markdown]
-# ## 3.9 In practice, questions, summary, submission
+# ## 3.9 In practice, questions, summary
 #
 # ### Rewards that can be verified
 #
@@ -2330,7 +2334,7 @@ claim("3_controller_near", sentence, 0.5 < reached / target_kl < 2, reached)
 #
 # (b) The reference writes sensible texts with probability 0.999 and nonsense with 0.001;
 # the policy writes nonsense with probability 0.1. Compute KL(π‖π_ref) (`"reverse"`) and KL(π_ref‖π) (`"forward"`)
-# in nats, to three digits, with these two outcomes. Which of the two minds the nonsense?
+# in nats, to three digits, with these two outcomes. (Which of the two minds the nonsense? No entry asks for that.)
 #
 # (c) Which change gives the program the mean gradient of the fine of Exercise 3.3 (`"change"`)?
 #
@@ -2460,7 +2464,3 @@ def test_wrong_sampler(negative_estimates):
 # - Schulman and others, *Proximal Policy Optimization Algorithms*,
 #   [arXiv 1707.06347](https://arxiv.org/abs/1707.06347), and Shao and others, *DeepSeekMath* (GRPO),
 #   [arXiv 2402.03300](https://arxiv.org/abs/2402.03300). **Optional.**
-#
-# ### Submission
-#
-# The next cell saves what has to be handed in, after running all *public* tests once more. Hidden tests run at grading.

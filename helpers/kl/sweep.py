@@ -14,7 +14,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -322,18 +322,27 @@ def run_page(run: SweepRun) -> Page:
 
 
 def run_with(runs: Mapping[str, SweepRun], alpha: float) -> SweepRun:
-    """Return the run of a sweep that was trained with this α.
+    """Return the run of a sweep that was trained with this α from beginning to end, and with nothing else changed.
 
     Raises:
-        ValueError: none was.
+        ValueError: none was; the message names those that there are, or says what to do if the cell was stopped.
     """
-    for run in runs.values():
+    fixed = plain(runs.values())
+    for run in fixed:
         if math.isclose(run.settings["alpha"], alpha, rel_tol=1e-9):
             return run
-    there = ", ".join(f"{run.settings['alpha']:g}" for run in runs.values())
+    there = ", ".join(f"{run.settings['alpha']:g}" for run in fixed)
+    choose = f"there are {there}. Choose one of them, or add yours to the sweep" if fixed else "there are none yet"
     raise ValueError(
-        f"no run of the sweep has α = {alpha:g}; there are {there}. Choose one of them, or add yours to the sweep."
+        f"no run of the sweep has α = {alpha:g}; {choose}. If the cell that trains was stopped, run it again (it goes on "
+        "where it stopped), or take the runs recorded with the course: runs = sweep.recorded_runs()"
     )
+
+
+def plain(runs: Iterable[SweepRun]) -> list[SweepRun]:
+    """Return the runs with a fixed α, sorted by it: without schedules, PPO and the like, and the untrained policy."""
+    chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
+    return sorted(chosen, key=lambda run: run.settings["alpha"])
 
 
 def controller_told(alphas: Sequence[float], observed: Sequence[float], target: float) -> str:
@@ -371,20 +380,14 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
 
     Those trained beside this notebook, else those recorded with the course (embedded preset only), else none.
     """
-
-    def plain(runs: Sequence[SweepRun]) -> list[SweepRun]:
-        """Without schedules, PPO and the like, and without the untrained policy."""
-        chosen = [run for run in runs if "method" not in run.settings and "alpha" in run.settings]
-        return sorted(chosen, key=lambda run: run.settings["alpha"])
-
     files = sorted(Path(folder).glob("*.json"))
-    own = plain([run for path in files if (run := load_run(path)) is not None])
+    own = plain(run for path in files if (run := load_run(path)) is not None)
     if own:
         return own, f"{len(own)} policies of Part 3 were read from {folder}, trained by you."
     if preset.name != "tiny":
         return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
     try:
-        recorded = plain(list(recorded_runs().values()))
+        recorded = plain(recorded_runs().values())
     except FileNotFoundError:
         return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
     return (

@@ -214,8 +214,29 @@ def test_an_alpha_that_is_not_in_the_sweep_is_refused_with_those_that_are():
     runs["α = 0"].settings["alpha"] = 0.0
     assert sweep.run_with(runs, 0.1) is runs["α = 0.1"]
     assert sweep.run_with(runs, 0) is runs["α = 0"]
-    with pytest.raises(ValueError, match=r"no run of the sweep has α = 0\.05; there are 0\.1, 0\. Choose"):
+    with pytest.raises(ValueError, match=r"no run of the sweep has α = 0\.05; there are 0, 0\.1\. Choose"):
         sweep.run_with(runs, 0.05)
+
+
+@pytest.mark.parametrize("method", [None, "larger steps"])
+def test_after_a_stop_the_missing_run_is_told_with_what_to_do(method):
+    """Part 3's cells after a training ask for a run that a stopped cell has not made; a KeyError would say nothing.
+
+    A run that differs in more than its α, such as that with larger steps, does not stand in for it.
+    """
+    runs = {}
+    if method:
+        runs["α = 0, larger steps"] = make_run()
+        runs["α = 0, larger steps"].settings |= {"alpha": 0.0, "method": method}
+    with pytest.raises(
+        ValueError, match=r"α = 0; there are none yet\. .* was stopped, run it again .*sweep\.recorded_runs"
+    ):
+        sweep.run_with(runs, 0)
+
+
+def test_recorded_runs_stand_in_for_a_sweep():
+    assert sweep.run_with(sweep.recorded_runs(), 0).settings == {"alpha": 0.0}
+    assert sweep.run_with(sweep.recorded_runs(), 0.03).settings == {"alpha": 0.03}
 
 
 def test_the_controller_is_told_apart_from_a_fixed_plan():
