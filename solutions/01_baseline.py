@@ -97,7 +97,7 @@ print(memory_report())
 # | **eos** | "end of sequence": a special token by which the model says that the text ends here |
 # | **prompt** | the beginning of a text, given to the model |
 # | **completion** | what the model writes after the prompt |
-# | **policy** | the word of reinforcement learning for whatever chooses the next action. Here the action is the next token, so *the policy is the language model*. |
+# | **policy** | the word of **reinforcement learning** for whatever chooses the next action. Here the action is the next token, so *the policy is the language model*. (Reinforcement learning is learning from rewards: one acts, and is told how good that was. Part 2 begins with it.) |
 #
 # The cell below loads the policy and its tokenizer. It takes a few seconds.
 # %%
@@ -897,6 +897,7 @@ pd.DataFrame({"sentence": sentences, "reward": [f"{r:.2f}" for r in reward_model
 # The course comes with sentences from film reviews that people have rated from −4 (very negative) to 4 (very positive).
 # Some of them, the test split, were never used to train any model of this course. The next cell scores those sentences
 # (a few seconds), and counts how often the reward model is on the people's side, for clear and for mild ratings.
+# Each line of its output that begins with ✓ or ✗ is a statement of the course that your run has just checked.
 # %%
 snippets = load_snippets("test")[: sizes.rated_sentences]
 judged = pd.DataFrame({"rating": snippets["rating"], "reward": reward_model(snippets["text"]).tolist()})
@@ -918,8 +919,7 @@ claim(
 groups = judged.groupby("people's rating", observed=True)
 groups.agg(sentences=("reward", "size"), mean_reward=("reward", "mean"), agreement=("agrees", "mean")).round(2)
 # %% [markdown]
-# *What to look for:* the lines that begin with ✓ or ✗ are statements of the course that your run has just checked.
-# Compare the outer rows, where people were sure, with the two rows around 0. In which rows is the
+# *What to look for:* compare the outer rows, where people were sure, with the two rows around 0. In which rows is the
 # reward model wrong most often, and is its mean reward there near ½ as well?
 #
 # Where the agreement is below 100 %, the judge is imperfect.

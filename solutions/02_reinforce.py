@@ -588,10 +588,10 @@ print(f"the two-word policy:       {theta.grad.item():.3f}   (by hand: -0.250)")
 # difference between prompts stays in the advantages as noise.
 #
 # If each prompt gets *several* completions, they can be compared with one another alone: with those that had the same
-# start. The baseline is then an estimate of the expected reward *for this prompt*. That is how RLOO does it (Ahmadian
-# et al. 2024). The price: a batch of the same size holds fewer different prompts. The completions of one prompt then
-# stand side by side in the batch and are a **group**. Your function will do both, and in section 2.8 you will measure
-# how much of the reward's variance is the prompt's.
+# start. The baseline is then an estimate of the expected reward *for this prompt*. That is how **RLOO** does it:
+# "REINFORCE leave-one-out" (Ahmadian et al. 2024). The price: a batch of the same size holds fewer different prompts.
+# The completions of one prompt then stand side by side in the batch and are a **group**. Your function will do both,
+# and in section 2.8 you will measure how much of the reward's variance is the prompt's.
 # %% [markdown] q="q2_3" level=2
 # **Exercise 2.3 · `leave_one_out_advantages`.** Write the formula above, for groups of neighbours in the batch.
 #

@@ -198,7 +198,7 @@ print(
 #
 # $$L(\pi) = -\frac{1}{B}\sum_{\text{pairs}} \ln \sigma\big(\beta \cdot \text{margin}\big).$$
 #
-# That is all of DPO. There is no reward model, no sampling, and no value function.
+# That is all of DPO. There is no reward model, no sampling, and no baseline.
 # What is needed are four log-probs for each pair: chosen and rejected, under the policy and under the reference.
 #
 # ### What the logistic function does
@@ -1420,7 +1420,8 @@ def test_change_of_samples(what_training_does):
 #
 # The training runs are independent, so they go side by side, one on each core of the computer;
 # `workers` is their number.
-# *You may add other values to `betas` in the cell of the sizes.* Each takes as long as the training above.
+# *You may add other values:* `sizes = preset.sizes("dpo", betas=(0.1, 0.25, 0.5, 1.0))` in the cell of the sizes.
+# Run that cell, then go on here. Each value takes as long as the training above.
 #
 # *Predict first:* which β will end farthest from the reference, and which with the most reward? And will the order of
 # their test losses be the order of one of these?
@@ -1832,8 +1833,8 @@ show_samples(
 # %% [markdown]
 # ### DPO beside PPO, in words
 #
-# PPO (Schulman et al. 2017) is REINFORCE with more machinery: a learned value function as baseline,
-# and the clipped ratio of Part 3 that allows several updates on one batch.
+# PPO (Schulman et al. 2017) is REINFORCE with more machinery: the clipped ratio of Part 3 that allows several updates
+# on one batch, and mostly a **value function** as baseline, a network that learns to predict the reward still to come.
 # For this comparison the two stand on the same side, the **online** side.
 #
 # | | online: PPO, REINFORCE, RLOO, GRPO | DPO |
