@@ -77,6 +77,7 @@ sizes = preset.sizes("baseline")  # to change one: preset.sizes("baseline", test
 print(sizes)
 device = choose_device()
 plt.rcParams.update(plots.STYLE)  # how the figures look: colours that everybody can tell apart, a light grid
+pd.set_option("display.max_colwidth", None)  # tables show whole sentences
 seed_everything(run_seed(1))  # the same random numbers in every run
 print(memory_report())
 # %% [markdown]

@@ -455,7 +455,7 @@ for name, values in every_token.items():
 # Its **standard deviation** says how far a single token's estimate typically lies from the mean.
 # Averaging over $n$ tokens divides the standard deviation by $\sqrt n$, and leaves the bias as it is.
 #
-# The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes about half a minute.
+# The cell samples 64 completions at each of four temperatures, on both sides of 1. It takes some seconds.
 #
 # **Predict first:** which of k1 and k3 will spread less at τ = 0.9, near the reference? And at τ = 0.5, far from it?
 # %%
