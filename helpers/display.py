@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import html
 import math
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tqdm import tqdm
+
+WIDTH = (
+    104  # letters in a line of output in JupyterLab's window on a small laptop; a longer one is broken inside a word
+)
 BLUE, ORANGE = (0, 114, 178), (230, 159, 0)  # ends of the scale, from the palette of `plots`
 INVISIBLE = {"\n": "⏎", "\t": "⇥", "": "∅"}
 LETTERS = "color: black; border-radius: 2px"
 TABLE = "border-collapse: collapse; text-align: left; width: 100%"
 CELL = "border: 1px solid #8884; padding: 0.4em; vertical-align: top; text-align: left; white-space: pre-wrap"
+
+
+def tell(text: str) -> None:
+    """Print a text in lines that a notebook need not break, above a progress bar if one is shown."""
+    tqdm.write(textwrap.fill(text, WIDTH, subsequent_indent="  "), file=sys.stdout)
 
 
 @dataclass(frozen=True)

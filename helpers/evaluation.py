@@ -47,7 +47,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         return (
-            f"reward {self.mean:.3f} ± {self.half_width:.3f} (95 % interval, {len(self)} completions), "
+            f"reward {self.mean:.3f} ± {self.half_width:.3f} (95 % interval, N = {len(self)}), "
             f"length {self.lengths.float().mean().item():.1f} tokens, repetition {self.repetition:.3f}"
         )
 

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from .display import WIDTH
+
 LOOK = 0.5  # seconds between two looks at the progress
 IDLE = 120  # seconds after which a process without work ends
 MOST = 4  # processes: each holds its own copies of the models
@@ -89,7 +91,7 @@ def side_by_side(calls: Mapping[str, Callable[[], Any]], workers: int) -> Iterat
     with tempfile.TemporaryDirectory(prefix="runs-", ignore_cleanup_errors=True) as folder:
         files = {name: Path(folder) / str(number) for number, name in enumerate(calls)}
         names = {executor.submit(_call, call, files[name], Path.cwd()): name for name, call in calls.items()}
-        bar = tqdm(desc=f"{len(names)} runs", unit="step", file=sys.stdout, ncols=110)
+        bar = tqdm(desc=f"{len(names)} runs", unit="step", file=sys.stdout, ncols=WIDTH)
         finished = False
         try:
             for future in _as_they_end(list(names), files, bar, Path(folder) / "stop"):

@@ -1074,7 +1074,7 @@ print(f"{len(test_prompts)} test prompts, for example {test_prompts[:3]}")
 baseline = evaluate(policy, tokenizer, reward_model, test_prompts, preset, seed=run_seed(0))
 mean, half_width = mean_with_confidence(baseline.rewards)
 print(f"\nBaseline: mean reward {mean:.3f} ± {half_width:.3f} (95 % interval, N = {len(baseline)})")
-print("What evaluate itself says:", baseline)
+print("evaluate itself says:", baseline)
 headline("baseline reward", mean)  # for the report of a whole run; it does nothing in your notebook
 # %% [markdown]
 # This is the number to beat. Write it down: Part 2 begins with it.

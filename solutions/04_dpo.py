@@ -49,6 +49,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torch.nn.functional as F
+import transformers
 
 from helpers import plots
 from helpers.data import load_prompts
@@ -68,6 +69,7 @@ from helpers.runs import load_points, save_point, save_policy
 from helpers.side_by_side import all_results, cores_for
 from helpers.training import train
 
+transformers.logging.set_verbosity_error()  # no notes about which loss it takes by default
 preset = choose_preset("auto")
 device = choose_device()
 seed_everything(run_seed(0))
@@ -1301,7 +1303,8 @@ claim("4_overfits", "the loss ends lower on the training pairs than on the test 
 headline(f"test loss, β = {beta}", final["loss"])  # for the report of a whole run; it does nothing in your notebook
 headline("pair accuracy", final["accuracy"])
 
-save_policy(policies[beta], "DPO")  # kept in runs/dpo: Part 5 looks at what this policy writes
+kept_in = save_policy(policies[beta], "DPO")  # Part 5 looks at what this policy writes
+print(f"kept in {kept_in}")
 # %% tags=["training"]
 plots.show(figures.plot_dpo_training(histories[beta], title=f"DPO at β = {beta}"))
 # %% [markdown]
@@ -2112,7 +2115,15 @@ display(pd.DataFrame(round_rows).set_index("policy").round(3))
 # There is one more trap: TRL makes tokens from *text*, and puts an end-of-text token behind every completion, also
 # where sampling was cut off at the length limit. So our collator hands over the very tokens of the pairs.
 # %% tags=["training"]
-from helpers.dpo.trl_beside import logged, pairs_for_trl, plain_arguments, trained, trl_collator, trl_problem
+from helpers.dpo.trl_beside import (
+    logged,
+    pairs_for_trl,
+    plain_arguments,
+    quietly,
+    trained,
+    trl_collator,
+    trl_problem,
+)
 
 problem = trl_problem()
 trl_pairs = train_pairs[: sizes.trl_steps * recipe.batch_size]
@@ -2131,13 +2142,14 @@ else:
     ]
 
     # The same with TRL.
-    configuration = DPOConfig(
-        beta=beta,
-        train_sampling_strategy="sequential",  # keep the order of the pairs
-        disable_dropout=True,
-        remove_unused_columns=False,  # our collator reads the column `number`
-        **plain_arguments(trl_batch, recipe.learning_rate, len(own_losses), device),
-    )
+    with quietly():  # without notices of settings that are to be renamed
+        configuration = DPOConfig(
+            beta=beta,
+            train_sampling_strategy="sequential",  # keep the order of the pairs
+            disable_dropout=True,
+            remove_unused_columns=False,  # our collator reads the column `number`
+            **plain_arguments(trl_batch, recipe.learning_rate, len(own_losses), device),
+        )
     trainer = trained(
         DPOTrainer,
         model=trainable_copy(reference, preset),
@@ -2182,15 +2194,16 @@ if not problem:
     usual = max({n for _, n in counted}, key=[n for _, n in counted].count)
     online_prompts = [prompt for prompt, n in counted if n == usual][: 8 * sizes.trl_steps]
 
-    configuration = RLOOConfig(
-        num_generations=4,  # completions for each prompt; the other three are a completion's baseline
-        max_completion_length=preset.new_tokens,
-        beta=0.02,  # RLOO's weight of the KL: the α of Part 3, not DPO's β
-        temperature=1.0,
-        top_k=0,
-        disable_dropout=True,
-        **plain_arguments(16, preset.reinforce.learning_rate, sizes.trl_steps, device),
-    )
+    with quietly():
+        configuration = RLOOConfig(
+            num_generations=4,  # completions for each prompt; the other three are a completion's baseline
+            max_completion_length=preset.new_tokens,
+            beta=0.02,  # RLOO's weight of the KL: the α of Part 3, not DPO's β
+            temperature=1.0,
+            top_k=0,
+            disable_dropout=True,
+            **plain_arguments(16, preset.reinforce.learning_rate, sizes.trl_steps, device),
+        )
     trainer = trained(
         RLOOTrainer,
         model=trainable_copy(reference, preset),

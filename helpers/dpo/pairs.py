@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches
@@ -275,7 +276,9 @@ def sample_completions(
             return Completions(**json.loads(kept.read_text(encoding="utf-8")))
     repeated = [prompt for prompt in prompts for _ in range(per_prompt)]
     prompt_ids, texts, ids, scores = [], [], [], []
-    with tqdm(total=len(repeated), desc="completions", disable=not progress) as bar:
+    with tqdm(
+        total=len(repeated), desc="completions", unit="text", disable=not progress, file=sys.stdout, ncols=90
+    ) as bar:
         for number, part in enumerate(batches(repeated, batch_size)):
             rollout = generate(policy, tokenizer, part, new_tokens, generator=batch_seed(seed, number))
             scores += reward_model(rollout.texts).tolist()

@@ -26,7 +26,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from helpers.data import batches, load_recorded
-from helpers.display import Page, token_page
+from helpers.display import Page, tell, token_page
 from helpers.evaluation import NORMAL_975, batch_seed, repetition
 from helpers.generation import Rollout, generate
 from helpers.presets import Preset
@@ -129,7 +129,7 @@ def sweep(
             folder / slug(name), ignore_errors=True
         )  # the result stands in the file; weights would fill the disk
         done[name] = run
-        print(f"{name}: {summary(run)}", flush=True)
+        tell(f"{name}: {summary(run)}")
     if len(done) < len(plan):
         print("Interrupted. Run this cell again to go on from here.")
     return {name: done[name] for name in plan if name in done}
@@ -260,7 +260,7 @@ def table(
     drawn: Mapping[str, Tensor] | None = None,
     possible: Sequence[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
-    """Return one row per run with its scores, for reading.
+    """Return one row per run with its scores, for reading: KL and entropy in nats per completion.
 
     Args:
         alpha: the price of a nat at which J is computed; without it each run's own.
@@ -271,9 +271,9 @@ def table(
         "reward": "reward",
         "half_width": "± (95 %)",
         "second_reward": "second reward model",
-        "kl": "KL (nats per completion)",
+        "kl": "KL (nats)",
         "kl_per_token": "KL per token",
-        "entropy": "entropy (nats per completion)",
+        "entropy": "entropy (nats)",
         "length": "length (tokens)",
         "repetition": "repeated bigrams",
     }
@@ -283,8 +283,8 @@ def table(
         objective, price = run.objective(alpha), run.settings.get("alpha") if alpha is None else alpha
         if objective is not None:
             row["J = reward − α·KL"] = objective
-            if drawn is not None and price:
-                row["best J (at least)"] = optimum(drawn, price)["objective"]
+            if drawn is not None:
+                row["best J (at least)"] = optimum(drawn, price)["objective"] if price else math.nan
         row |= {title: run.scores[key] for key, title in names.items() if key in run.scores}
         if possible:
             row["best reward at this KL (at least)"] = reward_at(possible, run.scores["kl"])

@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+from helpers.display import tell
+
 RECORD = "COURSE_CLAIMS"  # the environment variable with the file that `course run` and `course claims` read
 OTHERWISE = (
     "Your run differs from most: another seed, model or machine can do that. Look at the figures above and say what they "
@@ -35,7 +37,7 @@ def claim(name: str, sentence: str, holds: bool, value: float | str = "") -> Non
     holds = bool(holds)
     shown = value if isinstance(value, str) else f"{float(value):.3g}"
     here = f" (here: {shown})" if shown else ""
-    print(f"✓ As described: {sentence}{here}." if holds else f"✗ Not so in this run: {sentence}{here}. {OTHERWISE}")
+    tell(f"✓ As described: {sentence}{here}." if holds else f"✗ Not so in this run: {sentence}{here}. {OTHERWISE}")
     target = os.environ.get(RECORD)
     if target:
         path = Path(target)
