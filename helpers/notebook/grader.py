@@ -83,7 +83,9 @@ class Checked:
 
     def _repr_html_(self) -> str:
         """The form that notebooks show."""
-        colour = "#0b6e4f" if self.passed else "#666666" if self.unwritten else "#a63d00"
+        colour = (
+            "#16805c" if self.passed else "#767676" if self.unwritten else "#c24a00"
+        )  # legible on white and on black
         items = "".join(
             f"<li><b>{html.escape(name)}</b><br><span style='white-space:pre-wrap'>{html.escape(message)}</span></li>"
             for name, ok, message in self.outcomes

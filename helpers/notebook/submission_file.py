@@ -71,7 +71,7 @@ class Submission:
 
     def _repr_html_(self) -> str:
         """The form that notebooks show."""
-        colour = "#0b6e4f" if self.passed else "#a63d00"
+        colour = "#16805c" if self.passed else "#c24a00"
         text = html.escape("\n".join(self.lines())).replace("*public*", "<i>public</i>")
         return f"<pre style='border-left:4px solid {colour};padding:.3em .8em;white-space:pre-wrap'>{text}</pre>"
 
