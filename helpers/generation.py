@@ -14,6 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .models import positions_of
 
+# Rows that have ended leave the batch as soon as no more than this share of it goes on, but never fewer than so many rows
+# stay: a product of few rows may take another path through the processor, with other last digits.
+WORTH_LEAVING_OUT, LEAST_ROWS = 0.75, 8
+
 # (logits [B, V], temperature, top_k, generator) -> token ids [B]; a student's own may return anything, and is checked
 Sampler = Callable[..., Any]
 
@@ -87,7 +91,8 @@ def generate(
     """Sample one completion for each prompt.
 
     The keys and values of earlier tokens are kept from step to step (the KV cache), so each step computes one token per
-    row only. Dropout is off while sampling, and the policy's mode is restored after.
+    row only; rows that have ended leave the batch, unless a function of yours samples. Dropout is off while sampling, and
+    the policy's mode is restored after.
 
     Args:
         policy: the language model.
@@ -132,10 +137,11 @@ def generate(
     completion = torch.full((rows, new_tokens), pad, dtype=torch.long, device=device)  # [B, N]
     chosen_log_probs = torch.zeros(rows, new_tokens, device=device)  # [B, N]
     generated = torch.zeros(rows, new_tokens, dtype=torch.bool, device=device)  # [B, N]
-    alive = torch.ones(rows, dtype=torch.bool, device=device)  # [B]
     everything = torch.cat([attention_mask, torch.ones_like(completion, dtype=torch.bool)], dim=1)  # [B, P + N]
     positions = positions_of(everything)  # [B, P + N]
     mask = everything.long()
+    active = torch.arange(rows, device=device)  # [b] the rows that go through the model
+    alive = torch.ones(rows, dtype=torch.bool, device=device)  # [b] those of them that have not ended
     cache = None
     step_ids = ids
     with evaluation_mode(policy):
@@ -143,32 +149,39 @@ def generate(
             end = prompt_length + step
             output = policy(
                 input_ids=step_ids,
-                attention_mask=mask[:, :end],
-                position_ids=positions[:, end - step_ids.shape[1] : end],
+                attention_mask=mask[active, :end],
+                position_ids=positions[active, end - step_ids.shape[1] : end],
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
             cache = output.past_key_values
-            logits = output.logits[:, -1].float()  # [B, V]
+            logits = output.logits[:, -1].float()  # [b, V]
             allowed = logits
             if min_new_tokens is not None and step < min_new_tokens and eos is not None:
                 allowed = logits.clone()
                 allowed[:, eos] = -torch.inf
             if sample_next_token is not None:
                 token = sample_next_token(allowed, temperature=temperature, top_k=top_k, generator=generator)
+            elif temperature == 0:
+                token = allowed.argmax(dim=-1)
             else:
-                token = allowed.argmax(dim=-1) if temperature == 0 else _drawn(allowed, generator)  # [B]
-            token = _checked(token, rows, logits.shape[-1]).to(device)
-            surprise = torch.nn.functional.cross_entropy(logits, token, reduction="none")  # [B]
-            completion[:, step] = torch.where(alive, token, pad)
-            chosen_log_probs[:, step] = torch.where(alive, -surprise, 0.0)
-            generated[:, step] = alive
+                token = _drawn(allowed, _points(rows, device, generator)[active])  # [b]
+            token = _checked(token, len(active), logits.shape[-1]).to(device)
+            surprise = torch.nn.functional.cross_entropy(logits, token, reduction="none")  # [b]
+            token = torch.where(alive, token, pad)
+            completion[active, step] = token
+            chosen_log_probs[active, step] = torch.where(alive, -surprise, 0.0)
+            generated[active, step] = alive
             if eos is not None:
                 alive = alive & (token != eos)
-                if not alive.any():
+                left = int(alive.sum())
+                if left == 0:
                     break
-            step_ids = completion[:, step : step + 1]
+                if sample_next_token is None and LEAST_ROWS <= left <= WORTH_LEAVING_OUT * len(active):
+                    cache.batch_select_indices(alive.nonzero()[:, 0])
+                    active, token, alive = active[alive], token[alive], alive[alive]
+            step_ids = token[:, None]
 
     prompt_zeros = torch.zeros(rows, prompt_length, device=device)
     completions = tokenizer.batch_decode(
@@ -210,12 +223,17 @@ def encode_prompts(
     return ids, mask
 
 
-def _drawn(logits: Float[Tensor, "B V"], generator: torch.Generator | None) -> Int[Tensor, " B"]:
-    """Draw tokens by inverting the cumulative distribution: one random number a row, so it is fast."""
-    exact = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no float64
-    reached = logits.to(exact).softmax(dim=-1).cumsum(dim=-1)  # [B, V]
-    point = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact) * reached[:, -1:]
-    return torch.searchsorted(reached, point, right=True).clamp(max=reached.shape[-1] - 1)[:, 0]
+def _points(rows: int, device: torch.device, generator: torch.Generator | None) -> Float[Tensor, "B 1"]:
+    """A random number for each row, those included that have ended: so nobody's luck depends on the others' lengths."""
+    exact = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+    return torch.rand(rows, 1, generator=generator, device=device, dtype=exact)
+
+
+def _drawn(logits: Float[Tensor, "B V"], points: Float[Tensor, "B 1"]) -> Int[Tensor, " B"]:
+    """Draw tokens by inverting the cumulative distribution at `points`: one random number a row, so it is fast."""
+    reached = logits.to(points.dtype).softmax(dim=-1).cumsum(dim=-1)  # [B, V]
+    found = torch.searchsorted(reached, points * reached[:, -1:], right=True)  # [B, 1]
+    return found.clamp(max=reached.shape[-1] - 1)[:, 0]
 
 
 def _checked(token: object, rows: int, vocabulary: int) -> Tensor:

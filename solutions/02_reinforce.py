@@ -14,7 +14,8 @@
 # 3. write the log-probabilities, the loss and the baseline, and see by experiment what a baseline is good for;
 # 4. write one training step, try it on a task that you can check yourself, find out what is wrong with broken ones,
 #    train the model, and look closely at what it has become;
-# 5. optionally, use the same gradient on two small control problems: a pole to balance and a ship to land.
+# 5. optionally, use the same gradient on two small control problems: a pole to balance and a ship to land;
+#    and see where the time of a training step goes.
 #
 # Nothing about reinforcement learning is assumed. You need Python, PyTorch tensors, derivatives, and Part 1.
 #
@@ -31,7 +32,8 @@
 # | 2.9 | results: what was learned, and what else happened | half a minute |
 # | 2.10 | looking back: written questions | |
 # | 2.11 | optional: a pole and a ship | half a minute for the pole; the ship is not measured |
-# | 2.12 | summary and submission | |
+# | 2.12 | optional: where the time of a step goes | a quarter of a minute |
+# | 2.13 | summary and submission | |
 #
 # **Words used throughout the course.** The **policy** is the model we train.
 # The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
@@ -44,6 +46,7 @@
 # %%
 # What this notebook uses. Each name is explained where it first occurs.
 import copy
+import functools
 import importlib.util
 import time
 
@@ -57,12 +60,13 @@ from helpers.data import load_prompts
 from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.evaluation import evaluate
+from helpers.fast import completion_log_probs
 from helpers.generation import generate
 from helpers.models import load_policy, load_reward_model, policy_logits, trainable_copy
 from helpers.notebook.claims import claim
 from helpers.notebook.start import headline
 from helpers.presets import choose_preset
-from helpers.reinforce import figures, finished, gauges, letters, rewriting
+from helpers.reinforce import figures, finished, gauges, letters, rewriting, stopwatch
 from helpers.runs import load_weights, save_point
 from helpers.training import rollout_source, train
 
@@ -2314,7 +2318,55 @@ else:
 # Look also for a sudden drop after a good stretch: on-policy data come from the present policy,
 # and one bad step spoils the data of the next.
 # %% [markdown]
-# ## 2.12 Summary
+# ## 2.12 Optional: where the time goes
+#
+# *This section is not graded, and nothing later needs it.* Whoever wants to make a program faster measures first
+# where its time goes: a **profile**. The helper below calls your `reinforce_step` as it is, and looks at the clock
+# whenever something begins or ends: the sampling before it, the reward model, the policy's forward pass, what you do
+# with the logits, the backward pass through the policy, the optimizer.
+#
+# **Predict, then look.** Which part takes longest? A text is sampled token by token, and read once.
+# %% tags=["training"]
+# A few training steps of a fresh policy, timed from outside, and the median of each part.
+timed_policy, timed_optimizer = fresh_start()
+source = rollout_source(
+    timed_policy, tokenizer, train_prompts, preset.new_tokens, preset.reinforce.batch_size, seed=seed
+)  # fmt: skip
+taken = [
+    stopwatch.step_parts(reinforce_step, timed_policy, timed_optimizer, functools.partial(source, number), reward_model)
+    for number in range(6)
+]
+parts = pd.DataFrame(taken[1:]).median()  # the first step warms up
+plots.show(figures.plot_step_parts(parts.to_dict()))
+# %% [markdown]
+# **What could be saved?** Your function makes logits for all positions, also where the prompt and the padding stand,
+# and a log-softmax over the whole vocabulary, of which one entry in a row is used. PyTorch keeps several such tables
+# for the gradient. `completion_log_probs` of `helpers.fast` sends through the output layer only the tokens that
+# count, keeps one table, and reads texts of like length together. It must give the same numbers.
+# %% tags=["training"]
+# Log-probs and their gradient, in your way and in the fast one: the same numbers, in less time?
+rollout = source(0)
+ids, attention, counted = rollout.ids, rollout.attention_mask, rollout.completion_mask[:, 1:]
+ways = {
+    "your functions": lambda: token_log_probs(policy_logits(timed_policy, ids, attention), ids),
+    "the fast path": lambda: completion_log_probs(timed_policy, ids, attention, rollout.completion_mask, groups=2),
+}
+seconds = {
+    name: stopwatch.median_seconds(lambda read=read: (read() * counted).sum().backward(), device)
+    for name, read in ways.items()
+}
+yours, fast = (read().detach()[counted] for read in ways.values())  # one number for each generated token
+print(f"largest difference of two log-probs: {(yours - fast).abs().max():.1e}")
+print(", ".join(f"{name} {duration:.2f} s" for name, duration in seconds.items()))
+saved = seconds["your functions"] - seconds["the fast path"]
+print(f"saved: {saved:.2f} of the {parts.sum():.2f} s of a step, {saved / parts.sum():.0%}")
+assert (yours - fast).abs().max() < 1e-2, "the fast path must give the same log-probs, but for rounding"
+# %% [markdown]
+# The parts that the fast path does not touch set the limit: if a part takes the share $s$ of the time,
+# making it infinitely fast makes the whole at most $1/(1-s)$ times as fast (**Amdahl's law**).
+# That is why this notebook keeps the way that reads like the formula.
+# %% [markdown]
+# ## 2.13 Summary
 #
 # - A language model is a policy: the state is the text so far, the action is the next token.
 # - $\nabla J = \mathbb{E}[R\, \nabla \log \pi]$: the gradient of an expected reward is a mean

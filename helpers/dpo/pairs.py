@@ -304,6 +304,20 @@ def _hash_of(models: Sequence[torch.nn.Module | None], *settings: Any) -> str:
     return digest.hexdigest()[:12]
 
 
+def both_sides(pairs: PairBatch) -> tuple[Int[Tensor, "N T"], Bool[Tensor, "N T"], Bool[Tensor, "N T"]]:
+    """Ids, attention mask and completion mask of the chosen sequences followed by the rejected ones: `N = 2B` rows."""
+    width = max(pairs.chosen_ids.shape[1], pairs.rejected_ids.shape[1])
+
+    def both(chosen: Tensor, rejected: Tensor) -> Tensor:
+        return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in (chosen, rejected)])  # [2B, T]
+
+    return (
+        both(pairs.chosen_ids, pairs.rejected_ids),
+        both(pairs.chosen_attention, pairs.rejected_attention),
+        both(pairs.chosen_mask, pairs.rejected_mask),
+    )
+
+
 def pair_log_probs(
     policy: Policy,
     pairs: PairBatch,
@@ -322,14 +336,7 @@ def pair_log_probs(
     Returns:
         Log-probs of the chosen and of the rejected completions, `[B]` each.
     """
-    width = max(pairs.chosen_ids.shape[1], pairs.rejected_ids.shape[1])
-
-    def both(chosen: Tensor, rejected: Tensor) -> Tensor:
-        return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in (chosen, rejected)])  # [2B, T]
-
-    ids = both(pairs.chosen_ids, pairs.rejected_ids)
-    attention = both(pairs.chosen_attention, pairs.rejected_attention)
-    mask = both(pairs.chosen_mask, pairs.rejected_mask)
+    ids, attention, mask = both_sides(pairs)
     result = sequence_log_prob(policy_logits(policy, ids, attention), ids, mask)  # [2B]
     if not isinstance(result, Tensor) or result.shape != (len(ids),):
         raise ValueError(

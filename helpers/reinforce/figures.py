@@ -308,3 +308,18 @@ def plot_seeds(
     mean = table.mean(axis=0)
     told = f"Mean over the seeds: {mean[0]:.0f} at first, {mean[-1]:.0f} at last. At the end: {ends}."
     return describe(fig, f"Line plot of the mean reward of an episode by iteration. {told}")
+
+
+def plot_step_parts(seconds: Mapping[str, float]) -> Figure:
+    """Draw how long each part of a training step took, as horizontal bars from the first part down, with their shares."""
+    whole = sum(seconds.values())
+    labels = [f"{value:.2f} s, {value / whole:.0%}" for value in seconds.values()]
+    with figure(size=(7.5, 3.4)) as (fig, axes):
+        bars = axes.barh(list(seconds), list(seconds.values()), color=COLOURS["blue"])
+        axes.bar_label(bars, labels, padding=4, fontsize=9)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.2)
+        axes.set(title=f"Where the {whole:.2f} s of a training step go", xlabel="seconds (median of some steps)")
+    told = "; ".join(f"{name}: {label}" for name, label in zip(seconds, labels, strict=True))
+    return describe(fig, f"Bar chart of the parts of a training step. {told}.")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from helpers import generation
 from helpers.generation import generate
 from helpers.models import policy_logits
 
@@ -192,3 +193,42 @@ def test_impossible_prompts_are_refused(policy, tokenizer):
         generate(policy, tokenizer, [], 3)
     with pytest.raises(ValueError, match="64 positions"):
         generate(policy, tokenizer, ["a" * 60], 5)
+
+
+def test_leaving_out_rows_that_have_ended_changes_nothing(policy, tokenizer, monkeypatch):
+    """The same random numbers, texts and log-probs as when every row is carried to the end."""
+    asked = {"prompts": PROMPTS * 12, "new_tokens": 20, "generator": 5}
+
+    def end_often(module, given, logits):
+        """One token in ten ends its text, so that rows end at many lengths."""
+        logits[..., tokenizer.eos_token_id] = logits.logsumexp(dim=-1) - 2.2
+
+    policy.lm_head.register_forward_hook(end_often)
+    shorter = generate(policy, tokenizer, **asked)
+    sizes = []
+    policy.register_forward_pre_hook(
+        lambda module, given, named: sizes.append(len(named["input_ids"])), with_kwargs=True
+    )
+    assert generate(policy, tokenizer, **asked).texts == shorter.texts
+    monkeypatch.setattr(generation, "WORTH_LEAVING_OUT", 0.0)
+    whole = generate(policy, tokenizer, **asked)
+    half = len(sizes) // 2
+    assert min(sizes[:half]) >= generation.LEAST_ROWS
+    assert len(set(sizes[:half])) > 2
+    assert set(sizes[half:]) == {48}
+    assert shorter.texts == whole.texts
+    for name in ("ids", "attention_mask", "completion_mask"):
+        assert (getattr(shorter, name) == getattr(whole, name)).all()
+    torch.testing.assert_close(shorter.log_probs, whole.log_probs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_students_sampler_sees_every_row_at_every_step(policy, tokenizer):
+    """It draws with the generator itself: with fewer rows it would draw other numbers."""
+    seen = []
+
+    def noting(logits, temperature, top_k, generator):
+        seen.append(len(logits))
+        return likely_ones(logits, temperature, 5, generator)
+
+    generate(policy, tokenizer, PROMPTS * 12, 20, generator=0, sample_next_token=noting)
+    assert set(seen) == {48}
