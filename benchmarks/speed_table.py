@@ -38,7 +38,7 @@ def table(found: dict[str, Any]) -> str:
     for model in MODELS:
         rows = found.get(model, {})
         for what, row in rows.items():
-            if what == "memory":
+            if what in ("memory", "parts"):
                 continue
             names = ("transformers" if "transformers" in row["median"] else "TRL", "simple", "fast")
             rate = [1 / row["median"][name] for name in names]
@@ -49,6 +49,12 @@ def table(found: dict[str, Any]) -> str:
             cells = [model, what, batch, *(f"{r:.3g}" for r in rate)]
             cells += [f"**{rate[1] / rate[0]:.2f}**", f"**{rate[2] / rate[0]:.2f}**", share, peak]
             lines.append(f"| {' | '.join(cells)} |")
+    profiles = {model: found[model]["parts"] for model in MODELS if "parts" in found.get(model, {})}
+    if profiles:
+        lines += ["", f"| the solution's step | {' | '.join(profiles)} |", f"| --- |{' --- |' * len(profiles)}"]
+        for part in next(iter(profiles.values())):
+            shares = [f"{parts[part]:.2f} s, {parts[part] / sum(parts.values()):.0%}" for parts in profiles.values()]
+            lines.append(f"| {part} | {' | '.join(shares)} |")
     return "\n".join(lines)
 
 

@@ -51,7 +51,9 @@ def completion_log_probs(
         TypeError: the policy is no model of `transformers`.
         ValueError: there are fewer rows than groups, or no group.
     """
-    model: Any = policy.get_base_model() if hasattr(policy, "get_base_model") else policy  # what peft has wrapped
+    model: Any = policy
+    if hasattr(model, "get_base_model"):  # peft has wrapped it
+        model = model.get_base_model()
     if not isinstance(model, PreTrainedModel):
         raise TypeError(f"the fast path needs a language model of transformers, not {type(model).__name__}")
     if not 1 <= groups <= len(ids):

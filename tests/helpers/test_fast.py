@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -158,7 +159,7 @@ def test_the_fast_reinforce_step_is_the_solution(groups, part2):
     rollout = reinforce.small_rollout(3, 0)
     reward = reinforce.small_reward_model
     simple_report, simple_weights = after(part2["reinforce_step"], 3, rollout, reward)
-    report, weights = after(lambda *given: fast_steps.reinforce_step(*given, groups=groups), 3, rollout, reward)
+    report, weights = after(functools.partial(fast_steps.reinforce_step, groups=groups), 3, rollout, reward)
     assert report == pytest.approx(simple_report, abs=1e-9)
     for name, weight in weights.items():
         torch.testing.assert_close(weight, simple_weights[name], rtol=1e-9, atol=1e-10)

@@ -197,21 +197,23 @@ def test_impossible_prompts_are_refused(policy, tokenizer):
 
 def test_leaving_out_rows_that_have_ended_changes_nothing(policy, tokenizer, monkeypatch):
     """The same random numbers, texts and log-probs as when every row is carried to the end."""
-    asked = {"prompts": PROMPTS * 12, "new_tokens": 20, "generator": 5}
+
+    def sampled():
+        return generate(policy, tokenizer, PROMPTS * 12, 20, generator=5)
 
     def end_often(module, given, logits):
         """One token in ten ends its text, so that rows end at many lengths."""
         logits[..., tokenizer.eos_token_id] = logits.logsumexp(dim=-1) - 2.2
 
     policy.lm_head.register_forward_hook(end_often)
-    shorter = generate(policy, tokenizer, **asked)
+    shorter = sampled()
     sizes = []
     policy.register_forward_pre_hook(
         lambda module, given, named: sizes.append(len(named["input_ids"])), with_kwargs=True
     )
-    assert generate(policy, tokenizer, **asked).texts == shorter.texts
+    assert sampled().texts == shorter.texts
     monkeypatch.setattr(generation, "WORTH_LEAVING_OUT", 0.0)
-    whole = generate(policy, tokenizer, **asked)
+    whole = sampled()
     half = len(sizes) // 2
     assert min(sizes[:half]) >= generation.LEAST_ROWS
     assert len(set(sizes[:half])) > 2
