@@ -49,7 +49,7 @@ from helpers.models import load_policy  # noqa: E402
 from helpers.reinforce import stopwatch  # noqa: E402
 
 OUT = ROOT / "build" / "speed.json"
-ROUNDS = {"tiny": 15, "smollm2": 5, "gpt2": 5}
+ROUNDS = {"tiny": 15, "smollm2": 5, "gpt2": 5}  # steps of each contender, after one to warm up
 WHAT = ("memory", "sampling", "RLOO", "GRPO", "DPO", "DPO, reference kept", "parts")  # memory first: it forks
 
 
@@ -122,7 +122,7 @@ def peaks(world: World) -> dict[str, dict[str, float]]:
     """Peak memory of each contender in MiB, above libraries, policy and reward model, each in a process of its own."""
     found: dict[str, dict[str, float]] = {}
     context = multiprocessing.get_context("fork")  # so that libraries and policy are there, and counted for nobody
-    for what in ("RLOO", "GRPO", "DPO", "DPO, reference kept"):
+    for what in ("RLOO", "DPO"):
         for contender in ("TRL", "simple", "fast"):
             answer = context.SimpleQueue()
             process = context.Process(target=lambda *given: answer.put(alone(*given)), args=(world, what, contender))  # noqa: B023
