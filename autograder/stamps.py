@@ -47,6 +47,7 @@ DECIDES_NO_MARK = (
     "helpers/widgets.py",
     "helpers/*/figures.py",
     "helpers/notebook/start.py",
+    "helpers/notebook/kept_runs.py",
     "helpers/notebook/versions.py",
     "helpers/notebook/grader.py",
     "helpers/notebook/submission.py",

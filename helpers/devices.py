@@ -8,13 +8,17 @@ import random
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import torch
 
 # how PyTorch says that tensors of several devices meet
 MIXED_DEVICES = re.compile(r"same device|expected device|tensor to numpy")
+
+
+CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may use
 
 
 class MemoryFullError(RuntimeError):
@@ -94,19 +98,37 @@ def run_seed(default: int = 0) -> int:
 
 
 def device_memory(device: torch.device | None = None) -> tuple[float, float] | None:
-    """Return `(free, total)` memory of the device in GiB, or None where it cannot be asked."""
+    """Return `(free, total)` memory of the device in GiB, or None where it cannot be asked.
+
+    What PyTorch holds and does not use counts as free, and so do files that Linux keeps in memory; a container's limit counts
+    as its memory.
+    """
     device = device or choose_device()
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free / 2**30, total / 2**30
     if device.type == "mps":
         total = torch.mps.recommended_max_memory()
         return (total - torch.mps.driver_allocated_memory()) / 2**30, total / 2**30
     try:
         page = os.sysconf("SC_PAGE_SIZE")
-        return os.sysconf("SC_AVPHYS_PAGES") * page / 2**30, os.sysconf("SC_PHYS_PAGES") * page / 2**30
+        free, total = os.sysconf("SC_AVPHYS_PAGES") * page, os.sysconf("SC_PHYS_PAGES") * page
     except (AttributeError, ValueError, OSError):  # not on every system (Windows, some macOS)
         return None
+    with suppress(OSError, StopIteration):
+        free = _number(Path("/proc/meminfo"), "MemAvailable:") * 1024  # Linux; in kB
+    with suppress(OSError, ValueError, StopIteration):  # a container of Linux; ValueError: its limit is the word "max"
+        limit = _number(CGROUP / "memory.max")
+        used = _number(CGROUP / "memory.current") - _number(CGROUP / "memory.stat", "inactive_file ")
+        free, total = min(free, max(0, limit - used)), min(total, limit)
+    return free / 2**30, total / 2**30
+
+
+def _number(file: Path, name: str = "") -> int:
+    """The number that stands behind a name at the beginning of a line of a file."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith(name)).removeprefix(name).split()[0])
 
 
 def memory_report() -> str:
@@ -128,6 +150,7 @@ def out_of_memory_help() -> Iterator[None]:
         if not (isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _mentions_memory(error)):
             raise
         steps = [
+            "let fewer rows through the policy at once, which changes no gradient: helpers.models.in_micro_batches(policy, 8)",
             "use a smaller batch, for instance half of it",
             "use the smaller preset: choose_preset('tiny')",
             "restart the kernel: models of earlier runs may still be in memory",

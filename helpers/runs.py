@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -15,12 +17,20 @@ from typing import Any, SupportsFloat
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
+
+from . import weights
+from .weights import CheckpointError
 
 RUNS = Path("runs")
 FOLDERS = {"REINFORCE": "reinforce", "REINFORCE + KL": "leashed", "DPO": "dpo"}  # where in `runs` the weights are
+WEIGHTS, OPTIMIZER, STATE = "policy.safetensors", "optimizer.pt", "state.json"  # the files of a checkpoint
 Record = dict[str, float]
+
+
+class NotSavedError(OSError):
+    """Weights or a checkpoint could not be written, as on a full disk; what was saved before is still there, and whole."""
 
 
 @dataclass
@@ -72,7 +82,9 @@ class History:
 class Checkpoint:
     """A run's saved state in `<folder>/checkpoint`: safetensors, JSON, and tensors loaded with `weights_only`.
 
-    A new checkpoint is written beside the old one and then takes its place, so that a crash never leaves half of one.
+    A new checkpoint is written beside the old one and then takes its place, so that a crash never leaves half of one. Its
+    size: what is trainable of the weights and the optimizer's numbers for them (three times that with AdamW); of a finished
+    run, which nobody goes on with, the weights alone. While it is written, the disk holds two.
     """
 
     def __init__(self, folder: Path, mark: str) -> None:
@@ -89,66 +101,126 @@ class Checkpoint:
         step: int,
         finished: bool = False,
     ) -> None:
-        """Write everything the run needs to go on from `step` as if it had never stopped."""
+        """Write everything the run needs to go on from `step` as if it had never stopped.
+
+        Raises:
+            NotSavedError: the disk is full, or may not be written to. The checkpoint from before stays as it is.
+        """
         new = self.folder / "checkpoint.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        save_model(policy, str(new / "policy.safetensors"))
-        torch.save({"optimizer": optimizer.state_dict(), "random": _random_tensors()}, new / "optimizer.pt")
-        version, numbers, gauss = random.getstate()
-        numpy_state: Any = np.random.get_state()
-        name, keys, position, has_gauss, cached = numpy_state
-        state = {
-            "fingerprint": self.mark,
-            "step": step,
-            "finished": finished,
-            "training": policy.training,
-            "records": history.records,
-            "samples": history.samples,
-            "state": history.state,
-            "python_random": [version, list(numbers), gauss],
-            "numpy_random": [name, keys.tolist(), position, has_gauss, cached],
-        }
-        (new / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        shutil.rmtree(self.previous, ignore_errors=True)
-        if self.current.exists():
-            self.current.rename(self.previous)
-        new.rename(self.current)
+        with _saving(new):
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            weights.write(policy, new / WEIGHTS)
+            if not finished:
+                torch.save({"optimizer": optimizer.state_dict(), "random": _random_tensors()}, new / OPTIMIZER)
+            state = {
+                "fingerprint": self.mark,
+                "step": step,
+                "finished": finished,
+                "training": policy.training,
+                "records": history.records,
+                "samples": history.samples,
+                "state": history.state,
+                **_random_lists(),
+            }
+            (new / STATE).write_text(json.dumps(state), encoding="utf-8")
+            shutil.rmtree(self.previous, ignore_errors=True)
+            if self.current.exists():
+                self.current.rename(self.previous)
+            new.rename(self.current)
         shutil.rmtree(self.previous, ignore_errors=True)
 
     def load(self, policy: torch.nn.Module, optimizer: torch.optim.Optimizer, history: History) -> int:
-        """Restore an unfinished run of the same fingerprint; return the step to go on from, 0 if there is none."""
-        folder = self.current if (self.current / "state.json").is_file() else self.previous
-        if not (folder / "state.json").is_file():
+        """Restore an unfinished run of the same fingerprint; return the step to go on from, 0 if there is none.
+
+        Raises:
+            CheckpointError: what is there is damaged, half, or of another model. Nothing is changed then.
+        """
+        folder = _latest(self.folder)
+        if not any((folder / name).is_file() for name in (STATE, OPTIMIZER)):
             return 0
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        if state["finished"]:
-            return 0
-        if state["fingerprint"] != self.mark:
-            print(f"The unfinished run in {self.folder} had other settings or another step function: beginning anew.")
-            return 0
-        load_model(policy, str(folder / "policy.safetensors"), device=str(next(policy.parameters()).device))
-        policy.train(state["training"])
-        saved = torch.load(folder / "optimizer.pt", weights_only=True, map_location="cpu")
-        optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["random"]["cpu"])
-        if torch.cuda.is_available() and saved["random"]["cuda"]:
-            torch.cuda.set_rng_state_all(saved["random"]["cuda"])
-        version, numbers, gauss = state["python_random"]
+        with self._refusing(folder / STATE):
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            if state["finished"]:
+                return 0
+            if state["fingerprint"] != self.mark:
+                print(
+                    f"The unfinished run in {self.folder} had other settings or another step function: beginning anew."
+                )
+                return 0
+            step, training = int(state["step"]), bool(state["training"])
+            version, numbers, gauss = state["python_random"]
+            name, keys, *rest = state["numpy_random"]
+            records, samples, numbers_kept = list(state["records"]), list(state["samples"]), dict(state["state"])
+        with self._refusing(folder / WEIGHTS):
+            found = weights.read(policy, folder / WEIGHTS)
+        with self._refusing(folder / OPTIMIZER):
+            saved = torch.load(folder / OPTIMIZER, weights_only=True, map_location="cpu")
+            drawn, drawn_on_gpus = saved["random"]["cpu"], saved["random"]["cuda"]
+            optimizer.load_state_dict(saved["optimizer"])  # it looks at the groups before it changes anything
+        weights.put(policy, found)
+        policy.train(training)
+        torch.set_rng_state(drawn)
+        if torch.cuda.is_available() and drawn_on_gpus:
+            torch.cuda.set_rng_state_all(drawn_on_gpus)
         random.setstate((version, tuple(numbers), gauss))
-        name, keys, *rest = state["numpy_random"]
         np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-        history.records[:] = state["records"]
-        history.samples[:] = state["samples"]
+        history.records[:] = records
+        history.samples[:] = samples
         history.state.clear()
-        history.state.update(state["state"])
-        return state["step"]
+        history.state.update(numbers_kept)
+        return step
 
     def clear(self) -> int:
         """Delete the run's checkpoint and return 0, the step to begin with."""
-        shutil.rmtree(self.current, ignore_errors=True)
-        shutil.rmtree(self.previous, ignore_errors=True)
+        for folder in (self.current, self.previous, self.folder / "checkpoint.new"):
+            shutil.rmtree(folder, ignore_errors=True)
         return 0
+
+    @contextmanager
+    def _refusing(self, file: Path) -> Iterator[None]:
+        """Turn whatever reading a damaged or foreign file raises into one message that says what to do."""
+        try:
+            yield
+        except (
+            CheckpointError, OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
+            pickle.UnpicklingError,
+        ) as error:  # fmt: skip
+            why = (
+                str(error)
+                if isinstance(error, CheckpointError)
+                else f"{file.name} is damaged or missing ({error!r:.200})."
+            )
+            raise CheckpointError(
+                f"The run in {self.folder} cannot go on from its checkpoint. {why} Nothing was changed. To begin anew, call "
+                f"train(..., resume=False) or delete the folder {file.parent}; to keep that run, give this one another folder."
+            ) from error
+
+
+@contextmanager
+def _saving(new: Path) -> Iterator[None]:
+    """While a file or folder `new` is written: if that fails, take what there is of it away, and say why.
+
+    Raises:
+        NotSavedError: in place of the errors of Python, safetensors and torch.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch's writer raises the last
+        shutil.rmtree(new, ignore_errors=True)
+        with suppress(OSError):
+            new.unlink()
+        free = shutil.disk_usage(next(folder for folder in new.parents if folder.is_dir())).free
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise NotSavedError(
+            f"{new.parent} cannot be written to: {reason} ({free / 2**30:.1f} GiB free there)."
+        ) from error
+
+
+def _latest(folder: Path) -> Path:
+    """Where a run's latest whole checkpoint is: it has another name if the kernel died while the next took its place."""
+    current, previous = folder / "checkpoint", folder / "checkpoint.old"
+    return previous if not current.exists() and previous.exists() else current
 
 
 def _random_tensors() -> dict[str, Any]:
@@ -159,24 +231,41 @@ def _random_tensors() -> dict[str, Any]:
     }
 
 
+def _random_lists() -> dict[str, Any]:
+    """Return the state of Python's and NumPy's random numbers as JSON can hold it."""
+    version, numbers, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state()
+    name, keys, position, has_gauss, cached = numpy_state
+    return {
+        "python_random": [version, list(numbers), gauss],
+        "numpy_random": [name, keys.tolist(), position, has_gauss, cached],
+    }
+
+
 def load_weights(policy: torch.nn.Module, folder: str | Path) -> None:
     """Load into `policy` the weights that the latest checkpoint of the run in `folder` holds.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
+        CheckpointError: its weights are damaged or of another model; the policy stays as it is.
     """
-    path = Path(folder) / "checkpoint" / "policy.safetensors"
+    path = _latest(Path(folder)) / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint in {folder}; train with folder={str(folder)!r} first")
-    load_model(policy, str(path), device=str(next(policy.parameters()).device))
+    weights.put(policy, weights.read(policy, path))
 
 
 def save_weights(policy: torch.nn.Module, folder: str | Path) -> Path:
-    """Write a policy's weights, whole or not at all, to where `load_weights` looks for them; return that folder."""
+    """Write a policy's weights, whole or not at all, to where `load_weights` looks for them; return that folder.
+
+    Raises:
+        NotSavedError: the disk is full, or may not be written to. Weights from before stay as they are.
+    """
     target = Path(folder) / "checkpoint"
-    target.mkdir(parents=True, exist_ok=True)
-    save_model(policy, str(target / "policy.new"))
-    (target / "policy.new").replace(target / "policy.safetensors")
+    with _saving(target / "policy.new"):
+        target.mkdir(parents=True, exist_ok=True)
+        weights.write(policy, target / "policy.new")
+        (target / "policy.new").replace(target / WEIGHTS)
     return target
 
 

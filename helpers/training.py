@@ -6,6 +6,7 @@ import inspect
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from .data import batch_at
 from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
 from .generation import Rollout, generate
-from .runs import Checkpoint, History, Record, fingerprint, save_weights
+from .memory import announce
+from .metrics import Metrics
+from .runs import Checkpoint, History, NotSavedError, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
 BAR_COLUMNS = ("reward", "kl", "length")  # shown in the progress bar where a step reports them
 # in their place where a step reports no reward: there the loss is a measure
 WITHOUT_REWARD = ("loss", "accuracy", "length")
+SLOW = 5.0  # seconds; a checkpoint that takes longer is not written as often as it is asked for
 
 
 def rollout_source(
@@ -83,6 +87,7 @@ def train(
     checkpoint_every: int = 25,
     resume: bool = True,
     settings: Mapping[str, Any] | None = None,
+    tensorboard: bool = False,
     description: str = "training",
     progress: bool = True,
 ) -> History:
@@ -94,7 +99,11 @@ def train(
     With a `folder` (such as `"runs/kl-0.01"`) the run saves a checkpoint every `checkpoint_every` steps: weights,
     optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling `train` again goes on
     from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when
-    the settings or the code of `step` have changed, or with `resume=False`.
+    the settings or the code of `step` have changed, or with `resume=False`. A checkpoint that cannot be written, as on a
+    full disk, is told, and the run goes on. The figures of each step are written to `<folder>/metrics.jsonl` at once, a
+    line of JSON each.
+
+    Before the first step of a large policy, what memory the run needs is estimated and printed.
 
     Args:
         step: `step(batch) -> {"loss": …, "reward": …}` does one update and reports it in floats. If it takes two
@@ -112,6 +121,7 @@ def train(
         least_gain: by how much samples must be better than the best before to take their place.
         state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
+        tensorboard: write the figures for TensorBoard too, to `<folder>/tensorboard` (`pip install tensorboard`).
         description: what the progress bar is called.
         progress: show the progress bar.
 
@@ -122,6 +132,8 @@ def train(
     Raises:
         ValueError: a number makes no sense, or what checkpoints or samples need is missing.
         TypeError: `step` did not return a dict of numbers.
+        CheckpointError: the run's checkpoint is damaged or of another model.
+        ImportError: TensorBoard is asked for and not installed.
     """
     if steps < 0 or checkpoint_every < 1:
         raise ValueError("steps must not be negative, and checkpoint_every must be at least 1")
@@ -138,25 +150,30 @@ def train(
     show = show_sample and progress
     samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, show, best)
     saver = Saver(history, policy, optimizer, checkpoint_every, steps)
+    metrics = Metrics(history, None if folder is None else Path(folder), board=tensorboard)
     done = 0
     if folder is not None:
         done = saver.begin(Checkpoint(Path(folder), fingerprint(step, {**(settings or {}), "steps": steps})), resume)
         if done and progress:
             print(f"Going on with the run in {folder} from step {done}; resume=False begins anew.")
+    metrics.begin()
     call = step if _takes_two(step) else lambda batch, number: step(batch)
     bar = tqdm(
         total=steps, initial=done, desc=description, unit="step", disable=not progress or is_told(), file=sys.stdout,
         ncols=100,
     )  # fmt: skip
-    whole = True
+    whole, first = True, done
     shown: dict[str, str] = {}
     with bar, _stop_button() as stop, out_of_memory_help():
         try:
             while done < steps and not stop.pressed and tell(done, steps):
                 samples.before(done)
                 batch = source(done) if callable(source) else source[done % len(source)]
+                if progress and done == first:
+                    _say(announce(policy, optimizer, batch))
                 record = _record(done, call(batch, done), batch)
                 history.records.append(record)
+                metrics.add()
                 done += 1
                 bar.update()
                 # what is measured now and then keeps its last value
@@ -169,6 +186,7 @@ def train(
     history.stopped = "finished" if whole and not stop.pressed and done == steps else "interrupted"
     samples.end(done)
     saver.end(done, whole)
+    metrics.end()
     if history.stopped == "interrupted" and progress:
         print(f"Stopped after {done} of {steps} steps; the history and the policy are kept as they are.")
     return history
@@ -186,8 +204,13 @@ class Best:
         """Keep the policy's weights if its texts are better, by more than the least gain, than those of the kept ones."""
         score = float(self.judge(texts))
         if score > state.get("best_score", float("-inf")) + self.least_gain:
-            save_weights(policy, self.folder)
-            state.update(best_score=score, best_step=step)
+            try:
+                save_weights(policy, self.folder)
+            except NotSavedError as error:
+                earlier = f"those of step {state['best_step']} stay" if "best_step" in state else "there are none yet"
+                _say(f"The best weights so far, of step {step}, are not kept, {earlier}: {error}")
+            else:
+                state.update(best_score=score, best_step=step)
 
 
 @dataclass
@@ -233,22 +256,41 @@ class Saver:
     every: int
     steps: int
     checkpoint: Checkpoint | None = None
+    saved: int = 0  # the step of the last checkpoint
+    rest: float = 0.0  # when the next one is due at the earliest, by the clock of `time.perf_counter`
 
     def begin(self, checkpoint: Checkpoint, resume: bool) -> int:
         """Restore an unfinished run if there is one and it is wanted; return the step to go on from."""
         self.checkpoint = checkpoint
-        return checkpoint.load(self.policy, self.optimizer, self.history) if resume else checkpoint.clear()
+        self.saved = checkpoint.load(self.policy, self.optimizer, self.history) if resume else checkpoint.clear()
+        return self.saved
 
     def after(self, done: int) -> None:
-        """Save if it is time to; `done` steps are done."""
-        if self.checkpoint is not None and done % self.every == 0 and done < self.steps:
-            self.checkpoint.save(self.policy, self.optimizer, self.history, done)
+        """Save if it is time to; `done` steps are done. A slow disk, such as Drive, takes a tenth of the time at most."""
+        if done % self.every == 0 and done < self.steps and time.perf_counter() >= self.rest:
+            began = time.perf_counter()
+            self._save(done, False, f"Training goes on; the next try is after step {done + self.every}")
+            took = time.perf_counter() - began
+            self.rest = began + 10 * took if took > SLOW else 0.0
 
     def end(self, done: int, whole: bool) -> None:
         """Save for the last time, unless a step was cut in two: then the last whole checkpoint stays what it is."""
-        if self.checkpoint is not None and whole:
-            finished = self.history.stopped == "finished"
+        if whole:
+            then = (
+                "Policy and history are in memory: make room, then keep the weights with save_weights(policy, folder)"
+            )
+            self._save(done, self.history.stopped == "finished", then)
+
+    def _save(self, done: int, finished: bool, then: str) -> None:
+        """Save; where that is not possible, say what there is instead, and what comes then."""
+        if self.checkpoint is None:
+            return
+        try:
             self.checkpoint.save(self.policy, self.optimizer, self.history, done, finished)
+            self.saved = done
+        except NotSavedError as error:
+            kept = f"that of step {self.saved} is still there" if self.saved else "there is none of this run"
+            _say(f"The checkpoint of step {done} is not saved, {kept}: {error} {then}.")
 
 
 def _record(number: int, reported: object, batch: Any) -> Record:
@@ -276,6 +318,12 @@ def _shown(record: Record) -> dict[str, str]:
     columns = BAR_COLUMNS if "reward" in record else WITHOUT_REWARD
     rounded = {name: round(record[name], 3) + 0.0 for name in columns if name in record}  # -0.0 + 0.0 is 0.0
     return {name: f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" for name, value in rounded.items()}
+
+
+def _say(text: str) -> None:
+    """Print a sentence, if there is one, without breaking the progress bar."""
+    if text:
+        tqdm.write(text, file=sys.stdout)
 
 
 def _takes_two(step: Callable[..., Any]) -> bool:

@@ -17,13 +17,14 @@ from helpers.hub import ASSETS
 from helpers.models import trainable_copy
 from helpers.presets import Preset
 from helpers.runs import FOLDERS, RUNS, load_weights
+from helpers.weights import CheckpointError
 
 SHIPPED = ASSETS / "tuned"  # of the preset tiny
 LARGEST = 127  # of a signed byte
 
 
 def load_own(base: PreTrainedModel, preset: Preset, name: str, folder: Path = RUNS) -> PreTrainedModel | None:
-    """The policy that this student trained, from `runs/`; None where there is none or it is of another preset.
+    """The policy that this student trained, from `runs/`; None where there is none, or it is damaged or of another preset.
 
     Args:
         base: the policy before training; it is copied, not changed.
@@ -34,8 +35,8 @@ def load_own(base: PreTrainedModel, preset: Preset, name: str, folder: Path = RU
         load_weights(tuned, folder / FOLDERS[name])
     except FileNotFoundError:
         return None
-    except (RuntimeError, ValueError, KeyError):
-        print(f"The weights in {folder / FOLDERS[name]} are of another preset: they are not used.")
+    except CheckpointError as error:
+        print(f"{error} They are not used.")
         return None
     return tuned.eval()
 

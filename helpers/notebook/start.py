@@ -12,6 +12,7 @@ from helpers.parts import PARTS, ROOT
 
 from .grader import make_grader
 from .host import being_graded, on_hosted_notebook
+from .kept_runs import place_runs
 from .unsaved import keep_time
 from .unwritten import watch
 from .versions import install_missing, restart_needed, version_problems
@@ -23,9 +24,10 @@ GRADING_DEFAULTS = {"COURSE_FAST": "1", "COURSE_ONLY_PRESET": "tiny", "COURSE_OF
 def start(part: int, *, seed: int = 0) -> Any:
     """Prepare a notebook: libraries, random seeds; it says where the notebook runs, and which versions do not fit.
 
-    In Colab and on Kaggle it installs what is missing there, and never touches their torch. From then on, cells that wait
-    for an exercise are left out with a sentence (`helpers.notebook.unwritten`). While a grader runs the notebook (otter,
-    Gradescope, nbgrader) it sets `GRADING_DEFAULTS`, so that grading takes seconds, prints nothing, and leaves nothing out.
+    Where Drive is mounted in Colab, the folder `runs` is kept there (`helpers.notebook.kept_runs`). In Colab and on Kaggle
+    it installs what is missing there, and never touches their torch. From then on, cells that wait for an exercise are left
+    out with a sentence (`helpers.notebook.unwritten`). While a grader runs the notebook (otter, Gradescope, nbgrader) it sets
+    `GRADING_DEFAULTS`, so that grading takes seconds, prints nothing, and leaves nothing out.
 
     Args:
         part: the number of the part, 1 to 5.
@@ -53,6 +55,8 @@ def start(part: int, *, seed: int = 0) -> Any:
     seed_everything(seed)
     if not being_graded():
         print(f"Part {part} ({PARTS[part]}), Python {platform.python_version()}. {memory_report()}.")
+        if said := place_runs():
+            print(said)
         for line in [*version_problems(), *filter(None, [restart_needed()])]:
             print(f"Note: {line}")
         watch()

@@ -15,6 +15,8 @@ from transformers import (
     DistilBertForSequenceClassification,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -34,8 +36,7 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def tokenizer():
+def make_tokenizer() -> PreTrainedTokenizerFast:
     """Every byte is a token, as in GPT-2 without any merges; the last id ends a text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: number for number, character in enumerate([*alphabet, END])}
@@ -43,6 +44,11 @@ def tokenizer():
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=END)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return make_tokenizer()
 
 
 def make_policy(seed: int = 0, dropout: float = 0.0) -> GPT2LMHeadModel:
@@ -62,6 +68,41 @@ def make_policy(seed: int = 0, dropout: float = 0.0) -> GPT2LMHeadModel:
         attn_pdrop=dropout,
     )
     return GPT2LMHeadModel(config).eval()
+
+
+def make_llama(seed: int = 0) -> LlamaForCausalLM:
+    """A Llama of two thin layers whose output layer is its embedding, as in SmolLM2."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True, bos_token_id=256, eos_token_id=256,
+        initializer_range=0.2,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+class LowRank(torch.nn.Module):
+    """A frozen linear layer with a product of two thin matrices added to its weights (LoRA, Hu et al. 2021)."""
+
+    def __init__(self, base: torch.nn.Linear, rank: int = 2) -> None:
+        super().__init__()
+        self.base = base
+        self.down = torch.nn.Linear(base.in_features, rank, bias=False)
+        self.up = torch.nn.Linear(rank, base.out_features, bias=False)
+        torch.nn.init.zeros_(self.up.weight)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.base(hidden) + self.up(self.down(hidden))
+
+
+def with_adapter(model: LlamaForCausalLM, seed: int = 0) -> LlamaForCausalLM:
+    """Freeze the model and give its queries and values an adapter, as the package peft does."""
+    model.requires_grad_(False)
+    torch.manual_seed(seed)
+    for layer in model.model.layers:
+        layer.self_attn.q_proj = LowRank(layer.self_attn.q_proj)
+        layer.self_attn.v_proj = LowRank(layer.self_attn.v_proj)
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +146,15 @@ def reward_model(reward_parts):
 @pytest.fixture(scope="session")
 def small_preset():
     return dataclasses.replace(PRESETS["tiny"], new_tokens=6, evaluation_batch_size=4)
+
+
+@pytest.fixture(scope="session")
+def new_llama():
+    """The function that makes a Llama."""
+    return make_llama
+
+
+@pytest.fixture(scope="session")
+def new_adapted():
+    """The function that makes a frozen Llama with a trainable adapter."""
+    return lambda seed=0, base=0: with_adapter(make_llama(base), seed)

@@ -74,4 +74,4 @@ def test_weights_of_another_model_are_refused(new_policy, tmp_path, monkeypatch,
     other = GPT2LMHeadModel(GPT2Config(vocab_size=257, n_embd=16, n_layer=1, n_head=2, n_positions=64))
     save_policy(other, name)
     assert policies.load_own(new_policy(), TINY, name) is None
-    assert "are of another preset" in capsys.readouterr().out
+    assert "are of another model" in capsys.readouterr().out
