@@ -64,9 +64,9 @@ def training_memory(
       earlier token;
     - logits: `LOGIT_TABLES` tables [B, T, V] of float32, for a loss of log-probs.
 
-    What it leaves out: the libraries themselves (some 0.5 GiB), sampling, which needs less than training, and what the
-    allocator loses. Where a base is frozen, some activations are not kept, so the estimate is high. Measured peaks lie
-    within a factor of 1.5 (`tests/helpers/test_memory.py`).
+    What it leaves out: the libraries themselves (some 0.5 GiB), sampling, which needs less than training, and memory that the
+    allocator keeps for later (with glibc on a CPU some 0.1 GiB). Where a base is frozen, some activations are not kept, so the
+    estimate is high. Measured peaks lie within a factor of 1.5 (`tests/helpers/test_memory.py`).
 
     Args:
         policy: a causal language model of `transformers`.

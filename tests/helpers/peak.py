@@ -24,15 +24,19 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
-def main(rows: int, at_once: int | None) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=2000, n_embd=256, n_layer=6, n_head=4, n_positions=64)
-    policy = in_micro_batches(GPT2LMHeadModel(config).eval(), at_once)
+def new_policy(width: int, layers: int) -> GPT2LMHeadModel:
+    """A random GPT-2."""
+    config = GPT2Config(
+        vocab_size=2000, n_embd=width, n_layer=layers, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def two_steps(policy: GPT2LMHeadModel, rows: int) -> None:
+    """Train on a batch of random tokens, as in Part 2."""
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-4)
     ids = torch.randint(2000, (rows, LENGTH))  # [B, T]
     mask = torch.ones_like(ids, dtype=torch.bool)
-    before = peak()
     for _ in range(2):
         logits = policy_logits(policy, ids, mask)  # [B, T, V]
         log_probs = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])  # [B, T-1, 1]
@@ -40,6 +44,15 @@ def main(rows: int, at_once: int | None) -> None:
         log_probs.mean().backward()
         optimizer.step()
         del logits, log_probs
+
+
+def main(rows: int, at_once: int | None) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    two_steps(in_micro_batches(new_policy(8, 1), 1), 2)  # what the libraries load when they are first used
+    policy = in_micro_batches(new_policy(256, 6), at_once)
+    before = peak()
+    two_steps(policy, rows)
     need = training_memory(policy, rows, LENGTH)
     print(json.dumps({"grown": peak() - before, "estimate": need.to_come, "activations": need.activations}))
 

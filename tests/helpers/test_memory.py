@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -125,14 +126,18 @@ def test_a_containers_limit_is_its_memory(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_measured_peaks_are_near_the_estimate_and_lower_with_micro_batches():
-    """Two steps of a GPT-2 of five million parameters in a process of its own: by how much it grows."""
+    """Two steps of a GPT-2 of five million parameters in a process of its own: by how much it grows.
+
+    glibc is told to give every large tensor's memory back at once: else the peak has what it keeps, 110 MB here.
+    """
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
 
     def measured(*arguments):
         command = [sys.executable, "-m", "tests.helpers.peak", *arguments]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
         return json.loads(run.stdout.splitlines()[-1])
 
     whole, split = measured("32"), measured("32", "4")
     assert whole["estimate"] / FACTOR < whole["grown"] < whole["estimate"] * FACTOR, whole
     assert split["estimate"] / FACTOR < split["grown"] < split["estimate"] * FACTOR, split
-    assert split["grown"] < whole["grown"] / 1.5, (whole, split)
+    assert split["grown"] < whole["grown"] / 2, (whole, split)
