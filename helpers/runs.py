@@ -212,6 +212,8 @@ def _saving(new: Path) -> Iterator[None]:
             new.unlink()
         free = shutil.disk_usage(next(folder for folder in new.parents if folder.is_dir())).free
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        if isinstance(error, RuntimeError):  # torch names a line of its own source
+            reason = f"PyTorch could not write the whole file; is the disk full? ({reason})"
         raise NotSavedError(
             f"{new.parent} cannot be written to: {reason} ({free / 2**30:.1f} GiB free there)."
         ) from error

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,16 @@ def halve(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Print what came of it."""
     torch.set_num_threads(1)
-    whole = in_child(lambda: training(folder / "whole"))
-    writes = in_child(lambda: killed_before(0, folder / "counted"))["writes"]
+    whole = in_child(partial(training, folder / "whole"))
+    writes = in_child(partial(killed_before, 0, folder / "counted"))["writes"]
     found = []
     for number in range(1, writes + 1):
         place = folder / str(number)
-        assert in_child(lambda number=number, place=place: killed_before(number, place)) is None
+        assert in_child(partial(killed_before, number, place)) is None
         resumable = any((place / name / WEIGHTS).is_file() for name in ("checkpoint", "checkpoint.old"))
         if number % 2 and place.is_dir():
             halve(place)
-        found.append({"resumable": resumable, "again": in_child(lambda place=place: training(place))})
+        found.append({"resumable": resumable, "again": in_child(partial(training, place))})
     print(json.dumps({"whole": whole, "killed": found}))
 
 

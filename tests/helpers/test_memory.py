@@ -113,7 +113,9 @@ def test_both_sides_of_pairs_go_through_together():
 
 def test_a_containers_limit_is_its_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "CGROUP", tmp_path)
-    free, total = devices.device_memory(torch.device("cpu"))
+    known = devices.device_memory(torch.device("cpu"))
+    assert known is not None
+    free, total = known
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("0\n")
     assert devices.device_memory(torch.device("cpu"))[1] == total

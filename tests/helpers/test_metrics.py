@@ -99,9 +99,7 @@ class Writer:
 
 
 def test_tensorboard_gets_the_same_figures_once(new_policy, tmp_path, monkeypatch):
-    module = types.ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = Writer
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
     run(new_policy, tmp_path / "whole", tensorboard=True)
     with pytest.raises(RuntimeError, match="died"):
         run(new_policy, tmp_path / "broken", stop_at=3, tensorboard=True)
