@@ -762,10 +762,10 @@ for name, gradient in shown.items():
 #   ρ is the ratio that section 3.7 explains, equal to 1 in value here.)
 #
 # **An unbiased estimate need not have an unbiased gradient.** Names to look up: GRPO (section 3.7) as published
-# (Shao et al. 2024) has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio, and so does the library TRL,
-# where the setting is called `use_bias_correction_kl`. *A Comedy of Estimators* (2025, arXiv 2512.21852) goes through
-# all combinations. And several libraries have had k1 in the loss for a while, and nobody saw that the leash was
-# missing.
+# (Shao et al. 2024) has k3 in the loss. DeepSeek-V3.2 (2025, arXiv 2512.02556) multiplies it by the ratio,
+# and so does the library TRL, where the setting is called `use_bias_correction_kl`.
+# *A Comedy of Estimators* (2025, arXiv 2512.21852) goes through all combinations.
+# And several libraries have had k1 in the loss for a while, and nobody saw that the leash was missing.
 # %% [markdown]
 # **One fine for the text, or one for each token?** $R(y)$ is one number, so each token is held responsible for the
 # log-ratios of *all* tokens of its completion. Those that came before it, it cannot have caused. Question 2.B proved

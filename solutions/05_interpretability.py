@@ -517,7 +517,8 @@ sampling.round(3)
 # Log-odds are 0 at $p = 0.5$, and they are not squeezed near 0 and 1.
 # `explain.log_odds(reward_model)` is this score as a function from a list of texts to numbers.
 # %%
-reward_model = load_reward_model(preset, device="cpu" if preset.tiny else choose_device())  # it judges thousands of texts
+# It judges thousands of texts: a large one on the GPU, if there is one.
+reward_model = load_reward_model(preset, device="cpu" if preset.tiny else choose_device())
 score = explain.log_odds(reward_model)
 mask = reward_model.tokenizer.mask_token
 sentence = "this is not a good film"
