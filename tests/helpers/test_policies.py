@@ -62,7 +62,7 @@ def test_a_students_own_policy_comes_first(new_policy, tmp_path, monkeypatch, ca
 def test_larger_presets_have_none_to_ship(new_policy, tmp_path, monkeypatch, capsys):
     """With another preset than tiny a policy that was not trained is left out, with a sentence."""
     monkeypatch.chdir(tmp_path)
-    larger = replace(TINY, policy=Source("someone/larger"))
+    larger = replace(TINY, name="tiny with another policy", policy=Source("someone/larger"))
     assert list(policies.all_policies(new_policy(), larger)) == ["base"]
     assert "DPO: left out" in capsys.readouterr().out
 
