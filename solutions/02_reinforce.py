@@ -2334,7 +2334,7 @@ source = rollout_source(
 )  # fmt: skip
 taken = [
     stopwatch.step_parts(reinforce_step, timed_policy, timed_optimizer, functools.partial(source, number), reward_model)
-    for number in range(6)
+    for number in range(1 + sizes.dry_run_steps)
 ]
 parts = pd.DataFrame(taken[1:]).median()  # the first step warms up
 plots.show(figures.plot_step_parts(parts.to_dict()))
@@ -2364,7 +2364,7 @@ assert (yours - fast).abs().max() < 1e-2, "the fast path must give the same log-
 # %% [markdown]
 # The parts that the fast path does not touch set the limit: if a part takes the share $s$ of the time,
 # making it infinitely fast makes the whole at most $1/(1-s)$ times as fast (**Amdahl's law**).
-# That is why this notebook keeps the way that reads like the formula.
+# For a share like the one printed above, this notebook does not give up the way that reads like the formula.
 # %% [markdown]
 # ## 2.13 Summary
 #

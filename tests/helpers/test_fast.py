@@ -13,7 +13,7 @@ from benchmarks import fast_steps
 from helpers import fast
 from helpers.dpo.pairs import pair_batches
 from helpers.models import policy_logits
-from helpers.reinforce import stopwatch
+from helpers.reinforce import figures, stopwatch
 from helpers.worlds import dpo, reinforce, small
 
 VOCABULARY, COLUMNS = 37, 11
@@ -201,5 +201,6 @@ def test_the_parts_of_a_step_add_up_and_the_step_is_as_it_was(part2):
     assert all(seconds > 0 for seconds in parts.values())
     for name, weight in sums[0].items():
         assert (weight == sums[1][name]).all()
+    assert "sampling: " in figures.plot_step_parts(parts).alt
     assert not policy._forward_hooks
     assert not policy._forward_pre_hooks
