@@ -1,12 +1,13 @@
 """How fast are the training steps, beside TRL's? `python benchmarks/beside_trl.py`: JSON in `build/speed.json`, and a table.
 
 The same model, batch, tokens and number format, prompts of one length (so nobody pads), completions of a fixed length. The
-contenders take turns, A B A B …, so that other work on the machine slows all of them; what is given is the median. Peak memory
-is that of a process of its own, above the libraries and the policy's weights. The share of the limit is the counted arithmetic
-(2 · parameters · tokens for reading, 4 for a gradient) by the time, and by what a large matrix product reaches here.
+contenders take turns, A B A B …, so that other work on the machine slows all of them; what is given is the median: with one
+thread of the processor's seconds, which are the clock's where nothing else runs. Peak memory is that of a process of its own,
+above the libraries, the policy and the reward model. The share of the limit is the counted arithmetic (2 · parameters · tokens
+for reading, 4 for a gradient) by the time, and by what a large matrix product reaches here.
 
 Contenders: TRL's trainers; "simple", the course's solutions, which are what a student writes; "fast", `benchmarks/fast_steps.py`.
-A second call adds to the JSON file: `--models gpt2 --what dpo` measures one row again, `--table` only prints.
+A second call adds to the JSON file: `--models gpt2 --what DPO` measures one row again, `--table` only prints.
 """
 
 from __future__ import annotations

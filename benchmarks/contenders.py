@@ -173,13 +173,13 @@ class Turns(TrainerCallback):
         self.seconds: dict[str, list[float]] = {name: [] for name in ("TRL", *others)}
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self.since = time.perf_counter()
+        self.since = now()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.seconds["TRL"].append(time.perf_counter() - self.since)
+        self.seconds["TRL"].append(now() - self.since)
         for name, step in self.others.items():
             self.seconds[name].append(seconds_of(step))
-        self.since = time.perf_counter()
+        self.since = now()
 
 
 def beside_trainer(
@@ -230,8 +230,13 @@ def beside_trainer(
     return turns
 
 
+def now() -> float:
+    """Seconds: of the processor where one thread computes, so that other work on the machine counts little, else of the clock."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
 def seconds_of(call: Callable[[], Any]) -> float:
     """How long a call takes."""
-    since = time.perf_counter()
+    since = now()
     call()
-    return time.perf_counter() - since
+    return now() - since
