@@ -52,6 +52,7 @@ def write_hub_cache(
     *,
     layers: int = 12,
     width: int = 768,
+    tokens: int = TOKENS,
     judge_layers: int = 6,
     reviews: int = 2000,
     vocabulary: Path | None = None,
@@ -61,6 +62,7 @@ def write_hub_cache(
     Args:
         hub: the folder `hub` of the cache, `$HF_HOME/hub`.
         layers, width: of the language model; a head has 64 dimensions, or half of a smaller width.
+        tokens: how many the language model has, where no vocabulary is given.
         judge_layers: of the classifier, which has the same width.
         reviews: in the training split; the test split has a third of them.
         vocabulary: a folder with `vocab.json` and `merges.txt` of GPT-2.
@@ -69,7 +71,7 @@ def write_hub_cache(
     preset = PRESETS["gpt2"]
     snippets = [row for split in SNIPPET_SPLITS for row in load_snippets(split)]
     texts = [row["text"] for row in snippets]
-    write_policy(snapshot(hub, preset.policy), texts, layers, width, vocabulary)
+    write_policy(snapshot(hub, preset.policy), texts, layers, width, tokens, vocabulary)
     write_judge(snapshot(hub, preset.reward_model), texts, judge_layers, width)
     write_reviews(snapshot(hub, preset.prompts), snippets, reviews)
 
@@ -85,35 +87,37 @@ def snapshot(hub: Path, source: Source) -> Path:
     return folder
 
 
-def write_policy(folder: Path, texts: list[str], layers: int, width: int, vocabulary: Path | None) -> None:
+def write_policy(folder: Path, texts: list[str], layers: int, width: int, tokens: int, vocabulary: Path | None) -> None:
     """A random GPT-2 in the files of its repository: vocabulary, merges, weights as a `.bin` file without the tied ones."""
     if vocabulary is None:
-        learn_tokens(folder, texts)
+        learn_tokens(folder, texts, tokens)
     else:
         for name in ("vocab.json", "merges.txt"):
             shutil.copyfile(vocabulary / name, folder / name)
     settings = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    policy = GPT2LMHeadModel(GPT2Config(n_layer=layers, n_embd=width, n_head=max(2, width // 64)))
-    prefer_frequent_tokens(policy, AutoTokenizer.from_pretrained(folder), texts)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    known = {"vocab_size": len(tokenizer), "bos_token_id": len(tokenizer) - 1, "eos_token_id": len(tokenizer) - 1}
+    policy = GPT2LMHeadModel(GPT2Config(**known, n_layer=layers, n_embd=width, n_head=max(2, width // 64)))
+    prefer_frequent_tokens(policy, tokenizer, texts)
     policy = policy.half()
     policy.config.save_pretrained(folder)
     weights = {name: value for name, value in policy.state_dict().items() if name != "lm_head.weight"}
     torch.save(weights, folder / "pytorch_model.bin")
 
 
-def learn_tokens(folder: Path, texts: list[str]) -> None:
-    """Byte-level BPE from some texts, filled up with unused tokens to GPT-2's number of them; the last one ends a text."""
+def learn_tokens(folder: Path, texts: list[str], tokens: int) -> None:
+    """Byte-level BPE from some texts, filled up with unused tokens to their number; the last one ends a text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=TOKENS - 1, initial_alphabet=alphabet, show_progress=False)
+        texts, trainers.BpeTrainer(vocab_size=tokens - 1, initial_alphabet=alphabet, show_progress=False)
     )
     tokenizer.model.save(str(folder))
     learned = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    unused = {f"unused{number}": number for number in range(len(learned), TOKENS - 1)}
-    (folder / "vocab.json").write_text(json.dumps({**learned, **unused, END: TOKENS - 1}), encoding="utf-8")
+    unused = {f"unused{number}": number for number in range(len(learned), tokens - 1)}
+    (folder / "vocab.json").write_text(json.dumps({**learned, **unused, END: tokens - 1}), encoding="utf-8")
 
 
 @torch.no_grad()
@@ -125,7 +129,7 @@ def prefer_frequent_tokens(policy: GPT2LMHeadModel, tokenizer: PreTrainedTokeniz
     counts = Counter(token for ids in tokenizer([f" {text}" for text in texts])["input_ids"] for token in ids)
     total = sum(counts.values())
     rare = math.log(0.01 / total)  # of a token that does not occur, the end of the text among them
-    logarithms = torch.full((TOKENS,), rare)
+    logarithms = torch.full((len(tokenizer),), rare)
     for token, count in counts.items():
         logarithms[token] = math.log(count / total)
     embeddings, last = policy.transformer.wte.weight, policy.transformer.ln_f

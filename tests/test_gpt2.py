@@ -21,7 +21,7 @@ from tests.hub_cache import write_hub_cache
 @pytest.fixture
 def stand_ins(tmp_path, monkeypatch) -> Path:
     """A hub cache with small random models, and the settings of a machine without the hub."""
-    write_hub_cache(tmp_path / "cache" / "hub", layers=2, width=64, judge_layers=2, reviews=600)
+    write_hub_cache(tmp_path / "cache" / "hub", layers=2, width=64, tokens=2000, judge_layers=2, reviews=600)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("COURSE_ONLY_PRESET", raising=False)
