@@ -1833,10 +1833,7 @@ headline("test reward after", after.mean)
 if after.mean >= 0.75:
     print("The goal of 0.75 is reached.")
 else:
-    print(
-        "The goal of 0.75 is not reached: train longer, or look at your step again. With the recorded run:",
-        finished.LINE,
-    )
+    print("The goal of 0.75 is not reached: train longer, or look at your step again.", finished.offer(preset))
 gain = after.mean - before.mean
 claim(
     "2_reward_rises", "the mean reward on test prompts rises, and the two intervals do not touch",
@@ -2102,8 +2099,8 @@ table = pd.DataFrame(
 )
 change = table.loc["at the end"] - table.loc["before"]
 left = table.loc["at the end", "different words"] / table.loc["before", "different words"]
-sentence = "at the end all completions together have fewer different words, although they are longer"
-claim("2_fewer_words", sentence, left < 1 and change["length (tokens)"] > 0, left)
+sentence = "at the end all completions together have fewer different words, although they are no shorter"
+claim("2_fewer_words", sentence, left < 1 and change["length (tokens)"] >= 0, left)
 repeats = change["repetition"]
 claim("2_repeats_more", "by the end the share of repeated bigrams grows by more than 0.01", repeats > 0.01, repeats)
 claim(

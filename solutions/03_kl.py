@@ -1466,6 +1466,8 @@ if len(pair) == 2:  # else the sweep was stopped
 # untuned policy's only as far as the reward itself goes with length. What a run has beyond that is its own doing.
 # Then compare KL, J and the best J: which of the two runs has paid more for its reward?
 # Look at the KL *per token* as well: it says how far the policy has moved at each place, whatever the length.
+# (Where texts go on beyond the limit of new tokens, as with the preset `gpt2`, whose model writes long reviews, nearly
+# all completions have the full length. Then the lengths tell nothing, and KL and J tell all.)
 # And read the samples: reward and repetition alone would not have told you.
 # %% [markdown]
 # **To think about** (no points). A fellow student says: "The KL is summed over the tokens, so our objective rewards

@@ -371,7 +371,12 @@ def controller_told(alphas: Sequence[float], observed: Sequence[float], target: 
 
 
 def recorded_runs() -> dict[str, SweepRun]:
-    """Return the runs recorded with the course, for readers who skip the sweep."""
+    """Return the runs recorded with the course, for readers who skip the sweep, and say whose they are."""
+    print("The runs recorded with the course: preset tiny, seed 0. They are not yours.")
+    return _recorded()
+
+
+def _recorded() -> dict[str, SweepRun]:
     return {run["name"]: SweepRun(**run) for run in load_recorded(RECORDED)["runs"]}
 
 
@@ -387,7 +392,7 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
     if preset.name != "tiny":
         return [], f"There are no policies of Part 3 in {folder}; train them there to see them in the plot."
     try:
-        recorded = plain(recorded_runs().values())
+        recorded = plain(_recorded().values())
     except FileNotFoundError:
         return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
     return (

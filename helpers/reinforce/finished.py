@@ -10,7 +10,13 @@ from helpers.presets import Preset
 from helpers.runs import History
 
 RECORDED = "reinforce"
+TINY_ONLY = "A run is recorded for the preset tiny only: choose_preset('tiny')"
 LINE = "policy, history = finished.recorded_run(reference, preset)"  # what a student runs
+
+
+def offer(preset: Preset) -> str:
+    """How to go on with the recorded run, or that there is none of this preset."""
+    return f"With the recorded run: {LINE}" if preset.name == "tiny" else f"{TINY_ONLY}."
 
 
 def recorded_run(reference: PreTrainedModel, preset: Preset) -> tuple[PreTrainedModel, History]:

@@ -64,3 +64,9 @@ def test_a_training_is_recorded_from_its_checkpoint(tmp_path, monkeypatch):
     state.write_text(json.dumps(run | {"finished": False}), encoding="utf-8")
     with pytest.raises(ValueError, match="was not finished"):
         recorded.record_training(tmp_path)
+
+
+def test_a_run_is_offered_where_it_is_recorded():
+    assert finished.LINE in finished.offer(PRESETS["tiny"])
+    assert finished.LINE not in finished.offer(PRESETS["gpt2"])
+    assert "choose_preset('tiny')" in finished.offer(PRESETS["gpt2"])
