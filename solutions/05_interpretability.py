@@ -888,7 +888,8 @@ plots.show(explain.draw_tokens(explained, title="What the reward model looks at"
 # model has learned from people's judgements. Look at the texts of four policies through the eyes of the reward model:
 # the **base** policy of Part 1; **REINFORCE** at the end of Part 2's run, without any leash; **REINFORCE + KL**, on
 # Part 3's leash; and **DPO** of Part 4. If you trained them in this folder, `helpers` finds your own in `runs/`.
-# If not, those that come with the course are used, and the output says so.
+# If not, those that come with the course are used, which are of the preset `tiny`; with other models a policy that you
+# have not trained is left out. The output says so.
 # %%
 base, base_tokenizer = load_policy(preset, device="cpu")
 models = policies.all_policies(base, preset)

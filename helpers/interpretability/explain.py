@@ -118,9 +118,17 @@ def explain(
         kind: "partition" (neighbouring tokens are first treated as groups: fewer evaluations; these are *Owen* values,
             a relative of Shapley's), "permutation" (random orders of arrival: an estimate of Shapley's values) or "exact"
             (all coalitions; `evaluations` must then be at least 2 to the power of the number of tokens).
+
+    Raises:
+        ValueError: the tokenizer has no mask token.
     """
     import shap
 
+    if tokenizer.mask_token is None:
+        raise ValueError(
+            "this reward model has no mask token, which stands for an absent word: this part needs a classifier of BERT's kind, "
+            "such as the embedded one, choose_preset('tiny')"
+        )
     state = np.random.get_state()
     np.random.seed(0)  # shap draws its random orders from NumPy's global generator
     mask = f"{tokenizer.mask_token} "  # shap puts a blank before it and none behind

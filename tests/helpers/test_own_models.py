@@ -34,6 +34,7 @@ from helpers.devices import MemoryFullError
 from helpers.fitting import WrongModelError
 from helpers.generation import generate
 from helpers.hub import ModelNotAvailableError, Source, dataset_folder, source_of
+from helpers.interpretability import explain
 from helpers.kl import sweep
 from helpers.models import load_policy, load_reward_model
 from helpers.presets import PRESETS, choose_preset, sources
@@ -215,6 +216,11 @@ def test_a_classifier_with_other_labels_is_no_reward_model(tmp_path, reward_part
         load_reward_model(choose_preset("tiny", reward_model=str(tmp_path), quiet=True), device="cpu")
     assert str(tmp_path) in str(raised.value)
     assert TINY in str(raised.value)
+
+
+def test_a_classifier_that_cannot_mask_words_is_named_in_part_5(tokenizer):
+    with pytest.raises(ValueError, match=r"no mask token(.|\n)*choose_preset\('tiny'\)"):
+        explain.explain(lambda texts: torch.zeros(len(texts)).numpy(), tokenizer, ["a film"])
 
 
 def test_every_preset_names_models_that_are_there_or_on_the_hub():
