@@ -10,6 +10,7 @@ import torch
 
 from . import smollm2
 from .devices import arithmetic_rate
+from .display import tell
 from .hub import Source, hub_status, in_local_cache, source_of
 from .sizes import Sizes, choose_sizes
 
@@ -177,7 +178,8 @@ def choose_preset(
         PRESETS[name], policy=policy, reward_model=reward_model, learning_rate=learning_rate, lora_rank=lora_rank
     )
     if not quiet:
-        print(f"Preset {preset.name!r}: {preset.description}.\nWhy this one: {reason}.")
+        tell(f"Preset {preset.name!r}: {preset.description}.")
+        tell(f"Why this one: {reason}.")
     return preset
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from helpers.diagrams import INK, arrow, box
+from helpers.display import tell
 from helpers.plots import COLOURS, describe, show
 
 # What each word of the list does: told when the word stands in the wrong place.
@@ -124,7 +125,7 @@ def check_words(labels: object) -> int:
     if unknown:
         print(f"There is no blank called {', '.join(unknown)}; the blanks are {', '.join(LETTERS)}.")
     for letter in LETTERS:
-        print(feedback(letter, labels.get(letter)))
+        tell(feedback(letter, labels.get(letter)))
     number = sum(is_right(letter, labels.get(letter)) for letter in LETTERS)
     print(f"\n{number} of {len(LETTERS)} blanks are right.")
     show(draw(labels))
