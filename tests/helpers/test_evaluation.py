@@ -27,7 +27,7 @@ def test_the_figures_are_those_of_the_rewards(policy, tokenizer, small_preset):
     assert result.half_width == pytest.approx(1.96 * spread / math.sqrt(10), rel=1e-4)
     assert result.prompts == PROMPTS
     assert [p + c for p, c in zip(result.prompts, result.completions, strict=True)] == result.texts
-    assert "10 completions" in str(result)
+    assert "N = 10" in str(result)
 
 
 def test_the_same_seed_gives_the_same_figures(policy, tokenizer, small_preset):

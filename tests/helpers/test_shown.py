@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from matplotlib.collections import PathCollection
 
 from helpers import devices, plots, widgets
-from helpers.display import Page, samples_page, token_page
+from helpers.display import WIDTH, Page, samples_page, tell, token_page
 from helpers.dpo import figures as dpo_figures
 from helpers.kl.figures import METHODS, plot_frontier
 from helpers.runs import History
@@ -276,6 +276,16 @@ def test_no_widgets_without_ipywidgets_or_a_kernel(monkeypatch):
     monkeypatch.delenv("COURSE_WIDGETS")
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     assert not widgets.widgets_available()
+
+
+def test_long_lines_are_broken_between_words(capsys):
+    """JupyterLab breaks what is wider than its window inside words: "0.00" and "4" are no number."""
+    text = " ".join(f"word{number}" for number in range(60))
+    tell(text)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= WIDTH
+    assert [word for line in lines for word in line.split()] == text.split()
 
 
 def test_devices(monkeypatch):

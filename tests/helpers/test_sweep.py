@@ -207,6 +207,8 @@ def test_the_table_says_what_is_possible():
     assert table.loc["free", "best reward at this KL (at least)"] == pytest.approx(0.75), "beyond the last point"
     assert table.loc["free", "J = reward − α·KL"] == pytest.approx(0.5)
     assert torch.isnan(torch.tensor(table.loc["free", "best J (at least)"]))
+    untuned_first = sweep.table({"free": runs["free"], "a": runs["a"]}, drawn=drawn, possible=possible)
+    assert untuned_first.columns[-1] == "best reward at this KL (at least)", "the notebook says: the last column"
 
 
 def test_an_alpha_that_is_not_in_the_sweep_is_refused_with_those_that_are():
