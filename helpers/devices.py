@@ -58,21 +58,23 @@ def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 
     A tiny model takes one, so that a run has the same figures alone and beside other runs, which take the other cores.
-    A larger one takes all cores.
+    A larger one takes all cores that this process may use: in a container or on a shared Hub those are often fewer than there are.
     """
-    count = 1 if model_is_tiny else max(1, os.cpu_count() or 1)
+    import loky
+
+    count = 1 if model_is_tiny else loky.cpu_count(only_physical_cores=True)
     torch.set_num_threads(count)
     return count
 
 
 def arithmetic_rate(seconds: float = 0.3) -> float:
-    """Measure how fast the CPU multiplies matrices with all cores, in GFLOP/s (10⁹ operations a second, float32).
+    """Measure how fast the CPU multiplies matrices with all cores of this process, in GFLOP/s (10⁹ operations a second, float32).
 
     Args:
         seconds: how long to measure; the best of the products in that time counts.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, os.cpu_count() or 1))
+    set_threads(model_is_tiny=False)
     side = 1024
     left, right = torch.ones(side, side), torch.ones(side, side)
     left @ right  # the first product also starts the threads
