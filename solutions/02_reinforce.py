@@ -35,6 +35,8 @@
 # | 2.12 | optional: where the time of a step goes | a quarter of a minute |
 # | 2.13 | summary and submission | |
 #
+# The times are those of the small models (preset `tiny`); with larger ones the progress bars say how long it takes.
+#
 # **Words used throughout the course.** The **policy** is the model we train.
 # The **reference** is a frozen copy of the model it starts from. A **prompt** is the beginning of a text,
 # a **completion** is what the policy adds to it. A **log-prob** is the natural logarithm of a probability;

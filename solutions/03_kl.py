@@ -28,6 +28,8 @@
 # | 3.8 | optional: α that changes (exercises 3.9 and 3.10) | 1.5 to 2 min |
 # | 3.9 | in practice, questions, summary | |
 #
+# The times are those of the small models (preset `tiny`); with larger ones the progress bars say how long it takes.
+#
 # Words used as in the earlier parts: the **policy** π is the model we train;
 # a **completion** is the text it writes after a prompt; a **log-prob** is the natural logarithm of a probability;
 # the **advantage** of a completion says how much better than the others it was;

@@ -30,6 +30,8 @@
 # | 4.10 | optional: TRL beside your own | 1 min |
 # | 4.11 | summary, reading list and submission | |
 #
+# The times are those of the small models (preset `tiny`); with larger ones the progress bars say how long it takes.
+#
 # Words used as in the earlier parts: the **policy** is the model we train,
 # the **reference** is the frozen model it starts from, a **completion** is the text that follows a prompt,
 # a **log-prob** is the natural logarithm of a probability. Two words are new.

@@ -27,7 +27,7 @@
 # | 5.12 | optional: the same on a real language model | see there |
 # | 5.13 | summary and submission | |
 #
-# The times are for the machine alone; reading and thinking take longer.
+# The times are for the machine alone, with the small models (preset `tiny`); reading and thinking take longer.
 # Parts 1 and 2 are enough for most of it: what a policy, a reward model, a logit and an attention head are.
 # Question 5.3 also compares policies on the leash of Part 3 and by DPO (Part 4); question 5.6 uses the KL penalty.
 # Part 1 has the picture of a transformer with its heads.
