@@ -164,7 +164,7 @@ def write_judge(folder: Path, texts: list[str], layers: int, width: int) -> None
         id2label=names, label2id={name: number for number, name in names.items()},
     )  # fmt: skip
     judge = DistilBertForSequenceClassification(config).eval()
-    stretch(judge, AutoTokenizer.from_pretrained(folder), texts[:256])
+    stretch(judge, AutoTokenizer.from_pretrained(folder), texts[:64])
     judge.half().save_pretrained(folder)
 
 
