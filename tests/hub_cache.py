@@ -101,6 +101,7 @@ def write_policy(folder: Path, texts: list[str], layers: int, width: int, tokens
     policy = GPT2LMHeadModel(GPT2Config(**known, n_layer=layers, n_embd=width, n_head=max(2, width // 64)))
     prefer_frequent_tokens(policy, tokenizer, texts)
     policy = policy.half()
+    policy.config.architectures = [type(policy).__name__]  # TRL loads its reference by this name
     policy.config.save_pretrained(folder)
     weights = {name: value for name, value in policy.state_dict().items() if name != "lm_head.weight"}
     torch.save(weights, folder / "pytorch_model.bin")
