@@ -79,7 +79,7 @@ seed_everything(run_seed(0))
 # **Sizes.** All numbers that decide how long the notebook takes stand in the next cell.
 # If you are in a hurry, make them smaller; the results get noisier.
 # %%
-recipe = preset.dpo  # learning rate, batch size and epochs that were measured for this preset
+recipe = preset.dpo  # learning rate, batch size and epochs of this preset
 beta = recipe.beta  # the first one; section 4.6 tries others
 kept_files = Path("runs/pairs")  # sampled completions are kept here, so that a second run takes no time
 sizes = preset.sizes("dpo")  # to change one: preset.sizes("dpo", train_prompts=600)
