@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
-from .models import positions_of
+from .models import by_rows, positions_of
 
 ROWS = 1024  # tokens that go through the output layer at once: with 50,000 words a table of 200 MB
 PLAIN_HEADS = ("gpt2", "llama")  # model types whose logits are the output layer's and nothing else: no scale, no cap
@@ -58,10 +59,11 @@ def completion_log_probs(
         raise TypeError(f"the fast path needs a language model of transformers, not {type(model).__name__}")
     if not 1 <= groups <= len(ids):
         raise ValueError(f"{len(ids)} rows cannot be cut into {groups} groups")
+    read = partial(by_rows, policy, partial(_of_group, model))
     if groups == 1:
-        return _of_group(model, ids, attention_mask, completion_mask)
+        return read(ids, attention_mask, completion_mask)
     order = attention_mask.sum(dim=1).argsort(descending=True, stable=True)  # [B]
-    found = [_of_group(model, ids[part], attention_mask[part], completion_mask[part]) for part in order.chunk(groups)]
+    found = [read(ids[part], attention_mask[part], completion_mask[part]) for part in order.chunk(groups)]
     return torch.cat(found)[order.argsort()]  # [B, T-1]
 
 

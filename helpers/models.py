@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -127,15 +127,23 @@ def policy_logits(
     def logits(ids: Tensor, attention_mask: Tensor, positions: Tensor) -> Tensor:  # [b, T] each -> [b, T, V]
         return policy(input_ids=ids, attention_mask=attention_mask, position_ids=positions, use_cache=False).logits
 
+    return by_rows(policy, logits, *inputs)
+
+
+def by_rows(policy: Policy, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """What a function of tensors `[B, …]` returns, also `[B, …]`: computed for a few rows at a time where the policy asks for it.
+
+    See `in_micro_batches`.
+    """
     rows = getattr(policy, "rows_at_once", None)
-    if rows is None or rows >= len(ids) or not torch.is_grad_enabled():
-        return logits(*inputs)
-    groups = zip(*(tensor.split(rows) for tensor in inputs), strict=True)
-    return torch.cat([checkpoint(logits, *group, use_reentrant=False) for group in groups])
+    if rows is None or rows >= len(tensors[0]) or not torch.is_grad_enabled():
+        return function(*tensors)
+    groups = zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+    return torch.cat([checkpoint(function, *group, use_reentrant=False) for group in groups])
 
 
 def in_micro_batches(policy: PreTrainedModel, rows: int | None) -> PreTrainedModel:
-    """Let `policy_logits` keep the activations of a few rows at a time, so that a large batch needs less memory.
+    """Let `policy_logits` (and `helpers.fast`) keep the activations of a few rows at a time: a large batch needs less memory.
 
     The rows go through the policy in groups. What a group's forward pass computes on the way is thrown away and computed
     anew when the backward pass reaches it (activation checkpointing, Chen et al. 2016), so a step takes about a third

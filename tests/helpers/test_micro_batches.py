@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helpers.fast import completion_log_probs
 from helpers.generation import generate
 from helpers.models import in_micro_batches, policy_logits
 
@@ -38,6 +39,23 @@ def test_logits_and_gradients_are_those_of_the_whole_batch(policy, batch, rows):
     torch.testing.assert_close(again, whole, rtol=1e-10, atol=1e-12)
     assert max(value.abs().max() for value in gradients) > 1e-3
     torch.testing.assert_close(found, gradients, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_fast_path_does_the_same(policy, batch, groups):
+    """Log-probs of the completions alone, and their gradients."""
+    ids, mask = batch
+    completion = torch.arange(10).expand(7, 10) >= 7  # [B, T] every row has a token before
+
+    def found():
+        policy.zero_grad()
+        log_probs = completion_log_probs(policy, ids, mask, completion, groups=groups)  # [B, T-1]
+        (log_probs.square().mean() * log_probs.std()).backward()
+        return log_probs.detach(), [value.grad.clone() for value in policy.parameters()]
+
+    whole = found()
+    in_micro_batches(policy, 2)
+    torch.testing.assert_close(found(), whole, rtol=1e-9, atol=1e-12)
 
 
 def test_activations_of_one_group_are_kept_at_a_time(policy, batch, monkeypatch):
