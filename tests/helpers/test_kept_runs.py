@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.notebook import places
+from helpers.notebook import places, start
 from helpers.notebook.kept_runs import place_runs
 from helpers.runs import load_points, save_point
 
@@ -19,7 +19,8 @@ from helpers.runs import load_points, save_point
 @pytest.fixture
 def session(tmp_path, monkeypatch):
     """A session of Colab in which the notebook runs in `content/course/notebooks`; without Drive."""
-    monkeypatch.delenv("COURSE_RUNS", raising=False)
+    for name in ("COURSE_RUNS", "COURSE_GRADING", "NBGRADER_EXECUTION"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     monkeypatch.setattr(places, "CONTENT", tmp_path / "content")
     here = tmp_path / "content" / "course" / "notebooks"
@@ -40,6 +41,14 @@ def test_without_drive_nothing_changes(session):
     assert place_runs() == ""
     save_point("a", 1, 0.5)
     assert not Path("runs").is_symlink()
+
+
+def test_the_first_cell_says_so(drive, monkeypatch, capsys):
+    monkeypatch.setattr(start, "install_missing", lambda file: None)
+    for name in ("restart_needed", "watch", "keep_time", "make_grader"):
+        monkeypatch.setattr(start, name, lambda: None)
+    start.start(1)
+    assert f"The folder runs is kept in {drive}" in capsys.readouterr().out
 
 
 def test_runs_are_kept_on_a_mounted_drive(drive, tmp_path, monkeypatch):
