@@ -34,7 +34,7 @@ WORDS = tuple(ROLES)
 # What each blank must do, without naming the word.
 NEEDS = {
     "A": "At A, token numbers such as 318 come in, and a vector must come out for each of them",
-    "B": "At B, the model must be told where in the text each token stands. What enters the table of positions?",
+    "B": "At B, the table of positions is asked where in the text each token stands. Say what goes into it",
     "C": "At C, two arrays of shape [T, width] come in, what the tokens are and where they stand, and one goes out",
     "D": "D matters in training only, and in evaluation it does nothing at all",
     "E": "At E, nothing is mixed between positions: the numbers are brought to a common scale before the next step",
