@@ -1159,7 +1159,7 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # ### The whole algorithm on one screen
 #
 # ```text
-# REINFORCE with a leave-one-out baseline                        who wrote it
+# REINFORCE with a leave-one-out baseline                       who wrote it
 #
 #  1  θ ← the weights of the reference                          fresh_start
 #  2  for each training step:                                   train
