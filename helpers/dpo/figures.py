@@ -101,9 +101,9 @@ def margin_explorer(loss: Curve, weight: Curve) -> None:
     print("Change β, from 0.02 to 2, with the arrow keys or by typing: the thick curve is yours.")
 
     def draw(β: float) -> None:
-        show(plot_loss_and_weight(loss, weight, [0.1, 0.5, β], highlight=β))
+        show(plot_loss_and_weight(loss, weight, list(dict.fromkeys([0.1, 0.5, β])), highlight=β))  # each β once
 
-    panel(draw, {"β": number(0.1, 0.02, 2.0, 0.02)})
+    panel(draw, {"β": number(0.2, 0.02, 2.0, 0.02)})
 
 
 def plot_dpo_training(history: History, *, title: str = "") -> Figure:
