@@ -155,7 +155,7 @@ def test_every_panel_has_names_and_obeys_the_keyboard(page):
     field = page.get_by_label("β", exact=True)
     field.click()
     field.press("ArrowUp")
-    pictures(page, "The thick curve is that of β = 0.12").first.wait_for()
+    pictures(page, "The thick curve is that of β = 0.22").first.wait_for()
 
     field = page.get_by_label("P(1. right)", exact=True)
     field.click()
