@@ -1174,7 +1174,7 @@ print("γ = 0.9:", [round(g, 3) for g in discounted_returns(one_at_the_end, 0.9)
 # 11      θ ← one step of the optimizer with g                  you, 2.7
 # ```
 #
-# The numbers at the right are those of the exercises; 1.3 to 1.5 are Part 1's. `fresh_start` follows below.
+# The numbers at the right are those of the exercises; 1.3 to 1.5 stand in Part 1. `fresh_start` follows below.
 # Lines 6 to 11 are one call of `reinforce_step`, which you write in this section. Line 4 draws from $\pi_\theta$ as
 # it is now: on-policy. Everything else is in place.
 # %% [markdown]
