@@ -395,7 +395,5 @@ def earlier_runs(preset: Preset, folder: str | Path = RUNS / "kl") -> tuple[list
         recorded = plain(_recorded().values())
     except FileNotFoundError:
         return [], f"There are no policies of Part 3 in {folder}, and none are recorded with this copy of the course."
-    return (
-        recorded,
-        f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown.",
-    )
+    told = f"There are no policies of Part 3 in {folder}; the {len(recorded)} recorded with the course are shown."
+    return recorded, told
