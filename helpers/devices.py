@@ -58,7 +58,7 @@ def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 
     A tiny model takes one, so that a run has the same figures alone and beside other runs, which take the other cores.
-    A larger one takes all cores that this process may use: in a container or on a shared Hub those are often fewer than there are.
+    A larger one takes all cores that this process may use: in a container or on a Hub often fewer than there are.
     """
     import loky
 

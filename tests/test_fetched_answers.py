@@ -15,7 +15,14 @@ from autograder import masters, testing
 from helpers.parts import PARTS
 
 # they start, keep and send things, change this process, or run a step: there is nothing in them to compute with
-LEFT_ALONE = ("helpers.assets", "helpers.devices", "helpers.hub", "helpers.notebook", "helpers.smollm2", "helpers.worlds")
+LEFT_ALONE = (
+    "helpers.assets",
+    "helpers.devices",
+    "helpers.hub",
+    "helpers.notebook",
+    "helpers.smollm2",
+    "helpers.worlds",
+)
 LOADING = ("load_", "choose_")  # names of functions that take seconds, and give models and data
 STEPS = (
     "reinforce_step",

@@ -97,7 +97,7 @@ def test_names_of_models(llama, tmp_path):
             source_of(wrong)
     with pytest.raises(ValueError, match=r"has no config\.json"):
         source_of(str(tmp_path))
-    with pytest.raises(ValueError, match="a learning rate .*positive number"):
+    with pytest.raises(ValueError, match=r"a learning rate .*positive number"):
         choose_preset("tiny", learning_rate=-1.0)
 
 
