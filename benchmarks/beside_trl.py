@@ -51,7 +51,7 @@ from helpers.reinforce import stopwatch  # noqa: E402
 
 OUT = ROOT / "build" / "speed.json"
 ROUNDS = {"tiny": 15, "smollm2": 5, "gpt2": 5}  # steps of each contender, after one to warm up
-WHAT = ("memory", "sampling", "RLOO", "GRPO", "DPO", "DPO, reference kept", "parts")  # memory first: it forks
+WHAT = ("memory", *speed_table.STEPS, "parts")  # memory first: it forks
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------

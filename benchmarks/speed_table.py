@@ -15,6 +15,7 @@ AXES = {
     "size": "parameters",
 }
 LINES = {"TRL": ("vermilion", "s", "--"), "simple": ("orange", "^", ":"), "fast": ("blue", "o", "-")}
+STEPS = ("sampling", "RLOO", "GRPO", "DPO", "DPO, reference kept")
 MODELS = ("tiny", "smollm2", "gpt2")
 
 
@@ -28,8 +29,8 @@ def table(found: dict[str, Any]) -> str:
     """A row for each model and kind of step: steps a second, times TRL's, memory, share of the limit."""
     about = found["machine"]
     lines = [
-        f"{about['processor']}, {about['cores']} cores, {about['threads']} thread, {about['code']}; Python {about['python']}, "
-        f"torch {about['torch']}, transformers {about['transformers']}, TRL {about['trl']}",
+        f"`{about['processor']}, {about['cores']} cores, {about['threads']} thread, {about['code']}; Python {about['python']}, "
+        f"torch {about['torch']}, transformers {about['transformers']}, TRL {about['trl']}`",
         "",
         "| model | step | batch | theirs, steps/s | simple | fast | simple ÷ theirs | fast ÷ theirs "
         "| share of the limit: theirs, simple, fast | peak memory in MiB: theirs, simple, fast |",
@@ -37,9 +38,8 @@ def table(found: dict[str, Any]) -> str:
     ]
     for model in MODELS:
         rows = found.get(model, {})
-        for what, row in rows.items():
-            if what in ("memory", "parts"):
-                continue
+        for what in (what for what in STEPS if what in rows):
+            row = rows[what]
             names = ("transformers" if "transformers" in row["median"] else "TRL", "simple", "fast")
             rate = [1 / row["median"][name] for name in names]
             share = ", ".join(f"{row['share'][name]:.0%}" for name in names)
