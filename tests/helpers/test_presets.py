@@ -56,6 +56,7 @@ def test_without_a_gpu_auto_is_tiny_and_the_hub_is_not_asked(monkeypatch, capsys
 )
 def test_with_a_gpu_auto_follows_the_hub(monkeypatch, capsys, cached, reachable, expected, told):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(presets.smollm2, "converted", lambda name: False)  # whatever this machine has
     monkeypatch.setattr(presets, "in_local_cache", lambda sources: cached)
     monkeypatch.setattr(
         presets, "hub_status", lambda repository: (reachable, "it answers" if reachable else "it does not answer")
