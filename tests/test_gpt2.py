@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder.rehearse.run import run_part
+from autograder.rehearse.run import executed_path, run_part
 from benchmarks.t4_estimate import GPT2, T4, T4_HALF, Shape, Work, forward, parts, sample, table, update
 from helpers.parts import ROOT
 from helpers.presets import PRESETS
@@ -32,7 +32,7 @@ def stand_ins(tmp_path, monkeypatch) -> Path:
 def test_part_2_runs_with_gpt2_and_asks_the_second_opinion(stand_ins):
     run = run_part(2, fast=True, preset="gpt2", folder=stand_ins / "run")
     assert run.ok, run.error
-    cells = nbformat.read(run.notebook, as_version=4).cells
+    cells = nbformat.read(executed_path(2, stand_ins / "run"), as_version=4).cells
     printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "Preset 'gpt2'" in printed
     assert "the second reward model (never trained on): highest at step" in printed

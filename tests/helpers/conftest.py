@@ -30,9 +30,11 @@ WORDS = ["a", "the", "film", "story", "was", "is", "good", "bad", "very", "not",
 # fmt: on
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread():
-    """One thread for each of the processes that the tests are spread over."""
+    """One thread for each of the processes that the tests are spread over; a test that loads a larger policy takes more."""
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(1)
 
 

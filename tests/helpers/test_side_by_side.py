@@ -62,7 +62,8 @@ def test_results_are_those_of_one_after_the_other(tmp_path: Path, workers: int) 
 
 def test_one_stop_reaches_all_runs_and_the_next_call_goes_on(tmp_path: Path) -> None:
     """What was stopped is given too, says that it was, and ends as a run that nobody stopped."""
-    calls = {n: partial(one, int(n), tmp_path / f"side-{n}", 400, 0.02) for n in "01"}
+    # 400 steps of 0.1 s each: on a busy machine the second process may begin many seconds after the first
+    calls = {n: partial(one, int(n), tmp_path / f"side-{n}", 400, 0.1) for n in "01"}
 
     def stop() -> None:
         while not all((tmp_path / f"side-{n}" / "checkpoint").exists() for n in calls):
