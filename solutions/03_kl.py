@@ -1255,8 +1255,8 @@ show_page(sweep.run_page(free))
 # Now the leash. The next cell trains one policy for each α, from 0 to far too much, and examines each on the same
 # held-out prompts. The values are multiples of the preset's α, which fits a reward from 0 to 1: a nat of KL then costs
 # a few hundredths of the reward. With the small models on a CPU with several cores, the runs go **side by side**, each
-# on a core of its own: the results are those of one after the other. The cell then takes three to four minutes on an idle
-# machine with two cores, up to twice that on a busy one.
+# on a core of its own: the results are those of one after the other. The cell then takes three to four minutes
+# on an idle machine with two cores, up to twice that on a busy one.
 # **You may stop it at any time** (the square button):
 # each finished run is in the folder `runs/kl`, a half-finished one has a checkpoint, and calling the cell again goes on
 # from there. If you later change one of your functions, the runs that used it are trained anew.
