@@ -12,9 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-WIDTH = (
-    104  # letters in a line of output in JupyterLab's window on a small laptop; a longer one is broken inside a word
-)
+# letters in a line of output in JupyterLab's window on a small laptop; a longer one is broken inside a word
+WIDTH = 104
 BLUE, ORANGE = (0, 114, 178), (230, 159, 0)  # ends of the scale, from the palette of `plots`
 INVISIBLE = {"\n": "⏎", "\t": "⇥", "": "∅"}
 LETTERS = "color: black; border-radius: 2px"

@@ -77,7 +77,7 @@ class Metrics:
             self.behind = False
         except OSError as error:
             if not self.told:
-                _say(f"{path} cannot be written to ({error.strerror}); it is caught up on when that is possible again.")
+                say(f"{path} cannot be written to ({error.strerror}); it is caught up on when that is possible again.")
             self.behind = self.told = True
 
     def _show(self, records: list[Record]) -> None:
@@ -89,13 +89,14 @@ class Metrics:
                         self.board.add_scalar(name, value, int(record["step"]))
             self.board.flush()
         except OSError as error:
-            _say(f"TensorBoard gets no more figures of this run: {error}")
+            say(f"TensorBoard gets no more figures of this run: {error}")
             self.board = None
 
 
-def _say(text: str) -> None:
-    """Print a sentence without breaking the progress bar."""
-    tqdm.write(text, file=sys.stdout)
+def say(text: str) -> None:
+    """Print a sentence, if there is one, without breaking the progress bar."""
+    if text:
+        tqdm.write(text, file=sys.stdout)
 
 
 def _line(record: Record) -> str:

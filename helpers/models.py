@@ -58,9 +58,8 @@ def load_policy(
     device = torch.device(device) if device is not None else choose_device()
     if device.type == "cpu":
         set_threads(preset.tiny)
-    check_policy_kind(
-        from_hub_or_assets(AutoConfig, preset.policy), preset.policy.name
-    )  # before the weights are fetched
+    # before the weights are fetched
+    check_policy_kind(from_hub_or_assets(AutoConfig, preset.policy), preset.policy.name)
     tokenizer = from_hub_or_assets(AutoTokenizer, preset.policy)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:

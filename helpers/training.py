@@ -22,7 +22,7 @@ from .devices import out_of_memory_help
 from .evaluation import batch_seed, repetition
 from .generation import Rollout, generate
 from .memory import announce
-from .metrics import Metrics
+from .metrics import Metrics, say
 from .runs import Checkpoint, History, NotSavedError, Record, fingerprint, save_weights
 from .side_by_side import is_told, tell
 
@@ -170,7 +170,7 @@ def train(
                 samples.before(done)
                 batch = source(done) if callable(source) else source[done % len(source)]
                 if progress and done == first:
-                    _say(announce(policy, optimizer, batch))
+                    say(announce(policy, optimizer, batch))
                 record = _record(done, call(batch, done), batch)
                 history.records.append(record)
                 metrics.add()
@@ -208,7 +208,7 @@ class Best:
                 save_weights(policy, self.folder)
             except NotSavedError as error:
                 earlier = f"those of step {state['best_step']} stay" if "best_step" in state else "there are none yet"
-                _say(f"The best weights so far, of step {step}, are not kept, {earlier}: {error}")
+                say(f"The best weights so far, of step {step}, are not kept, {earlier}: {error}")
             else:
                 state.update(best_score=score, best_step=step)
 
@@ -290,7 +290,7 @@ class Saver:
             self.saved = done
         except NotSavedError as error:
             kept = f"that of step {self.saved} is still there" if self.saved else "there is none of this run"
-            _say(f"The checkpoint of step {done} is not saved, {kept}: {error} {then}.")
+            say(f"The checkpoint of step {done} is not saved, {kept}: {error} {then}.")
 
 
 def _record(number: int, reported: object, batch: Any) -> Record:
@@ -318,12 +318,6 @@ def _shown(record: Record) -> dict[str, str]:
     columns = BAR_COLUMNS if "reward" in record else WITHOUT_REWARD
     rounded = {name: round(record[name], 3) + 0.0 for name in columns if name in record}  # -0.0 + 0.0 is 0.0
     return {name: f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" for name, value in rounded.items()}
-
-
-def _say(text: str) -> None:
-    """Print a sentence, if there is one, without breaking the progress bar."""
-    if text:
-        tqdm.write(text, file=sys.stdout)
 
 
 def _takes_two(step: Callable[..., Any]) -> bool:

@@ -83,9 +83,8 @@ class Checked:
 
     def _repr_html_(self) -> str:
         """The form that notebooks show."""
-        colour = (
-            "#16805c" if self.passed else "#767676" if self.unwritten else "#c24a00"
-        )  # legible on white and on black
+        # legible on white and on black
+        colour = "#16805c" if self.passed else "#767676" if self.unwritten else "#c24a00"
         items = "".join(
             f"<li><b>{html.escape(name)}</b><br><span style='white-space:pre-wrap'>{html.escape(message)}</span></li>"
             for name, ok, message in self.outcomes
