@@ -58,11 +58,14 @@ def set_threads(model_is_tiny: bool) -> int:
     """Set how many CPU threads PyTorch uses, and return that number.
 
     A tiny model takes one, so that a run has the same figures alone and beside other runs, which take the other cores.
-    A larger one takes all cores that this process may use: in a container or on a Hub often fewer than there are.
+    A larger one takes all cores that this process may use: in a container or on a Hub often fewer than there are, and as many
+    as `OMP_NUM_THREADS` says where that is set, as it is in the processes of `side_by_side`.
     """
     import loky
 
-    count = 1 if model_is_tiny else loky.cpu_count(only_physical_cores=True)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    most = int(asked) if asked.isdigit() and int(asked) else loky.cpu_count(only_physical_cores=True)
+    count = 1 if model_is_tiny else most
     torch.set_num_threads(count)
     return count
 

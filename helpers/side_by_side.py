@@ -18,23 +18,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
+from .devices import device_memory
 from .display import WIDTH
+from .memory import GIB
+from .weights import size
 
 LOOK = 0.5  # seconds between two looks at the progress
 IDLE = 120  # seconds after which a process without work ends
 MOST = 4  # processes: each holds its own copies of the models
+# GiB that a process needs: for the libraries, and for policy, reference, gradients, moments and activations in multiples of the
+# policy's weights. Measured: .6 GB with `tiny` (13 MB of weights), 2.7 GB with `smollm2` (538 MB, an adapter learns).
+LIBRARIES, COPIES = 0.5, 6
 _told: list[Path] = []  # in a run's process: the file in which it says how far it is
 
 
-def cores_for(tiny: bool, device: torch.device) -> int:
-    """How many runs may go side by side: one unless the models are tiny and on the CPU, and one in the course's tests."""
+def cores_for(model: nn.Module, device: torch.device) -> int:
+    """How many trainings of a model may go side by side: as the CPU's cores and the free memory allow, at most `MOST`.
+
+    One thread each is faster than all threads for one run after the other: sampling leaves most of several threads idle. On a
+    GPU one run fills the device; in the course's own tests nothing goes side by side.
+    """
     import loky
 
-    if not tiny or device.type != "cpu" or os.environ.get("COURSE_FAST") == "1":
+    if device.type != "cpu" or os.environ.get("COURSE_FAST") == "1":
         return 1
-    return min(MOST, loky.cpu_count(only_physical_cores=True))
+    memory = device_memory(device)
+    each = LIBRARIES + COPIES * size(model.parameters()) / GIB  # GiB
+    fit = int(memory[0] / each) if memory else MOST if each < 1 else 1
+    return max(1, min(MOST, fit, loky.cpu_count(only_physical_cores=True)))
 
 
 def tell(done: int, steps: int) -> bool:

@@ -1160,7 +1160,7 @@ def examine(policy):
     )  # fmt: skip
 
 
-workers = cores_for(preset.tiny, device)  # runs that go side by side; 1: one after the other
+workers = cores_for(reference, device)  # runs that go side by side; 1: one after the other
 common = {
     "preset": preset.name,
     "steps": sizes.steps,

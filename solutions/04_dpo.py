@@ -90,7 +90,7 @@ reference, tokenizer = load_policy(preset, device)
 reference.requires_grad_(False)
 reward_model = load_reward_model(preset, device=device)
 pad_id = tokenizer.pad_token_id
-workers = cores_for(preset.tiny, device)  # trainings that go side by side; 1: one after the other
+workers = cores_for(reference, device)  # trainings that go side by side; 1: one after the other
 print(f"{sum(p.numel() for p in reference.parameters()) / 1e6:.1f} million parameters, on {device}")
 # %% [markdown]
 # ## 4.1 Background: from the objective to the loss

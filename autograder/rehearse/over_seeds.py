@@ -1,11 +1,18 @@
-"""`course claims`: run the solutions over seeds and presets, and write which of their claims hold where."""
+"""`course claims`: run the solutions over seeds and presets, and write which of their claims hold where.
+
+A preset may take hours, so what a run gave is kept in `docs/results.json`, beside the page: a later call that runs another
+seed, preset or part adds its column, and the others stay.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.publish.normalise import write_json
 from autograder.rehearse.run import Execution, run_part
 from helpers.kl.possible import OPTIMUM
 from helpers.parts import PARTS, ROOT
@@ -14,12 +21,13 @@ from helpers.runs import load_points
 
 FOLDER = ROOT / "build" / "claims"
 RESULTS = ROOT / "docs" / "results.md"
+FAST = FOLDER / "results.md"  # of small sizes, which say nothing about what holds
 Place = tuple[str, int]  # preset, seed
 # What is measured of a policy, as the frontier's points have it, and how it is written.
 MEASURES = {"reward": ".3g", "kl": ".3g", "second_reward": ".3g", "length": ".1f", "repetition": ".3g"}
 INTRODUCTION = """# What the runs show
 
-Written by `course claims` ({command}). A claim is a sentence of a notebook about its run, which the run itself checks:
+Written by `course claims`, last by `{command}`. A claim is a sentence of a notebook about its run, which the run itself checks:
 ✓ it holds, ✗ it does not, with the figure that decides.
 """
 
@@ -51,28 +59,73 @@ def run_everywhere(
     return found
 
 
-def page(found: dict[Place, dict[int, Execution]], command: str) -> str:
+@dataclass
+class Record:
+    """What is kept of the runs of one preset and seed: by part, and the points of all their policies."""
+
+    parts: dict[int, Execution] = field(default_factory=dict)
+    points: list[dict[str, Any]] = field(default_factory=list)
+
+
+def load(path: Path) -> dict[Place, Record]:
+    """Read the records that earlier calls left; none if there is no file."""
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        (row["preset"], row["seed"]): Record({run["part"]: Execution(**run) for run in row["parts"]}, row["points"])
+        for row in rows
+    }
+
+
+def merge(records: dict[Place, Record], found: dict[Place, dict[int, Execution]]) -> dict[Place, Record]:
+    """The records with what was found now in place of what was found before, by preset, seed and part; of points, by policy."""
+    merged = dict(records)
+    for place, runs in found.items():
+        before = merged.get(place, Record())
+        now = load_points(folder=folder_of(place) / "work" / "runs")
+        names = {point["name"] for point in now}
+        points = [point for point in before.points if point["name"] not in names] + now
+        merged[place] = Record(dict(sorted((before.parts | runs).items())), points)
+    order = {preset: number for number, preset in enumerate(PRESETS)}
+    return dict(sorted(merged.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0][1])))
+
+
+def save(records: dict[Place, Record], path: Path) -> None:
+    """Write the records, without what only says where and when a run was made."""
+    kept = ("part", "ok", "seconds", "fast", "preset", "headlines", "claims", "error")
+    rows = [
+        {
+            "preset": preset,
+            "seed": seed,
+            "parts": [{name: getattr(run, name) for name in kept} | {"key": ""} for run in record.parts.values()],
+            "points": record.points,
+        }
+        for (preset, seed), record in records.items()
+    ]
+    write_json(path, rows)
+
+
+def page(records: dict[Place, Record], command: str) -> str:
     """The tables of claims and of headline figures, part by part, one column for each preset and seed."""
-    lines = [INTRODUCTION.format(command=f"`{command}`")]
-    for part in sorted({part for runs in found.values() for part in runs}):
-        runs = {place: parts[part] for place, parts in found.items() if part in parts}
+    lines = [INTRODUCTION.format(command=command)]
+    for part in sorted({part for record in records.values() for part in record.parts}):
+        runs = {place: record.parts[part] for place, record in records.items() if part in record.parts}
         lines.append(f"\n## Part {part}: {PARTS[part]}\n")
         lines += [f"The run failed with {_named(place)}.\n" for place, run in runs.items() if not run.ok]
-        sentences = {name: row["sentence"] for run in runs.values() for name, row in run.claims.items()}
+        # a sentence that was changed since a run has a row of its own
+        sentences = dict.fromkeys((name, row["sentence"]) for run in runs.values() for name, row in run.claims.items())
         figures = dict.fromkeys(name for run in runs.values() for name in run.headlines)
         if sentences:
             lines += _table(
-                "claim", runs, {sentences[n]: [_verdict(run, n) for run in runs.values()] for n in sentences}
+                "claim", runs, {claim[1]: [_verdict(run, *claim) for run in runs.values()] for claim in sentences}
             )
-        if figures:
-            lines += _table(
-                "figure", runs, {n: [str(run.headlines.get(n, "")) for run in runs.values()] for n in figures}
-            )
-    for preset in dict.fromkeys(preset for preset, _ in found):
-        points = {
-            place: load_points(folder=folder_of(place) / "work" / "runs") for place in found if place[0] == preset
-        }
-        lines += recipes(preset, points)
+        minutes = {"minutes": [f"{run.seconds / 60:.0f}" if run.seconds else "" for run in runs.values()]}
+        lines += _table(
+            "figure", runs, {n: [str(run.headlines.get(n, "")) for run in runs.values()] for n in figures} | minutes
+        )
+    for preset in dict.fromkeys(preset for preset, _ in records):
+        lines += recipes(preset, {place: record.points for place, record in records.items() if place[0] == preset})
     return "\n".join(lines)
 
 
@@ -118,9 +171,9 @@ def _named(place: Place) -> str:
     return f"{preset}, seed {seed}"
 
 
-def _verdict(run: Execution, name: str) -> str:
-    row: dict[str, Any] | None = run.claims.get(name)
-    return "" if row is None else f"{'✓' if row['holds'] else '✗'} {row['value']}".strip()
+def _verdict(run: Execution, name: str, sentence: str) -> str:
+    row: dict[str, Any] = run.claims.get(name, {})
+    return f"{'✓' if row['holds'] else '✗'} {row['value']}".strip() if row.get("sentence") == sentence else ""
 
 
 def _table(what: str, runs: dict[Place, Execution], rows: dict[str, list[str]]) -> list[str]:
@@ -149,6 +202,9 @@ def failures(found: dict[Place, dict[int, Execution]]) -> list[str]:
 
 
 def write(found: dict[Place, dict[int, Execution]], command: str, path: Path) -> Path:
-    """Write the page."""
-    path.write_text(page(found, command), encoding="utf-8")
+    """Add what was found to the records beside the page, and write the page anew."""
+    kept = path.with_suffix(".json")
+    records = merge(load(kept), found)
+    save(records, kept)
+    path.write_text(page(records, command), encoding="utf-8")
     return path

@@ -77,7 +77,7 @@ def test_claims_are_collected_over_seeds_without_repeating_a_run(small, monkeypa
     assert not (small / "run").exists()
     assert [runs[1].cached for runs in over_seeds.run_everywhere([1], [1, 2], ["tiny"]).values()] == [True, True]
     assert over_seeds.failures(found) == [f"part 1, tiny, seed 2: {SENTENCE} (here: 2)"]
-    text = over_seeds.page(found, "course claims")
+    text = over_seeds.page(over_seeds.merge({}, found), "course claims")
     assert "| claim | tiny, seed 1 | tiny, seed 2 |" in text
     assert f"| {SENTENCE} | ✓ 1 | ✗ 2 |" in text
     assert "| reward | 0.25 | 0.5 |" in text
@@ -88,7 +88,7 @@ def test_a_run_that_fails_is_told(small, monkeypatch):  # noqa: F811
     write(small, "raise RuntimeError('no memory')")
     found = over_seeds.run_everywhere([1], [0], ["tiny"])
     assert over_seeds.failures(found) == ["part 1, tiny, seed 0: the run failed: RuntimeError: no memory"]
-    assert "The run failed with tiny, seed 0." in over_seeds.page(found, "course claims")
+    assert "The run failed with tiny, seed 0." in over_seeds.page(over_seeds.merge({}, found), "course claims")
 
 
 def test_the_command_writes_the_page_and_fails_where_a_claim_does(monkeypatch, tmp_path):
@@ -99,6 +99,48 @@ def test_the_command_writes_the_page_and_fails_where_a_claim_does(monkeypatch, t
     assert done.exit_code == cli.WRONG
     assert "✗ 3" in (tmp_path / "results.md").read_text()
     assert "`course claims --part 1 --seed 0 --preset tiny`" in (tmp_path / "results.md").read_text()
+
+
+def ran(preset, part, sentence, holds=True, seconds=120.0):
+    claims_ = {"1_rises": {"sentence": sentence, "holds": holds, "value": "3"}}
+    return Execution(part, True, seconds, False, preset, "key", {"reward": 0.5}, claims_)
+
+
+def test_a_later_call_adds_its_column_and_keeps_the_others(tmp_path, monkeypatch):
+    """A preset may take hours: nobody is to run all of them again for one more column, and the record is the page's only source."""
+    monkeypatch.setattr(over_seeds, "FOLDER", tmp_path / "claims")
+    page = tmp_path / "results.md"
+    over_seeds.write(
+        {("smollm2", 0): {1: ran("smollm2", 1, SENTENCE, holds=False, seconds=600)}}, "course claims", page
+    )
+    over_seeds.write({("tiny", 0): {2: ran("tiny", 2, SENTENCE)}}, "course claims", page)
+    over_seeds.write({("tiny", 0): {1: ran("tiny", 1, SENTENCE)}}, "course claims", page)
+    text = page.read_text()
+    assert "| claim | tiny, seed 0 | smollm2, seed 0 |" in text, "in the order of the presets, not of the calls"
+    assert f"| {SENTENCE} | ✓ 3 | ✗ 3 |" in text
+    assert "| minutes | 2 | 10 |" in text
+    assert "## Part 2" in text
+    over_seeds.write({("tiny", 0): {1: ran("tiny", 1, "the reward doubles")}}, "course claims", page)
+    text = page.read_text()
+    assert "| the reward doubles | ✓ 3 |  |" in text, "the other preset's run has not checked the new sentence"
+    assert f"| {SENTENCE} |  | ✗ 3 |" in text
+
+
+def test_points_of_a_part_that_ran_again_replace_the_former_ones_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(over_seeds, "FOLDER", tmp_path)
+    runs = over_seeds.folder_of(("tiny", 0)) / "work" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "frontier.json").write_text(json.dumps([{"name": "α = 0", "kl": 1.0}]))
+    before = {("tiny", 0): over_seeds.Record(points=[{"name": "α = 0", "kl": 9.0}, {"name": "DPO", "kl": 2.0}])}
+    merged = over_seeds.merge(before, {("tiny", 0): {}})
+    assert {point["name"]: point["kl"] for point in merged["tiny", 0].points} == {"α = 0": 1.0, "DPO": 2.0}
+
+
+def test_the_page_in_the_docs_is_the_record_s(tmp_path):
+    """Nobody edits the table by hand: written from its record anew, it is the same."""
+    text = over_seeds.RESULTS.read_text()
+    command = text.split("last by `")[1].split("`")[0]
+    assert over_seeds.page(over_seeds.load(over_seeds.RESULTS.with_suffix(".json")), command) == text
 
 
 def test_the_page_has_a_table_of_all_trained_policies():

@@ -18,6 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from helpers.parts import ROOT
 from helpers.runs import History
+from helpers.devices import set_threads
 from helpers.side_by_side import all_results, cores_for, side_by_side, tell
 from helpers.training import train
 
@@ -89,6 +90,7 @@ def test_a_run_that_fails_and_one_that_is_killed_say_so(tmp_path: Path) -> None:
 NOTEBOOK = """
 import dataclasses
 import torch
+from helpers.devices import set_threads
 from helpers.side_by_side import side_by_side
 
 factor = torch.tensor([2.0])  # a global, as a notebook's models are
@@ -116,16 +118,38 @@ def test_functions_of_a_notebook_travel_with_what_they_use() -> None:
     assert done.stdout.strip().endswith("[(1, 6.0), (2, 12.0)]"), done.stdout + done.stderr
 
 
-def test_runs_go_side_by_side_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_go_side_by_side_as_cores_and_memory_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, small = torch.device("cpu"), torch.nn.Linear(10, 10)
+    with torch.device("meta"):
+        large = torch.nn.Linear(10_000, 13_500)  # 135 million weights, as SmolLM2 has
     monkeypatch.delenv("COURSE_FAST", raising=False)
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    assert cores_for(True, torch.device("cpu")) == 1
-    monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
-    assert cores_for(False, torch.device("cpu")) == 1
-    assert cores_for(True, torch.device("cuda")) == 1
-    assert 1 <= cores_for(True, torch.device("cpu")) <= 4
+    monkeypatch.setattr("loky.cpu_count", lambda **_: 2)
+    for free, workers_large in ((16.0, 2), (5.0, 1), (1.0, 1)):
+        monkeypatch.setattr("helpers.side_by_side.device_memory", lambda _, free=free: (free, 32.0))
+        assert cores_for(large, cpu) == workers_large, free
+        assert cores_for(small, cpu) == 2 - (free == 1.0), free
+    monkeypatch.setattr("helpers.side_by_side.device_memory", lambda _: None)  # nobody knows
+    assert (cores_for(large, cpu), cores_for(small, cpu)) == (1, 2)
+    assert cores_for(small, torch.device("cuda")) == 1
+    monkeypatch.setattr("loky.cpu_count", lambda **_: 1)
+    assert cores_for(small, cpu) == 1
+    monkeypatch.setattr("loky.cpu_count", lambda **_: 64)
+    monkeypatch.setattr("helpers.side_by_side.device_memory", lambda _: (500.0, 512.0))
+    assert cores_for(large, cpu) == 4
     monkeypatch.setenv("COURSE_FAST", "1")
-    assert cores_for(True, torch.device("cpu")) == 1
+    assert cores_for(small, cpu) == 1
+
+
+def test_the_processes_of_runs_take_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that loads a large model in its process must not take all cores again, beside the others."""
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert set_threads(model_is_tiny=False) == torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert set_threads(model_is_tiny=False) == 3 and set_threads(model_is_tiny=True) == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_run_by_itself_is_told_nothing() -> None:
