@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, SupportsFloat
@@ -171,6 +172,31 @@ class Checkpoint:
         history.state.update(numbers_kept)
         return step
 
+    def load_finished(self, policy: torch.nn.Module, history: History) -> int:
+        """Put the weights and the history of a finished run of the same fingerprint in place; return its steps, else 0.
+
+        Raises:
+            CheckpointError: its weights are damaged or of another model. Nothing is changed then.
+        """
+        folder = _latest(self.folder)
+        if not (folder / STATE).is_file():
+            return 0
+        with self._refusing(folder / STATE):
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            if not state["finished"] or state["fingerprint"] != self.mark:
+                return 0
+            step, records, samples = int(state["step"]), list(state["records"]), list(state["samples"])
+            numbers_kept = dict(state["state"])
+        with self._refusing(folder / WEIGHTS):
+            found = weights.read(policy, folder / WEIGHTS)
+        weights.put(policy, found)
+        policy.train(bool(state["training"]))
+        history.records[:] = records
+        history.samples[:] = samples
+        history.state.clear()
+        history.state.update(numbers_kept)
+        return step
+
     def clear(self) -> int:
         """Delete the run's checkpoint and return 0, the step to begin with."""
         for folder in (self.current, self.previous, self.folder / "checkpoint.new"):
@@ -277,13 +303,17 @@ def fingerprint(step: Callable[..., Any], settings: Mapping[str, Any]) -> str:
     seen: set[int] = set()
 
     def add(function: Any) -> None:
+        if isinstance(function, partial):
+            digest.update(repr((function.args, sorted(function.keywords.items()))).encode())
+            function = function.func
         if not isinstance(function, FunctionType) or id(function) in seen:
             return
         seen.add(id(function))
         digest.update(_code_bytes(function.__code__, function.__doc__))
         for name in _names(function.__code__):
             other = function.__globals__.get(name)
-            if isinstance(other, FunctionType) and other.__module__ == function.__module__:
+            inner = other.func if isinstance(other, partial) else other
+            if isinstance(inner, FunctionType) and inner.__module__ == function.__module__:
                 add(other)
         for cell in function.__closure__ or ():
             try:

@@ -86,6 +86,8 @@ def train(
     folder: str | Path | None = None,
     checkpoint_every: int = 25,
     resume: bool = True,
+    reuse: bool = False,
+    keep_finished: bool = True,
     settings: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
     description: str = "training",
@@ -98,10 +100,10 @@ def train(
 
     With a `folder` (such as `"runs/kl-0.01"`) the run saves a checkpoint every `checkpoint_every` steps: weights,
     optimizer, random numbers, history, state. If the kernel dies, or you stop the run, calling `train` again goes on
-    from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished, when
-    the settings or the code of `step` have changed, or with `resume=False`. A checkpoint that cannot be written, as on a
-    full disk, is told, and the run goes on. The figures of each step are written to `<folder>/metrics.jsonl` at once, a
-    line of JSON each.
+    from there, and the result is the same as that of an unbroken run. It begins anew when the run was finished (unless
+    `reuse` is set), when the settings or the code of `step` have changed, or with `resume=False`. A checkpoint that cannot
+    be written, as on a full disk, is told, and the run goes on. The figures of each step are
+    written to `<folder>/metrics.jsonl` at once, a line of JSON each.
 
     Before the first step of a large policy, what memory the run needs is estimated and printed.
 
@@ -120,6 +122,8 @@ def train(
             has their `best_step` and `best_score`.
         least_gain: by how much samples must be better than the best before to take their place.
         state: a dict of plain numbers that `step` reads and changes (an adaptive α, say); it is part of a checkpoint.
+        reuse: a run that is finished is not made again: its weights and history are taken from the checkpoint.
+        keep_finished: False deletes the checkpoint at the end of the run: many runs of a large policy would fill a disk.
         settings: plain values a run depends on; when they differ from the checkpoint's, the run begins anew.
         tensorboard: write the figures for TensorBoard too, to `<folder>/tensorboard` (`pip install tensorboard`).
         description: what the progress bar is called.
@@ -149,11 +153,18 @@ def train(
     best = None if keep_best is None else Best(keep_best, Path(folder or ".") / "best", least_gain)
     show = show_sample and progress
     samples = Samples(history, policy, tokenizer, sample_prompts, sample_every, sample_tokens, show, best)
-    saver = Saver(history, policy, optimizer, checkpoint_every, steps)
+    saver = Saver(history, policy, optimizer, checkpoint_every, steps, keep_finished)
     metrics = Metrics(history, None if folder is None else Path(folder), board=tensorboard)
     done = 0
     if folder is not None:
-        done = saver.begin(Checkpoint(Path(folder), fingerprint(step, {**(settings or {}), "steps": steps})), resume)
+        mark = fingerprint(step, {**(settings or {}), "steps": steps})
+        done = saver.begin(Checkpoint(Path(folder), mark), resume, reuse)
+        if done and done == steps:
+            if progress:
+                say(
+                    f"{description}: this run was finished before, and is read from {folder}; resume=False begins anew."
+                )
+            return history
         if done and progress:
             print(f"Going on with the run in {folder} from step {done}; resume=False begins anew.")
     metrics.begin()
@@ -255,14 +266,18 @@ class Saver:
     optimizer: Any
     every: int
     steps: int
+    keep_finished: bool = True
     checkpoint: Checkpoint | None = None
     saved: int = 0  # the step of the last checkpoint
     rest: float = 0.0  # when the next one is due at the earliest, by the clock of `time.perf_counter`
 
-    def begin(self, checkpoint: Checkpoint, resume: bool) -> int:
-        """Restore an unfinished run if there is one and it is wanted; return the step to go on from."""
+    def begin(self, checkpoint: Checkpoint, resume: bool, reuse: bool) -> int:
+        """Restore an unfinished run, or with `reuse` a finished one, if it is there and wanted; return the steps done."""
         self.checkpoint = checkpoint
-        self.saved = checkpoint.load(self.policy, self.optimizer, self.history) if resume else checkpoint.clear()
+        if not resume:
+            return checkpoint.clear()
+        finished = checkpoint.load_finished(self.policy, self.history) if reuse else 0
+        self.saved = finished or checkpoint.load(self.policy, self.optimizer, self.history)
         return self.saved
 
     def after(self, done: int) -> None:
@@ -275,11 +290,14 @@ class Saver:
 
     def end(self, done: int, whole: bool) -> None:
         """Save for the last time, unless a step was cut in two: then the last whole checkpoint stays what it is."""
-        if whole:
+        finished = self.history.stopped == "finished"
+        if finished and self.checkpoint and not self.keep_finished:
+            self.checkpoint.clear()
+        elif whole:
             then = (
                 "Policy and history are in memory: make room, then keep the weights with save_weights(policy, folder)"
             )
-            self._save(done, self.history.stopped == "finished", then)
+            self._save(done, finished, then)
 
     def _save(self, done: int, finished: bool, then: str) -> None:
         """Save; where that is not possible, say what there is instead, and what comes then."""

@@ -1692,7 +1692,8 @@ def test_reset_one(resetting):
 # - a **progress bar** shows the reward, the length of the completions in tokens, and the KL;
 # - every few steps it completes some fixed prompts, keeps the texts as **samples** and prints the first of them;
 # - it saves **checkpoints** in `runs/reinforce`: weights, optimizer, random numbers and history. If the kernel dies,
-#   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run;
+#   run the cell again: the run goes on where it was, and the result is the same as that of an unbroken run.
+#   A run that was finished before, with the same functions of yours, is read and not made again;
 # - press the **stop button** of the notebook to end early. The policy and the history are kept as they are then;
 # - with `keep_best`, a function that judges the samples, it also keeps the policy whose samples were judged best,
 #   in `runs/reinforce/best`. Section 2.9 says what that is good for.
@@ -1800,7 +1801,8 @@ history = train(
     folder="runs/reinforce",
     keep_best=second_opinion,  # early stopping: see section 2.9
     least_gain=0.05,
-    settings={"seed": seed, "preset": preset.name},
+    settings={"seed": seed, "preset": preset.name, "learning_rate": preset.reinforce.learning_rate},
+    reuse=True,  # a finished run is read again; to train anew, write resume=False here
     description="REINFORCE",
 )
 print(f"ended: {history.stopped}, mean reward of the last ten batches {history.mean('reward', last=10):.3f}")

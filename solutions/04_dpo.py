@@ -53,12 +53,13 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from helpers import plots
+from helpers import plots, weights
 from helpers.data import load_prompts
 from helpers.devices import choose_device, run_seed, seed_everything
 from helpers.display import show_samples
 from helpers.dpo import figures, measures, recording
 from helpers.dpo.pairs import collate, draw_labels, pair_batches, pair_log_probs, pairs_from, sample_completions
+from helpers.dpo.pairs import mark as pairs_mark
 from helpers.evaluation import NORMAL_975
 from helpers.generation import generate
 from helpers.kl import possible, sweep
@@ -1250,6 +1251,9 @@ print("the reference:", {key: round(value, 3) for key, value in base_scores.item
 # Every few steps the policy is measured on the test pairs, which it never trains on; and after each epoch it writes
 # fresh samples, which section 4.6 looks at.
 # The bar says how long this takes. The stop button of the notebook ends a run early and keeps what there is.
+# Each run has a checkpoint in the folder `runs/dpo-trainings`: after a stop, or the end of a session, the same cell
+# goes on from there, and a run that was finished is read and not made again. (Of a large policy, whose weights take
+# more than 200 MB, only unfinished runs are kept.)
 #
 # *Predict first:* which of these will rise in training, and which will fall: the loss on the training pairs, the loss
 # on the test pairs, the accuracy, the log-prob of the chosen completions, that of the rejected ones?
@@ -1261,6 +1265,7 @@ def train_dpo(
     """Train a copy of a policy on pairs. Gives the copy, and a history with measures of the test pairs in columns `test_...`.
 
     With `look` the policy also writes samples after each epoch but the last: columns `epoch_...`. `update` is the step.
+    A run that was finished before with these pairs and numbers and this code is read from its checkpoint.
     """
     seed = run_seed(0)
     seed_everything(seed)
@@ -1282,7 +1287,13 @@ def train_dpo(
             report |= {f"epoch_{key}": value for key, value in found.items()}
         return report
 
-    history = train(step, batches, steps=len(batches), description=name)
+    depends_on = {"seed": seed, "beta": beta, "learning_rate": learning_rate, "epochs": epochs, "preset": preset.name}
+    depends_on |= {"pairs": pairs_mark(pairs, kept), "start": weights.mark(weights.kept(start))}
+    small = weights.size(weights.kept(policy).values()) < 200e6  # bytes: ten larger policies would fill a disk
+    history = train(
+        step, batches, steps=len(batches), description=name, policy=policy, optimizer=optimizer,
+        folder=Path("runs/dpo-trainings") / sweep.slug(name), settings=depends_on, reuse=True, keep_finished=small,
+    )  # fmt: skip
     return policy, history
 
 

@@ -78,6 +78,13 @@ class Pair:
         return self.chosen_score - self.rejected_score
 
 
+def mark(pairs: Sequence[Pair], reference: Float[Tensor, "N 2"]) -> str:
+    """A short hash of pairs and of their log-probs under the reference: a training on others is another training."""
+    told = [(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) for pair in pairs]
+    numbers = reference.double().cpu().numpy().round(4)  # last digits may depend on what else was computed
+    return hashlib.sha256(f"{told} {numbers.tolist()}".encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class PairBatch:
     """A batch of `B` pairs as tensors, padded **on the right**; what `dpo_step` gets.

@@ -107,7 +107,7 @@ def ran(preset, part, sentence, holds=True, seconds=120.0):
 
 
 def test_a_later_call_adds_its_column_and_keeps_the_others(tmp_path, monkeypatch):
-    """A preset may take hours: nobody is to run all of them again for one more column, and the record is the page's only source."""
+    """A preset may take hours: nobody runs all of them again for one column; the record is the page's only source."""
     monkeypatch.setattr(over_seeds, "FOLDER", tmp_path / "claims")
     page = tmp_path / "results.md"
     over_seeds.write(

@@ -16,9 +16,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from helpers.devices import set_threads
 from helpers.parts import ROOT
 from helpers.runs import History
-from helpers.devices import set_threads
 from helpers.side_by_side import all_results, cores_for, side_by_side, tell
 from helpers.training import train
 
@@ -147,7 +147,8 @@ def test_the_processes_of_runs_take_one_thread_each(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert set_threads(model_is_tiny=False) == torch.get_num_threads() == 1
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
-        assert set_threads(model_is_tiny=False) == 3 and set_threads(model_is_tiny=True) == 1
+        assert set_threads(model_is_tiny=False) == 3
+        assert set_threads(model_is_tiny=True) == 1
     finally:
         torch.set_num_threads(before)
 

@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import pytest
 import torch
 
 from helpers.data import batch_at
 from helpers.generation import Rollout
-from helpers.runs import History, load_points, load_weights, save_point
+from helpers.runs import CheckpointError, History, fingerprint, load_points, load_weights, save_point
 from helpers.training import rollout_source, train
 from tests.helpers.small_run import PROMPTS, iter_judge, make_run, same
 
@@ -144,6 +145,68 @@ def test_changed_settings_and_finished_runs_begin_anew(new_policy, tokenizer, tm
     counted[:] = [None] * 10
     run(settings={"alpha": 2})
     assert counted[10:] == list(range(6)), "other settings are another run"
+
+
+def test_a_finished_run_is_taken_again_where_that_is_asked_for(new_policy, tokenizer, tmp_path, capsys):
+    """After the end of a session a cell with several trainings makes the missing ones only."""
+    counted = []
+
+    def step(batch, number):
+        counted.append(number)
+        return {"loss": float(number)}
+
+    def run(step=step, **options):
+        policy = new_policy()
+        if not counted:
+            with torch.no_grad():
+                next(policy.parameters()).add_(1.0)  # what a step would have learned
+        optimizer = torch.optim.AdamW(policy.parameters())
+        options = {"settings": {"beta": 1}, "reuse": True} | options
+        return policy, train(step, ["x"], steps=3, policy=policy, optimizer=optimizer, folder=tmp_path, **options)
+
+    first, history = run()
+    capsys.readouterr()
+    again, read = run()
+    assert counted == [0, 1, 2], "not a step is made again"
+    assert same(first, again)
+    assert (read.records, read.stopped) == (history.records, "finished")
+    assert "this run was finished before" in capsys.readouterr().out
+    run(settings={"beta": 2})
+    assert len(counted) == 6, "other settings are another run"
+    run(resume=False, settings={"beta": 2})
+    assert len(counted) == 9
+    run(lambda batch, number: counted.append(0) or {"loss": 1.0})
+    assert len(counted) == 12, "another step is another run"
+    run(keep_finished=False, settings={"beta": 3})
+    assert not (tmp_path / "checkpoint").exists(), "several runs of a large policy would fill a disk"
+
+
+def test_a_finished_run_whose_weights_are_damaged_is_refused(new_policy, tokenizer, tmp_path):
+    policy = new_policy()
+
+    def run():
+        optimizer = torch.optim.AdamW(policy.parameters())
+        options = {"policy": policy, "optimizer": optimizer, "folder": tmp_path, "reuse": True}
+        return train(lambda batch: {"loss": 1.0}, ["x"], steps=2, **options)
+
+    run()
+    (tmp_path / "checkpoint" / "policy.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="To begin anew"):
+        run()
+
+
+def test_what_a_step_has_bound_with_partial_is_part_of_its_fingerprint():
+    """Part 4 trains with a loss whose label smoothing is bound: another value is another run."""
+
+    def loss(x, smoothing):
+        return x * smoothing
+
+    def step_with(smoothing):
+        bound = partial(loss, smoothing=smoothing)
+        return lambda batch: {"loss": bound(batch)}
+
+    assert fingerprint(step_with(0.1), {}) == fingerprint(step_with(0.1), {})
+    assert fingerprint(step_with(0.1), {}) != fingerprint(step_with(0.2), {})
 
 
 def test_resume_false_begins_anew(new_policy, tokenizer, tmp_path):
