@@ -161,7 +161,7 @@ def _plain() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def _adapted() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model with the adapter's products in its weights, sharpened, and a tokenizer that opens a text as the adapter learnt."""
+    """The model with the adapter's products in its weights, sharpened, and a tokenizer that opens texts as it learnt."""
     from peft import PeftModel
 
     model, tokenizer = _plain()

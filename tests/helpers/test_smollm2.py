@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
@@ -60,6 +62,22 @@ def test_it_is_converted_once_and_then_read(package, small, capsys):
     load_policy(PRESET, "cpu")
     assert len(package) == 1
     assert capsys.readouterr().out == ""
+
+
+def test_the_reviews_have_a_temperature_of_their_own(small, tokenizer, monkeypatch, tmp_path):
+    """The course's temperature 1 is `TEMPERATURE` of what the adapter learnt: at 1 a small model falls into word salad."""
+    ids = torch.arange(12).reshape(2, 6)
+    adapted = get_peft_model(
+        copy.deepcopy(small), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    )
+    adapted.save_pretrained(tmp_path)
+    learnt = adapted.eval()(input_ids=ids).logits
+    tokenizer.add_tokens(smollm2.START)
+    monkeypatch.setattr(smollm2, "ADAPTER", tmp_path)
+    monkeypatch.setattr(smollm2, "_plain", lambda: (small, tokenizer))
+    reviews, reads = smollm2._adapted()
+    torch.testing.assert_close(reviews(input_ids=ids).logits, learnt / smollm2.TEMPERATURE, rtol=1e-4, atol=1e-5)
+    assert reads("A film")["input_ids"][0] == reads.convert_tokens_to_ids(smollm2.START)
 
 
 def test_a_conversion_that_is_cut_off_leaves_no_model(package, monkeypatch, tokenizer):
