@@ -161,8 +161,9 @@ def test_a_finished_run_is_taken_again_where_that_is_asked_for(new_policy, token
             with torch.no_grad():
                 next(policy.parameters()).add_(1.0)  # what a step would have learned
         optimizer = torch.optim.AdamW(policy.parameters())
-        options = {"settings": {"beta": 1}, "reuse": True} | options
-        return policy, train(step, ["x"], steps=3, policy=policy, optimizer=optimizer, folder=tmp_path, **options)
+        options.setdefault("settings", {"beta": 1})
+        options |= {"policy": policy, "optimizer": optimizer, "folder": tmp_path, "reuse": True}
+        return policy, train(step, ["x"], steps=3, **options)
 
     first, history = run()
     capsys.readouterr()
@@ -186,8 +187,8 @@ def test_a_finished_run_whose_weights_are_damaged_is_refused(new_policy, tokeniz
 
     def run():
         optimizer = torch.optim.AdamW(policy.parameters())
-        options = {"policy": policy, "optimizer": optimizer, "folder": tmp_path, "reuse": True}
-        return train(lambda batch: {"loss": 1.0}, ["x"], steps=2, **options)
+        step = lambda batch: {"loss": 1.0}  # noqa: E731
+        return train(step, ["x"], steps=2, policy=policy, optimizer=optimizer, folder=tmp_path, reuse=True)
 
     run()
     (tmp_path / "checkpoint" / "policy.safetensors").write_bytes(b"half")
