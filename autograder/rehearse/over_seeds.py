@@ -204,7 +204,6 @@ def failures(found: dict[Place, dict[int, Execution]]) -> list[str]:
 def write(found: dict[Place, dict[int, Execution]], command: str, path: Path) -> Path:
     """Add what was found to the records beside the page, and write the page anew."""
     kept = path.with_suffix(".json")
-    records = merge(load(kept), found)
-    save(records, kept)
-    path.write_text(page(records, command), encoding="utf-8")
+    save(merge(load(kept), found), kept)
+    path.write_text(page(load(kept), command), encoding="utf-8")  # as they are kept, in the order of the file
     return path
