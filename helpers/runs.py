@@ -75,6 +75,13 @@ class History:
         values = self[column][-last:] if last else self[column]
         return sum(values) / len(values)
 
+    def put(self, records: list[Record], samples: list[dict[str, Any]], state: dict[str, Any]) -> None:
+        """Take what was saved, in place: the state is also the caller's."""
+        self.records[:] = records
+        self.samples[:] = samples
+        self.state.clear()
+        self.state.update(state)
+
     def to_pandas(self) -> pd.DataFrame:
         """Return the records as a table."""
         return pd.DataFrame(self.records)
@@ -166,10 +173,7 @@ class Checkpoint:
             torch.cuda.set_rng_state_all(drawn_on_gpus)
         random.setstate((version, tuple(numbers), gauss))
         np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-        history.records[:] = records
-        history.samples[:] = samples
-        history.state.clear()
-        history.state.update(numbers_kept)
+        history.put(records, samples, numbers_kept)
         return step
 
     def load_finished(self, policy: torch.nn.Module, history: History) -> int:
@@ -191,10 +195,7 @@ class Checkpoint:
             found = weights.read(policy, folder / WEIGHTS)
         weights.put(policy, found)
         policy.train(bool(state["training"]))
-        history.records[:] = records
-        history.samples[:] = samples
-        history.state.clear()
-        history.state.update(numbers_kept)
+        history.put(records, samples, numbers_kept)
         return step
 
     def clear(self) -> int:

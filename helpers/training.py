@@ -159,7 +159,7 @@ def train(
     if folder is not None:
         mark = fingerprint(step, {**(settings or {}), "steps": steps})
         done = saver.begin(Checkpoint(Path(folder), mark), resume, reuse)
-        if done and done == steps:
+        if saver.finished:
             if progress:
                 say(
                     f"{description}: this run was finished before, and is read from {folder}; resume=False begins anew."
@@ -268,6 +268,7 @@ class Saver:
     steps: int
     keep_finished: bool = True
     checkpoint: Checkpoint | None = None
+    finished: bool = False  # whether a finished run was taken from it
     saved: int = 0  # the step of the last checkpoint
     rest: float = 0.0  # when the next one is due at the earliest, by the clock of `time.perf_counter`
 
@@ -276,8 +277,9 @@ class Saver:
         self.checkpoint = checkpoint
         if not resume:
             return checkpoint.clear()
-        finished = checkpoint.load_finished(self.policy, self.history) if reuse else 0
-        self.saved = finished or checkpoint.load(self.policy, self.optimizer, self.history)
+        steps = checkpoint.load_finished(self.policy, self.history) if reuse else 0
+        self.finished = steps > 0
+        self.saved = steps or checkpoint.load(self.policy, self.optimizer, self.history)
         return self.saved
 
     def after(self, done: int) -> None:

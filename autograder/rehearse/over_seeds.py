@@ -73,7 +73,9 @@ def load(path: Path) -> dict[Place, Record]:
         return {}
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {
-        (row["preset"], row["seed"]): Record({run["part"]: Execution(**run) for run in row["parts"]}, row["points"])
+        (row["preset"], row["seed"]): Record(
+            {run["part"]: Execution(**run, key="") for run in row["parts"]}, row["points"]
+        )
         for row in rows
     }
 
@@ -98,7 +100,7 @@ def save(records: dict[Place, Record], path: Path) -> None:
         {
             "preset": preset,
             "seed": seed,
-            "parts": [{name: getattr(run, name) for name in kept} | {"key": ""} for run in record.parts.values()],
+            "parts": [{name: getattr(run, name) for name in kept} for run in record.parts.values()],
             "points": record.points,
         }
         for (preset, seed), record in records.items()

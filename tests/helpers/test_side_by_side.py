@@ -90,7 +90,6 @@ def test_a_run_that_fails_and_one_that_is_killed_say_so(tmp_path: Path) -> None:
 NOTEBOOK = """
 import dataclasses
 import torch
-from helpers.devices import set_threads
 from helpers.side_by_side import side_by_side
 
 factor = torch.tensor([2.0])  # a global, as a notebook's models are

@@ -182,6 +182,29 @@ def test_a_finished_run_is_taken_again_where_that_is_asked_for(new_policy, token
     assert not (tmp_path / "checkpoint").exists(), "several runs of a large policy would fill a disk"
 
 
+def test_a_run_stopped_in_its_last_step_is_ended_and_not_taken_for_a_finished_one(new_policy, tokenizer, tmp_path):
+    """Its last samples are still to be drawn."""
+    policy = new_policy()
+    optimizer = torch.optim.AdamW(policy.parameters())
+
+    def run(step):
+        return train(
+            step, ["x"], steps=2, policy=policy, optimizer=optimizer, tokenizer=tokenizer, sample_prompts=PROMPTS[:1],
+            sample_every=1, sample_tokens=2, folder=tmp_path, reuse=True, settings={}, progress=False,
+        )  # fmt: skip
+
+    def step(batch, number):
+        if number == 1 and first:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"loss": 0.0}
+
+    first = True
+    assert run(step).stopped == "interrupted"
+    history = run(step)
+    assert history.stopped == "finished"
+    assert [sample["step"] for sample in history.samples] == [0, 1, 2]
+
+
 def test_a_finished_run_whose_weights_are_damaged_is_refused(new_policy, tokenizer, tmp_path):
     policy = new_policy()
 
