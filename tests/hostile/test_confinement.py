@@ -256,6 +256,13 @@ def test_two_sandboxes_share_nothing(sandbox: Sandbox, other: Sandbox) -> None:
         assert make_env(there, NAMES)["exists"]("/tmp")
 
 
+def descent(process: psutil.Process) -> list[psutil.Process]:
+    """Its child, that one's child, and so on: by who started whom, since the kernel's numbers begin again at their end."""
+    children = process.children()
+    assert len(children) < 2, children
+    return [children[0], *descent(children[0])] if children else []
+
+
 def mounts(process: psutil.Process) -> list[list[str]]:
     """The kernel's list of what a process sees mounted."""
     return [line.split() for line in Path(f"/proc/{process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()]
@@ -269,9 +276,7 @@ def test_every_mount_is_read_only_or_ends_with_the_submission(made: str, request
         with Conversation(box, code(PROBES), NAMES) as talk:
             env = make_env(talk, NAMES)
             assert env["identity"]()["uid"] == 1000  # it answers, so all its places are mounted
-            _, parent, *_, student = sorted(
-                psutil.Process(box.process.pid).children(recursive=True), key=lambda p: p.pid
-            )
+            _, parent, *_, student = descent(psutil.Process(box.process.pid))
             seen = {mount[4]: mount for mount in mounts(student)}  # of two on one place the later is seen
             lasting = {mount[2] for mount in mounts(parent)}
             alive = {place: mount[2] for place, mount in seen.items() if "rw" in mount[5].split(",")}
