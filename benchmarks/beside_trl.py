@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import gc
 import json
 import multiprocessing
 import os
@@ -57,9 +58,11 @@ WHAT = ("memory", *speed_table.STEPS, "parts")  # memory first: it forks
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
-def arithmetic_limit(size: int = 2048, repeats: int = 5) -> float:
-    """Operations a second that a product of two large float32 matrices reaches with the present threads; the best of some."""
-    a, b = torch.randn(2, size, size)
+def arithmetic_limit(world: World, repeats: int = 5) -> float:
+    """Operations a second that a product of two large matrices reaches where and in what the world computes; the best of some."""
+    size = 8192 if world.device.type == "cuda" else 2048  # a GPU is not filled by less
+    dtype = torch.bfloat16 if world.bfloat16 else torch.float32
+    a, b = torch.randn(2, size, size, device=world.device, dtype=dtype)
     return 2.0 * size**3 / min(seconds_of(lambda: a @ b) for _ in range(repeats))
 
 
@@ -93,9 +96,9 @@ def times_of(world: World, what: str, rounds: int, only: str = "") -> tuple[dict
 
 def measure(world: World, what: str, rounds: int) -> dict[str, Any]:
     """One row of the table."""
-    limit = arithmetic_limit()
+    limit = arithmetic_limit(world)
     seconds, operations = times_of(world, what, rounds)
-    limit = max(limit, arithmetic_limit())  # other work may have slowed one of the two
+    limit = max(limit, arithmetic_limit(world))  # other work may have slowed one of the two
     return {
         "limit": limit, "rows": world.rows, "prompt": world.prompt_length, "new_tokens": world.new_tokens, "seconds": seconds,
         "median": {name: statistics.median(found) for name, found in seconds.items()},
@@ -121,6 +124,11 @@ def memory(status: str = "VmHWM") -> float:
 
 def peaks(world: World) -> dict[str, dict[str, float]]:
     """Peak memory of each contender in MiB, above libraries, policy and reward model, each in a process of its own."""
+    if world.device.type == "cuda":
+        return {
+            what: {name: alone_on_gpu(world, what, name) for name in ("TRL", "simple", "fast")}
+            for what in ("RLOO", "DPO")
+        }
     found: dict[str, dict[str, float]] = {}
     context = multiprocessing.get_context("fork")  # so that libraries and policy are there, and counted for nobody
     for what in ("RLOO", "DPO"):
@@ -143,6 +151,16 @@ def alone(world: World, what: str, contender: str) -> float:
     return memory() - before
 
 
+def alone_on_gpu(world: World, what: str, contender: str) -> float:
+    """The same of the GPU's memory, as PyTorch counts it."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    times_of(world, what, 1, contender)
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
 def growth(rounds: int) -> list[dict[str, Any]]:
     """Steps of RLOO on small models: with batch, length and size, one changed at a time."""
     policy, tokenizer = load_policy("tiny", "cpu")
@@ -155,7 +173,7 @@ def growth(rounds: int) -> list[dict[str, Any]]:
     return [{"axis": axis, "value": value, **measure(world, "RLOO", rounds)} for axis, value, world in worlds]
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine(threads: int, device: str, bfloat16: bool) -> dict[str, Any]:
     """What was measured on, with what."""
     import transformers
     import trl
@@ -165,6 +183,8 @@ def machine(threads: int) -> dict[str, Any]:
     name = next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
+    if device == "cuda":
+        name = f"{torch.cuda.get_device_name()} in {'bfloat16' if bfloat16 else 'float32'}, with {name}"
     return {
         "processor": name, "cores": os.cpu_count(), "threads": threads, "code": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
@@ -179,16 +199,22 @@ def main() -> None:
     parser.add_argument("--what", nargs="*", default=[*WHAT, "growth"], choices=[*WHAT, "growth"])
     parser.add_argument("--smollm2", help="a folder with SmolLM2; without it a random model of its shape is taken")
     parser.add_argument("--rounds", type=int, help="steps of each contender; without it by the model's size")
+    parser.add_argument("--rows", type=int, help="completions in a step; without it by the model's size")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16, for everybody")
     parser.add_argument("--table", action="store_true", help="only print what there is")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    found = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    out = OUT.with_stem(
+        "-".join([OUT.stem, *[options.device] * (options.device != "cpu"), *["bfloat16"] * options.bfloat16])
+    )
+    found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     if not options.table:
-        found["machine"] = machine(options.threads)
+        found["machine"] = machine(options.threads, options.device, options.bfloat16)
         for name in options.models:
-            world = world_of(name, options.smollm2)
+            world = world_of(name, options.smollm2, options.rows, options.device, options.bfloat16)
             for what in [what for what in options.what if what != "growth"]:
                 rounds = options.rounds or ROUNDS[name]
                 if what == "memory":
@@ -196,10 +222,10 @@ def main() -> None:
                 else:
                     result = parts(world, rounds) if what == "parts" else measure(world, what, rounds)
                 found.setdefault(name, {})[what] = result
-                speed_table.keep(OUT, found)
+                speed_table.keep(out, found)
         if "growth" in options.what:
             found["growth"] = growth(options.rounds or 4)
-            speed_table.keep(OUT, found)
+            speed_table.keep(out, found)
             speed_table.draw(found["growth"], ROOT / "docs" / "speed.png")
     print(speed_table.table(found))
 

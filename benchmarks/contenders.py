@@ -46,6 +46,16 @@ class World:
     prompt_length: int
     rows: int
     new_tokens: int = NEW_TOKENS
+    bfloat16: bool = False  # whether products are computed in bfloat16, by everybody
+
+    @property
+    def device(self) -> torch.device:
+        """Where the policy is."""
+        return next(self.policy.parameters()).device
+
+    def products(self) -> torch.autocast:
+        """Inside the block, products are computed in the world's number format."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def operations(self, passes: int, rows: int) -> float:
         """Counted arithmetic: 2 operations a parameter and token for each pass; a gradient counts as two passes."""
@@ -54,8 +64,10 @@ class World:
         return 2.0 * passes * parameters * rows * (self.prompt_length + self.new_tokens)
 
 
-def world_of(name: str, smollm2: str | None, rows: int | None = None) -> World:
-    """A model, and the prompts that have the most frequent number of tokens.
+def world_of(
+    name: str, smollm2: str | None, rows: int | None = None, device: str = "cpu", bfloat16: bool = False
+) -> World:
+    """A model on a device, and the prompts that have the most frequent number of tokens.
 
     A random model takes the tiny policy's tokenizer: what it samples from the rest of its vocabulary has no text.
     """
@@ -68,32 +80,34 @@ def world_of(name: str, smollm2: str | None, rows: int | None = None) -> World:
         policy = AutoModelForCausalLM.from_config(
             GPT2Config(**end) if name == "gpt2" else LlamaConfig(**SMOLLM2, **end)
         )
-    return in_world(policy.float().eval(), tokenizer, rows or ROWS[name])
+    return in_world(policy.float().eval().to(device), tokenizer, rows or ROWS[name], bfloat16=bfloat16)
 
 
-def in_world(policy: Any, tokenizer: Any, rows: int, new_tokens: int = NEW_TOKENS) -> World:
+def in_world(policy: Any, tokenizer: Any, rows: int, new_tokens: int = NEW_TOKENS, bfloat16: bool = False) -> World:
     """The world of a policy."""
     counted = [(prompt, len(tokenizer(prompt)["input_ids"])) for prompt in load_prompts("tiny", "train")]
     usual = Counter(length for _, length in counted).most_common(1)[0][0]
     prompts = [prompt for prompt, length in counted if length == usual]
-    return World(policy, tokenizer, load_reward_model("tiny", device="cpu"), prompts, usual, rows, new_tokens)
+    reward_model = load_reward_model("tiny", device=str(next(policy.parameters()).device))
+    return World(policy, tokenizer, reward_model, prompts, usual, rows, new_tokens, bfloat16)
 
 
 def samplers(world: World) -> dict[str, Callable[[], Any]]:
     """`generate` of transformers gives ids; ours notes log-probs and makes texts as well."""
     prompts = [world.prompts[number // REPEATS] for number in range(world.rows)]
-    ids = torch.tensor(world.tokenizer(prompts)["input_ids"])  # [B, P]
+    ids = torch.tensor(world.tokenizer(prompts)["input_ids"], device=world.device)  # [B, P]
     options = {
         "max_new_tokens": world.new_tokens, "min_new_tokens": world.new_tokens, "do_sample": True, "top_k": 0,
         "pad_token_id": world.tokenizer.pad_token_id,
     }  # fmt: skip
 
     def theirs() -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), world.products():
             return world.policy.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
 
     def ours() -> Any:
-        return generate(world.policy, world.tokenizer, prompts, world.new_tokens, min_new_tokens=world.new_tokens)
+        with world.products():
+            return generate(world.policy, world.tokenizer, prompts, world.new_tokens, min_new_tokens=world.new_tokens)
 
     def fused() -> Any:
         with fused_activations(world.policy):
@@ -118,7 +132,8 @@ def online_steps(world: World) -> dict[str, Callable[[], Any]]:
     draw = rollouts_of(world, policy)
 
     def take(step: Callable[..., Any], optimizer: torch.optim.Optimizer) -> None:
-        step(policy, optimizer, draw(), world.reward_model)
+        with world.products():
+            step(policy, optimizer, draw(), world.reward_model)
 
     return _two_ways(policy, take, trusted_env(2)["reinforce_step"], fast_steps.reinforce_step)
 
@@ -128,10 +143,11 @@ def offline_steps(world: World, pairs: list[Pair], kept: bool) -> dict[str, Call
     policy = copy.deepcopy(world.policy).requires_grad_(True)
     pad = world.tokenizer.pad_token_id
     reference = fast_steps.reference_log_probs(world.policy, pairs, pad) if kept else None
-    batch = collate(pairs, pad, reference=reference)
+    batch = collate(pairs, pad, reference=None if reference is None else reference.cpu()).to(world.device)
 
     def take(step: Callable[..., Any], optimizer: torch.optim.Optimizer) -> None:
-        step(policy, world.policy, optimizer, batch, BETA)
+        with world.products():
+            step(policy, world.policy, optimizer, batch, BETA)
 
     return _two_ways(policy, take, trusted_env(4)["dpo_step"], fast_steps.dpo_step)
 
@@ -190,7 +206,10 @@ def beside_trainer(
     from datasets import Dataset
 
     turns, steps = Turns(others), rounds + 1
-    plain = trl_beside.plain_arguments(world.rows, RATE, steps, torch.device("cpu")) | {"logging_steps": 10**6}
+    plain = trl_beside.plain_arguments(world.rows, RATE, steps, world.device) | {
+        "bf16": world.bfloat16,
+        "logging_steps": 10**6,
+    }
     common = {
         "model": copy.deepcopy(world.policy).requires_grad_(True),
         "processing_class": world.tokenizer,
@@ -231,7 +250,13 @@ def beside_trainer(
 
 
 def now() -> float:
-    """Seconds: of the processor where one thread computes, so that other work on the machine counts little, else of the clock."""
+    """Seconds: of the processor where one thread computes, so that other work on the machine counts little, else of the clock.
+
+    With a GPU those of the clock, once it has done what it was given.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
