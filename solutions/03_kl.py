@@ -51,7 +51,7 @@ from IPython.display import display
 
 from helpers import concepts, plots
 from helpers.data import load_prompts
-from helpers.devices import choose_device, run_seed, seed_everything
+from helpers.devices import choose_device, in_float64, run_seed, seed_everything
 from helpers.display import show_page
 from helpers.generation import generate
 from helpers.kl import figures, possible, sweep
@@ -477,7 +477,8 @@ def estimator_statistics(temperature, positions=300):
         token_log_probs(logits / temperature, rollout.ids)[mask][None],  # [1, N]
         token_log_probs(logits, rollout.ids)[mask][None],
     )
-    some = logits[:, :-1][mask][None, :positions]  # [1, n, V]: enough positions for the exact averages
+    some = in_float64(logits[:, :-1][mask][None, :positions])  # [1, n, V]: enough positions for the exact averages;
+    # in float64, because the k3 of a word that the policy hardly ever draws can be too large for float32
     exact = kl_divergence(some / temperature, some)  # [1, n]
     log_policy, log_reference = (some / temperature).log_softmax(-1)[0], some.log_softmax(-1)[0]  # [n, V]
     weights = log_policy.exp()  # [n, V]
