@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -101,6 +102,8 @@ def side_by_side(calls: Mapping[str, Callable[[], Any]], workers: int) -> Iterat
     """
     import loky
 
+    # loky takes a large policy for a leak, and replaces the worker that trained it: which is as well, and no news for a student
+    warnings.filterwarnings("ignore", message="A worker was restarted while some jobs")
     executor = loky.get_reusable_executor(max_workers=workers, timeout=IDLE, env={"OMP_NUM_THREADS": "1"})
     with tempfile.TemporaryDirectory(prefix="runs-", ignore_cleanup_errors=True) as folder:
         files = {name: Path(folder) / str(number) for number, name in enumerate(calls)}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -154,3 +155,22 @@ def test_the_processes_of_runs_take_one_thread_each(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_by_itself_is_told_nothing() -> None:
     assert tell(1, 2)
+
+
+kept = []
+
+
+def grow(name: str) -> str:
+    """Keep 400 MB, as a worker does that has trained a large policy, for longer than loky waits between two looks."""
+    kept.append(torch.ones(100 << 20))
+    time.sleep(1.3)
+    return name
+
+
+def test_a_worker_that_has_grown_is_replaced_without_a_red_notice():
+    """loky takes a large policy for a memory leak; the student's cell would show its warning."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        results = dict(side_by_side({name: partial(grow, name) for name in "abcdef"}, workers=2))
+    assert results == {name: name for name in "abcdef"}
+    assert not shown, [str(warning.message) for warning in shown]
