@@ -23,6 +23,7 @@ ANSWER = (
     f"# A heading\n\nText, `{LONG}`, {LONG} and $$\\sum_{{i=1}}^n {'x_i + ' * 40} 1$$\n\n"
     f"| a | b |\n|---|---|\n| {LONG} | 2 |\n\n```\n{LONG}\n```\n![a dot](data:image/png;base64,iVBORw0KGgo=)"
 )
+RELOADS = 10  # at most, until what a page keeps has been written
 VIEWS = {"light": ("light", 1200), "dark": ("dark", 1200), "phone": ("light", 360), "dark phone": ("dark", 360)}
 
 
@@ -134,8 +135,12 @@ def test_marks_are_entered_by_keyboard_kept_and_saved(browser, folder, tmp_path)
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.keyboard.type("2")
-    page.reload()
-    assert [field.input_value() for field in fields.all()[:2]] == ["1,5", "2"]
+    for _ in range(RELOADS):  # the browser writes what a page keeps in its own time, on a busy machine after the reload
+        page.reload()
+        found = [field.input_value() for field in fields.all()[:2]]
+        if found != ["", "3"]:  # as they are in the file
+            break
+    assert found == ["1,5", "2"]
     with page.expect_download() as download:
         page.get_by_role("button", name="Save marks").click()
     saved = tmp_path / "w2_1 (1).csv"  # as a browser names a second download
