@@ -82,6 +82,12 @@ def ways(function: Callable[..., Any], names: list[str]) -> Iterator[Callable[..
             yield first
 
 
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The speed of the CPU is known: measuring it takes a third of a second, and it would be measured a thousand times."""
+    monkeypatch.setattr("helpers.presets.arithmetic_rate", lambda: 175.0)
+
+
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
 def test_no_helper_is_an_answer(question: masters.Question, capsys: pytest.CaptureFixture[str]) -> None:
     names = arguments_of(question)
