@@ -161,14 +161,14 @@ def alone_on_gpu(world: World, what: str, contender: str) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def growth(rounds: int) -> list[dict[str, Any]]:
+def growth(rounds: int, device: str) -> list[dict[str, Any]]:
     """Steps of RLOO on small models: with batch, length and size, one changed at a time."""
-    policy, tokenizer = load_policy("tiny", "cpu")
+    policy, tokenizer = load_policy("tiny", device)
     worlds = [("batch", rows, in_world(policy, tokenizer, rows)) for rows in (8, 16, 32)]
     worlds += [("length", length, in_world(policy, tokenizer, 32, length)) for length in (12, 24, 48)]
     for layers, width in ((2, 128), (3, 256), (5, 384)):
         config = GPT2Config(**policy.config.to_dict() | {"n_layer": layers, "n_embd": width, "dtype": "float32"})
-        larger = AutoModelForCausalLM.from_config(config).float().eval()
+        larger = AutoModelForCausalLM.from_config(config).float().eval().to(device)
         worlds.append(("size", sum(p.numel() for p in larger.parameters()), in_world(larger, tokenizer, 32)))
     return [{"axis": axis, "value": value, **measure(world, "RLOO", rounds)} for axis, value, world in worlds]
 
@@ -224,9 +224,10 @@ def main() -> None:
                 found.setdefault(name, {})[what] = result
                 speed_table.keep(out, found)
         if "growth" in options.what:
-            found["growth"] = growth(options.rounds or 4)
+            found["growth"] = growth(options.rounds or 4, options.device)
             speed_table.keep(out, found)
-            speed_table.draw(found["growth"], ROOT / "docs" / "speed.png")
+            figure = ROOT / "docs" / "speed.png" if options.device == "cpu" else out.with_suffix(".png")
+            speed_table.draw(found["growth"], figure)
     print(speed_table.table(found))
 
 
