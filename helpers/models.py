@@ -76,7 +76,7 @@ def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrain
 
     With a preset that has a `lora_rank` the weights stay as they are, and are shared with the reference. What learns are two
     narrow matrices beside each weight matrix W (LoRA, Hu et al. 2021, arXiv:2106.09685): the policy computes with W + s·B·A,
-    where B starts at 0.
+    where B starts at 0 and A at random. A is the same in every copy, so that two trainings can be compared.
 
     Args:
         reference: the frozen model; it is not changed.
@@ -104,7 +104,9 @@ def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrain
     adapter = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM", fan_in_fan_out=transposed
     )
-    twin.add_adapter(adapter)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        twin.add_adapter(adapter)
     return twin.eval()
 
 
