@@ -34,6 +34,7 @@ NEW_TOKENS = 40
 TEXTS = 128
 DRAWS = 4
 RESAMPLES = 2000
+SAMPLES = 10  # that are kept of a policy in a folder
 KEPT = ASSETS / "policy" / "fluency.json"
 START = 1  # <|im_start|>, the judge's first token
 
@@ -90,7 +91,13 @@ def main() -> None:
     )
     parser.add_argument("--texts", type=int, default=TEXTS)
     parser.add_argument("--draws", type=int, default=DRAWS, help="completions of each prompt")
-    parser.add_argument("--keep", action="store_true", help="write the table beside the policy, for its card")
+    parser.add_argument(
+        "--keep",
+        nargs="?",
+        type=Path,
+        const=KEPT,
+        help="write the table for a card: beside the policy, or to this file",
+    )
     options = parser.parse_args()
     if not smollm2.available():
         parser.exit(1, f"{smollm2.message()}\n")
@@ -101,6 +108,7 @@ def main() -> None:
         "their words shuffled": shuffled(real),
         "embedded policy": continued(*load_policy("tiny"), prompts, options.draws),
     }
+    folders = [folder.name for folder in options.policy]
     for folder in options.policy:
         loaded = (
             AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
@@ -116,6 +124,7 @@ def main() -> None:
             "half": round(half, 4),
             "place": round((mean - real_bits) / (shuffled_bits - real_bits), 4),
             "characters": sum(map(len, rows[name])),
+            **({"samples": rows[name][:SAMPLES]} if name in folders else {}),
         }
         for name, (mean, half) in found.items()
     ]
@@ -123,7 +132,7 @@ def main() -> None:
     for row in made:
         print(f"| {row['text']} | {row['bits']:.2f} ± {row['half']:.2f} | {row['place']:.2f} | {row['characters']:,} |")
     if options.keep:
-        KEPT.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.keep.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for name, texts in rows.items():
         print(f"\n{name}:", *texts[:3], sep="\n- ")
 

@@ -3,7 +3,7 @@
     course build && python benchmarks/otter_agreement.py [--parts 1 2]
 
 A notebook holds one variant of every function of its part; some forty notebooks a part give each variant its turn. Both
-graders have to give the same points to every question. This takes otter more than an hour, so what was compared is kept in
+graders have to give the same points to every question. This takes otter hours, so what was compared is kept in
 `build/otter-agreement.jsonl`, and a second run goes on from there (delete the file to begin anew). The tests compare the
 engine on a third of the variants and one such notebook a part (`tests/grade/test_otter_agreement.py`).
 """
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import loky
 from tqdm.auto import tqdm
 
 from helpers.parts import PARTS
@@ -56,14 +58,17 @@ def main() -> None:
     """Compare what is not compared yet; list the disagreements; exit status 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=int, nargs="*", default=masters.existing_parts())
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="notebooks side by side, a core each")
     options = parser.parse_args()
     done = [json.loads(line) for line in LOG.read_text().splitlines()] if LOG.exists() else []
     known = {(row["part"], row["number"]) for row in done}
     waiting = [(p, n) for p in options.parts for n in range(mixed.rounds(p)) if (p, n) not in known]
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("a") as log:
-        for part, number in tqdm(waiting, unit="notebook"):
-            done.append(compare(part, number))
+        executor = loky.get_reusable_executor(max_workers=options.workers, timeout=None)
+        made = [executor.submit(compare, part, number) for part, number in waiting]
+        for future in tqdm(loky.as_completed(made), total=len(made), unit="notebook"):
+            done.append(future.result())
             log.write(json.dumps(done[-1]) + "\n")
             log.flush()
     for part in options.parts:

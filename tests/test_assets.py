@@ -65,12 +65,13 @@ def test_every_word_of_the_policy_is_one_that_may_be_said(embedded_policy):
     assert sum(number not in allowed for number in drawn.flatten().tolist()) <= 2, "it has learnt to write whole words"
 
 
-def test_the_policy_writes_nearly_as_readably_as_people():
+@pytest.mark.parametrize(("folder", "text"), [("policy", "embedded policy"), ("smollm2", "smollm2-reviews")])
+def test_a_policy_writes_nearly_as_readably_as_people(folder, text):
     """The card's table of fluency, measured with SmolLM2: at most .05 of the way from real snippets to shuffled words."""
-    rows = {row["text"]: row for row in json.loads((ASSETS / "policy" / "fluency.json").read_text(encoding="utf-8"))}
+    rows = {row["text"]: row for row in json.loads((ASSETS / folder / "fluency.json").read_text(encoding="utf-8"))}
     assert rows["held-out snippets"]["place"] == 0
     assert rows["their words shuffled"]["place"] == 1
-    assert rows["embedded policy"]["place"] <= 0.05
+    assert rows[text]["place"] <= 0.05
 
 
 def test_the_tuned_policies_are_those_of_their_card():

@@ -1,7 +1,7 @@
 """Stage `cards`: measure what is committed, write `figures.json` and one card (`README.md`) a folder.
 
 The known-word share needs the synthetic text, which is not shipped; its word list is (`policy/training_words.txt.gz`). The table of
-fluency needs SmolLM2; `benchmarks/fluency.py --keep` wrote it (`policy/fluency.json`).
+fluency needs SmolLM2; `benchmarks/fluency.py --keep` wrote it (`policy/fluency.json`, `smollm2/fluency.json`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import AutoTokenizer
 
+from ...smollm2 import TEMPERATURE
 from . import adapter, policy, prompts, reward, synthetic
 from .batching import training_texts
 
@@ -69,9 +70,13 @@ def table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "| --- | --- |"] + [f"| {a} | {b} |" for a, b in rows])
 
 
-def fluency_table(assets: Path) -> str:
-    """What `benchmarks/fluency.py` measured, as Markdown."""
-    rows = json.loads((assets / "policy" / "fluency.json").read_text(encoding="utf-8"))
+def fluency(folder: Path) -> list[dict]:
+    """What `benchmarks/fluency.py` measured of a policy and of the texts beside it, a row each."""
+    return json.loads((folder / "fluency.json").read_text(encoding="utf-8"))
+
+
+def fluency_table(rows: list[dict]) -> str:
+    """The same as Markdown."""
     lines = [
         f"| {r['text']} | {r['bits']:.2f} ± {r['half']:.2f} | {r['place']:.2f} | {r['characters']:,} |" for r in rows
     ]
@@ -105,7 +110,7 @@ def policy_card(f: dict, assets: Path) -> str:
 and of the snippets that these prompts open (0 on the scale; with their words shuffled 1). 95 % intervals.
 `python benchmarks/fluency.py --policy FORMER --keep`
 
-{fluency_table(assets)}
+{fluency_table(fluency(assets / "policy"))}
 
 **Source and licence.** Trained for this course on the splits `train` and `gold` of the rated snippets ({PYPI["snippets"]})
 and on synthetic reviews. These were sampled from SmolLM2-135M-Instruct ({PYPI["smollm2"]}) with an adapter that was trained on
@@ -232,7 +237,11 @@ sentence, not of the film.
 """
 
 
-ADAPTER_CARD = f"""# Adapter: SmolLM2-135M-Instruct that writes movie reviews
+def adapter_card(assets: Path) -> str:
+    """The card of SmolLM2's adapter."""
+    rows = fluency(assets / "smollm2")
+    samples = "\n".join(f"{i}. {text}" for i, text in enumerate(rows[-1]["samples"], 1))
+    return f"""# Adapter: SmolLM2-135M-Instruct that writes movie reviews
 
 A low-rank adapter (LoRA, rank {adapter.SHAPE["r"]}, all linear layers) in the format of the package `peft`, stored as float16.
 
@@ -240,7 +249,19 @@ A low-rank adapter (LoRA, rank {adapter.SHAPE["r"]}, all linear layers) in the f
 ({PYPI["snippets"]}). The weights are released under Apache-2.0, as SmolLM2's. Please cite for the snippets: {CITATION}
 
 **Recipe.** `python -m helpers.assets.recipes data adapter`: {adapter.EPOCHS} epochs, batch {adapter.BATCH}, AdamW with learning rate {adapter.RATE:g}, warm-up and cosine decay,
-seed 0, bfloat16 products. No held-out snippet enters.
+seed 0, bfloat16 products. No held-out snippet enters. Where the preset `smollm2` converts the model, it also divides its logits by a temperature
+of {TEMPERATURE} once and for all (`docs/smollm2.md` of the course says why): the figures and samples below are those of that model.
+
+**How well it writes**, read by SmolLM2-135M-Instruct itself, without the adapter: bits per character of 128 held-out test prompts with 40 tokens of each policy,
+and of the snippets that these prompts open (0 on the scale; with their words shuffled 1). 95 % intervals. Below 0 means that its reader finds a text
+more ordinary than the snippets, which people wrote.
+`python benchmarks/fluency.py --policy FOLDER --keep helpers/assets/smollm2/fluency.json`, with the folder that `python -m helpers.smollm2` prints.
+
+{fluency_table(rows)}
+
+**Ten samples** (test prompts drawn with seed 0, sampled with seed 0, nothing picked):
+
+{samples}
 """
 
 
@@ -270,5 +291,5 @@ def texts(figures: dict, assets: Path) -> dict[str, str]:
     return {
         "policy": policy_card(figures["policy"], assets),
         "data": data_card(figures["data"]),
-        "smollm2": ADAPTER_CARD,
+        "smollm2": adapter_card(assets),
     } | {name: classifier_card(name, figures[name]) for name in ("reward", "gold")}
