@@ -19,7 +19,7 @@ def draw_advantages(texts: Sequence[str], reward_model: RewardModel, advantages:
     """Bars of the rewards and of the advantages of some texts; that of number `own` stands out."""
     rewards = reward_model(list(texts)).float().cpu()  # [B]
     gains = advantages(rewards)  # [B]
-    names = [text if len(text) <= 48 else text[:46] + " …" for text in texts]
+    names = [_in_short(text) for text in texts]
     with figure(1, 2, size=(10.5, 0.42 * len(texts) + 1.3), sharey=True) as (fig, (left, right)):
         rows = range(len(texts))
         edges = [2.0 if row == own else 0.0 for row in rows]
@@ -37,6 +37,14 @@ def draw_advantages(texts: Sequence[str], reward_model: RewardModel, advantages:
         for text, reward, gain in zip(texts, rewards.tolist(), gains.tolist(), strict=True)
     )
     return describe(fig, f"Rewards and advantages of {len(texts)} texts. {told}.")
+
+
+def _in_short(text: str) -> str:
+    """Beginning and end of a long text, in whole words, so that what was added to it can be seen."""
+    if len(text) <= 48:
+        return text
+    start, end = text[:22], text[-27:]
+    return f"{start.rpartition(' ')[0] or start} … {end.partition(' ')[2] or end}"
 
 
 def advantage_panel(texts: Sequence[str], reward_model: RewardModel, advantages: Advantages) -> None:
