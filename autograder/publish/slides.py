@@ -144,8 +144,8 @@ def _of_text(source: str, *, question: bool) -> Iterator[tuple[str, str, float, 
             said = ""
             if (first or before.startswith("**")) and not before.startswith(SKIPPED):
                 said = before if before.startswith(("**Predict", "**Question", "**Written")) else _begin(before)
-            if follows and SENTENCE.split(before)[-1] not in said:
-                said = f"{said} {'…' if said else ''} {SENTENCE.split(before)[-1]}".strip()
+            if follows and (last := SENTENCE.split(before)[-1]) not in said:
+                said = f"{said} {'…' if said else ''} {_unpaired(last)}{last}".strip()
             if said:
                 yield "", *_line("p", said), follows or said.startswith("**Exercise")
             first = False
@@ -175,7 +175,15 @@ def _of_list(tokens: Sequence[Token], numbered: bool) -> Iterator[tuple[str, str
 def _begin(text: str) -> str:
     """A paragraph's first sentence, and further ones as long as they are short."""
     sentences = SENTENCE.split(text)
-    return " ".join(s for n, s in enumerate(sentences) if n == 0 or len(" ".join(sentences[: n + 1])) <= BEGIN)
+    kept = " ".join(s for n, s in enumerate(sentences) if n == 0 or len(" ".join(sentences[: n + 1])) <= BEGIN)
+    return kept + _unpaired(kept)
+
+
+def _unpaired(text: str) -> str:
+    """The marks of italic and bold that a cut has left without their other half."""
+    bare = re.sub(r"`[^`]*`|\$[^$]*\$|\\\*|π\*", "", text)
+    strong = bare.count("**")
+    return "*" * ((bare.count("*") - 2 * strong) % 2) + "**" * (strong % 2)
 
 
 def _line(tag: str, text: str) -> tuple[str, float]:

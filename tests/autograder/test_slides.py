@@ -47,6 +47,10 @@ def test_a_parts_slides_hold_its_sections_formulas_and_exercises_and_no_answer(p
     answers = [" ".join(question.solution.splitlines()[-3:]) for question in questions if question.function]
     assert not [line for line in answers if "".join(line.split()) in said]
     assert 15 < slides.count('<section class="slide') < 70
+    prose = re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", slides, re.DOTALL)
+    plain = [re.sub(r"<code>.*?</code>|<span class=.math.*?</span>|<[^>]*>|π\*", "", said) for said in prose]
+    assert plain
+    assert not [said for said in plain if "*" in said], "the other half of this mark was cut off"
 
 
 def test_a_heading_with_nothing_below_is_left_out_and_what_belongs_together_stays() -> None:
