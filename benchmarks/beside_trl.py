@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import gc
+import itertools
 import json
 import multiprocessing
 import os
@@ -52,7 +53,7 @@ from helpers.reinforce import stopwatch  # noqa: E402
 
 OUT = ROOT / "build" / "speed.json"
 ROUNDS = {"tiny": 15, "smollm2": 5, "gpt2": 5}  # steps of each contender, after one to warm up
-WHAT = ("memory", *speed_table.STEPS, "parts")  # memory first: it forks
+WHAT = ("memory", *speed_table.STEPS, "parts")
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------
@@ -213,16 +214,21 @@ def main() -> None:
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     if not options.table:
         found["machine"] = machine(options.threads, options.device, options.bfloat16)
-        for name in options.models:
+        memory_first = sorted(itertools.product(options.what, options.models), key=lambda row: row[0] != "memory")
+        for (
+            what,
+            name,
+        ) in memory_first:  # it forks: what a step has freed would not be counted in a child that uses it again
+            if what == "growth":
+                continue
             world = world_of(name, options.smollm2, options.rows, options.device, options.bfloat16)
-            for what in [what for what in options.what if what != "growth"]:
-                rounds = options.rounds or ROUNDS[name]
-                if what == "memory":
-                    result: dict[str, Any] = peaks(world)
-                else:
-                    result = parts(world, rounds) if what == "parts" else measure(world, what, rounds)
-                found.setdefault(name, {})[what] = result
-                speed_table.keep(out, found)
+            rounds = options.rounds or ROUNDS[name]
+            if what == "memory":
+                result: dict[str, Any] = peaks(world)
+            else:
+                result = parts(world, rounds) if what == "parts" else measure(world, what, rounds)
+            found.setdefault(name, {})[what] = result
+            speed_table.keep(out, found)
         if "growth" in options.what:
             found["growth"] = growth(options.rounds or 4, options.device)
             speed_table.keep(out, found)

@@ -177,6 +177,13 @@ def solution_cell(node: NotebookNode) -> NotebookNode:
     return node
 
 
+CALL = """import contextlib
+import sys
+
+with contextlib.redirect_stderr(sys.stdout):  # nbgrader takes a warning for a failure
+    {call}"""
+
+
 def grade_cell(question: Question, test: TestCase) -> NotebookNode:
     """One test case as a grade cell: the test, and its call on the names it asks for."""
     parameters = inspect.signature(testing.compile_test(test)).parameters
@@ -184,7 +191,7 @@ def grade_cell(question: Question, test: TestCase) -> NotebookNode:
     number = question.tests.index(test) + 1
     points = f"{test.points:g} {'point' if test.points == 1 else 'points'}"
     kind = "hidden test: it stands here when your work is graded" if test.hidden else "public test"
-    body = f"{test.source.rstrip()}\n\n\n{test.name}({arguments})"
+    body = f"{test.source.rstrip()}\n\n\n{CALL.format(call=f'{test.name}({arguments})')}"
     if test.hidden:
         body = f"### BEGIN HIDDEN TESTS\n{body}\n### END HIDDEN TESTS"
     name = f"{question.name}-test-{number}"

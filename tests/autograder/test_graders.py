@@ -39,7 +39,7 @@ def test_otter_takes_the_submitted_zip(built, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def graded(built, tmp_path_factory) -> Path:
-    """nbgrader's whole way, with two students: ada hands in the solution, bob the untouched release."""
+    """nbgrader's whole way, with two students: ada hands in the solution, which warns as well, bob the untouched release."""
     course = tmp_path_factory.mktemp("nbgrader")
     shutil.copytree(built / "build" / "nbgrader" / "source", course / "source")
     shutil.copyfile(built / "build" / "nbgrader" / "nbgrader_config.py", course / "nbgrader_config.py")
@@ -48,7 +48,10 @@ def graded(built, tmp_path_factory) -> Path:
     for student, form in (("ada", "source"), ("bob", "release")):
         target = course / "submitted" / student / NAME
         target.mkdir(parents=True)
-        shutil.copyfile(built / "build" / "nbgrader" / form / NAME / f"{NAME}.ipynb", target / f"{NAME}.ipynb")
+        text = (built / "build" / "nbgrader" / form / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
+        noisy = text.replace("    return values * 2", "    import warnings\\n    warnings.warn('a note')\\n    return values * 2")
+        (target / f"{NAME}.ipynb").write_text(noisy, encoding="utf-8")
+        assert (noisy != text) == (form == "source")
     forged = course / "submitted" / "bob" / NAME / "helpers" / "notebook" / "start.py"
     forged.parent.mkdir(parents=True)
     forged.write_text("raise SystemExit('not the course')", encoding="utf-8")
