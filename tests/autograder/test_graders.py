@@ -49,7 +49,9 @@ def graded(built, tmp_path_factory) -> Path:
         target = course / "submitted" / student / NAME
         target.mkdir(parents=True)
         text = (built / "build" / "nbgrader" / form / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
-        noisy = text.replace("    return values * 2", "    import warnings\\n    warnings.warn('a note')\\n    return values * 2")
+        noisy = text.replace(
+            "    return values * 2", "    import warnings\\n    warnings.warn('a note')\\n    return values * 2"
+        )
         (target / f"{NAME}.ipynb").write_text(noisy, encoding="utf-8")
         assert (noisy != text) == (form == "source")
     forged = course / "submitted" / "bob" / NAME / "helpers" / "notebook" / "start.py"
