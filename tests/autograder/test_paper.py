@@ -181,3 +181,21 @@ def test_a_formula_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     page = paper.write_page(tmp_path / "page.html", page_html("T", markdown().render("$\\frac{$"), ["print"]))
     with pytest.raises(PrintError, match="formulas that cannot be read"):
         to_pdf(page, tmp_path / "page.pdf", find_chromium() or "")
+
+
+@pytest.mark.browser
+@pytest.mark.poppler
+def test_an_exercises_heading_is_never_the_last_line_of_a_sheet(tmp_path: Path) -> None:
+    """It stands on the sheet of what is to be written, wherever sheets happen to end."""
+    cells = []
+    for number in range(60):
+        cells.append(new_markdown_cell("\n\n".join(f"filler {line}" for line in range(1 + number % 7))))
+        cells.append(new_markdown_cell(f"**Exercise{number}** (3 points)\n\nWrite{number} a function."))
+        cells[-1].id = f"q9_{number}-text"
+    page = paper.write_page(
+        tmp_path / "page.html", paper.to_html(paper.prepare(new_notebook(cells=cells), "student"), "T")
+    )
+    to_pdf(page, tmp_path / "page.pdf", find_chromium() or "", Sheet("A4", "C", "P"))
+    sheets = {word.text: word.sheet for word in words_of(tmp_path / "page.pdf")}
+    assert sheets["Exercise59"] > 5
+    assert [n for n in range(60) if sheets[f"Exercise{n}"] != sheets[f"Write{n}"]] == []
