@@ -214,13 +214,9 @@ def main() -> None:
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     if not options.table:
         found["machine"] = machine(options.threads, options.device, options.bfloat16)
-        memory_first = sorted(itertools.product(options.what, options.models), key=lambda row: row[0] != "memory")
-        for (
-            what,
-            name,
-        ) in memory_first:  # it forks: what a step has freed would not be counted in a child that uses it again
-            if what == "growth":
-                continue
+        rows = [row for row in itertools.product(options.what, options.models) if row[0] != "growth"]
+        # memory first, as it forks: what a step has freed would not be counted in a child that uses it again
+        for what, name in sorted(rows, key=lambda row: row[0] != "memory"):
             world = world_of(name, options.smollm2, options.rows, options.device, options.bfloat16)
             rounds = options.rounds or ROUNDS[name]
             if what == "memory":

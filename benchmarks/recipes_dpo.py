@@ -91,7 +91,7 @@ def main() -> None:
     arguments = (options.preset, options.seed, options.folder.resolve())
     calls = {f"{rate:g}": partial(train, rate, *arguments) for rate in options.rates}
     rows = [row for _, row in side_by_side(calls, options.workers) if row is not None]
-    print("| rate | test loss and accuracy after each epoch | J | reward | ± | KL | second opinion | length |")
+    print("| rate | loss and accuracy after each epoch | J | reward | ± | KL | second opinion | length |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in sorted(rows, key=lambda row: row["rate"]):
         tests = "; ".join(f"{loss:.3f}, {accuracy:.2f}" for loss, accuracy in row["epochs"])

@@ -104,7 +104,8 @@ def trainable_copy(reference: PreTrainedModel, preset: Preset | str) -> PreTrain
     adapter = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM", fan_in_fan_out=transposed
     )
-    with torch.random.fork_rng():
+    cards = {weight.device for weight in reference.parameters() if weight.is_cuda}
+    with torch.random.fork_rng(devices=cards):
         torch.manual_seed(0)
         twin.add_adapter(adapter)
     return twin.eval()

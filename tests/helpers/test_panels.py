@@ -18,6 +18,8 @@ import torch
 
 from helpers import widgets
 from helpers.interpretability.knockouts import knockout_panel
+from helpers.models import load_reward_model
+from helpers.reinforce.rewriting import draw_advantages
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "panels"
@@ -193,3 +195,15 @@ def test_without_widgets_each_setting_is_shown(capsys):
     printed = capsys.readouterr().out
     assert "without none: logit difference 10.00, the whole model's times 1.00 (1.00 to 1.00)" in printed
     assert "without 0.1: logit difference 6.00, the whole model's times 0.60 (0.60 to 0.60)" in printed
+
+
+def test_what_was_added_to_a_long_text_is_seen():
+    """On paper two figures, before and after words of praise, had the same words beside their bars."""
+    long = "The best that can be said about this film is that it ends before one has fallen asleep."
+    texts = [long, f"{long} It is wonderful.", "Short.", "x" * 60]
+    fig = draw_advantages(texts, load_reward_model("tiny"), lambda rewards: rewards)
+    before, after, short, word = (label.get_text() for label in fig.axes[0].get_yticklabels())
+    assert before == "The best that can be … one has fallen asleep."
+    assert after.endswith("It is wonderful.")
+    assert short == "Short."
+    assert 20 < len(word) < 60
